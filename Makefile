@@ -1,0 +1,70 @@
+# Every target makes its own environment in .venv when that is missing.
+#   make demo   sample clips -> masks -> motions -> adapters -> videos -> report, in minutes on two cores
+#   make ui     the same pipeline in Dagster's UI, http://127.0.0.1:3000
+
+PYTHON ?= python3
+EXTRAS ?= dev
+CLIPS ?= datasets/samples
+HOME_FOLDER ?= .mvmodel/demo
+CONFIG ?= configs/demo.yaml
+PORT ?= 3000
+
+comma := ,
+BIN := .venv/bin
+READY := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
+
+.PHONY: help venv demo ui test test-fast test-slow lint bench foundation clean
+
+help:
+	@echo "make venv        the environment in .venv ($(PYTHON), Python 3.11 or newer)"
+	@echo "make demo        the whole pipeline on $(CLIPS); ends with the path of the report"
+	@echo "make ui          Dagster's UI on what the demo made, http://127.0.0.1:$(PORT)"
+	@echo "make test        fast tests, then slow ones        make lint    ruff and mypy"
+	@echo "make bench       speed, with the machine it ran on  make foundation  train the tiny pack"
+	@echo "make clean       remove caches and .mvmodel/demo (never datasets or models)"
+
+venv: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; give a newer one: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/python -m pipelines run --clips $(CLIPS) --home $(HOME_FOLDER) --config $(CONFIG)
+
+ui: $(READY)
+	@mkdir -p $(HOME_FOLDER)/dagster && cp -n dagster.yaml $(HOME_FOLDER)/dagster/ || true
+	DAGSTER_HOME=$(abspath $(HOME_FOLDER)/dagster) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+
+# Both halves run whatever the first one says; each ends with pytest's own closing line.
+test: $(READY)
+	@failed=0; \
+	$(MAKE) --no-print-directory test-fast || failed=1; \
+	$(MAKE) --no-print-directory test-slow || failed=1; \
+	exit $$failed
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks all
+
+foundation: $(READY)
+	$(BIN)/python -m mvmodel.foundation
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mvmodel/demo
+	find mvmodel pipelines tests -name __pycache__ -type d -prune -exec rm -rf {} +
