@@ -1,0 +1,140 @@
+"""The sample clips that ship in datasets/samples: `python -m mvmodel.world.samples OUT` writes them again.
+
+Three motions of seven clips each, as a user would drop them into a folder: most are labelled in the manifest, half have
+a caption, some have neither; and four files that no ingestion can use. What is true of every clip, masks included,
+stands apart in ground_truth/, for tests.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvmodel.files import folder_aside
+from mvmodel.masks import MaskSequence
+from mvmodel.video.encode import write_mp4
+from mvmodel.world.render import TRAIN, RenderedClip, random_clip
+
+FRAMES, FPS = 16, 8.0
+_SEED = 880_000
+_LABELLED, _CAPTIONED = 5, 4
+"""How many of a motion's clips the manifest labels, and captions."""
+_SIDES = (128, 160, 128, 144, 128, 160, 128)
+
+CAST: dict[str, tuple[tuple[str, str], ...]] = {
+    "gallop": (
+        ("horse", "meadow"),
+        ("dog", "desert"),
+        ("cow", "snow"),
+        ("pig", "sea"),
+        ("elephant", "dusk"),
+        ("cat", "forest"),
+        ("tractor", "meadow"),
+    ),
+    "bounce": (
+        ("ball", "meadow"),
+        ("apple", "snow"),
+        ("rabbit", "desert"),
+        ("star", "night"),
+        ("mushroom", "dusk"),
+        ("duck", "sea"),
+        ("balloon", "space"),
+    ),
+    "zigzag": (
+        ("fish", "sea"),
+        ("owl", "night"),
+        ("penguin", "snow"),
+        ("car", "desert"),
+        ("whale", "space"),
+        ("rooster", "meadow"),
+        ("turtle", "dusk"),
+    ),
+}
+"""Motion -> (object, background) of its clips, in order; the first five are labelled."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample clip: its file's name, its render, and its place in the motion (0 is the first)."""
+
+    file: str
+    clip: RenderedClip
+    place: int
+
+
+def render_samples() -> list[Sample]:
+    """Render the sample clips, in manifest order."""
+    samples = []
+    for number, (motion, cast) in enumerate(CAST.items()):
+        for place, (name, background) in enumerate(cast):
+            clip = random_clip(
+                (TRAIN, _SEED + 100 * number + place),
+                frames=FRAMES,
+                side=_SIDES[place],
+                motion=motion,
+                objects=(name,),
+                background=background,
+                facing=1 if place % 2 == 0 else -1,
+                pan=(0.3 if place == 2 else -0.3) if place in (2, 5) else 0.0,
+            )
+            samples.append(Sample(f"{name}-{background}.mp4", clip, place))
+    return samples
+
+
+def write_samples(out: Path) -> Path:
+    """Write all of datasets/samples to `out`, which is replaced when it is complete."""
+    samples = render_samples()
+    with folder_aside(Path(out)) as folder:
+        for sample in samples:
+            write_mp4(folder / sample.file, sample.clip.frames, FPS)
+            MaskSequence(sample.clip.masks, FPS).save(folder / "ground_truth" / f"{Path(sample.file).stem}.npz")
+        _write_manifest(folder / "manifest.csv", samples)
+        _write_truth(folder / "ground_truth" / "truth.csv", samples)
+        _write_broken(folder, samples[0])
+        (folder / "README.md").write_text(_README)
+    return Path(out)
+
+
+def _write_manifest(path: Path, samples: list[Sample]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "caption", "motion", "start", "end"])
+        for sample in samples:
+            if sample.place < _LABELLED:
+                caption = sample.clip.caption if sample.place < _CAPTIONED else ""
+                writer.writerow([sample.file, caption, sample.clip.motion, "", ""])
+
+
+def _write_truth(path: Path, samples: list[Sample]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "motion", "object", "background", "caption"])
+        for sample in samples:
+            clip = sample.clip
+            writer.writerow([sample.file, clip.motion, clip.objects[0], clip.background, clip.caption])
+
+
+def _write_broken(folder: Path, sample: Sample) -> None:
+    """Four files that must end in the quarantine, each for another reason."""
+    whole = (folder / sample.file).read_bytes()
+    (folder / "truncated.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "notes.mp4").write_text("Shot list: horse on the meadow, dog in the desert. This is no video.\n")
+    write_mp4(folder / "one_frame.mp4", sample.clip.frames[:1], FPS)
+
+
+_README = """# Sample clips
+
+Rendered by `python -m mvmodel.world.samples datasets/samples`; the same command writes them again. Objects are sprites
+made from Noto Color Emoji (SIL Open Font License 1.1, see NOTICE); backgrounds are procedural.
+
+Three motions, seven clips each (H.264, 16 frames, 8 frames a second). `manifest.csv` labels five clips of each motion
+and captions four; the other two are found by their motion alone. `truncated.mp4`, `empty.mp4`, `notes.mp4` and
+`one_frame.mp4` cannot be used and must end in the quarantine. `ground_truth/` is for tests; ingestion leaves it alone.
+"""
+
+
+if __name__ == "__main__":
+    print(write_samples(Path(sys.argv[1] if len(sys.argv) > 1 else "datasets/samples")))

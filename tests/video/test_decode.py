@@ -1,0 +1,135 @@
+"""Decoding: shapes, rotation, damage, limits; decord and PyAV must give the same pictures."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mvmodel.video.decode import DecodeLimits, _decord, _pick_pyav, decode
+from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.probe import UnusableClip, probe
+from mvmodel.world.render import TRAIN, random_clip
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    return random_clip((TRAIN, 1), frames=10, side=64, motion="zigzag").frames
+
+
+def _encode(path: Path, frames: np.ndarray, codec: str, **options: object) -> Path:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=8)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = str(options.pop("pix_fmt", "yuv420p"))
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode(None))
+    return path
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(int) - b).mean())
+
+
+def test_a_written_clip_comes_back(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_mp4(tmp_path / "a.mp4", frames, 8)
+    facts = probe(path)
+    assert (facts.frames, facts.fps, facts.width, facts.height, facts.codec) == (10, 8.0, 64, 64, "h264")
+    decoded = decode(path)
+    assert decoded.frames.shape == frames.shape
+    assert _distance(decoded.frames, frames) < 4
+    assert path.read_bytes() == write_mp4(tmp_path / "b.mp4", frames, 8).read_bytes()
+
+
+def test_decord_and_pyav_agree(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_mp4(tmp_path / "a.mp4", frames, 8)
+    assert _decord(path, probe(path)) is not None, "decord should be trusted with a plain H.264 file"
+    through_pyav = np.stack([frame for _, frame in _pick_pyav(path, probe(path), range(10))])
+    assert _distance(decode(path).frames, through_pyav) < 1.5
+
+
+def test_odd_sizes_keep_their_picture(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_mp4(tmp_path / "odd.mp4", frames[:, :61, :47], 8)
+    assert decode(path).frames.shape == (10, 62, 48, 3)
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.gif", "gif", "rgb8"), ("a.webm", "libvpx-vp9", "yuv420p")])
+def test_other_codecs(tmp_path: Path, frames: np.ndarray, name: str, codec: str, pix_fmt: str) -> None:
+    path = _encode(tmp_path / name, frames, codec, pix_fmt=pix_fmt)
+    decoded = decode(path)
+    assert decoded.frames.shape == frames.shape
+    assert _distance(decoded.frames, frames) < 25  # a GIF of 256 fixed colours is coarse
+
+
+def test_tiny_pictures_have_the_right_shape(tmp_path: Path, frames: np.ndarray) -> None:
+    """decord gives (2, 2, 48) for these without a complaint."""
+    path = write_mp4(tmp_path / "tiny.mp4", frames[:, :2, :2], 8)
+    assert decode(path).frames.shape == (10, 2, 2, 3)
+
+
+def test_rotation_is_applied(tmp_path: Path, frames: np.ndarray) -> None:
+    wide = frames[:, :32]
+    path = write_mp4(tmp_path / "a.mp4", wide, 8)
+    data = path.read_bytes()
+    # The display matrix stands in the track header, after 40 bytes of version 0 fields: 9 fixed-point numbers.
+    at = data.index(b"tkhd") + 4 + 40
+    one, zero = (1 << 16).to_bytes(4, "big"), bytes(4)
+    minus = (-(1 << 16) & 0xFFFFFFFF).to_bytes(4, "big")
+    clockwise = zero + one + zero + minus + zero + zero + zero + zero + (1 << 30).to_bytes(4, "big")
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(data[:at] + clockwise + data[at + 36 :])
+    facts = probe(turned)
+    assert (facts.rotation, facts.width, facts.height) == (90, 32, 64)
+    assert _distance(decode(turned).frames, np.rot90(wide, -1, axes=(1, 2))) < 6
+
+
+def test_a_cut_off_file_says_how_much_is_left(tmp_path: Path, frames: np.ndarray) -> None:
+    data = write_mp4(tmp_path / "a.mp4", frames, 8).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(data[: len(data) * 7 // 10])
+    with pytest.raises(UnusableClip, match=r"only \d+ of 10 frames can be decoded"):
+        decode(cut)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "zero bytes"), (b"just a text\n" * 20, "not a video"), (b"#EXTM3U\n", "not a video")]
+)
+def test_what_is_no_video(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UnusableClip, match=reason):
+        probe(path)
+
+
+def test_a_name_that_looks_like_an_option_or_an_address(tmp_path: Path, frames: np.ndarray) -> None:
+    for name in ("-vf.mp4", "concat:a|b.mp4", "smörgås 100%.mp4"):
+        path = write_mp4(tmp_path / name, frames, 8)
+        assert decode(path).frames.shape == frames.shape
+
+
+def test_a_range_and_its_limits(tmp_path: Path, frames: np.ndarray) -> None:
+    path = write_mp4(tmp_path / "a.mp4", frames, 8)
+    whole = decode(path).frames
+    assert np.array_equal(decode(path, 3, 7).frames, whole[3:7])
+    with pytest.raises(UnusableClip, match="has 10 frames"):
+        decode(path, 10, 12)
+    with pytest.raises(UnusableClip, match="limit of 1,000 pixels"):
+        decode(path, limits=DecodeLimits(pixels=1000))
+    with pytest.raises(UnusableClip, match="give start and end frames"):
+        decode(path, limits=DecodeLimits(bytes=5000))
+
+
+def test_a_folder_of_frames_in_natural_order(tmp_path: Path, frames: np.ndarray) -> None:
+    from PIL import Image
+
+    for index in range(10):
+        Image.fromarray(frames[index]).save(tmp_path / f"frame_{index + 1}.png")
+    assert np.array_equal(decode(tmp_path).frames, frames)
+    Image.fromarray(frames[0, :10]).save(tmp_path / "frame_11.png")
+    with pytest.raises(UnusableClip, match=r"frame_11\.png is 64x10"):
+        decode(tmp_path)
+
+
+def test_png_folder_round_trip(tmp_path: Path, frames: np.ndarray) -> None:
+    assert np.array_equal(decode(write_png_folder(tmp_path / "p", frames)).frames, frames)
