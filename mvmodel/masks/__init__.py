@@ -1,0 +1,5 @@
+"""Mask sequences: the one type that every stage speaks."""
+
+from mvmodel.masks.sequence import MaskSequence
+
+__all__ = ["MaskSequence"]

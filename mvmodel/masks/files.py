@@ -1,0 +1,162 @@
+"""Mask sequences that a user brings: a folder of PNGs, a GIF or video, an .npz; read, checked, brought to size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mvmodel.errors import InputError
+from mvmodel.masks.sequence import MaskSequence
+from mvmodel.video.decode import decode
+from mvmodel.video.probe import UnusableClip, image_files
+from mvmodel.video.sampling import fit_square
+
+_HALF = 127
+_SAME_ASPECT = 0.02
+"""Largest relative difference of two aspect ratios that still count as the same picture."""
+
+Polarity = Literal["white", "black"]
+
+
+def read_masks(
+    path: Path,
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    polarity: Polarity = "white",
+) -> MaskSequence:
+    """Read a mask sequence from a folder of pictures, a GIF or video, or an .npz.
+
+    frames: how many there must be. size: (height, width) to bring them to; the aspect ratio must be the same.
+    polarity: which side is the object. Palette pictures: every index but 0 is the object.
+    Raises InputError naming the file and the mend for a wrong count or shape, no foreground at all, or masks that look
+    turned inside out.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video or an .npz")
+    if path.is_dir():
+        masks, rate = _folder(path), 8.0
+    elif path.suffix.lower() == ".npz":
+        masks, rate = _npz(path)
+    else:
+        masks, rate = _video(path)
+    if polarity == "black":
+        masks = ~masks
+    if frames is not None and len(masks) != frames:
+        raise InputError(f"{path} has {len(masks)} masks, the clip {frames} frames; give one mask a frame")
+    _plausible(path, masks)
+    if size is not None and masks.shape[1:] != size:
+        masks = _resized(path, masks, size)
+    return MaskSequence(masks, fps or rate)
+
+
+def clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None:
+    """The user's own masks of an ingested clip, sampled and cropped just as its frames were; None when it has none.
+
+    folder: what was ingested. row: the clip's row of the catalogue. One mask is expected for every frame of the
+    source, or for every frame of the clip as it was ingested. Raises InputError when they do not fit.
+    """
+    if not row["masks"]:
+        return None
+    path = Path(folder) / str(row["masks"])
+    given = read_masks(path)
+    counts = {int(row["source_frames"]): np.asarray(row["sampled"], int), int(row["frames"]): np.arange(row["frames"])}
+    if given.frames not in counts:
+        raise InputError(
+            f"{path} has {given.frames} masks, but {row['file']} has {row['source_frames']} frames "
+            f"(the clip made of it {row['frames']}); give one mask a frame"
+        )
+    shown = given.masks[counts[given.frames]]
+    aspect = (int(row["source_height"]), int(row["source_width"]))
+    if shown.shape[1:] != aspect and shown.shape[1:] != (row["height"], row["width"]):
+        shown = _resized(path, shown, aspect)
+    side = int(row["height"])
+    squares = np.stack([fit_square(mask, side) for mask in shown])
+    return MaskSequence(squares, float(row["fps"]))
+
+
+def _folder(folder: Path) -> np.ndarray:
+    from PIL import Image
+
+    files = image_files(folder)
+    if not files:
+        raise InputError(f"{folder} holds no mask pictures; put one PNG a frame into it")
+    masks = []
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                masks.append(_binary(image))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(f"the mask {file} cannot be read ({error}); save it again as PNG") from error
+        if masks[-1].shape != masks[0].shape:
+            raise InputError(f"the mask {file} has another size than {files[0].name}; give all masks one size")
+    return np.stack(masks)
+
+
+def _binary(image: Any) -> np.ndarray:
+    """One picture as a mask: palette index or value 1 of 0/1 pictures is foreground, else more than half grey."""
+    if image.mode == "P":
+        return np.asarray(image) > 0
+    if image.mode == "1":
+        return np.asarray(image).astype(bool)
+    if image.mode.startswith("I"):  # 16-bit grey
+        values = np.asarray(image).astype(np.int64)
+    else:
+        bands = image.convert("RGBA")
+        values = np.asarray(bands.convert("RGB")).max(axis=2).astype(np.int64) * (np.asarray(bands)[..., 3] > _HALF)
+    highest = int(values.max())
+    if highest <= 1:
+        return values > 0
+    return values > (_HALF if highest <= 255 else highest // 2)
+
+
+def _npz(path: Path) -> tuple[np.ndarray, float]:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if "bits" not in data.files:
+                name = "masks" if "masks" in data.files else data.files[0]
+                masks = np.asarray(data[name])
+                masks = masks[:, 0] if masks.ndim == 4 and masks.shape[1] == 1 else masks
+                if masks.ndim != 3 or masks.dtype.kind not in "buif":
+                    raise InputError(f"{path} holds {masks.dtype} {masks.shape}; give bool (frames, height, width)")
+                return masks > (_HALF if masks.dtype.kind in "ui" and masks.max(initial=0) > 1 else 0.5), 8.0
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{path} is no readable .npz of masks ({error}); save a bool array in it") from error
+    sequence = MaskSequence.load(path)
+    return sequence.masks, sequence.fps
+
+
+def _video(path: Path) -> tuple[np.ndarray, float]:
+    try:
+        decoded = decode(path)
+    except UnusableClip as error:
+        raise InputError(f"the masks {path} cannot be read: {error.reason}") from error
+    return decoded.frames.max(axis=3) > _HALF, decoded.fps
+
+
+def _plausible(path: Path, masks: np.ndarray) -> None:
+    if not masks.any():
+        raise InputError(f"{path} has no foreground in any frame; the object must be white, or palette index 1 and up")
+    border = np.concatenate([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], axis=1)
+    if masks.mean() > 0.5 and border.mean() > 0.9:
+        raise InputError(
+            f"{path} looks turned inside out: foreground fills {masks.mean():.0%} and nearly the whole border; "
+            f"the object must be white, or say that it is black"
+        )
+
+
+def _resized(path: Path, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    import cv2
+
+    height, width = masks.shape[1:]
+    if abs(width / height * size[0] / size[1] - 1) > _SAME_ASPECT:
+        raise InputError(
+            f"{path} is {width}x{height}, the clip {size[1]}x{size[0]}: another shape; give masks drawn on the clip"
+        )
+    interpolation = cv2.INTER_AREA if size[0] < height else cv2.INTER_LINEAR
+    resized = [cv2.resize(mask.astype(np.float32), (size[1], size[0]), interpolation=interpolation) for mask in masks]
+    return np.stack(resized) >= 0.5

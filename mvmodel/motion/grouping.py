@@ -1,0 +1,277 @@
+"""Clips that share a motion: the manifest's labels first, then what the descriptors say.
+
+The distance of two clips is the root mean square over the descriptor's numbers of their difference, each in units of
+how much it varies inside one motion (`SPREAD`) and cut at `_FAR`: about 1 between clips of one motion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from mvmodel.errors import InputError
+from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+SPREAD: dict[str, float] = {
+    "travel": 0.30,
+    "path": 0.45,
+    "straightness": 0.12,
+    "sideways": 0.25,
+    "rise": 0.30,
+    "sideways_swing": 0.05,
+    "vertical_swing": 0.045,
+    "vertical_skew": 0.35,
+    "sideways_turns": 1.0,
+    "vertical_turns": 1.2,
+    "vertical_jerk": 0.30,
+    "circling": 0.20,
+    "growth": 0.15,
+    "area_swing": 0.05,
+    "squash": 0.06,
+    "squash_low": 0.05,
+    "tilt_swing": 0.05,
+    "spin": 0.50,
+    "deformation": 0.10,
+    "rhythm": 0.25,
+}
+"""How much a number varies between clips of one motion: measured on renders, with room for badly cut masks."""
+_FAR = 4.0
+
+
+class GroupConfig(BaseModel):
+    """How clips are grouped.
+
+    smallest, largest: clips that make a motion; fewer wait, of more the most alike are chosen. join: distance up to
+    which an unlabelled clip joins a labelled motion. clearly: the next motion must be this many times as far. apart:
+    distance at which groups of unlabelled clips stay apart (average linkage). neighbours: a clip's distance to a
+    motion is the mean to so many of its clips, the nearest ones.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    smallest: int = 5
+    largest: int = 8
+    join: float = 1.6
+    clearly: float = 1.1
+    apart: float = 1.2
+    neighbours: int = 3
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What was found.
+
+    table: one row a clip: clip, motion (slug, "" when it joins none), source ("label", "proposed" or ""), distance
+    (to the clips of its motion, nearest ones), chosen (is a training clip of a motion), why (a sentence).
+    motions: slug -> its chosen clips. waiting: slug -> clips of a group that is too small. disagreements: sentences
+    about clips that move unlike their label.
+    """
+
+    table: pd.DataFrame
+    motions: dict[str, list[str]]
+    waiting: dict[str, list[str]]
+    disagreements: list[str]
+
+
+def slug_of(label: str) -> str:
+    """A motion's slug: "Gallop (fast)" -> "gallop-fast". Raises InputError when nothing is left of the name."""
+    slug = re.sub(r"[^a-z0-9_]+", "-", label.strip().lower()).strip("-_")[:63]
+    if not SLUG.fullmatch(slug):
+        raise InputError(f"the motion name {label!r} needs at least one letter a-z or digit; rename it in manifest.csv")
+    return slug
+
+
+def distances(descriptors: pd.DataFrame) -> np.ndarray:
+    """Distance of every clip to every other, float (clips, clips)."""
+    values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float) / np.array([SPREAD[n] for n in DESCRIPTOR_NAMES])
+    apart = np.minimum(np.abs(values[:, None] - values[None]), _FAR)
+    squared: np.ndarray = np.sqrt((apart**2).mean(axis=2))
+    return squared
+
+
+def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = GroupConfig()) -> Groups:
+    """Group clips into motions.
+
+    descriptors: one row a clip, indexed by clip, a column for every name of a descriptor. labels: the manifest's
+    motion of each clip, "" for none. A label always wins; an unlabelled clip joins the labelled motion that it moves
+    like, or a new group of unlabelled ones, whose name is taken from how it moves.
+    """
+    clips = [str(clip) for clip in descriptors.index]
+    labels = labels.reindex(descriptors.index).fillna("")
+    apart = distances(descriptors)
+    motion = [slug_of(str(label)) if str(label).strip() else "" for label in labels]
+    source = ["label" if name else "" for name in motion]
+    why = [f"the manifest says {name}" if name else "" for name in motion]
+    labelled = {name: [i for i, m in enumerate(motion) if m == name] for name in dict.fromkeys(motion) if name}
+
+    _join_labelled(motion, source, why, labelled, apart, config)
+    _propose(motion, source, why, descriptors, apart, config)
+
+    members = {name: [i for i, m in enumerate(motion) if m == name] for name in dict.fromkeys(motion) if name}
+    distance = [_to(i, members.get(motion[i], []), apart, config.neighbours) for i in range(len(clips))]
+    chosen = [False] * len(clips)
+    motions: dict[str, list[str]] = {}
+    waiting: dict[str, list[str]] = {}
+    for name, own in sorted(members.items()):
+        if len(own) < config.smallest:
+            waiting[name] = [clips[i] for i in own]
+            continue
+        typical = {i: float(apart[i, own].mean()) for i in own}
+        best = sorted(own, key=lambda i: (source[i] != "label", typical[i], clips[i]))[: config.largest]
+        for i in own:
+            chosen[i] = i in best
+            why[i] += "" if chosen[i] else f"; {config.largest} clips that are more alike are enough"
+        motions[name] = [clips[i] for i in own if chosen[i]]
+    for own_clips in waiting.values():
+        for clip in own_clips:
+            why[clips.index(clip)] += f"; waits, since {len(own_clips)} of {config.smallest} clips are there"
+    return Groups(
+        _table(clips, motion, source, distance, chosen, why),
+        motions,
+        waiting,
+        _disagreements(clips, labelled, apart, config),
+    )
+
+
+def _table(
+    clips: list[str], motion: list[str], source: list[str], distance: list[float], chosen: list[bool], why: list[str]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "clip": pd.Series(clips, dtype=str),
+        "motion": pd.Series(motion, dtype=str),
+        "source": pd.Series(source, dtype=str),
+        "distance": pd.Series(distance, dtype=float),
+        "chosen": pd.Series(chosen, dtype=bool),
+        "why": pd.Series(why, dtype=str),
+    }
+    return pd.DataFrame(columns)
+
+
+def _to(clip: int, members: Iterable[int], apart: np.ndarray, neighbours: int) -> float:
+    """Mean distance of a clip to the nearest `neighbours` other members; infinite when there are none."""
+    others = sorted(float(apart[clip, i]) for i in members if i != clip)
+    return float(np.mean(others[:neighbours])) if others else float("inf")
+
+
+def _join_labelled(
+    motion: list[str],
+    source: list[str],
+    why: list[str],
+    labelled: dict[str, list[int]],
+    apart: np.ndarray,
+    config: GroupConfig,
+) -> None:
+    for clip in [i for i, name in enumerate(motion) if not name]:
+        ranked = sorted((_to(clip, own, apart, config.neighbours), name) for name, own in labelled.items())
+        if not ranked:
+            return
+        nearest, name = ranked[0]
+        second = ranked[1][0] if len(ranked) > 1 else float("inf")
+        if nearest <= config.join and second >= config.clearly * nearest:
+            motion[clip], source[clip] = name, "proposed"
+            why[clip] = f"moves like {name} (distance {nearest:.2f})"
+        elif nearest > config.join:
+            why[clip] = f"moves like no labelled motion (nearest is {name}, distance {nearest:.2f})"
+        else:
+            why[clip] = f"lies between {name} ({nearest:.2f}) and {ranked[1][1]} ({second:.2f})"
+
+
+def _propose(
+    motion: list[str],
+    source: list[str],
+    why: list[str],
+    descriptors: pd.DataFrame,
+    apart: np.ndarray,
+    config: GroupConfig,
+) -> None:
+    """Cluster what is still without a motion; a cluster of one stays without."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    left = [i for i, name in enumerate(motion) if not name]
+    if len(left) < 2:
+        return
+    model = AgglomerativeClustering(
+        n_clusters=None, distance_threshold=config.apart, metric="precomputed", linkage="average"
+    )
+    found = model.fit_predict(apart[np.ix_(left, left)])
+    taken = set(motion)
+    for cluster in dict.fromkeys(found.tolist()):
+        own = [left[i] for i in np.flatnonzero(found == cluster)]
+        if len(own) < 2:
+            continue
+        name = _unique(name_of(descriptors.iloc[own].median(numeric_only=True).to_dict()), taken)
+        for i in own:
+            motion[i], source[i] = name, "proposed"
+            others = f"{len(own) - 1} other unlabelled clip{'s' if len(own) > 2 else ''}"
+            why[i] = (why[i] + "; " if why[i] else "") + f"moves like {others}"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name}-{number}", number + 1
+    taken.add(unique)
+    return unique
+
+
+def name_of(values: dict[Any, float]) -> str:
+    """A plain name for how something moves, from its descriptor: "hopping-sideways", "growing", "still"."""
+    how = ""
+    if values["spin"] > 1:
+        how = "turning"
+    elif values["circling"] > 0.4 and values["path"] > 1.2:
+        how = "circling"
+    elif values["vertical_swing"] > 0.15 and values["vertical_turns"] >= 1:
+        how = "bouncing" if values["vertical_jerk"] > 0.8 or values["squash_low"] > 0.03 else "weaving"
+    elif values["squash"] > 0.15:
+        how = "flapping"
+    elif values["tilt_swing"] > 0.03 and values["sideways_turns"] >= 1:
+        how = "swaying"
+    elif values["vertical_turns"] >= 3 and values["vertical_swing"] > 0.02:
+        how = "hopping"
+    where = ""
+    if values["growth"] > 0.4 or values["growth"] < -0.4:
+        where = "growing" if values["growth"] > 0 else "shrinking"
+    elif abs(values["rise"]) > 0.5 and abs(values["rise"]) > values["sideways"]:
+        where = "rising" if values["rise"] > 0 else "falling"
+    elif values["sideways"] > 0.4:
+        where = "sideways"
+    elif values["sideways_turns"] >= 2 and values["sideways_swing"] > 0.12 and not how:
+        where = "to-and-fro"
+    if where == "sideways" and not how:
+        how = "going"
+    return "-".join(part for part in (how, where) if part) or "still"
+
+
+def _disagreements(
+    clips: list[str], labelled: dict[str, list[int]], apart: np.ndarray, config: GroupConfig
+) -> list[str]:
+    """Labelled clips that are nearer to another label's clips than to their own."""
+    found = []
+    for name, own in labelled.items():
+        for clip in own:
+            here = _to(clip, own, apart, config.neighbours)
+            others = [
+                (_to(clip, rest, apart, config.neighbours), other) for other, rest in labelled.items() if other != name
+            ]
+            if not others or not np.isfinite(here):
+                continue
+            there, other = min(others)
+            if there * config.clearly < here:
+                found.append(
+                    f"{clips[clip]} is labelled {name}, but moves more like {other} "
+                    f"(distance {there:.2f} against {here:.2f})"
+                )
+    return found

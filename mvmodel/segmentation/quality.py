@@ -1,0 +1,88 @@
+"""Figures that say whether a mask sequence can be trusted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mvmodel.segmentation.segmenter import mask_iou
+
+
+class QualityConfig(BaseModel):
+    """From which figures on a sequence is flagged weak."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    coverage: float = Field(0.004, ge=0, le=1)
+    """Least mean share of the picture."""
+    missing: float = Field(0.2, ge=0, le=1)
+    """Most frames without a mask."""
+    jitter: float = Field(0.5, ge=0, le=1)
+    confidence: float = Field(0.55, ge=0, le=1)
+
+
+class MaskQuality(BaseModel):
+    """coverage: mean share of the picture that is foreground. jitter: 1 - mean IoU of neighbouring masks after their
+    centres are brought together. holes: share of the mask's filled area that is hole. border: share of frames whose
+    mask touches the picture's border. missing: share of frames without a mask. confidence: mean quality of the frames'
+    masks by the segmenter itself. weak: whether any of them is beyond its limit, and `reasons` says which."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    coverage: float
+    jitter: float
+    holes: float
+    border: float
+    missing: float
+    confidence: float
+    weak: bool
+    reasons: list[str]
+
+
+def measure(masks: np.ndarray, confidence: list[float], config: QualityConfig = QualityConfig()) -> MaskQuality:
+    """Figures of a mask sequence, bool (F, H, W), with the segmenter's quality of every frame, 0..1."""
+    seen = [bool(mask.any()) for mask in masks]
+    figures = {
+        "coverage": float(masks.mean()),
+        "jitter": _jitter(masks),
+        "holes": float(np.mean([_holes(m) for m, s in zip(masks, seen, strict=True) if s])) if any(seen) else 0.0,
+        "border": float(np.mean([_at_border(mask) for mask in masks])),
+        "missing": 1 - float(np.mean(seen)),
+        "confidence": float(np.mean(confidence)) if confidence else 0.0,
+    }
+    reasons = []
+    if figures["missing"] > config.missing:
+        reasons.append(f"no foreground in {figures['missing']:.0%} of the frames")
+    if figures["coverage"] < config.coverage:
+        reasons.append(f"the foreground covers {figures['coverage']:.2%} of the picture")
+    if figures["jitter"] > config.jitter:
+        reasons.append(f"the shape changes from frame to frame (jitter {figures['jitter']:.2f})")
+    if figures["confidence"] < config.confidence:
+        reasons.append(f"the segmenter is unsure (confidence {figures['confidence']:.2f})")
+    return MaskQuality(**figures, weak=bool(reasons), reasons=reasons)
+
+
+def _centred(mask: np.ndarray) -> np.ndarray:
+    rows, columns = np.nonzero(mask)
+    shift = (round(mask.shape[0] / 2 - rows.mean()), round(mask.shape[1] / 2 - columns.mean()))
+    moved: np.ndarray = np.roll(mask, shift, axis=(0, 1))
+    return moved
+
+
+def _jitter(masks: np.ndarray) -> float:
+    pairs = [(a, b) for a, b in pairwise(masks) if a.any() and b.any()]
+    return 1 - float(np.mean([mask_iou(_centred(a), _centred(b)) for a, b in pairs])) if pairs else 0.0
+
+
+def _holes(mask: np.ndarray) -> float:
+    padded = np.pad(mask.astype(np.uint8), 1)
+    cv2.floodFill(padded, None, (0, 0), 2)
+    holes = int((padded == 0).sum())
+    return holes / (holes + int(mask.sum()))
+
+
+def _at_border(mask: np.ndarray) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())

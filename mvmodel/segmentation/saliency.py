@@ -1,0 +1,267 @@
+"""Where the foreground is likely to be, without a click: what moves against the camera's own motion, and what looks
+unlike the picture's border.
+
+Everything here works on small copies of the frames; maps are float 0..1 at that small size.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+_REACHES = (1, 2, 4)
+"""How many frames before and after a frame is compared with."""
+_CELLS = 10
+_FAVOUR = 1.08
+
+
+class SaliencyConfig(BaseModel):
+    """How saliency is computed.
+
+    side: long side of the small copies, pixels. still: change, in grey levels, below which nothing moves. appearance:
+    weight of the appearance cue beside motion. colour: CIELAB distance that counts as entirely unlike the border.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    side: int = 192
+    still: float = 14.0
+    appearance: float = 0.35
+    colour: float = 30.0
+
+
+class Saliency:
+    """Optical flow, camera motion and saliency of a clip.
+
+    frames: uint8 (F, H, W, 3). small: the small copies, uint8 (F, h, w, 3). motion, map: float32 (F, h, w), 0..1;
+    motion is residual motion alone, map joins it with appearance. moving: whether anything moves at all.
+    """
+
+    def __init__(self, frames: np.ndarray, config: SaliencyConfig = SaliencyConfig()) -> None:
+        height, width = frames.shape[1:3]
+        scale = min(1.0, config.side / max(height, width))
+        size = (max(8, round(width * scale)), max(8, round(height * scale)))
+        self.scale = np.array([width / size[0], height / size[1]])
+        self.small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+        even = _even_light(self.small)
+        self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in even]
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._cache: dict[tuple[int, int], np.ndarray] = {}
+        self._path = camera_path(self._grey)
+        changes = self._changes(even)
+        strongest = float(np.median(np.quantile(changes.reshape(len(changes), -1), 0.98, axis=1)))
+        self.moving = strongest > config.still
+        self.motion = np.clip(changes / max(strongest * 0.7, config.still), 0, 1).astype(np.float32)
+        appearance = np.stack([_unlike_border(frame, config.colour) for frame in self.small])
+        weight = config.appearance if self.moving else 1.0
+        self.map = _sharpen((1 - weight) * self.motion + weight * appearance)
+
+    def flow(self, source: int, target: int) -> np.ndarray:
+        """Optical flow from frame `source` to frame `target` at the small size, float32 (h, w, 2), pixels."""
+        key = (source, target)
+        if key not in self._cache:
+            if len(self._cache) > 400:
+                self._cache.clear()
+            self._cache[key] = self._flow.calc(self._grey[source], self._grey[target], None)
+        return self._cache[key]
+
+    def camera(self, source: int, target: int) -> np.ndarray:
+        """The camera's motion from one frame to another, put together from neighbours: (3, 3) at the small size."""
+        whole = np.eye(3)
+        for index in range(min(source, target), max(source, target)):
+            whole = np.vstack([self._path[index], [0, 0, 1]]) @ whole
+        return whole if source < target else np.linalg.inv(whole)
+
+    def _changes(self, frames: np.ndarray) -> np.ndarray:
+        """Colour change that the camera does not explain, float32 (F, h, w), grey levels.
+
+        A frame is compared with earlier and later ones, brought to where its camera looks. What is there now and in
+        neither of a pair counts; what only uncovers or hides counts in one of them, and so not.
+        """
+        count = len(self.small)
+        pictures = [cv2.GaussianBlur(frame, (3, 3), 0).astype(np.float32) for frame in frames]
+        changes = np.zeros(self.small.shape[:3], np.float32)
+        size = self.small.shape[2:0:-1]
+        for index in range(count):
+            found = []
+            for reach in _REACHES:
+                sides = []
+                for other in (index - reach, index + reach):
+                    if 0 <= other < count:
+                        camera = self.camera(other, index)[:2]
+                        moved = cv2.warpAffine(pictures[other], camera, size, borderMode=cv2.BORDER_REPLICATE)
+                        inside = cv2.warpAffine(np.ones(size[::-1], np.float32), camera, size)
+                        sides.append(np.abs(moved - pictures[index]).max(axis=2) * (inside > 0.99))
+                if sides:
+                    found.append(np.minimum(sides[0], sides[-1]) * (1.0 if len(sides) == 2 else 0.5))
+            if found:
+                changes[index] = cv2.GaussianBlur(np.mean(found, axis=0), (0, 0), 1.2)
+        return changes
+
+    def carry(self, mask: np.ndarray, source: int, target: int) -> np.ndarray:
+        """Move a mask, bool (H, W), from one frame to another by the flow inside it: shift, turn, growth."""
+        height, width = self.small.shape[1:3]
+        small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.5
+        rows, columns = np.nonzero(small)
+        if len(rows) < 4:
+            return mask.copy()
+        flow = self.flow(source, target)[rows, columns]
+        start = np.column_stack([columns, rows]).astype(np.float32)
+        step = max(1, len(rows) // 600)
+        cv2.setRNGSeed(1)
+        matrix, _ = cv2.estimateAffinePartial2D(
+            np.ascontiguousarray(start[::step]),
+            np.ascontiguousarray((start + flow)[::step]),
+            method=cv2.RANSAC,
+            ransacReprojThreshold=1.5,
+        )
+        if matrix is None or not 0.7 < np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 1.4:
+            matrix = np.array([[1, 0, np.median(flow[:, 0])], [0, 1, np.median(flow[:, 1])]])
+        return shifted(mask, matrix, self.scale)
+
+    def at(self, index: int, size: tuple[int, int], motion_only: bool = False) -> np.ndarray:
+        """The map of one frame at (height, width), float32 0..1."""
+        small = self.motion[index] if motion_only else self.map[index]
+        grown: np.ndarray = cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
+        return grown
+
+
+def _even_light(frames: np.ndarray) -> np.ndarray:
+    """Take a change of exposure out: cameras change it when something comes near. uint8 in and out (F, h, w, 3).
+
+    Each frame is scaled so that its median brightness, taken over the middle of its values, is that of the clip.
+    """
+    level = np.array([np.median(frame.max(axis=2)) for frame in frames], np.float32)
+    usual = np.median(level)
+    gain = np.clip((usual + 16) / (level + 16), 0.6, 1.7)
+    gain[np.abs(gain - 1) > 0.35] = 1.0  # that much is another scene, not another exposure
+    return np.clip(frames * gain[:, None, None, None], 0, 255).astype(np.uint8)
+
+
+def shifted(mask: np.ndarray, matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Apply a 2x3 motion, given at the small size, to a mask of full size, bool (H, W)."""
+    full = matrix.astype(float).copy()
+    full[:, 2] *= scale
+    full[0, 1] *= scale[0] / scale[1]
+    full[1, 0] *= scale[1] / scale[0]
+    height, width = mask.shape
+    moved: np.ndarray = cv2.warpAffine(mask.astype(np.float32), full, (width, height)) > 0.5
+    return moved
+
+
+def camera_guesses(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """Motions that might be the camera's from one grey picture to another, uint8 (h, w): affine, float (2, 3) each.
+
+    Standing still, and what fits the followed corners near the border, all of them, and those the second leaves over.
+    """
+    guesses = [np.array([[1.0, 0, 0], [0, 1, 0]])]
+    corners = cv2.goodFeaturesToTrack(source, 300, 0.005, 3)
+    if corners is None:
+        return guesses
+    there, found, _ = cv2.calcOpticalFlowPyrLK(source, target, corners, None, winSize=(11, 11), maxLevel=3)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(target, source, there, None, winSize=(11, 11), maxLevel=3)
+    steady = np.linalg.norm(back - corners, axis=2)[:, 0] < 0.7
+    good = (found[:, 0] == 1) & (again[:, 0] == 1) & steady
+    start, end = corners[good, 0], there[good, 0]
+    place = np.abs(start / np.array(source.shape[::-1]) * 2 - 1).max(axis=1)
+    _fit(start[place > 0.7], end[place > 0.7], guesses)
+    inliers = _fit(start, end, guesses)
+    if inliers is not None:
+        _fit(start[~inliers], end[~inliers], guesses)
+    return guesses
+
+
+def _fit(start: np.ndarray, end: np.ndarray, guesses: list[np.ndarray]) -> np.ndarray | None:
+    """Add an affine motion and a plain shift that explain most points; returns the affine one's inliers."""
+    if len(start) < 3:
+        return None
+    guesses.append(np.column_stack([np.eye(2), np.median(end - start, axis=0)]))
+    cv2.setRNGSeed(1)
+    matrix, inliers = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=0.8)
+    if matrix is None or not 0.8 < np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 1.25:
+        return None
+    guesses.append(matrix)
+    chosen: np.ndarray = inliers[:, 0].astype(bool)
+    return chosen
+
+
+def votes(source: np.ndarray, target: np.ndarray, guesses: list[np.ndarray]) -> np.ndarray:
+    """How many parts of the picture each motion explains as well as the best one does, float (guesses,).
+
+    Parts vote alike, outer ones double: the camera moves many different places, an object few that lie together,
+    however rich in detail they are.
+    """
+    errors = []
+    for matrix in guesses:
+        moved = cv2.warpAffine(source, matrix, source.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        apart = np.minimum(cv2.absdiff(moved, target).astype(np.float32), 40)
+        errors.append(cv2.resize(apart, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA))
+    table = np.stack(errors)
+    explained = table <= table.min(axis=0) + 0.7
+    place = np.abs(np.linspace(-1, 1, _CELLS))
+    weight = np.where(np.maximum(place[:, None], place[None]) > 0.75, 1.0, 0.5)
+    return np.asarray((explained * weight).sum(axis=(1, 2)))
+
+
+def camera_path(grey: list[np.ndarray]) -> list[np.ndarray]:
+    """The camera's motion between neighbouring pictures, float (2, 3) each, one fewer than pictures.
+
+    Cameras move evenly, so what most neighbours in time say is a guess for every pair, and a favoured one, as is
+    standing still.
+    """
+    pairs = list(pairwise(grey))
+    every = [camera_guesses(a, b) for a, b in pairs]
+    first = []
+    for (a, b), guesses in zip(pairs, every, strict=True):
+        count = votes(a, b, guesses)
+        count[0] *= _FAVOUR
+        first.append(guesses[int(count.argmax())])
+    path = []
+    for index, ((a, b), guesses) in enumerate(zip(pairs, every, strict=True)):
+        usual = np.median(np.stack(first[max(0, index - 4) : index + 5]), axis=0)
+        count = votes(a, b, [*guesses, usual])
+        count[[0, -1]] *= _FAVOUR
+        path.append([*guesses, usual][int(count.argmax())])
+    return path
+
+
+def _unlike_border(frame: np.ndarray, colour: float) -> np.ndarray:
+    """How unlike the picture's border a pixel looks, float32 (h, w) 0..1; the border nearby in height counts most."""
+    height, width = frame.shape[:2]
+    size = (min(width, 72), min(height, 72))
+    lab = cv2.cvtColor(
+        cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255, cv2.COLOR_RGB2LAB
+    )
+    rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
+    on_border = (rows < 2) | (columns < 2) | (rows >= size[1] - 2) | (columns >= size[0] - 2)
+    # Half the picture's height apart counts as much as a quarter of the full colour distance.
+    place = rows[..., None] / size[1] * colour * 0.5
+    features = np.concatenate([lab, place], axis=2)
+    border = features[on_border][::2]
+    own = features.reshape(-1, 4)
+    nearest = np.full(len(own), np.inf)
+    for at in range(0, len(border), 64):
+        part = border[at : at + 64]
+        squared = (own**2).sum(1)[:, None] + (part**2).sum(1)[None] - 2 * own @ part.T
+        nearest = np.minimum(nearest, squared.min(axis=1))
+    distance = np.sqrt(np.maximum(nearest, 0)).reshape(size[1], size[0]).astype(np.float32)
+    centre = np.exp(-(((rows / size[1] - 0.5) ** 2 + (columns / size[0] - 0.5) ** 2) / 0.3))
+    return cv2.resize(np.clip(distance / colour, 0, 1) * centre.astype(np.float32), (width, height))
+
+
+def _sharpen(maps: np.ndarray) -> np.ndarray:
+    """Take the usual level of each map out and stretch the rest to 0..1."""
+    floor = np.median(maps, axis=(1, 2), keepdims=True)
+    lifted = np.maximum(maps - floor, 0)
+    top = np.maximum(np.quantile(lifted, 0.97, axis=(1, 2), keepdims=True), 0.15)
+    return np.clip(lifted / top, 0, 1).astype(np.float32)
+
+
+def agreement(mask: np.ndarray, salient: np.ndarray) -> float:
+    """How well a mask, bool (H, W), explains a saliency map, float (H, W): soft IoU, 0..1."""
+    inside = float(salient[mask].sum())
+    either = float(mask.sum()) + float(salient.sum()) - inside
+    return inside / either if either > 0 else 0.0

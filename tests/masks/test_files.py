@@ -1,0 +1,96 @@
+"""The user's masks: every form is read, every mistake is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
+from mvmodel.masks.files import clip_masks, read_masks
+from mvmodel.video.catalogue import IngestConfig, ingest
+from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.world.render import TRAIN, random_clip
+
+CLIP = random_clip((TRAIN, 3), frames=8, side=64, motion="gallop", pan=0.0)
+MASKS = CLIP.masks
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_png_folder_grey_palette_and_zero_one(tmp_path: Path) -> None:
+    write_png_folder(tmp_path / "grey", MASKS)
+    for folder in ("palette", "ones", "alpha"):
+        (tmp_path / folder).mkdir()
+    for index, mask in enumerate(MASKS):
+        palette = Image.fromarray(mask.astype(np.uint8), mode="P")
+        palette.putpalette([0, 0, 0, 128, 0, 0])
+        palette.save(tmp_path / "palette" / f"{index}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "ones" / f"{index}.png")
+        white = np.full((64, 64, 3), 255, np.uint8)
+        Image.fromarray(np.dstack([white, mask.astype(np.uint8) * 255])).save(tmp_path / "alpha" / f"{index}.png")
+    for folder in ("grey", "palette", "ones", "alpha"):
+        assert np.array_equal(read_masks(tmp_path / folder).masks, MASKS), folder
+
+
+def test_npz_gif_and_mp4(tmp_path: Path) -> None:
+    MaskSequence(MASKS, 12.0).save(tmp_path / "own.npz")
+    own = read_masks(tmp_path / "own.npz")
+    assert np.array_equal(own.masks, MASKS)
+    assert own.fps == 12.0
+    np.savez(tmp_path / "plain.npz", MASKS.astype(np.uint8) * 255)
+    assert np.array_equal(read_masks(tmp_path / "plain.npz").masks, MASKS)
+    pictures = [Image.fromarray(mask.astype(np.uint8) * 255) for mask in MASKS]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
+    assert np.array_equal(read_masks(tmp_path / "a.gif").masks, MASKS)
+    write_mp4(tmp_path / "a.mp4", np.repeat(MASKS[..., None], 3, axis=3).astype(np.uint8) * 255, 8)
+    assert _iou(read_masks(tmp_path / "a.mp4").masks, MASKS) > 0.97
+
+
+def test_size_count_emptiness_polarity(tmp_path: Path) -> None:
+    folder = write_png_folder(tmp_path / "m", MASKS)
+    assert read_masks(folder, size=(32, 32)).masks.shape == (8, 32, 32)
+    with pytest.raises(InputError, match="has 8 masks, the clip 9 frames"):
+        read_masks(folder, frames=9)
+    with pytest.raises(InputError, match="another shape"):
+        read_masks(folder, size=(32, 64))
+    with pytest.raises(InputError, match="no foreground"):
+        read_masks(write_png_folder(tmp_path / "none", np.zeros_like(MASKS)))
+    inverted = write_png_folder(tmp_path / "inverted", ~MASKS)
+    with pytest.raises(InputError, match="inside out"):
+        read_masks(inverted)
+    assert np.array_equal(read_masks(inverted, polarity="black").masks, MASKS)
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.npz").write_bytes(b"no zip")
+    (tmp_path / "bad.gif").write_bytes(b"")
+    np.savez(tmp_path / "pickled.npz", np.array([{"a": 1}], dtype=object))
+    np.savez(tmp_path / "shape.npz", np.zeros((4, 4), bool))
+    for name, reason in {
+        "empty": "no mask pictures", "bad.npz": "no readable .npz", "bad.gif": "zero bytes",
+        "pickled.npz": "no readable .npz", "shape.npz": "frames, height, width", "gone": "do not exist",
+    }.items():  # fmt: skip
+        with pytest.raises(InputError, match=reason):
+            read_masks(tmp_path / name)
+
+
+def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
+    clip = random_clip((TRAIN, 4), frames=24, side=96, motion="zigzag", pan=0.0)
+    wide = np.pad(clip.frames, ((0, 0), (0, 0), (20, 20), (0, 0)), mode="edge")
+    write_mp4(tmp_path / "in" / "fish.mp4", wide, 16)
+    write_png_folder(tmp_path / "in" / "fish.masks", np.pad(clip.masks, ((0, 0), (0, 0), (20, 20))))
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, side=48))
+    row = catalogue.row("fish")
+    given = clip_masks(tmp_path / "in", row)
+    assert given is not None
+    expected = np.stack([clip.masks[index, ::2, ::2] for index in row["sampled"]])
+    assert given.masks.shape == (8, 48, 48)
+    assert _iou(given.masks, expected) > 0.9
+    write_png_folder(tmp_path / "in" / "fish.masks", clip.masks[:5])
+    with pytest.raises(InputError, match="has 5 masks"):
+        clip_masks(tmp_path / "in", row)

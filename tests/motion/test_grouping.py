@@ -1,0 +1,127 @@
+"""Grouping: measured on rendered masks of held-out seeds, and its rules one by one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
+from mvmodel.motion.descriptor import describe
+from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group, slug_of
+from mvmodel.world.motions import MOTIONS
+from mvmodel.world.render import HELD_OUT, random_clip
+
+
+@pytest.fixture(scope="module")
+def rendered() -> pd.DataFrame:
+    """Descriptors of ten clips of each motion, other objects, sides, places, sizes, camera pans; and the truth."""
+    rows = {}
+    for number, motion in enumerate(MOTIONS):
+        for index in range(10):
+            clip = random_clip((HELD_OUT, 710_000 + index, number), frames=12, side=128, motion=motion)
+            rows[f"{motion}-{index}"] = {**describe(MaskSequence(clip.masks)), "truth": motion}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
+
+
+def _unlabelled(rendered: pd.DataFrame) -> pd.Series:
+    return pd.Series("", index=rendered.index)
+
+
+def _rand_index(groups: Groups, truth: pd.Series) -> float:
+    """A clip without a motion counts as a group of its own."""
+    motion = groups.table["motion"]
+    return float(adjusted_rand_score(truth, motion.where(motion != "", groups.table["clip"])))
+
+
+def test_motions_are_found_without_a_label(rendered: pd.DataFrame) -> None:
+    ten = _rand_index(group(rendered, _unlabelled(rendered)), rendered["truth"])
+    some = rendered[rendered["truth"].isin(["gallop", "bounce", "zigzag"])]
+    three = _rand_index(group(some, _unlabelled(some)), some["truth"])
+    print(f"adjusted Rand index: {ten:.3f} over ten motions, {three:.3f} over gallop, bounce and zigzag")
+    assert ten > 0.9
+    assert three > 0.97
+
+
+def test_shuffled_truth_is_not_found(rendered: pd.DataFrame) -> None:
+    shuffled = rendered["truth"].sample(frac=1, random_state=0).to_numpy()
+    assert abs(_rand_index(group(rendered, _unlabelled(rendered)), pd.Series(shuffled))) < 0.1
+
+
+def test_unlabelled_clips_join_the_labelled_motion(rendered: pd.DataFrame) -> None:
+    labels = rendered["truth"].where([index % 10 < 5 for index in range(len(rendered))], "")
+    table = group(rendered, labels).table
+    free = table[labels.to_numpy() == ""]
+    truth = rendered["truth"].to_numpy()[labels.to_numpy() == ""]
+    right = float((free["motion"].to_numpy() == truth).mean())
+    wrong = float(((free["motion"].to_numpy() != truth) & free["motion"].isin(MOTIONS).to_numpy()).mean())
+    print(f"unlabelled clips: {right:.2f} joined the right motion, {wrong:.2f} a wrong one")
+    assert right > 0.9
+    assert wrong < 0.05
+    assert (free["source"] != "label").all()
+    assert free["why"].str.contains("moves like|lies between").all()
+
+
+def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
+    labels = rendered["truth"].where(rendered["truth"].isin(["spin", "gallop"]), "")
+    labels["spin-0"] = "Gallop"
+    groups = group(rendered, labels)
+    row = groups.table.set_index("clip").loc["spin-0"]
+    assert (row["motion"], row["source"]) == ("gallop", "label")
+    assert len(groups.disagreements) == 1
+    assert groups.disagreements[0].startswith("spin-0 is labelled gallop, but moves more like spin")
+
+
+def test_few_wait_and_of_many_the_most_alike_are_chosen(rendered: pd.DataFrame) -> None:
+    labels = rendered["truth"].where(rendered["truth"].isin(["grow", "spin"]), "")
+    few = rendered[(rendered["truth"] == "grow") | rendered.index.isin([f"spin-{i}" for i in range(4)])]
+    groups = group(few, labels)
+    assert list(groups.motions) == ["grow"]
+    assert len(groups.motions["grow"]) == 8
+    assert groups.waiting == {"spin": [f"spin-{i}" for i in range(4)]}
+    table = groups.table.set_index("clip")
+    assert table.loc["spin-0", "why"].endswith("waits, since 4 of 5 clips are there")
+    assert table["chosen"].sum() == 8
+    left = table[(table["motion"] == "grow") & ~table["chosen"]]
+    assert left["why"].str.contains("more alike").all()
+
+
+def test_proposed_names_are_slugs_and_plain(rendered: pd.DataFrame) -> None:
+    names = group(rendered, _unlabelled(rendered)).motions
+    assert all(SLUG.fullmatch(name) for name in names)
+    assert len(names) >= 8
+    by_truth = {rendered.loc[clips[0], "truth"]: name for name, clips in names.items()}
+    print(by_truth)
+    assert by_truth["grow"].startswith("growing")
+    assert by_truth["fall"].startswith("falling")
+    assert by_truth["spin"].startswith("turning")
+
+
+def test_same_clips_in_another_order_give_the_same_groups(rendered: pd.DataFrame) -> None:
+    mixed = rendered.sample(frac=1, random_state=3)
+    one = {frozenset(clips) for clips in group(rendered, _unlabelled(rendered)).motions.values()}
+    two = {frozenset(clips) for clips in group(mixed, _unlabelled(mixed)).motions.values()}
+    assert one == two
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_hardly_any_clips(rendered: pd.DataFrame, count: int) -> None:
+    some = rendered.iloc[:count]
+    groups = group(some, _unlabelled(some))
+    assert groups.motions == {}
+    assert len(groups.table) == count
+
+
+def test_slugs() -> None:
+    assert slug_of(" Gallop (fast) ") == "gallop-fast"
+    assert slug_of("x" * 90) == "x" * 63
+    for name in ("跳", "--", "  "):
+        with pytest.raises(InputError, match="rename it"):
+            slug_of(name)
+
+
+def test_distance_is_a_distance(rendered: pd.DataFrame) -> None:
+    apart = distances(rendered)
+    assert np.allclose(apart, apart.T)
+    assert np.allclose(np.diag(apart), 0)
+    assert GroupConfig().apart < np.median(apart)
