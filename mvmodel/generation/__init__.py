@@ -1,0 +1,1 @@
+"""From prompts and mask sequences to videos."""

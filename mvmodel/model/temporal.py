@@ -1,0 +1,65 @@
+"""Narrow temporal attention: each place of the picture looks along the frames."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from mvmodel.model.context import FrameContext
+
+
+def frame_positions(first: int, frames: int, width: int, like: torch.Tensor) -> torch.Tensor:
+    """Sinusoidal codes of frame indices, (frames, width). Learned ones fail beyond the length they were trained at."""
+    index = torch.arange(first, first + frames, device=like.device, dtype=torch.float32)[:, None]
+    rates = torch.exp(torch.arange(0, width, 2, device=like.device, dtype=torch.float32) * (-math.log(1000.0) / width))
+    return torch.cat([torch.sin(index * rates), torch.cos(index * rates)], dim=1).to(like.dtype)
+
+
+class TemporalAttention(torch.nn.Module):
+    """Adds to frames 2..n what they read along the time axis; frame 1 is left as it is.
+
+    No path leads from later frames into frame 1, so its features are the same at every denoising step. The output
+    projection starts at zero: at initialisation the layer is the identity.
+    """
+
+    def __init__(self, channels: int, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads or width % 2:
+            raise ValueError(f"temporal width {width} must be even and divisible by {heads} heads")
+        self.heads = heads
+        self.norm = torch.nn.LayerNorm(channels)
+        self.inner = torch.nn.Linear(channels, width)
+        self.to_qkv = torch.nn.Linear(width, 3 * width, bias=False)
+        self.to_out = torch.nn.Linear(width, channels, bias=False)
+        torch.nn.init.zeros_(self.to_out.weight)
+
+    def forward(self, hidden: torch.Tensor, context: FrameContext, name: str, scale: float = 1.0) -> torch.Tensor:
+        """hidden: (B * F, C, height, width); returns the same shape."""
+        frames = context.frames
+        batch, channels, height, width = hidden.shape
+        clips = batch // frames
+        tokens = hidden.view(clips, frames, channels, height * width).permute(0, 3, 1, 2)  # (B, N, F, C)
+        inner = self.inner(self.norm(tokens))
+        inner = inner + frame_positions(context.first, frames, inner.shape[-1], inner)
+        if context.remember:
+            context.memory[name] = (inner,)
+            return hidden
+        if context.reads_memory:
+            inner = torch.cat([context.memory[name][0], inner], dim=2)
+        skipped = inner.shape[2] - frames  # frames in the memory
+        query, key, value = self.to_qkv(inner).chunk(3, dim=-1)
+        later = query[:, :, max(1, skipped) :]  # frames 2..n
+        if later.shape[2] == 0:
+            return hidden
+        out = F.scaled_dot_product_attention(self._split(later), self._split(key), self._split(value))
+        change = self.to_out(out.transpose(2, 3).flatten(3)) * scale  # (B, N, F - 1 or F, C)
+        change = change.permute(0, 2, 3, 1).unflatten(3, (height, width))
+        if not skipped:
+            change = F.pad(change, (0, 0, 0, 0, 0, 0, 1, 0))
+        return hidden + change.flatten(0, 1).to(hidden.dtype)
+
+    def _split(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, F, W) -> (B, N, H, F, D)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(2, 3)

@@ -1,0 +1,1 @@
+"""Few-shot tuning of a motion adapter on a handful of clips with masks."""

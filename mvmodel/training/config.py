@@ -1,0 +1,59 @@
+"""What a fine-tuning run is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mvmodel.errors import InputError
+
+
+class TrainConfig(BaseModel):
+    """Hyper-parameters of a few-shot run. Learning rates are AdamW's; a step is one optimiser step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(120, ge=1)
+    clips_per_step: int = Field(1, ge=1)
+    lr: float = Field(1e-4, gt=0)
+    """For the query change and the temporal attention."""
+    mask_lr: float = Field(1e-3, gt=0)
+    """For the mask encoder and projections; they start at zero and need about ten times the rest."""
+    warmup: int = Field(10, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of steps without prompt and mask, which guidance needs."""
+    foreground_weight: float = Field(1.0, ge=0)
+    """Extra weight of the loss where the mask is."""
+    flip: bool = True
+    """Mirror frames and masks together in half of the steps."""
+    init_from: str | None = "start"
+    """"start" begins from the pack's own adapter, a path from that adapter, None from nothing."""
+    mask_encoder: str = Field("conv", pattern="^(conv|linear)$")
+    mask_width: int = Field(32, ge=1)
+    temporal_share: float = Field(0.25, gt=0, le=1)
+    precision: str = Field("auto", pattern="^(auto|no|bf16|fp16)$")
+    gradient_checkpointing: bool = False
+    checkpoint_every: int = Field(50, ge=1)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """One clip as training reads it: frames uint8 (F, H, W, 3), masks bool (F, H, W), both at the pack's size."""
+
+    name: str
+    frames: np.ndarray
+    masks: np.ndarray
+    caption: str
+
+    def __post_init__(self) -> None:
+        if self.frames.shape[:3] != self.masks.shape:
+            raise InputError(
+                f"clip {self.name}: frames are {self.frames.shape[:3]} but masks {self.masks.shape}; "
+                "give one mask of the frame's size for every frame"
+            )
+        if len(self.frames) < 2:
+            raise InputError(f"clip {self.name} has one frame; motion needs at least two")

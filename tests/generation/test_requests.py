@@ -1,0 +1,114 @@
+"""Request tables and batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mvmodel.errors import InputError
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.requests import Request, first_frames, generate, read_requests
+from mvmodel.masks import MaskSequence
+from mvmodel.model.adapter import MotionMaskAdapter
+
+QUICK = GenerationConfig(steps=2, first_frame_steps=2, batch=2)
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> list[Request]:
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(2):
+        file = tmp_path / f"m{number}.npz"
+        MaskSequence(rng.random((3, 64, 64)) > 0.5).save(file)
+        made.append(Request(name=f"v-{number}", motion="run", prompt="a horse", masks=file, seed=number))
+    return made
+
+
+@pytest.fixture
+def adapter(small_pack, tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    made = MotionMaskAdapter.for_unet(small_pack.unet(), mask_width=4)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    made.save_pretrained(tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def test_batch_writes_videos_resumes_and_repeats_bytes(small_pack, adapter, requests, tmp_path):
+    frames = first_frames(small_pack, requests, QUICK, tmp_path / "first")
+    told: list[tuple[int, int]] = []
+    out = generate(small_pack, adapter, requests, frames, QUICK, tmp_path / "a", progress=lambda *p: told.append(p))
+    assert told == [(1, 2), (2, 2)]
+    settings = json.loads((out / "v-0.json").read_text())
+    assert settings["seed"] == 0 and settings["mask_term"] and settings["pack_hash"] == small_pack.hash
+    video = np.load(out / "v-0.npz")["frames"]
+    assert video.shape == (3, 64, 64, 3) and video.dtype == np.uint8
+    (out / "v-1.json").unlink()
+    stamp = (out / "v-0.mp4").stat().st_mtime_ns
+    told.clear()
+    generate(small_pack, adapter, requests, frames, QUICK, out, progress=lambda *p: told.append(p))
+    assert told == [(1, 1)] and (out / "v-0.mp4").stat().st_mtime_ns == stamp
+    again = generate(small_pack, adapter, requests, frames, QUICK, tmp_path / "b")
+    for name in ("v-0.mp4", "v-1.mp4"):
+        assert (out / name).read_bytes() == (again / name).read_bytes()
+    off = generate(small_pack, adapter, requests, frames, QUICK, tmp_path / "c", mask_term=False)
+    assert not np.array_equal(np.load(off / "v-0.npz")["frames"], video)
+
+
+def test_first_frame_depends_on_its_own_request_only(small_pack, requests, tmp_path):
+    both = first_frames(small_pack, requests, QUICK, tmp_path / "both")
+    alone = first_frames(small_pack, requests[1:], QUICK, tmp_path / "alone")
+    from PIL import Image
+
+    pictures = [np.asarray(Image.open(folder / "v-1.png"), int) for folder in (both, alone)]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_table_is_read_relative_and_stays_inside(tmp_path, requests):
+    table = tmp_path / "requests.csv"
+    table.write_text("motion,prompt,masks,seed\nrun,a horse,m0.npz,3\nrun,a cat,m1.npz,4\n")
+    read = read_requests(table)
+    assert [r.name for r in read] == ["run-01", "run-02"] and read[0].masks == tmp_path / "m0.npz" and read[1].seed == 4
+    table.write_text("motion,prompt,masks,seed\nrun,a horse,../m0.npz,3\n")
+    with pytest.raises(InputError, match=r"line 2: \.\./m0.npz lies outside"):
+        read_requests(table)
+    table.write_text("motion,prompt,masks,seed\nrun,a horse,m0.npz,many\n")
+    with pytest.raises(InputError, match="line 2: .*integer"):
+        read_requests(table)
+    table.write_text("motion,prompt\nrun,a horse\n")
+    with pytest.raises(InputError, match="no column 'masks'"):
+        read_requests(table)
+    with pytest.raises(InputError, match=r"none.csv cannot be read"):
+        read_requests(tmp_path / "none.csv")
+
+
+def test_masks_that_cannot_be_used_are_refused(small_pack, requests, tmp_path):
+    def refused(masks: np.ndarray, match: str) -> None:
+        MaskSequence(masks).save(requests[0].masks)
+        with pytest.raises(InputError, match=match):
+            first_frames(small_pack, requests[:1], QUICK, tmp_path / "x")
+
+    refused(np.zeros((3, 64, 64), bool), "m0.npz: the mask sequence is empty")
+    late = np.ones((3, 64, 64), bool)
+    late[0] = False
+    refused(late, "the first mask is empty")
+    refused(np.ones((3, 32, 32), bool), "masks are 32x32, the pack small-random works at 64x64")
+    requests[0].masks.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="m0.npz is not a mask sequence"):
+        first_frames(small_pack, requests[:1], QUICK, tmp_path / "x")
+
+
+def test_shipped_requests_are_apart_from_the_sample_clips(repository):
+    from mvmodel.world.samples import CAST
+
+    read = read_requests(repository / "datasets" / "prompts" / "requests.csv")
+    for motion, cast in CAST.items():
+        own = [r for r in read if r.motion == motion]
+        assert len(own) >= 4
+        for request in own:
+            assert not any(f" {name} " in f" {request.prompt} " for name, _ in cast), request.prompt

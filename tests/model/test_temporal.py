@@ -1,0 +1,47 @@
+"""Temporal attention and mask pyramid, alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mvmodel.model.context import FrameContext
+from mvmodel.model.mask_projection import MaskPyramid
+from mvmodel.model.temporal import TemporalAttention, frame_positions
+
+
+def test_positions_go_beyond_any_trained_length_and_stay_distinct():
+    codes = frame_positions(0, 400, 16, torch.zeros(1))
+    distances = torch.cdist(codes, codes) + torch.eye(400) * 9
+    assert distances.min() > 1e-2
+    torch.testing.assert_close(frame_positions(7, 3, 16, torch.zeros(1)), codes[7:10])
+
+
+def test_fresh_block_is_the_identity_and_a_trained_one_mixes_frames():
+    torch.manual_seed(0)
+    block = TemporalAttention(8, 8, 2)
+    hidden = torch.randn(2 * 4, 8, 3, 3)
+    assert torch.equal(block(hidden, FrameContext(4), "x"), hidden)
+    torch.nn.init.normal_(block.to_out.weight)
+    out = block(hidden, FrameContext(4), "x").unflatten(0, (2, 4))
+    other = hidden.clone().unflatten(0, (2, 4))
+    other[:, 2] += torch.randn(8, 3, 3)  # a constant over the channels would be taken out by the layer norm
+    changed = block(other.flatten(0, 1), FrameContext(4), "x").unflatten(0, (2, 4))
+    assert torch.equal(out[:, 0], changed[:, 0])
+    assert not torch.allclose(out[:, 3], changed[:, 3], atol=1e-4)
+
+
+def test_unknown_mask_encoder_is_refused():
+    with pytest.raises(ValueError, match="use 'linear' or 'conv'"):
+        MaskPyramid("deep", 4, 8)
+
+
+@pytest.mark.parametrize("side", [64, 72])
+def test_levels_match_strided_convolutions(side):
+    features = MaskPyramid("conv", 5, 8)(torch.rand(2, side, side), 3)
+    size, expected = side // 8, []
+    for _ in range(3):
+        expected.append(size * size)
+        size = -(-size // 2)
+    assert list(features) == expected
+    assert all(value.shape == (2, tokens, 5) for tokens, value in features.items())
