@@ -1,0 +1,159 @@
+"""Adherence: does the object fill its control mask.
+
+The judge is independent. It looks for the foreground in the finished frames with automatic masks, and picks the
+candidate that the scorer ties best to the object's word; the control mask is not among its arguments. Moving the
+control mask after generation therefore lowers the score. `iou_prompted` does give the mask's box to the segmenter,
+which flatters whatever lies inside, and is printed beside `iou`, never instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+GREY = 128
+"""The neutral ground a candidate is shown on."""
+
+
+class JudgeConfig(BaseModel):
+    """How the judge tells the object from the other things that the segmenter finds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    smallest: float = Field(0.004, ge=0, le=1)
+    """Share of the picture under which a candidate is dust."""
+    largest: float = Field(0.6, ge=0, le=1)
+    """Share of the picture above which a candidate is ground or sky."""
+    margin: float = Field(0.2, ge=0)
+    """Ground left around a candidate's box, as a share of the box's longer side."""
+    side: int = Field(96, ge=16)
+    """Pictures shown to the scorer are squares of this many pixels."""
+
+
+def iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Intersection over union of every frame: float (frames,), 0..1, higher is better.
+
+    found, masks: bool (frames, height, width). Both empty counts 1, one empty counts 0.
+    """
+    both = (found & masks).sum(axis=(1, 2))
+    either = (found | masks).sum(axis=(1, 2))
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def centroid_error(found: np.ndarray, masks: np.ndarray) -> float:
+    """Mean distance between the two centres, share of the picture's diagonal. 0 is exact; NaN when none is found."""
+    from mvmodel.metrics.flow import centroids
+
+    distance = np.linalg.norm(centroids(found) - centroids(masks), axis=1) / np.hypot(*masks.shape[1:])
+    return float(np.nanmean(distance)) if np.isfinite(distance).any() else float("nan")
+
+
+def words_in(prompt: str, words: Sequence[str]) -> list[str]:
+    """The object words that a prompt names, in its order: "a cat and a dog" -> ["cat", "dog"]."""
+    spoken = [word.strip(".,;:!?\"'()") for word in prompt.lower().split()]
+    known = {form: word for word in words for form in (word, f"{word}s", f"{word}es")}
+    return list(dict.fromkeys(known[word] for word in spoken if word in known))
+
+
+def article(noun: str) -> str:
+    """ "a horse", "an owl"; a phrase of several words is left as it is."""
+    if " " in noun.strip():
+        return noun
+    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
+
+
+def cut_out(frame: np.ndarray, mask: np.ndarray, config: JudgeConfig = JudgeConfig()) -> np.ndarray:
+    """A candidate alone on grey ground, cropped to its box with a margin: uint8 (side, side, 3).
+
+    frame: uint8 (height, width, 3). mask: bool (height, width), not empty.
+    """
+    import cv2
+
+    rows, columns = np.nonzero(mask)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    side = int(np.ceil(max(bottom - top, right - left) * (1 + 2 * config.margin)))
+    square = np.full((side, side, 3), GREY, np.uint8)
+    y, x = (side - (bottom - top)) // 2, (side - (right - left)) // 2
+    inside = mask[top:bottom, left:right]
+    square[y : y + bottom - top, x : x + right - left][inside] = frame[top:bottom, left:right][inside]
+    shrink = side > config.side
+    out: np.ndarray = cv2.resize(
+        square, (config.side, config.side), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+    )
+    return out
+
+
+def ties(pictures: np.ndarray, word: str, scorer: Any, rivals: Sequence[str] = ()) -> np.ndarray:
+    """How much more a picture is "a {word}" than the mean of the rival words: float (pictures,), -2..2.
+
+    pictures: uint8 (pictures, side, side, 3).
+    """
+    embeddings = scorer.images(pictures)
+    wanted = embeddings @ scorer.texts([article(word)])[0]
+    others = [article(rival) for rival in rivals if rival != word]
+    if not others:
+        return np.asarray(wanted)
+    return np.asarray(wanted - (embeddings @ scorer.texts(others).T).mean(axis=1))
+
+
+def chooser(
+    frame: np.ndarray, word: str, scorer: Any, rivals: Sequence[str] = (), config: JudgeConfig = JudgeConfig()
+) -> Callable[[list[np.ndarray]], int]:
+    """A function that picks, among candidate masks of `frame`, the one most like `word`."""
+
+    def choose(masks: list[np.ndarray]) -> int:
+        return int(np.argmax(ties(np.stack([cut_out(frame, mask, config) for mask in masks]), word, scorer, rivals)))
+
+    return choose
+
+
+def find_foreground(
+    frames: np.ndarray,
+    segmenter: Any,
+    scorer: Any,
+    words: Sequence[str],
+    rivals: Sequence[str] | None = None,
+    config: JudgeConfig = JudgeConfig(),
+) -> np.ndarray:
+    """Where the judge sees the object(s): bool (frames, height, width), all False in a frame where nothing is found.
+
+    frames: uint8 (frames, height, width, 3). segmenter: a `Segmenter`. scorer: a `Scorer`. words: the objects to look
+    for; with several, each gets its best candidate and the union is returned. rivals: words to compare with, the
+    scorer's own list when None. Control masks are deliberately not an argument.
+    """
+    rivals = scorer.words if rivals is None else rivals
+    found = np.zeros(frames.shape[:3], bool)
+    area = found[0].size
+    pictures, owners = [], []
+    for index, encoding in enumerate(segmenter.encode(frames)):
+        for candidate in segmenter.automatic(encoding):
+            if config.smallest <= candidate.mask.sum() / area <= config.largest:
+                pictures.append(cut_out(frames[index], candidate.mask, config))
+                owners.append((index, candidate.mask))
+    if not pictures:
+        return found
+    shown = np.stack(pictures)
+    for word in words:
+        scores = ties(shown, word, scorer, rivals)
+        best: dict[int, int] = {}
+        for position, (index, _) in enumerate(owners):
+            if index not in best or scores[position] > scores[best[index]]:
+                best[index] = position
+        for index, position in best.items():
+            found[index] |= owners[position][1]
+    return found
+
+
+def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: Any) -> np.ndarray:
+    """What the segmenter finds when it is given the control mask's box, for `iou_prompted`: bool (frames, h, w)."""
+    found = np.zeros(masks.shape, bool)
+    for index, encoding in enumerate(segmenter.encode(frames)):
+        rows, columns = np.nonzero(masks[index])
+        if len(rows):
+            box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
+            candidates, scores = segmenter.predict(encoding, box=box)
+            found[index] = candidates[int(np.argmax(scores))]
+    return found

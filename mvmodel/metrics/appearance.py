@@ -1,0 +1,72 @@
+"""Appearance: how alike the frames are, how well they fit the prompt, how far the colours wander.
+
+Embeddings come from `Scorer.images` and `Scorer.texts` and have length 1, so a dot product is a cosine. None of these
+figures says anything about motion: a still video reaches 1.0 in every consistency. Print `motion` beside them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mvmodel.errors import InputError
+
+
+def _at_least_two(embeddings: np.ndarray) -> None:
+    if embeddings.ndim != 2 or len(embeddings) < 2:
+        raise InputError(f"consistency compares frames and needs two or more, not an array {embeddings.shape}")
+
+
+def consistency(embeddings: np.ndarray) -> float:
+    """Mean cosine over all pairs of frames i < j. Range -1..1, higher is more alike.
+
+    embeddings: float (frames, size), rows of length 1. The convention of Tune-A-Video and LAMP.
+    """
+    _at_least_two(embeddings)
+    gram = embeddings.astype(np.float64) @ embeddings.T.astype(np.float64)
+    frames = len(embeddings)
+    return float((gram.sum() - np.trace(gram)) / (frames * (frames - 1)))
+
+
+def consistency_adjacent(embeddings: np.ndarray) -> float:
+    """Mean cosine of neighbouring frames. Range -1..1, higher is smoother. FateZero's temporal consistency."""
+    _at_least_two(embeddings)
+    return float(np.mean(np.sum(embeddings[:-1].astype(np.float64) * embeddings[1:], axis=1)))
+
+
+def consistency_first(embeddings: np.ndarray) -> float:
+    """Mean cosine of every later frame with frame 1. Range -1..1, higher stays closer to the first frame."""
+    _at_least_two(embeddings)
+    return float(np.mean(embeddings[1:].astype(np.float64) @ embeddings[0].astype(np.float64)))
+
+
+def alignment(embeddings: np.ndarray, text: np.ndarray) -> float:
+    """Mean cosine of the frames with the prompt. Range -1..1, higher fits better.
+
+    embeddings: (frames, size). text: (size,), both of length 1. Only comparable between videos scored by one model.
+    """
+    return float(np.mean(embeddings.astype(np.float64) @ text.astype(np.float64)))
+
+
+def lab(frames: np.ndarray) -> np.ndarray:
+    """CIELAB (D65) of uint8 RGB frames: float32, same shape, L 0..100, a and b about -128..127."""
+    import cv2
+
+    return np.stack([cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for frame in frames])
+
+
+def colour_drift(frames: np.ndarray, masks: np.ndarray | None = None) -> float:
+    """Mean CIELAB distance (CIE76) of the later frames to frame 1, pixel by pixel outside the masks.
+
+    frames: uint8 (frames, height, width, 3). masks: bool (frames, height, width), or None for the whole picture; a
+    pixel counts in frame i when neither mask 1 nor mask i covers it. Range 0..about 150, 0 is no drift, 2 is just
+    visible. A moving camera counts as drift: compare videos that share a camera. NaN when masks leave no pixel.
+    """
+    colours = lab(frames)
+    distances = []
+    for index in range(1, len(frames)):
+        distance = np.linalg.norm(colours[index] - colours[0], axis=-1)
+        if masks is not None:
+            distance = distance[~(masks[0] | masks[index])]
+        if distance.size:
+            distances.append(float(distance.mean()))
+    return float(np.mean(distances)) if distances else float("nan")

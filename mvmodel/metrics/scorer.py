@@ -1,0 +1,89 @@
+"""`Scorer`: an open_clip model as the one source of image and text embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mvmodel.errors import InputError
+
+
+class Scorer:
+    """Image and text embeddings of an open_clip model, with a record of which model that was.
+
+    model: an open_clip CLIP. preprocess: PIL image -> float tensor (3, side, side), open_clip's validation transform.
+    tokenizer: list of sentences -> int64 tensor (sentences, context). name, weights_hash: what stands in every record.
+    words: the object words that the model was trained to tell apart; the judge of `adherence` takes rivals from them.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        preprocess: Callable[[Image.Image], torch.Tensor],
+        tokenizer: Callable[[list[str]], torch.Tensor],
+        name: str,
+        weights_hash: str,
+        device: str | torch.device = "cpu",
+        words: Sequence[str] = (),
+        batch_size: int = 64,
+    ) -> None:
+        self.model: Any = model.eval().to(device)
+        self.preprocess = preprocess
+        self.tokenizer = tokenizer
+        self.name = name
+        self.weights_hash = weights_hash
+        self.device = torch.device(device)
+        self.words = tuple(words)
+        self.batch_size = batch_size
+        self._known: dict[str, np.ndarray] = {}
+
+    @torch.no_grad()
+    def images(self, frames: np.ndarray) -> np.ndarray:
+        """Embeddings of pictures: float32 (pictures, size), rows of length 1.
+
+        frames: uint8 RGB (pictures, height, width, 3). Raises InputError for anything else.
+        """
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+            raise InputError(f"pictures are uint8 (pictures, height, width, 3), not {frames.dtype} {frames.shape}")
+        parts = []
+        for start in range(0, len(frames), self.batch_size):
+            batch = [self.preprocess(Image.fromarray(frame)) for frame in frames[start : start + self.batch_size]]
+            parts.append(self._unit(self.model.encode_image(torch.stack(batch).to(self.device))))
+        if not parts:
+            raise InputError("there is no picture to embed: give at least one frame")
+        return np.concatenate(parts)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeddings of sentences: float32 (sentences, size), rows of length 1; known ones are not redone."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            embeddings = self._unit(self.model.encode_text(self.tokenizer(new).to(self.device)))
+            self._known.update(zip(new, embeddings, strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a figure has to be printed with: model, hash of its weights, preprocessing."""
+        how = describe(self.preprocess)
+        return {"scorer": self.name, "scorer_weights": self.weights_hash, "scorer_preprocess": how}
+
+    @staticmethod
+    def _unit(embeddings: torch.Tensor) -> np.ndarray:
+        rows = torch.nn.functional.normalize(embeddings.float(), dim=-1)
+        if not torch.isfinite(rows).all():
+            raise InputError("the scorer gave embeddings that are not numbers; its weights are damaged")
+        out: np.ndarray = rows.cpu().numpy()
+        return out
+
+
+def describe(preprocess: Any) -> str:
+    """One line for a preprocessing: torchvision's own text for a transform, without addresses in memory."""
+    steps = getattr(preprocess, "transforms", None)
+    if steps is None:
+        return str(getattr(preprocess, "__name__", type(preprocess).__name__))
+    return ", ".join(getattr(step, "__name__", None) or " ".join(repr(step).split()) for step in steps)

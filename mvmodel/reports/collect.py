@@ -1,0 +1,71 @@
+"""From a folder of generated videos to a report, without a pipeline around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """A video's frames, uint8 RGB (frames, height, width, 3), from an .npz that holds `frames`, a video or a folder."""
+    if path.suffix != ".npz":
+        from mvmodel.video.decode import decode
+
+        return decode(path).frames
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            frames: np.ndarray = data["frames"]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} holds no video ({error}); give an .npz that `mvmodel generate` wrote") from error
+    return frames
+
+
+def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion: str | None = None) -> Path:
+    """Score the videos of `requests` (a CSV) under `videos` and write `out`/report.html and metrics.csv.
+
+    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder a setting. Raises InputError
+    when no video of a request is there.
+    """
+    import pandas as pd
+
+    from mvmodel.generation.requests import read_requests
+    from mvmodel.masks import MaskSequence
+    from mvmodel.metrics import score_video
+    from mvmodel.metrics.adherence import find_foreground, words_in
+    from mvmodel.reports.entries import SETTINGS, VideoEntry
+    from mvmodel.reports.html import motion_report
+
+    asked = [request for request in read_requests(requests) if motion in (None, request.motion)]
+    settings = {name: videos / name for name in SETTINGS if (videos / name).is_dir()} or {"full": videos}
+    scorer, segmenter = pack.scorer(), pack.segmenter()
+    entries: list[VideoEntry] = []
+    rows: list[dict[str, Any]] = []
+    for setting, folder in settings.items():
+        for request in asked:
+            file = next((f for f in (folder / f"{request.name}{s}" for s in (".npz", ".mp4")) if f.exists()), None)
+            if file is None:
+                continue
+            frames, sequence = read_frames(file), MaskSequence.load(request.masks)
+            masks = sequence.masks[: len(frames)]
+            words = words_in(request.prompt, scorer.words) or [request.prompt]
+            found = find_foreground(frames, segmenter, scorer, words)
+            scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, found)
+            said = (request.name, request.prompt, setting)
+            entries.append(VideoEntry(*said, frames, masks, sequence.fps, scores, found, request.seed))
+            rows.append(
+                {"setting": setting, "name": request.name, "prompt": request.prompt, "seed": request.seed} | scores
+            )
+    if not entries:
+        raise InputError(f"{videos} holds no video named in {requests}; generate them first, or name the right folder")
+    table = pd.DataFrame(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    table.round(6).to_csv(out / "metrics.csv", index=False)
+    provenance = {"pack": pack.info.name, "pack_hash": pack.hash, "random": pack.info.random, **scorer.record}
+    return motion_report(out, motion or asked[0].motion or "videos", entries, table, provenance)

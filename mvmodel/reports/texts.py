@@ -1,0 +1,116 @@
+"""Sentences and tables that are computed from the figures, never typed in beforehand."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from mvmodel.metrics.score import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAPER = {
+    "full": ("Full method", {"alignment": 0.330, "consistency": 0.974, "iou": 0.917}),
+    "no_mask": ("Without mask cross-attention", {"iou": 0.184}),
+    "no_shared_noise": ("Without first-frame shared noise", {"iou": 0.908}),
+    "no_first_frame": ("Without ControlNet first frame", {"alignment": 0.299}),
+}
+"""arXiv 2503.18386, its tables: measured by its authors with Stable Diffusion, CLIP and their own clips."""
+PAPER_METRICS = ("alignment", "consistency", "iou")
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A figure as text, a dash when there is none."""
+    if value is None or not math.isfinite(float(value)):
+        return "–"
+    return f"{float(value):.{digits}f}"
+
+
+def interval(row: Any, digits: int = 3) -> str:
+    """ "0.61 to 0.74", or a word on why there is none."""
+    if not math.isfinite(row["low"]):
+        return "one video, no interval"
+    return f"{number(row['low'], digits)} to {number(row['high'], digits)}"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def lookup(card: pd.DataFrame, name: str, metric: str) -> dict[str, Any] | None:
+    """The row of a summary for one setting and metric."""
+    rows = card[(card["setting"] == name) & (card["metric"] == metric)]
+    return None if rows.empty else {str(key): value for key, value in rows.iloc[0].to_dict().items()}
+
+
+def verdict(card: pd.DataFrame) -> str:
+    """What the IoU figures say, in words."""
+    full, off = lookup(card, "full", "iou"), lookup(card, "no_mask", "iou")
+    if full is None:
+        return "The overlap with the control masks was not measured."
+    text = (
+        f"Over {count(full['videos'], 'video')} the object found in the picture overlaps its control mask with an "
+        f"IoU of {number(full['mean'])}"
+    )
+    text += f" (95 % interval {interval(full)})" if math.isfinite(full["low"]) else ""
+    if off is None:
+        return text + "."
+    gain = full["mean"] - off["mean"]
+    text += f"; the same adapter with its mask term switched off reaches {number(off['mean'])}. "
+    if math.isfinite(off["low"]) and full["low"] > off["high"]:
+        return text + f"The intervals do not touch: the mask term adds {number(gain)}."
+    if gain > 0:
+        return text + f"The mask term adds {number(gain)}, though these few videos do not separate the two for certain."
+    return text + f"Here the mask term brings nothing: the difference is {number(gain)}."
+
+
+def stillness(card: pd.DataFrame) -> str:
+    """Consistency only means something next to motion; says so with the figures."""
+    same, moves = lookup(card, "full", "consistency"), lookup(card, "full", "motion")
+    if same is None or moves is None:
+        return ""
+    return (
+        f"Consistency is {number(same['mean'])} while the foreground moves {number(moves['mean'], 2)} pixels a frame; "
+        "a still video would score 1.000 with motion 0."
+    )
+
+
+def paper_rows(card: pd.DataFrame) -> list[dict[str, Any]]:
+    """The paper's table beside ours: [{label, ours: {metric: text}, paper: {metric: text}}]."""
+    rows = []
+    for name, (label, theirs) in PAPER.items():
+        ours = {metric: lookup(card, name, metric) for metric in PAPER_METRICS}
+        rows.append(
+            {
+                "label": label,
+                "note": {"no_mask": "here: switched off in the trained adapter"}.get(name, ""),
+                "ours": {m: number(row["mean"]) if row else "not measured" for m, row in ours.items()},
+                "paper": {m: number(theirs[m]) if m in theirs else "–" for m in PAPER_METRICS},
+            }
+        )
+    return rows
+
+
+def paper_differences(provenance: dict[str, Any], frames: tuple[int, ...]) -> list[str]:
+    """What differs between the paper's measurement and this one, so that nobody compares the figures themselves."""
+    pack = provenance.get("pack", "unnamed")
+    pack = pack.get("name", "unnamed") if isinstance(pack, dict) else pack
+    scorer = provenance.get("scorer", "the pack's own scorer")
+    shape = f"{frames[0]} frames of {frames[2]}×{frames[1]}"
+    return [
+        f"Models: the paper builds on Stable Diffusion and scores with CLIP; here it is the pack “{pack}”, scored by "
+        f"{scorer}. Cosines of different scorers do not compare.",
+        f"Pictures: {shape} here; the authors' clips, prompts and masks are not public.",
+        "Without the mask: the paper trains without mask cross-attention; here the term of the trained adapter is "
+        "switched off, so what is left is an adapter that has learned to expect it.",
+        "IoU: here the judge looks for the object without seeing the control mask; the paper does not say how it found "
+        "its own.",
+    ]
+
+
+def metric_notes(names: list[str]) -> list[tuple[str, str]]:
+    """Label and meaning of the metrics in a table, with which way is better."""
+    way = {1: "Higher is better.", -1: "Lower is better.", 0: "Neither way is better by itself."}
+    known = [METRICS[name] for name in names if name in METRICS]
+    return [(m.label, f"{m.meaning[0].upper()}{m.meaning[1:]}. {way[m.better]}") for m in known]

@@ -1,0 +1,40 @@
+"""A page in headless Chromium that may fetch nothing and whose every complaint is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[object]:
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=chromium, args=[*flags, "--disable-background-networking"])
+        yield window
+        window.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """`open_page(path, **context)` -> (page, complaints, requests): what the page said and what it tried to fetch."""
+    contexts = []
+
+    def open_one(path, **context):
+        tab = browser.new_context(**context)
+        contexts.append(tab)
+        page = tab.new_page()
+        complaints: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri(), wait_until="load")
+        return page, complaints, requests
+
+    yield open_one
+    for tab in contexts:
+        tab.close()

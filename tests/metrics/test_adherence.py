@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from mvmodel.metrics import adherence
+from mvmodel.world.render import HELD_OUT, random_clip
+from mvmodel.world.sprites import OBJECTS
+
+
+def test_iou_by_hand():
+    found, masks = np.zeros((3, 2, 2), bool), np.zeros((3, 2, 2), bool)
+    found[0, 0] = masks[0, :, 0] = True  # one of three cells shared
+    found[1, 0, 0] = True  # nothing wanted
+    assert adherence.iou(found, masks) == pytest.approx([1 / 3, 0, 1])
+
+
+def test_the_judge_has_no_control_mask_among_its_arguments():
+    assert "masks" not in inspect.signature(adherence.find_foreground).parameters
+
+
+def test_ceiling_the_right_object_is_found_whole(clip, exact_segmenter, scorer):
+    found = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.iou(found, clip.masks).mean() > 0.99
+    assert adherence.centroid_error(found, clip.masks) < 0.005
+
+
+def test_moving_the_control_mask_after_generation_lowers_the_score(clip, exact_segmenter, scorer):
+    found = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
+    scores = [adherence.iou(found, np.roll(clip.masks, shift, axis=2)).mean() for shift in (0, 8, 24, 64)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > 0.99
+    assert scores[-1] < 0.1
+
+
+def test_floor_an_object_elsewhere(clip, elsewhere, exact_segmenter, scorer):
+    found = adherence.find_foreground(elsewhere.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.iou(found, clip.masks).mean() < 0.35
+    assert adherence.centroid_error(found, clip.masks) > 0.1
+
+
+def test_the_judge_takes_the_object_that_was_asked_for(scorer, segmenter_of):
+    two = random_clip((HELD_OUT, 21, 3), frames=4, motion="sway", objects=("car", "duck"), background="snow", pan=0)
+    segmenter = segmenter_of(two)
+    for number, word in enumerate(two.objects):
+        found = adherence.find_foreground(two.frames, segmenter, scorer, [word])
+        assert adherence.iou(found, two.instances[number]).mean() > 0.9, word
+    both = adherence.find_foreground(two.frames, segmenter, scorer, list(two.objects))
+    assert adherence.iou(both, two.masks).mean() > 0.9
+
+
+def test_frozen_frames_lose_a_moving_mask(clip, exact_segmenter, scorer):
+    frozen = np.repeat(clip.frames[:1], len(clip.frames), axis=0)
+    found = adherence.find_foreground(frozen, exact_segmenter, scorer, ["car"])
+    scores = adherence.iou(found, clip.masks)
+    assert scores[0] > 0.99
+    assert scores[-1] < 0.2
+
+
+def test_a_frame_without_any_candidate_counts_zero(clip, scorer):
+    class Blind:
+        def encode(self, frames):
+            return list(frames)
+
+        def automatic(self, encoding):
+            return []
+
+    found = adherence.find_foreground(clip.frames, Blind(), scorer, ["car"])
+    assert not found.any()
+    assert adherence.iou(found, clip.masks).max() == 0
+    assert np.isnan(adherence.centroid_error(found, clip.masks))
+
+
+def test_iou_prompted_flatters_a_video_that_misses_its_mask(clip, elsewhere, exact_segmenter, scorer):
+    wrong = adherence.prompted_foreground(elsewhere.frames, clip.masks, exact_segmenter)
+    own = adherence.find_foreground(elsewhere.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.iou(wrong, clip.masks).mean() >= adherence.iou(own, clip.masks).mean() - 0.05
+    right = adherence.prompted_foreground(clip.frames, clip.masks, exact_segmenter)
+    assert adherence.iou(right, clip.masks).mean() > 0.99
+
+
+def test_cut_out_is_square_centred_and_grey_around(clip):
+    picture = adherence.cut_out(clip.frames[0], clip.masks[0])
+    assert picture.shape == (96, 96, 3)
+    assert (picture[:6] == adherence.GREY).all()
+    assert (picture[40:56, 40:56] != adherence.GREY).any()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a horse gallops over a meadow", ["horse"]),
+        ("A cat and a dog, by the sea", ["cat", "dog"]),
+        ("two buses at night", ["bus"]),
+        ("a carpet in the snow", []),
+        ("an apple. an apple!", ["apple"]),
+    ],
+)
+def test_words_in_a_prompt(prompt, words):
+    assert adherence.words_in(prompt, list(OBJECTS)) == words

@@ -1,0 +1,98 @@
+"""The shipped judges on rendered ground truth: every metric's ceiling, and its floor on videos that are wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mvmodel.metrics import score_video
+from mvmodel.metrics.adherence import find_foreground, iou
+from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
+
+pytestmark = pytest.mark.slow
+
+
+def rendered(number: int, motion: str = "glide", word: str = "car", facing: int = 1) -> RenderedClip:
+    seed = (HELD_OUT, 700 + number, 9)
+    return random_clip(seed, 8, motion=motion, objects=(word,), background="meadow", facing=facing, pan=0)
+
+
+@pytest.fixture(scope="module")
+def judged(tiny_pack):
+    """`judged(frames, masks, prompt)` -> every figure, by the shipped segmenter and scorer."""
+
+    def score(frames: np.ndarray, masks: np.ndarray, prompt: str) -> dict[str, float]:
+        return score_video(frames, masks, prompt, tiny_pack.scorer(), tiny_pack.segmenter())
+
+    return score
+
+
+@pytest.fixture(scope="module")
+def truth() -> RenderedClip:
+    return rendered(1)
+
+
+@pytest.fixture(scope="module")
+def ceiling(judged, truth) -> dict[str, float]:
+    return judged(truth.frames, truth.masks, truth.caption)
+
+
+def test_ceiling(ceiling):
+    assert ceiling["iou"] > 0.85
+    assert ceiling["iou_prompted"] > 0.85
+    assert ceiling["consistency"] > 0.9
+    assert ceiling["consistency_adjacent"] >= ceiling["consistency"]
+    assert ceiling["motion"] > 2
+    assert ceiling["motion_cosine"] > 0.9
+    assert ceiling["colour_drift"] < 1.5
+    assert ceiling["flicker"] < 1
+
+
+def test_the_judge_finds_all_kinds_of_objects_in_all_kinds_of_places(tiny_pack):
+    scores = []
+    for number in range(12):
+        clip = random_clip((HELD_OUT, 800 + number, 9), frames=2)
+        found = find_foreground(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects))
+        scores.append(iou(found, clip.masks).mean())
+    assert np.mean(scores) > 0.8
+    assert np.median(scores) > 0.85
+
+
+def test_an_object_elsewhere_loses_iou_and_direction(judged, truth, ceiling):
+    wrong = judged(rendered(2, facing=-1).frames, truth.masks, truth.caption)
+    assert wrong["iou"] < ceiling["iou"] - 0.4
+    assert wrong["motion_cosine"] < 0
+    assert wrong["centroid_error"] > 5 * ceiling["centroid_error"]
+
+
+def test_moving_the_control_mask_after_generation_lowers_iou_step_by_step(judged, truth):
+    scores = [judged(truth.frames, np.roll(truth.masks, s, axis=1), truth.caption)["iou"] for s in (0, 8, 24)]
+    assert scores[0] > scores[1] + 0.05
+    assert scores[1] > scores[2] + 0.1
+
+
+def test_another_object_and_a_swapped_prompt_lose_alignment(judged, truth, ceiling):
+    swapped = judged(truth.frames, truth.masks, truth.caption.replace("car", "whale"))
+    elsewhere = judged(truth.frames, truth.masks, "a car glides in space")
+    other = judged(rendered(1, word="elephant").frames, truth.masks, truth.caption)
+    for wrong in (swapped, elsewhere, other):
+        assert wrong["alignment"] < ceiling["alignment"] - 0.05
+
+
+def test_frozen_frames_are_consistent_but_still_and_lose_the_mask(judged, truth, ceiling):
+    frozen = judged(np.repeat(truth.frames[:1], len(truth.frames), axis=0), truth.masks, truth.caption)
+    assert frozen["consistency"] == pytest.approx(1, abs=1e-4)
+    assert frozen["motion"] < 0.05
+    assert frozen["iou"] < ceiling["iou"] - 0.3
+
+
+def test_shuffled_frames_lose_iou_and_motion_but_not_all_pairs_consistency(judged, truth, ceiling):
+    shuffled = judged(truth.frames[[0, 5, 2, 7, 1, 6, 3, 4]], truth.masks, truth.caption)
+    assert shuffled["consistency"] == pytest.approx(ceiling["consistency"], abs=1e-4)
+    assert shuffled["iou"] < ceiling["iou"] - 0.2
+    assert shuffled["motion_cosine"] < ceiling["motion_cosine"] - 0.2
+
+
+def test_a_change_of_object_halfway_loses_consistency(judged, truth, ceiling):
+    mixed = np.concatenate([truth.frames[:4], rendered(1, word="elephant").frames[4:]])
+    assert judged(mixed, truth.masks, truth.caption)["consistency"] < ceiling["consistency"] - 0.05

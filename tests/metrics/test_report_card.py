@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mvmodel.metrics import bootstrap_interval, summarise
+
+
+def test_interval_holds_the_mean_and_narrows_with_more_videos():
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(0.6, 0.1, 6), rng.normal(0.6, 0.1, 200)
+    low, high = bootstrap_interval(few)
+    assert low < few.mean() < high
+    assert high - low > 2 * np.diff(bootstrap_interval(many))[0]
+
+
+def test_interval_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        low, high = bootstrap_interval(rng.normal(0, 1, 30), resamples=500)
+        hits += low < 0 < high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_interval_is_repeatable_and_undefined_for_one_video():
+    values = np.array([0.1, 0.5, 0.9, np.nan])
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert np.isnan(bootstrap_interval(np.array([0.4]))).all()
+
+
+def test_summary_counts_videos_and_prompts_and_skips_what_is_missing():
+    rows = pd.DataFrame(
+        {
+            "setting": ["full", "full", "full", "no_mask"],
+            "prompt": ["a", "a", "b", "a"],
+            "iou": [0.6, 0.8, 0.7, 0.2],
+            "alignment": [0.3, np.nan, 0.5, np.nan],
+        }
+    )
+    card = summarise(rows).set_index(["setting", "metric"])
+    assert card.loc[("full", "iou"), "mean"] == pytest.approx(0.7)
+    assert card.loc[("full", "iou"), ["videos", "prompts"]].tolist() == [3, 2]
+    assert card.loc[("full", "alignment"), "videos"] == 2
+    assert ("no_mask", "alignment") not in card.index
+    assert np.isnan(card.loc[("no_mask", "iou"), "low"])
+
+
+def test_summary_of_nothing_has_its_columns():
+    card = summarise(pd.DataFrame({"setting": [], "iou": []}))
+    assert list(card.columns) == ["setting", "metric", "mean", "low", "high", "videos", "prompts"]

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import base64
+import html
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mvmodel.errors import InputError
+from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
+
+
+@pytest.fixture
+def page(tmp_path, videos, rows, provenance, training) -> str:
+    quarantined = [{"file": "broken.mp4", "reason": "the file ends in the middle"}]
+    path = motion_report(tmp_path, "gallop", videos, rows, provenance, training, ["A note."], quarantined=quarantined)
+    assert path == tmp_path / "report.html"
+    return path.read_text()
+
+
+def text_of(page: str) -> str:
+    body = re.sub(r"<(style|script|svg).*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def test_it_fetches_nothing(page):
+    addresses = re.findall(r'(?:src|href)="([^"]{1,40})', page)
+    assert addresses
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert "default-src 'none'" in page
+
+
+def test_headlines_come_with_interval_counts_and_what_is_compared(page):
+    text = text_of(page)
+    assert "IoU 0.750 0.700 to 0.800 (95 %) 2 videos, 2 prompts" in text
+    assert "the same adapter with its mask term switched off reaches 0.150" in text
+    assert "an adapter trained on this motion's clips alone" in text
+    assert "Consistency is 0.900 while the foreground moves 3.00 pixels a frame" in text
+
+
+def test_every_video_is_inside_and_decodes(page, videos, tmp_path):
+    from mvmodel.video.encode import read_video
+
+    addresses = re.findall(r'<video src="data:video/mp4;base64,([^"]+)"', page)
+    assert len(addresses) == len(videos) + 2  # a mask for each of two requests
+    path = tmp_path / "first.mp4"
+    path.write_bytes(base64.b64decode(addresses[1]))
+    frames = read_video(path).frames
+    small = frames.reshape(6, 128, 2, 128, 2, 3).mean(axis=(2, 4))
+    assert np.abs(small - videos[0].frames).mean() < 6
+
+
+def test_the_papers_figures_never_stand_among_ours(page):
+    table = re.search(r"<table>.*?Printed in the paper.*?</table>", page, re.DOTALL).group(0)
+    theirs = re.findall(r'class="n theirs[^"]*">([\d.–]+)<', table)
+    ours = re.findall(r'<td class="n(?: small)?">([^<]+)<', table)
+    assert theirs == ["0.330", "0.974", "0.917", "–", "–", "0.184", "–", "–", "0.908", "0.299", "–", "–"]
+    assert ours[:6] == ["0.350", "0.900", "0.750", "0.350", "0.900", "0.150"]
+    assert set(ours[6:]) == {"not measured"}
+    assert "were not measured here" in page
+
+
+def test_clips_quarantine_notes_and_provenance_are_listed(page):
+    text = text_of(page)
+    assert "2 clips; 20 steps, 12 seconds, starting from the adapter that ships with the pack" in text
+    assert "broken.mp4 the file ends in the middle" in text
+    assert "A note." in text
+    assert "adapter / version a1b2c3" in text
+
+
+def test_words_from_outside_cannot_become_markup(page):
+    assert "a &lt;b&gt;cow" in page
+    assert "<b>cow" not in page
+
+
+def test_every_picture_and_plot_has_words_for_those_who_cannot_see_it(page):
+    assert all('alt="' in tag for tag in re.findall(r"<img[^>]*>", page))
+    assert all('aria-label="' in tag for tag in re.findall(r"<video[^>]*>", page))
+    plots = re.findall(r"<svg[^>]*role=\"img\"[^>]*>", page)
+    assert len(plots) == 3
+    assert all("aria-label" in tag for tag in plots)
+
+
+def test_plots_use_the_pages_colours_and_fonts(page):
+    plot = re.search(r'<svg[^>]*role="img".*?</svg>', page, re.DOTALL).group(0)
+    assert "var(--full)" in plot
+    assert "var(--ink)" in plot
+    assert "#0101" not in plot
+
+
+def test_the_same_inputs_give_the_same_file(tmp_path, videos, rows, provenance, training):
+    first, second = (
+        motion_report(tmp_path / name, "gallop", videos, rows, provenance, training).read_bytes() for name in "ab"
+    )
+    assert first == second
+
+
+def test_a_shared_first_frame_is_said_and_another_is_not(tmp_path, videos, rows, page):
+    import dataclasses
+
+    assert "begins with the same first frame" in page
+    changed = [dataclasses.replace(v, frames=v.frames[::-1]) if v.setting == "scratch" else v for v in videos]
+    assert "same first frame" not in motion_report(tmp_path / "c", "gallop", changed, rows, {}).read_text()
+
+
+def test_random_weights_are_announced(tmp_path, videos, rows, page):
+    random = motion_report(tmp_path / "r", "gallop", videos, rows, {"pack": "fake", "random": True}).read_text()
+    assert "was never trained" in random
+    assert "was never trained" not in page
+
+
+def test_it_is_written_with_little(tmp_path, videos):
+    few = [v for v in videos if v.setting == "full"][:1]
+    rows = pd.DataFrame([{"setting": "full", "prompt": few[0].prompt, "iou": 0.5}])
+    text = text_of(motion_report(tmp_path, "gallop", few, rows, {}).read_text())
+    assert "one video, no interval" in text
+    nothing = motion_report(tmp_path / "n", "gallop", [], pd.DataFrame({"setting": [], "prompt": []}), {}).read_text()
+    assert "was not measured" in nothing
+
+
+def test_a_video_and_its_masks_have_to_fit():
+    with pytest.raises(InputError, match="do not fit"):
+        VideoEntry("x", "p", "full", np.zeros((2, 8, 8, 3), np.uint8), np.zeros((3, 8, 8), bool), 8.0, {})
+
+
+def test_leaderboard_ranks_links_and_names_regressions(tmp_path, videos, rows):
+    worse = rows.assign(iou=rows["iou"] - 0.1)
+    history = pd.DataFrame(
+        {
+            "motion": ["gallop", "gallop", "spin"],
+            "version": ["v1", "v2", "v1"],
+            "promoted": [True, False, True],
+            "iou": [0.7, 0.6, 0.5],
+        }
+    )
+    path = leaderboard_report(
+        tmp_path, {"gallop": rows, "spin": worse}, history, videos=videos, reports={"gallop": "gallop/report.html"}
+    )
+    page = path.read_text()
+    text = text_of(page)
+    assert path.name == "leaderboard.html"
+    assert 'href="gallop/report.html"' in page
+    assert "gallop: IoU went from 0.700 to 0.600 with its newest version." in text
+    assert text.index("a horse gallops") < text.index("a car gallops")  # the better video first
+    assert "0.650" in text  # spin's mean
+    assert "gallop v1 yes 0.700" in text
+
+
+def test_leaderboard_of_nothing(tmp_path):
+    assert "was not measured" in leaderboard_report(tmp_path, {}).read_text()
