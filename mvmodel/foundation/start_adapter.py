@@ -1,0 +1,111 @@
+"""The start adapter: one adapter tuned on many rendered clips of all motions; few-shot tuning begins from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.training.config import TrainingClip
+from mvmodel.training.finetune import plain_attention, save_adapter
+from mvmodel.training.latents import TrainingLatents, encode_frames, encode_text
+from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.training.loss import denoising_loss
+from mvmodel.world.render import TRAIN, random_clip
+
+CONFIG = LoopConfig(
+    steps=900, batch=3, lr=5e-4, warmup=60, ema=0.0, final_lr=0.03, checkpoint_every=200, sample_every=10_000
+)
+MASK_LR = 2e-3
+CLIPS = 300
+FRAMES = 12
+DROPOUT = 0.1
+FOREGROUND_WEIGHT = 1.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """The frozen models that the adapter is trained on."""
+
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+
+
+def rendered_clips(count: int, start: int = 0) -> list[TrainingClip]:
+    """Clips of the training split, every motion in turn."""
+    clips = []
+    for position in range(start, start + count):
+        clip = random_clip((TRAIN, position, 40), frames=FRAMES)
+        clips.append(TrainingClip(f"world-{position}", clip.frames, clip.masks, clip.caption))
+    return clips
+
+
+@torch.no_grad()
+def cache(models: Models, file: Path, count: int) -> TrainingLatents:
+    """Latents, masks and text embeddings of `count` rendered clips, from `file` when it exists."""
+    from safetensors.torch import load_file, save_file
+
+    if not file.exists():
+        latents, masks, captions = [], [], []
+        for start in range(0, count, 20):
+            for clip in rendered_clips(min(20, count - start), start):
+                with torch.autocast("cpu", torch.bfloat16):
+                    latents.append(encode_frames(models.vae, clip.frames).half())
+                masks.append(torch.from_numpy(clip.masks).to(torch.uint8))
+                captions.append(clip.caption)
+            print(f"clips {start}/{count}", flush=True)
+        text = encode_text(models.tokenizer, models.text_encoder, ["", *captions])
+        parts = {"latents": torch.stack(latents), "masks": torch.stack(masks), "text": text[1:], "empty": text[:1]}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: part.contiguous() for name, part in parts.items()}, file)
+    data = load_file(file)
+    return TrainingLatents(data["latents"][:, None], data["masks"][:, None], data["text"], data["empty"])
+
+
+class _Step(torch.nn.Module):
+    def __init__(self, adapter: MotionMaskAdapter, models: Models) -> None:
+        super().__init__()
+        self.adapter = adapter
+        self._models = models
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        frozen = self._models
+        return denoising_loss(frozen.unet, self.adapter, frozen.scheduler, *inputs, foreground_weight=FOREGROUND_WEIGHT)
+
+
+def run(folder: Path, models: Models, config: LoopConfig = CONFIG, clips: int = CLIPS) -> Path:
+    """Train the start adapter; returns its folder."""
+    fast_group_norm()
+    torch.manual_seed(config.seed)
+    data = cache(models, folder / "clips.safetensors", clips)
+    unet = models.unet.requires_grad_(False).eval()
+    adapter = MotionMaskAdapter.for_unet(unet, patch=8).train()
+    groups = [
+        {"params": params, "lr": MASK_LR if part == "mask" else config.lr}
+        for part, params in adapter.parameter_groups().items()
+    ]
+
+    def batch(index: int) -> tuple[torch.Tensor, ...]:
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + index)
+        rows = torch.randint(len(data.latents), (config.batch,), generator=generator)
+        latents, masks = data.latents[rows, 0].float(), data.masks[rows, 0].float()
+        noise = torch.randn(latents.shape, generator=generator)
+        timesteps = (torch.sigmoid(torch.randn(config.batch, generator=generator) * 1.2 + 0.7) * 1000).long()
+        keep = torch.rand(config.batch, generator=generator) >= DROPOUT
+        text = torch.where(keep[:, None, None], data.text[rows], data.empty.expand(config.batch, -1, -1))
+        return latents, masks, text, noise, timesteps.clamp(0, 999), keep
+
+    def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        return net(*drawn), {}
+
+    with adapter.attached(unet), plain_attention():
+        train("start_adapter", _Step(adapter, models), batch, loss, config, folder, groups=groups)
+    out = folder / "adapter"
+    save_adapter(adapter.eval(), out, FRAMES)
+    return out

@@ -1,0 +1,236 @@
+"""The tiny text-to-image model: CLIPTextModel and UNet2DConditionModel, trained together on cached latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from mvmodel.files import write_aside
+from mvmodel.foundation.words import MAX_TOKENS, build_tokenizer
+from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.world.render import TRAIN, caption_of, stills
+
+CONFIG = LoopConfig(
+    steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
+)
+PICTURES = 24_000
+"""How many different renders the latents are cached of; a few thousand are seen so often that objects blur."""
+TEXT_DROPOUT = 0.1
+OBJECT_WEIGHT = 2.0
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Zero terminal SNR: without it the brightness of a night cannot be told from that of snow."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
+def build_text_encoder(tokenizer: Any) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            projection_dim=128,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(64, 128, 160),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        cross_attention_dim=128,
+        attention_head_dim=(2, 4, 4),  # diffusers reads these as numbers of heads
+        norm_num_groups=16,
+    )
+
+
+@dataclass
+class CachedLatents:
+    """Scaled latents float16 (n, 4, 16, 16), soft object masks float16 (n, 1, 16, 16), captions, and the masks at full
+    size as packed bits, uint8 (n, 128 * 128 / 8)."""
+
+    latents: torch.Tensor
+    masks: torch.Tensor
+    captions: list[str]
+    bits: torch.Tensor
+
+    def full_masks(self, rows: torch.Tensor) -> torch.Tensor:
+        """Masks of some rows, float 0/1 (rows, 1, 128, 128)."""
+        bits = np.unpackbits(self.bits[rows].numpy(), axis=1).astype(np.float32)
+        side = int(bits.shape[1] ** 0.5)
+        return torch.from_numpy(bits).view(-1, 1, side, side)
+
+
+@torch.no_grad()
+def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURES, start: int = 0) -> CachedLatents:
+    """Encode `count` training renders once; later calls read the file."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / f"latents-{start}-{count}.safetensors"
+    if not file.exists():
+        latents, masks, bits, captions = [], [], [], []
+        for first in range(start, start + count, 50):
+            drawn = list(stills(TRAIN, first, 50))
+            captions += [s.caption for s in drawn]
+            x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            with torch.autocast("cpu", torch.bfloat16):
+                code = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
+            latents.append((code.float() * vae.config.scaling_factor).half())
+            mask = torch.from_numpy(np.stack([s.mask for s in drawn])).float()[:, None]
+            bits.append(torch.from_numpy(np.packbits(np.stack([s.mask.reshape(-1) for s in drawn]), axis=1)))
+            masks.append(torch.nn.functional.adaptive_avg_pool2d(mask, code.shape[-2:]).half())
+            if (first // 50) % 40 == 0:
+                print(f"latents {first - start}/{count}", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_aside(file.with_suffix(".txt")) as aside:
+            aside.write_text("\n".join(captions))
+        with write_aside(file) as aside:
+            parts = {"latents": torch.cat(latents), "masks": torch.cat(masks), "bits": torch.cat(bits)}
+            save_file({name: part.contiguous() for name, part in parts.items()}, aside)
+    data = load_file(file)
+    captions = file.with_suffix(".txt").read_text().split("\n")
+    return CachedLatents(data["latents"], data["masks"], captions, data["bits"])
+
+
+class TextToImage(torch.nn.Module):
+    """Text encoder and UNet in one forward, as they are trained."""
+
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+    def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        text = self.text_encoder(ids)[0]
+        return self.unet(noisy, timesteps, encoder_hidden_states=text).sample
+
+
+def draw_timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Logit-normal timesteps 0..999: most of the work where shapes are decided."""
+    u = torch.sigmoid(torch.randn(count, generator=generator) * 1.1 + 0.3)
+    return (u * 1000).long().clamp(0, 999)
+
+
+def run(folder: Path, vae: AutoencoderKL, config: LoopConfig = CONFIG, pictures: int = PICTURES) -> TextToImage:
+    fast_group_norm()
+    torch.manual_seed(config.seed)
+    tokenizer = build_tokenizer()
+    scheduler = build_scheduler()
+    model = TextToImage(build_text_encoder(tokenizer), build_unet())
+    model.unet.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]  # flash attention's CPU backward is slow
+    model.unet.to(memory_format=torch.channels_last)
+    data = cache_latents(vae, folder, pictures)
+    ids = encode_prompts(tokenizer, data.captions)
+    empty = encode_prompts(tokenizer, [""])[0]
+
+    def batch(index: int) -> tuple[torch.Tensor, ...]:
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + index)
+        rows = torch.randint(len(data.latents), (config.batch,), generator=generator)
+        clean = data.latents[rows].float()
+        noise = torch.randn(clean.shape, generator=generator)
+        t = draw_timesteps(config.batch, generator)
+        text = ids[rows].clone()
+        text[torch.rand(config.batch, generator=generator) < TEXT_DROPOUT] = empty
+        noisy = scheduler.add_noise(clean, noise, t).contiguous(memory_format=torch.channels_last)
+        return noisy, t, text, scheduler.get_velocity(clean, noise, t), data.masks[rows].float()
+
+    def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        noisy, t, text, target, mask = drawn
+        error = (net(noisy, t, text).float() - target).square()
+        inside = float((error.detach() * mask).sum() / mask.sum().clamp(min=1) / 4)
+        return (error * (1 + (OBJECT_WEIGHT - 1) * mask)).mean(), {
+            "plain": float(error.detach().mean()),
+            "object": inside,
+        }
+
+    def sample(_: torch.nn.Module, png: Path) -> None:
+        pictures_ = generate(model, vae, tokenizer, scheduler, grid_prompts(), seed=5)
+        save_grid(pictures_, png, columns=8)
+
+    train("text_to_image", model, batch, loss, config, folder, sample)
+    model.unet.set_default_attn_processor()
+    model.unet.save_pretrained(folder / "unet")
+    model.text_encoder.save_pretrained(folder / "text_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    scheduler.save_pretrained(folder / "scheduler")
+    return model
+
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> torch.Tensor:
+    """Token ids, (prompts, MAX_TOKENS)."""
+    return tokenizer(
+        list(prompts), padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+    ).input_ids
+
+
+def grid_prompts() -> list[str]:
+    from mvmodel.world.scenes import BACKGROUNDS
+    from mvmodel.world.sprites import OBJECTS
+
+    backgrounds = list(BACKGROUNDS)
+    return [caption_of((name,), backgrounds[i % len(backgrounds)]) for i, name in enumerate(OBJECTS)]
+
+
+@torch.no_grad()
+def generate(
+    model: TextToImage,
+    vae: AutoencoderKL,
+    tokenizer: Any,
+    scheduler: DDIMScheduler,
+    prompts: list[str],
+    seed: int,
+    steps: int = 20,
+    guidance: float = 3.0,
+) -> np.ndarray:
+    """Sample one picture a prompt with DDIM; uint8 (prompts, 128, 128, 3)."""
+    ids = encode_prompts(tokenizer, prompts)
+    empty = encode_prompts(tokenizer, [""] * len(prompts))
+    latents = torch.randn((len(prompts), 4, 16, 16), generator=torch.Generator().manual_seed(seed))
+    scheduler.set_timesteps(steps)
+    for t in scheduler.timesteps:
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(torch.cat([latents, latents]), t.expand(2 * len(prompts)), torch.cat([empty, ids])).float()
+        plain, conditioned = out.chunk(2)
+        latents = scheduler.step(plain + guidance * (conditioned - plain), t, latents).prev_sample
+    return decode(vae, latents)
+
+
+@torch.no_grad()
+def decode(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
+    """Scaled latents (n, 4, h, w) to uint8 pictures (n, 8h, 8w, 3)."""
+    out = vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
+    return ((out.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
+
+
+def save_grid(pictures: np.ndarray, png: Path, columns: int = 8) -> None:
+    from PIL import Image
+
+    rows = [np.concatenate(list(pictures[i : i + columns]), axis=1) for i in range(0, len(pictures), columns)]
+    Image.fromarray(np.concatenate(rows, axis=0)).save(png)

@@ -1,0 +1,137 @@
+"""The tiny autoencoder: AutoencoderKL, 8x down, 4 latent channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.world.render import HELD_OUT, TRAIN, stills
+
+CONFIG = LoopConfig(steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkpoint_every=500, sample_every=950)
+WHOLE_FROM = 0.68
+"""Share of the steps after which training goes from crops around objects to whole pictures."""
+KL_WEIGHT = 1e-6
+OBJECT_WEIGHT = 2.5
+
+
+def build() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64, 144),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=8,
+        sample_size=128,
+        mid_block_add_attention=False,
+    )
+
+
+def _crop(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = np.nonzero(mask)
+    if len(rows) == 0:
+        rows, columns = np.array([64]), np.array([64])
+    centre = rows.mean() + rng.normal(0, 8), columns.mean() + rng.normal(0, 8)
+    top, left = (int(np.clip(c - side / 2, 0, image.shape[0] - side)) for c in centre)
+    return image[top : top + side, left : left + side], mask[top : top + side, left : left + side]
+
+
+def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures in -1..1, (batch, 3, side, side), and object weights (batch, 1, side, side)."""
+    whole = index >= WHOLE_FROM * config.steps
+    count = config.batch // 3 if whole else config.batch
+    rng = np.random.default_rng((config.seed, index))
+    pictures, masks = [], []
+    for still in stills(TRAIN, 10_000_000 + index * config.batch, count):
+        picture, mask = (still.image, still.mask) if whole else _crop(still.image, still.mask, rng, 64)
+        pictures.append(picture)
+        masks.append(mask)
+    x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    weight = 1 + (OBJECT_WEIGHT - 1) * torch.from_numpy(np.stack(masks)).float()[:, None]
+    return x.contiguous(memory_format=torch.channels_last), weight
+
+
+def loss(
+    vae: torch.nn.Module, data: tuple[torch.Tensor, torch.Tensor], step: int
+) -> tuple[torch.Tensor, dict[str, float]]:
+    x, weight = data
+    out, mean, logvar = vae(x)
+    out = out.float()
+    difference = out - x
+    pixel = ((difference.abs() + 2 * difference.square()) * weight).mean()
+    dx = (difference[..., 1:] - difference[..., :-1]).abs() * weight[..., 1:]
+    dy = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight[..., 1:, :]
+    edges = dx.mean() + dy.mean()
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
+    mse = difference.detach().square().mean() / 4
+    return pixel + 0.5 * edges + KL_WEIGHT * kl, {"psnr": float(-10 * torch.log10(mse)), "kl": float(kl.detach())}
+
+
+class _AutoencoderStep(torch.nn.Module):
+    """encode, sample, decode in one forward, so that the loop's autocast wraps all of it."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        posterior = self.vae.encode(x).latent_dist
+        latents = posterior.mean + posterior.std * torch.randn_like(posterior.mean)
+        return self.vae.decode(latents).sample, posterior.mean.float(), posterior.logvar.float()
+
+
+@torch.no_grad()
+def quality(vae: AutoencoderKL, count: int = 96) -> dict[str, float]:
+    """PSNR in dB on held-out renders: over whole pictures and inside the objects' masks (mean squared error pooled)."""
+    whole, inside = [], []
+    for start in range(0, count, 16):
+        x, mask = pictures(HELD_OUT, start, 16)
+        out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
+        error = (out - x).square().mean(dim=1) / 4
+        whole.append(error.mean())
+        inside.append(error[mask])
+    return {
+        "psnr": float(-10 * torch.log10(torch.stack(whole).mean())),
+        "psnr_object": float(-10 * torch.log10(torch.cat(inside).mean())),
+    }
+
+
+def pictures(split: int, start: int, count: int, second_object: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rendered pictures in -1..1, (count, 3, 128, 128), and their masks, bool (count, 128, 128)."""
+    drawn = list(stills(split, start, count, second_object=second_object))
+    x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return x, torch.from_numpy(np.stack([s.mask for s in drawn]))
+
+
+def run(folder: Path, config: LoopConfig = CONFIG) -> AutoencoderKL:
+    """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance."""
+    fast_group_norm()
+    torch.manual_seed(config.seed)
+    vae = build().to(memory_format=torch.channels_last)
+    step = _AutoencoderStep(vae)
+
+    def sample(model: torch.nn.Module, png: Path) -> dict[str, float]:
+        _grid(vae, png)
+        return quality(vae, 32)
+
+    train("vae", step, lambda i: batch(i, config), loss, config, folder, sample)
+    x, _ = pictures(TRAIN, 0, 128)
+    with torch.no_grad():
+        latents = vae.encode(x).latent_dist.mode()
+    vae.register_to_config(scaling_factor=float(1 / latents.std()))
+    vae.save_pretrained(folder / "model")
+    return vae
+
+
+@torch.no_grad()
+def _grid(vae: AutoencoderKL, png: Path) -> None:
+    from PIL import Image
+
+    x, _ = pictures(HELD_OUT, 0, 8)
+    out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
+    both = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)
+    Image.fromarray(((both.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(png)

@@ -1,0 +1,38 @@
+"""The whole path on a random pack of Stable Diffusion 1.5's full architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvmodel.generation.build import build_pipeline
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.first_frame import control_frames
+from mvmodel.packs import load_pack
+from mvmodel.packs.fake import write_fake
+from mvmodel.training.config import TrainConfig, TrainingClip
+from mvmodel.training.finetune import finetune, load_adapter
+
+
+@pytest.mark.slow
+def test_one_training_and_one_denoising_step_at_full_size(tmp_path: Path):
+    """Two frames of 64x64: first frame by ControlNet, one step of tuning, one step of denoising."""
+    pack = load_pack(write_fake("sd15", tmp_path / "sd15"))
+    assert sum(p.numel() for p in pack.unet().parameters()) > 850e6
+    rng = np.random.default_rng(0)
+    masks = np.zeros((2, 64, 64), bool)
+    masks[:, 16:48, 16:48] = True
+    clip = TrainingClip("clip", rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8), masks, "a horse runs")
+    config = TrainConfig(steps=1, warmup=0, init_from=None, flip=False, precision="no")
+    adapter = finetune(pack, [clip], config, tmp_path / "run")
+    tuned = load_adapter(adapter)
+    trainable = sum(p.numel() for p in tuned.parameters())
+    assert trainable <= 65e6
+    assert (adapter / "diffusion_pytorch_model.safetensors").stat().st_size <= 130 * 2**20
+    quick = GenerationConfig(steps=1, first_frame_steps=1)
+    first = control_frames(pack, ["a horse"], masks[:1], [0], quick)
+    pipeline = build_pipeline(pack, adapter, quick)
+    video = pipeline("a horse", masks, first[0], num_inference_steps=1).frames
+    assert video.shape == (1, 2, 64, 64, 3) and np.isfinite(video).all()

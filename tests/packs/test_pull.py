@@ -1,0 +1,55 @@
+"""Fetching, as far as it can be tried without the network: what is chosen, and what is said when nothing answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mvmodel.errors import PackError
+from mvmodel.packs.info import PARTS, PackInfo
+from mvmodel.packs.pull import ABOUT, SAM_FILE, SOURCES, pull, wanted
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_part_has_a_source_and_the_description_is_valid(name):
+    assert set(SOURCES[name]) == set(PARTS)
+    assert PackInfo.model_validate(ABOUT[name]).name == name
+
+
+def test_half_precision_is_preferred_and_named_as_the_loader_wants_it():
+    both = [
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+    ]
+    chosen = wanted("unet", [*both, "vae/config.json", "unet/diffusion_pytorch_model.bin"])
+    assert chosen == {both[2]: "diffusion_pytorch_model.safetensors", "unet/config.json": "config.json"}
+    assert next(iter(wanted("unet", both[:2]))) == both[1]
+    assert wanted("segmenter", ["README.md", SAM_FILE]) == {SAM_FILE: "sam.pth"}
+
+
+@pytest.mark.parametrize("part", ["unet", "controlnet", "scorer", "segmenter"])
+def test_pickled_weights_alone_are_refused(part):
+    with pytest.raises(PackError, match=part):
+        wanted(
+            part, [f"{part}/diffusion_pytorch_model.bin", "diffusion_pytorch_model.bin", "open_clip_pytorch_model.bin"]
+        )
+
+
+def test_an_unknown_name_is_one_sentence():
+    with pytest.raises(PackError, match="there are sd15"):
+        pull("sd16")
+
+
+@pytest.mark.slow
+def test_no_network_is_one_sentence_and_leaves_no_pack(tmp_path):
+    nowhere = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    command = [sys.executable, "-m", "mvmodel.cli", "packs", "pull", "sd15", "--to", str(tmp_path / "sd15")]
+    ran = subprocess.run(command, capture_output=True, text=True, env=nowhere, timeout=300)
+    assert ran.returncode == 2
+    assert "cannot be fetched" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "sd15" / "pack.json").exists()
