@@ -1,0 +1,187 @@
+"""Requests to videos: the first frame by ControlNet, the rest by the promoted adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipelines import preview, promotion
+from pipelines.artefacts import ArtifactStore, clear
+from pipelines.assets.common import stage
+from pipelines.assets.training import SCRATCH, read_set
+from pipelines.evaluation import read_frames
+from pipelines.partitions import motions
+from pipelines.promotion import ADAPTER
+from pipelines.resources import PackResource, Settings
+from pipelines.settings import ComparisonConfig, RequestConfig
+from pipelines.store import Handle
+from pipelines.versions import code_version
+from pipelines.wording import Wanted, describe_requests, make_up, write_requests
+
+SETTINGS = {"full": (ADAPTER, True), "no_mask": (ADAPTER, False), "scratch": (SCRATCH, True)}
+"""Setting -> which adapter of the version makes it, and whether the mask term is on."""
+
+
+def _shipped(settings: Settings, config: RequestConfig, motion: str) -> list[Any]:
+    from mvmodel.generation.requests import read_requests
+
+    path = settings.path(config.file)
+    return [r for r in read_requests(path) if r.motion == motion] if config.file and path.exists() else []
+
+
+@stage(
+    "generation",
+    "parquet",
+    partitions_def=motions,
+    code_version=code_version("mvmodel.generation.requests", files=(__file__,)),
+)
+def generation_requests(
+    context: dg.AssetExecutionContext,
+    training_set: Handle,
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """What to generate: the request file's rows for this motion, or requests made up from its clips' masks."""
+    from mvmodel.files import hash_file
+    from mvmodel.generation.requests import read_requests
+    from mvmodel.masks import MaskSequence
+
+    motion = context.partition_key
+    config = settings.read("requests", RequestConfig)
+    shipped = _shipped(settings, config, motion)
+
+    def build(folder: Path) -> None:
+        clear(folder)
+        if shipped:
+            wanted = [
+                Wanted(r.prompt, MaskSequence.load(r.masks).masks, r.seed, r.name, r.negative_prompt) for r in shipped
+            ]
+        else:
+            train, held = read_set(training_set.folder)
+            clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
+            wanted = make_up(clips, list(pack.load().info.objects), config.count, config.seed)
+        write_requests(folder, motion, wanted, float(pack.load().info.fps))
+
+    def describe(folder: Path) -> dict[str, Any]:
+        import numpy as np
+        import pandas as pd
+
+        requests = read_requests(folder / "requests.csv")
+        shown = []
+        for request in requests:
+            masks = MaskSequence.load(request.masks).masks
+            chosen = masks[np.linspace(0, len(masks) - 1, 8).round().astype(int)]
+            shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in chosen]
+        return {
+            "requests": len(requests),
+            "made_up": not shipped,
+            "prompts": preview.table(pd.DataFrame(describe_requests(requests))),
+            "sheet": preview.picture(preview.tiles(shown), "control masks"),
+        }
+
+    # Shipped requests do not depend on the clips: a retrained motion is asked for the very same videos.
+    rows = [[r.name, r.prompt, hash_file(r.masks), r.seed, r.negative_prompt] for r in shipped]
+    inputs = {} if shipped else {"training_set": training_set}
+    return store.step(
+        context, inputs, {**config.model_dump(), "rows": rows}, build, describe, pack.recipe("text_encoder")
+    )
+
+
+@stage(
+    "generation",
+    "pytorch",
+    gpu=True,
+    partitions_def=motions,
+    code_version=code_version("mvmodel.generation.requests", files=(__file__,)),
+)
+def first_frames(
+    context: dg.AssetExecutionContext,
+    generation_requests: Handle,
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """Each video's first frame, by the pack's text-to-image model under ControlNet and the first mask."""
+    from mvmodel.generation import requests as batches
+    from mvmodel.generation.config import GenerationConfig
+
+    config = settings.read("generation", GenerationConfig)
+
+    def build(folder: Path) -> None:
+        requests = batches.read_requests(generation_requests.folder / "requests.csv")
+        batches.first_frames(pack.load(), requests, config, folder)
+
+    def describe(folder: Path) -> dict[str, Any]:
+        import numpy as np
+        from PIL import Image
+
+        frames = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
+        return {"frames": len(frames), "sheet": preview.picture(preview.tiles(frames), "first frames")}
+
+    inputs = {"generation_requests": generation_requests}
+    return store.step(context, inputs, config, build, describe, pack.recipe(), volatile=("*.json",))
+
+
+@stage(
+    "generation",
+    "pytorch",
+    "video",
+    gpu=True,
+    partitions_def=motions,
+    code_version=code_version("mvmodel.generation.requests", files=(__file__,)),
+)
+def generated_videos(
+    context: dg.AssetExecutionContext,
+    generation_requests: Handle,
+    first_frames: Handle,
+    promoted_adapter: Handle,
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """The videos by the promoted adapter; to compare, also with its mask term off, and by the adapter from scratch."""
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.requests import generate, read_requests
+
+    config = settings.read("generation", GenerationConfig)
+    adapter = promotion.pointed_at(promoted_adapter, store.store)
+    compare = settings.read("comparison", ComparisonConfig)
+    wanted = {
+        "full": True,
+        "no_mask": compare.no_mask,
+        "scratch": compare.scratch and (adapter.folder / SCRATCH).is_dir(),
+    }
+    chosen = [name for name, on in wanted.items() if on]
+
+    def build(folder: Path) -> None:
+        requests = read_requests(generation_requests.folder / "requests.csv")
+        for setting in chosen:  # resumes request by request from what a killed step left in the folder
+            which, mask_term = SETTINGS[setting]
+            context.log.info(f"{context.partition_key}: {len(requests)} videos, setting {setting}")
+            weights = adapter.folder / which
+            generate(pack.load(), weights, requests, first_frames.folder, config, folder / setting, mask_term=mask_term)
+
+    def describe(folder: Path) -> dict[str, Any]:
+        import numpy as np
+
+        shown = []
+        for path in sorted((folder / "full").glob("*.npz")):
+            frames = read_frames(path)
+            shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
+        return {
+            "videos": len(list(folder.glob("full/*.mp4"))),
+            "settings": ", ".join(chosen),
+            "adapter": adapter.sha,
+            "sheet": preview.picture(preview.tiles(shown), f"{context.partition_key}: one video a row"),
+        }
+
+    inputs = {
+        "generation_requests": generation_requests,
+        "first_frames": first_frames,
+        "promoted_adapter": promoted_adapter,
+    }
+    recorded = {"generation": config.model_dump(mode="json"), "settings": chosen}
+    return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/*.json",))

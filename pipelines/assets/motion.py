@@ -1,0 +1,92 @@
+"""Masks to motions: a descriptor per clip, clips grouped, each group of enough clips a partition."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipelines import preview
+from pipelines.artefacts import ArtifactStore, also
+from pipelines.assets.common import stage
+from pipelines.partitions import check_slug, motions
+from pipelines.resources import Settings
+from pipelines.store import Handle
+from pipelines.versions import code_version
+
+
+@stage("motion", "parquet", code_version=code_version("mvmodel.motion.descriptor", files=(__file__,)))
+def motion_descriptors(
+    context: dg.AssetExecutionContext, foreground_masks: Handle, store: ArtifactStore
+) -> dg.MaterializeResult[Handle]:
+    """How each clip's foreground moves, as named numbers, whatever it is and wherever it is."""
+
+    def build(folder: Path) -> None:
+        import pandas as pd
+
+        from mvmodel.masks import MaskSequence
+        from mvmodel.motion.descriptor import describe
+
+        rows = {p.stem: describe(MaskSequence.load(p)) for p in sorted(foreground_masks.folder.glob("*.npz"))}
+        pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
+
+    def show(folder: Path) -> dict[str, Any]:
+        import pandas as pd
+
+        descriptors = pd.read_parquet(folder / "descriptors.parquet")
+        return {"clips": len(descriptors), "descriptors": preview.table(descriptors.reset_index())}
+
+    return store.step(context, {"foreground_masks": foreground_masks}, {}, build, show)
+
+
+@stage("motion", "scikitlearn", "parquet", code_version=code_version("mvmodel.motion.grouping", files=(__file__,)))
+def motion_groups(
+    context: dg.AssetExecutionContext,
+    clips: Handle,
+    motion_descriptors: Handle,
+    settings: Settings,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """Which clips share a motion. A group of enough clips becomes a partition of everything downstream; fewer wait."""
+    from mvmodel.motion.grouping import GroupConfig
+
+    config = settings.read("groups", GroupConfig)
+
+    def build(folder: Path) -> None:
+        import pandas as pd
+
+        from mvmodel.motion.grouping import group
+        from mvmodel.video.catalogue import Catalogue
+
+        descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")
+        labels = Catalogue.load(clips.folder).table.set_index("clip")["motion"].reindex(descriptors.index).fillna("")
+        groups = group(descriptors, labels, config)
+        groups.table.to_parquet(folder / "groups.parquet", index=False)
+        kept = {"motions": groups.motions, "waiting": groups.waiting, "disagreements": groups.disagreements}
+        (folder / "motions.json").write_text(json.dumps(kept, indent=1, default=str))
+
+    def show(folder: Path) -> dict[str, Any]:
+        import pandas as pd
+
+        groups = read_groups(folder)
+        return {
+            "motions": len(groups["motions"]),
+            "waiting": len(groups["waiting"]),
+            "disagreements": len(groups["disagreements"]),
+            "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
+            "groups": preview.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
+        }
+
+    inputs = {"clips": clips, "motion_descriptors": motion_descriptors}
+    result = store.step(context, inputs, config, build, show)
+    found = sorted(check_slug(name) for name in read_groups(result.value.folder)["motions"])
+    new = [name for name in found if not context.instance.has_dynamic_partition(str(motions.name), name)]
+    context.instance.add_dynamic_partitions(str(motions.name), new)
+    return also(result, added_partitions=dg.MetadataValue.json(new))
+
+
+def read_groups(folder: Path) -> dict[str, Any]:
+    """{"motions": {slug: [clip]}, "waiting": ..., "disagreements": [...]} of a `motion_groups` version."""
+    return json.loads((folder / "motions.json").read_text())

@@ -1,0 +1,288 @@
+"""A motion's clips to an adapter that is measured, and promoted only if it passes its gates."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mvmodel.errors import InputError
+from pipelines import preview, promotion
+from pipelines.artefacts import ArtifactStore, also, clear
+from pipelines.assets.common import stage
+from pipelines.assets.motion import read_groups
+from pipelines.evaluation import evaluate, read_frames
+from pipelines.partitions import motions
+from pipelines.promotion import ADAPTER
+from pipelines.resources import Gpu, PackResource, Settings
+from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
+from pipelines.store import Handle
+from pipelines.versions import code_version
+
+if TYPE_CHECKING:
+    from mvmodel.training.config import TrainingClip
+
+SCRATCH = "scratch/adapter"
+"""In a `motion_adapter` version: the adapter trained without a start, to compare."""
+
+
+@stage(
+    "training",
+    "parquet",
+    partitions_def=motions,
+    code_version=code_version("mvmodel.masks.sequence", "mvmodel.training.captions", files=(__file__,)),
+)
+def training_set(
+    context: dg.AssetExecutionContext,
+    clips: Handle,
+    foreground_masks: Handle,
+    motion_groups: Handle,
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """The clips, masks and captions that one motion's adapter is trained on, and those held out from it."""
+    motion = context.partition_key
+    config = settings.read("training_set", TrainingSetConfig)
+
+    def build(folder: Path) -> None:
+        import pandas as pd
+
+        from mvmodel.training.captions import propose_caption
+        from mvmodel.video.catalogue import Catalogue
+
+        clear(folder)
+        catalogue = Catalogue.load(clips.folder)
+        table = catalogue.table.set_index("clip")
+        quality = pd.read_parquet(foreground_masks.folder / "quality.parquet").set_index("clip")
+        members = read_groups(motion_groups.folder)["motions"].get(motion)
+        if not members:
+            raise InputError(
+                f"no clips make up the motion {motion!r} any more; see motion_groups for those that there are"
+            )
+        usable = [clip for clip in members if not quality.loc[clip, "weak"]]
+        if len(usable) < config.min_clips:
+            raise InputError(
+                f"motion {motion!r} has {len(usable)} clips with sound masks of {len(members)}; {config.min_clips} are "
+                f"needed: add clips, or mend the weak masks that foreground_masks names"
+            )
+        groups = pd.read_parquet(motion_groups.folder / "groups.parquet")
+        distance = dict(zip(groups["clip"], groups["distance"].astype(float), strict=True))
+        nearest = sorted(usable, key=lambda clip: (distance[clip], clip))[: config.max_clips]
+        kept = sorted(nearest)
+        # Clips in the middle of the group are held out: its edges teach most, and one far out would be judged unfairly.
+        held = set(nearest[: min(config.held_out, len(kept) - config.min_clips)])
+        rows = []
+        for clip in kept:
+            said = str(table.loc[clip, "caption"])
+            text = said or propose_caption(pack.load(), catalogue.frames(clip))
+            role = "held_out" if clip in held else "train"
+            source = "manifest" if said else "scorer" if text else "none"
+            rows.append({"clip": clip, "role": role, "caption": text, "caption_from": source})
+            for part, file in ((clips.folder / "frames", f"{clip}.npy"), (foreground_masks.folder, f"{clip}.npz")):
+                target = folder / ("frames" if file.endswith(".npy") else "masks") / file
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(part / file, target)
+        (folder / "clips.json").write_text(json.dumps({"motion": motion, "clips": rows}, indent=1))
+
+    def describe(folder: Path) -> dict[str, Any]:
+        import pandas as pd
+
+        train, held = read_set(folder)
+        rows = json.loads((folder / "clips.json").read_text())["clips"]
+        shown = [preview.outlined(c.frames[i], c.masks[i]) for c in (*train, *held) for i in (0, len(c.frames) // 2)]
+        return {
+            "clips": len(train),
+            "held_out": len(held),
+            "captions": preview.table(pd.DataFrame(rows)),
+            "sheet": preview.picture(preview.tiles(shown), motion),
+        }
+
+    inputs = {"clips": clips, "foreground_masks": foreground_masks, "motion_groups": motion_groups}
+    return store.step(context, inputs, config, build, describe, pack=pack.recipe("scorer"))
+
+
+def read_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingClip]]:
+    """(clips trained on, clips held out) of a `training_set` version."""
+    import numpy as np
+
+    from mvmodel.masks import MaskSequence
+    from mvmodel.training.config import TrainingClip
+
+    sides: dict[str, list[TrainingClip]] = {"train": [], "held_out": []}
+    for row in json.loads((folder / "clips.json").read_text())["clips"]:
+        frames = np.load(folder / "frames" / f"{row['clip']}.npy", allow_pickle=False)
+        masks = MaskSequence.load(folder / "masks" / f"{row['clip']}.npz").masks
+        sides[row["role"]].append(TrainingClip(row["clip"], frames, masks, row["caption"]))
+    return sides["train"], sides["held_out"]
+
+
+@stage(
+    "training",
+    "pytorch",
+    "safetensors",
+    gpu=True,
+    partitions_def=motions,
+    code_version=code_version("mvmodel.training.finetune", files=(__file__,)),
+)
+def motion_adapter(
+    context: dg.AssetExecutionContext,
+    training_set: Handle,
+    settings: Settings,
+    pack: PackResource,
+    gpu: Gpu,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """The motion's adapter, tuned from the pack's start adapter where it has one; and one from scratch to compare."""
+    from mvmodel.training.config import TrainConfig
+    from mvmodel.training.finetune import finetune
+    from pipelines.progress import every
+
+    model, hardware = pack.load(), gpu.chosen()
+    start = "start" if model.start_adapter() is not None else None
+    precision = {"fp32": "no"}.get(gpu.precision, gpu.precision)
+    config = settings.read("training", TrainConfig, init_from=start, precision=precision)
+    runs = {ADAPTER: config}
+    if config.init_from is not None and settings.read("comparison", ComparisonConfig).scratch:
+        runs[SCRATCH] = config.model_copy(update={"init_from": None})
+
+    def build(folder: Path) -> None:
+        train, held = read_set(training_set.folder)
+        for name, how in runs.items():  # a finished one is returned at once, a stopped one resumes from its checkpoint
+            report = every(context, f"{context.partition_key} {Path(name).parent}")
+            finetune(model, train, how, (folder / name).parent, held, report, device=hardware["device"])
+
+    def describe(folder: Path) -> dict[str, Any]:
+        metadata: dict[str, Any] = {}
+        for name, how in runs.items():
+            short = Path(name).parent.name
+            size = sum(path.stat().st_size for path in (folder / name).glob("*.safetensors"))
+            metadata[f"{short}/megabytes"] = round(size / 1e6, 3)
+            metadata[f"{short}/init_from"] = how.init_from or "scratch"
+            recorded = read_json(folder / name / "train.json")
+            losses = {key: value for key, value in recorded.items() if key.startswith("validation_loss")}
+            metadata |= preview.numbers(losses, f"{short}/")
+            if curve := read_curve(folder / name):
+                metadata |= preview.numbers(curve[-1], f"{short}/")
+        card = folder / ADAPTER / "README.md"
+        if card.exists():
+            metadata["card"] = dg.MetadataValue.md(card.read_text()[:20_000])
+        return {**metadata, **hardware}
+
+    recorded = {name: how.model_dump(mode="json") for name, how in runs.items()}
+    inputs = {"training_set": training_set}
+    result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/curve.jsonl",))
+    if (result.metadata or {}).get("computed"):
+        return also(result, peak_memory_gb=gpu.peak_gb())
+    return result
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file's table; empty when there is none."""
+    value = json.loads(path.read_text()) if path.exists() else {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_curve(adapter: Path) -> list[dict[str, Any]]:
+    """The training curve of an adapter's folder; empty when it has none."""
+    path = adapter / "curve.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
+
+
+def evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
+    """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
+    from pipelines.wording import make_up, write_requests
+
+    train, held = read_set(training)
+    clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
+    wanted = make_up(clips[: max(len(held), 1)], list(pack.info.objects), config.count, config.seed)
+    return write_requests(clear(folder), motion, wanted, float(pack.info.fps))
+
+
+@stage(
+    "training",
+    "pytorch",
+    gpu=True,
+    partitions_def=motions,
+    code_version=code_version("mvmodel.generation.requests", "mvmodel.metrics.score", files=(__file__,)),
+)
+def adapter_evaluation(
+    context: dg.AssetExecutionContext,
+    training_set: Handle,
+    motion_adapter: Handle,
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """The adapter measured on held-out masks with prompts of other objects; what its promotion is decided by."""
+    from mvmodel.generation.config import GenerationConfig
+
+    config = settings.read("evaluation", EvaluationConfig)
+    generation = settings.read("generation", GenerationConfig)
+
+    def build(folder: Path) -> None:
+        clear(folder)
+        evaluation_requests(training_set.folder, folder / "set", context.partition_key, config, pack.load())
+        adapter = motion_adapter.folder / ADAPTER
+        made = evaluate(store.store, adapter, motion_adapter.sha, folder / "set", generation, pack.load())
+        for name in ("figures.json", "rows.json"):
+            shutil.copyfile(made / name, folder / name)
+        shutil.copytree(made / "videos", folder / "videos")
+
+    def describe(folder: Path) -> dict[str, Any]:
+        import numpy as np
+        import pandas as pd
+
+        rows = json.loads((folder / "rows.json").read_text())
+        shown = []
+        for row in rows:
+            frames = read_frames(folder / "videos" / f"{row['name']}.npz")
+            shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
+        return {
+            **preview.numbers(json.loads((folder / "figures.json").read_text())),
+            "videos_table": preview.table(pd.DataFrame(rows)),
+            "sheet": preview.picture(preview.tiles(shown), context.partition_key),
+        }
+
+    inputs = {"training_set": training_set, "motion_adapter": motion_adapter}
+    recorded = {"evaluation": config.model_dump(), "generation": generation.model_dump(mode="json")}
+    return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("videos/*.json",))
+
+
+@stage(
+    "training", "safetensors", partitions_def=motions, code_version=code_version(files=(__file__, promotion.__file__))
+)
+def promoted_adapter(
+    context: dg.AssetExecutionContext,
+    motion_adapter: Handle,
+    adapter_evaluation: Handle,
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """The adapter in use for this motion. A new one takes over only if it passes its gates; `rollback` undoes it."""
+    verdicts = promotion.verdicts(context.instance, store.store, settings, pack, motion_adapter, adapter_evaluation)
+    failed = [f"{v.gate}: {v.reason}" for v in verdicts if not v.passed]
+    if failed:  # the checks stop a run before it comes here; this stops `--select promoted_adapter` too
+        raise InputError(f"{motion_adapter.key} is not promoted; {'; '.join(failed)}")
+    if kept := promotion.held_back(context.instance, store.store, context.partition_key, motion_adapter.sha):
+        return kept
+
+    def build(folder: Path) -> None:
+        promotion.write_pointer(clear(folder), motion_adapter, adapter_evaluation)
+
+    def describe(folder: Path) -> dict[str, Any]:
+        figures = json.loads((adapter_evaluation.folder / "figures.json").read_text())
+        gates = "\n".join(f"- {v.gate}: {v.reason}" for v in verdicts)
+        return {
+            "adapter": motion_adapter.sha,
+            "promoted_by": "gates",
+            "gates": dg.MetadataValue.md(gates),
+            **preview.numbers(figures),
+        }
+
+    inputs = {"motion_adapter": motion_adapter, "adapter_evaluation": adapter_evaluation}
+    return store.step(context, inputs, {}, build, describe, volatile=("figures.json",))

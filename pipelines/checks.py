@@ -1,0 +1,123 @@
+"""Asset checks. Blocking ones keep what is built on a bad result from being built in the same run.
+
+The promotion's gates stand here so that the UI shows them; `promoted_adapter` asks the same rules again, since a check
+only stops the run that it is in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster_shared.utils.warnings import PreviewWarning
+
+from pipelines import promotion
+from pipelines.artefacts import ArtifactStore, current
+from pipelines.assets.common import GPU_POOL, said_plainly
+from pipelines.assets.motion import read_groups
+from pipelines.assets.training import read_curve
+from pipelines.partitions import motions
+from pipelines.promotion import ADAPTER
+from pipelines.resources import PackResource, Settings
+from pipelines.store import Handle
+
+# Partitions on checks are what makes a gate's verdict one motion's; Dagster 1.13 warns that they are a preview.
+warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")
+
+WEAK_SHARE = 0.5
+"""More weak mask sequences than this share is worth a warning."""
+
+
+@dg.asset_check(asset="clips", blocking=True, description="At least one clip can be used.")
+@said_plainly
+def some_clips(clips: Handle) -> dg.AssetCheckResult:
+    import pandas as pd
+
+    usable, refused = (len(pd.read_parquet(clips.folder / f"{n}.parquet")) for n in ("catalogue", "quarantine"))
+    said = "ok" if usable else "no clip can be used; the quarantine table says why for each file"
+    return dg.AssetCheckResult(passed=usable > 0, metadata={"clips": usable, "quarantined": refused}, description=said)
+
+
+@dg.asset_check(asset="foreground_masks", description="Most mask sequences are sound.")
+@said_plainly
+def sound_masks(foreground_masks: Handle) -> dg.AssetCheckResult:
+    import pandas as pd
+
+    quality = pd.read_parquet(foreground_masks.folder / "quality.parquet")
+    share = float(quality["weak"].mean()) if len(quality) else 1.0
+    return dg.AssetCheckResult(
+        passed=share <= WEAK_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"weak_share": share, "weak": dg.MetadataValue.json(list(quality.loc[quality["weak"], "clip"]))},
+    )
+
+
+@dg.asset_check(asset="motion_groups", description="At least one motion has enough clips; labels and masks agree.")
+@said_plainly
+def some_motions(motion_groups: Handle) -> dg.AssetCheckResult:
+    groups = read_groups(motion_groups.folder)
+    return dg.AssetCheckResult(
+        passed=bool(groups["motions"]) and not groups["disagreements"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "motions": len(groups["motions"]),
+            "waiting": dg.MetadataValue.json(groups["waiting"]),
+            "disagreements": dg.MetadataValue.json(groups["disagreements"]),
+        },
+    )
+
+
+@dg.asset_check(
+    asset="motion_adapter", blocking=True, partitions_def=motions, description="Every loss of the training is finite."
+)
+@said_plainly
+def finite_loss(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
+    handle = current(context.instance, store.store, "motion_adapter", context.partition_key)
+    losses = [float(row["loss"]) for row in read_curve(handle.folder / ADAPTER) if "loss" in row]
+    finite = all(map(math.isfinite, losses))
+    metadata: dict[str, Any] = {"steps_logged": len(losses)}
+    if losses and finite:
+        metadata |= {"first_loss": losses[0], "last_loss": losses[-1]}
+    return dg.AssetCheckResult(passed=finite, metadata=metadata)
+
+
+GATES = {
+    "iou_gate": "The object follows held-out masks.",
+    "alignment_gate": "The videos show what their prompts say.",
+    "not_worse_gate": "The adapter is not worse than the one in use by more than the tolerance.",
+}
+
+
+@dg.multi_asset_check(
+    name="promotion_gates",
+    specs=[
+        dg.AssetCheckSpec(name, asset="adapter_evaluation", blocking=True, description=text, partitions_def=motions)
+        for name, text in GATES.items()
+    ],
+    pool=GPU_POOL,
+)
+@said_plainly
+def promotion_gates(
+    context: dg.AssetCheckExecutionContext, settings: Settings, pack: PackResource, store: ArtifactStore
+) -> Iterator[dg.AssetCheckResult]:
+    """Between training and generation: an adapter that fails one of these is not promoted."""
+    motion = context.partition_key
+    adapter, evaluation = (
+        current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
+    )
+    figures = json.loads((evaluation.folder / "figures.json").read_text())
+    for verdict in promotion.verdicts(context.instance, store.store, settings, pack, adapter, evaluation):
+        yield dg.AssetCheckResult(
+            asset_key="adapter_evaluation",
+            check_name=verdict.gate,
+            passed=verdict.passed,
+            description=verdict.reason,
+            metadata={name: value for name, value in figures.items() if name in ("iou", "alignment", "consistency")},
+        )
+
+
+all_checks = [some_clips, sound_masks, some_motions, finite_loss, promotion_gates]

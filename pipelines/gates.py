@@ -1,0 +1,42 @@
+"""When an adapter may be used: the rules, apart from where they are applied (`checks.py`, `assets/training.py`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.settings import GateConfig
+
+FIGURES = ("iou", "alignment")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate: its name, whether it was passed, and why in words."""
+
+    gate: str
+    passed: bool
+    reason: str
+
+
+def judge(
+    candidate: Mapping[str, float], config: GateConfig, in_use: Mapping[str, float] | None = None
+) -> list[Verdict]:
+    """Every gate's verdict on an evaluation's figures; `in_use` are those of the adapter now promoted, on the same set.
+
+    A figure that is missing or no number fails its gate.
+    """
+    verdicts = []
+    for name in FIGURES:
+        floor, value = float(getattr(config, name)), float(candidate.get(name, math.nan))
+        said = f"{name} {value:.3f}, at least {floor:.3f} is asked"
+        verdicts.append(Verdict(f"{name}_gate", bool(value >= floor), said))
+    if in_use is None:
+        return [*verdicts, Verdict("not_worse_gate", True, "no adapter is in use yet")]
+    worse = {n: float(in_use[n]) - float(candidate.get(n, math.nan)) for n in FIGURES if n in in_use}
+    failed = {n: loss for n, loss in worse.items() if not loss <= config.tolerance}
+    reason = (
+        ", ".join(f"{n} {-loss:+.3f} against the adapter in use" for n, loss in worse.items()) or "nothing to compare"
+    )
+    return [*verdicts, Verdict("not_worse_gate", not failed, f"{reason}; at most {config.tolerance} worse is let pass")]

@@ -1,0 +1,141 @@
+"""What assets are given beside their inputs: the settings of this home, the model pack, the one GPU (or CPU).
+
+All are small and import nothing heavy when definitions load; a step that needs torch pays for it, no other does.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dagster as dg
+from pydantic import BaseModel, Field
+
+from mvmodel.errors import InputError, PackError
+from pipelines import settings as files
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
+
+Model = TypeVar("Model", bound=BaseModel)
+_LOADED: dict[tuple[str, str], Any] = {}
+"""Packs by name: a driver that runs many jobs in one process loads one once."""
+
+
+class Settings(dg.ConfigurableResource):
+    """Where things are, and the sections of numbers that differ from the library's defaults.
+
+    `sections` is what a settings file holds; one run may override parts of it with `override` in the Launchpad or in
+    `--config-json '{"resources": {"settings": {"config": {"override": {"training": {"steps": 50}}}}}}'`.
+    """
+
+    home: str
+    clips: str
+    sections: dict[str, Any] = Field(default_factory=dict)
+    override: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def home_folder(self) -> Path:
+        return Path(self.home)
+
+    @property
+    def clips_folder(self) -> Path:
+        """The folder of raw clips. Raises InputError when it does not exist."""
+        folder = Path(self.clips)
+        if not folder.exists():
+            raise InputError(f"there is no folder of clips at {folder}; name one with --clips or MVMODEL_CLIPS")
+        return folder
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The numbers of a section that were set, unchecked."""
+        both = files.merge(self.sections, files.check(self.override, "override")) if self.override else self.sections
+        return dict(both.get(name, {}))
+
+    def read(self, name: str, model: type[Model], **defaults: Any) -> Model:
+        """A section as `model`; `defaults` stand in for the model's own. Raises InputError saying what does not fit."""
+        known = {key: value for key, value in defaults.items() if key in model.model_fields}
+        return files.build(model, {**known, **self.section(name)}, f"section {name}")
+
+    def path(self, named: str) -> Path:
+        """A file named in the settings, relative to the repository."""
+        path = Path(named).expanduser()
+        return path if path.is_absolute() else files.REPOSITORY / path
+
+
+def device_of(named: str) -> str:
+    """ "auto" as cuda or cpu. PyTorch is only asked, and so imported, where the kernel has a GPU's driver."""
+    if named != "auto":
+        return named
+    if not Path("/dev/nvidiactl").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class PackResource(dg.ConfigurableResource):
+    """The model pack that every stage shares: a name such as "tiny" or a folder. Loaded on first use, part by part."""
+
+    name: str = ""
+    device: str = "auto"
+
+    def load(self) -> Pack:
+        """The pack. Raises PackError naming it when it is missing or incomplete."""
+        key = (self.name, self.device)
+        if key not in _LOADED:
+            from mvmodel.packs import load_pack
+
+            _LOADED[key] = load_pack(self.name or None, device=device_of(self.device))
+        return _LOADED[key]
+
+    def recipe(self, *parts: str) -> dict[str, str]:
+        """Name and hash for a recipe: of the named parts where the pack tells them apart, else of all of it."""
+        from mvmodel.files import hash_value
+
+        pack = self.load()
+        hashes = dict(getattr(pack.info, "hashes", None) or {})
+        chosen = {n: h for n, h in hashes.items() if n.split("/")[0] in parts}
+        every_part = all(any(n.split("/")[0] == part for n in chosen) for part in parts)
+        return {"name": pack.info.name, "hash": hash_value(chosen) if parts and every_part else pack.hash}
+
+
+class Gpu(dg.ConfigurableResource):
+    """The one accelerator. Its pool lets one step in at a time; this says which device, precision and memory it has."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    precision: str = "auto"
+    """auto, fp32, bf16 or fp16; auto is bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
+
+    def chosen(self) -> dict[str, Any]:
+        """{"device", "precision", "memory_gb"}. Raises InputError when a named device is not there."""
+        import torch
+
+        device = device_of(self.device)
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError(f"device {device!r} was asked for, but PyTorch finds no GPU; set device: auto or cpu")
+        precision = self.precision
+        if precision == "auto":
+            on_gpu = device.startswith("cuda")
+            precision = ("bf16" if torch.cuda.is_bf16_supported() else "fp16") if on_gpu else "fp32"
+        if precision not in ("fp32", "bf16", "fp16"):
+            raise InputError(f"precision {precision!r} is not one of auto, fp32, bf16, fp16")
+        if device.startswith("cuda"):
+            memory = torch.cuda.get_device_properties(device).total_memory
+        else:
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return {"device": device, "precision": precision, "memory_gb": round(memory / 2**30, 1)}
+
+    def peak_gb(self) -> float:
+        """Peak memory since the process began: of the GPU when there is one, else of the process."""
+        import resource
+
+        import torch
+
+        if torch.cuda.is_available():
+            return round(torch.cuda.max_memory_allocated() / 2**30, 3)
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+__all__ = ["Gpu", "PackError", "PackResource", "Settings"]

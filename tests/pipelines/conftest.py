@@ -1,0 +1,138 @@
+"""Homes, clips and a small random pack for the pipelines' tests, and stand-ins for the library's slow functions."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("stand_ins.py")
+
+
+@pytest.fixture(autouse=True)
+def no_leftover_state() -> Iterator[None]:
+    """Forget which instance's state storage Dagster last loaded definitions with.
+
+    Contexts that Dagster builds for tests enter the instance they are given and leave it when they are collected as
+    garbage, which may set the storage of an instance that is long gone.
+    """
+    from dagster._core.storage.defs_state.base import set_defs_state_storage
+
+    with set_defs_state_storage(None):
+        yield
+
+
+@pytest.fixture(scope="session")
+def stand_ins() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("stand_ins", PROGRAM)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of random weights: 64 x 64 pixels, 4 frames, through the loader of real packs."""
+    from mvmodel.packs.fake import write_fake
+
+    return write_fake("small", tmp_path_factory.mktemp("packs") / "small")
+
+
+@pytest.fixture(scope="session")
+def shared_clips(tmp_path_factory: pytest.TempPathFactory, stand_ins: ModuleType) -> Path:
+    """Five clips of one motion, two of another that waits for more, one file that is no video."""
+    return stand_ins.write_clips(tmp_path_factory.mktemp("clips") / "raw", {"slide": 5, "hop": 2})
+
+
+@dataclass
+class Lab:
+    """A home with clips of its own, driven in this process or in another."""
+
+    home: Path
+    clips: Path
+    pack: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def arguments(self) -> list[str]:
+        config = self.home.parent / "config.json"
+        config.write_text(
+            json.dumps({"requests": {"file": "", "count": 2}, "evaluation": {"count": 1}, **self.settings})
+        )
+        where = ["--clips", str(self.clips), "--home", str(self.home), "--pack", str(self.pack)]
+        return ["run", *where, "--config", str(config)]
+
+    def run(self) -> dict[str, Any]:
+        """One run in this process; its summary, with the exit status."""
+        from pipelines.__main__ import main
+
+        status = main(self.arguments())
+        return {"status": status, **json.loads((self.home / "summary.json").read_text())}
+
+    def start(self, slow: str) -> subprocess.Popen[str]:
+        """The same in a process of its own, which takes a minute over the call that logs the line `slow`."""
+        log = {"STAND_IN_LOG": str(self.log), "STAND_IN_SLOW": slow}
+        command = [sys.executable, str(PROGRAM), *self.arguments()]
+        return subprocess.Popen(
+            command, env={**os.environ, **log}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def kill_at(self, line: str, with_signal: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
+        """Start it, signal it as soon as the log says `line`; (exit status, what it printed)."""
+        process = self.start(line)
+        deadline = time.time() + 120
+        try:
+            while line not in self.calls():
+                assert time.time() < deadline and process.poll() is None, process.communicate()[0]
+                time.sleep(0.05)
+            process.send_signal(with_signal)
+            said = process.communicate(timeout=40)[0]
+        finally:
+            process.kill()
+        return process.returncode, said
+
+    @property
+    def log(self) -> Path:
+        return self.home.parent / "calls.log"
+
+    def calls(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    @property
+    def instance(self) -> Any:
+        from pipelines.run import opened
+
+        return opened(self.home)
+
+    @property
+    def store(self) -> Any:
+        from pipelines.store import Store
+
+        return Store(self.home / "store", self.home / "work")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, shared_clips: Path, small_pack: Path, stand_ins: ModuleType, monkeypatch: Any) -> Iterator[Lab]:
+    """A fresh home on stand-ins; every call of one is in `lab.calls()`."""
+    made = Lab(tmp_path / "home", tmp_path / "clips", small_pack)
+    shutil.copytree(shared_clips, made.clips)
+    for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STAND_IN_LOG", str(made.log))
+    stand_ins.install(monkeypatch.setattr)
+    before = dict(os.environ)
+    yield made
+    os.environ.clear()
+    os.environ.update(before)

@@ -1,0 +1,130 @@
+"""What Dagster loads: the graph, its conventions, and that loading it is light."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from pipelines.definitions import build_defs
+
+GRAPH = Path(__file__).with_name("graph.json")
+UPDATE = "python tests/pipelines/test_definitions.py"
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build_defs(home=tmp_path_factory.mktemp("home"), sections={})
+
+
+def graph(defs: dg.Definitions) -> dict[str, dict[str, object]]:
+    """What a user of the UI sees of the graph: groups, edges, partitions, kinds, checks, pools."""
+    nodes = defs.resolve_asset_graph()
+    found = {}
+    for key in sorted(nodes.get_all_asset_keys()):
+        node = nodes.get(key)
+        found[key.to_user_string()] = {
+            "group": node.group_name,
+            "from": sorted(parent.to_user_string() for parent in node.parent_keys),
+            "partitioned": node.is_partitioned,
+            "kinds": sorted(node.kinds),
+            "pools": sorted(node.pools),
+            "checks": sorted(check.name for check in node.check_keys),
+            "automated": node.automation_condition is not None,
+        }
+    return found
+
+
+def test_definitions_are_loadable(defs: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_the_graph_is_the_recorded_one(defs: dg.Definitions) -> None:
+    assert graph(defs) == json.loads(GRAPH.read_text()), f"if that is meant: {UPDATE}"
+
+
+def test_every_asset_keeps_the_conventions(defs: dg.Definitions) -> None:
+    nodes = defs.resolve_asset_graph()
+    for key in nodes.get_all_asset_keys():
+        node = nodes.get(key)
+        name = key.to_user_string()
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        assert node.owners == ["team:mvmodel"], name
+        assert node.kinds and len(node.kinds) <= 3, name
+        assert node.description and len(node.description) > 20, name
+        assert node.code_version, name
+        assert node.group_name in {
+            "ingestion", "masks", "motion", "training", "generation", "reports", "foundation",
+        }, name  # fmt: skip
+
+
+def test_whatever_may_use_the_gpu_waits_for_it(defs: dg.Definitions) -> None:
+    nodes = graph(defs)
+    on_gpu = {name for name, node in nodes.items() if node["pools"] == ["gpu"]}
+    needed = {
+        "foreground_masks", "motion_adapter", "adapter_evaluation", "first_frames", "generated_videos", "video_metrics",
+    }  # fmt: skip
+    assert needed <= on_gpu
+    assert not on_gpu & {"raw_clips", "clips", "motion_groups", "metric_report"}
+
+
+def test_gates_stand_between_training_and_generation(defs: dg.Definitions) -> None:
+    nodes = defs.resolve_asset_graph()
+    assert dg.AssetKey("promoted_adapter") in nodes.get(dg.AssetKey("generated_videos")).parent_keys
+    for gate in ("iou_gate", "alignment_gate", "not_worse_gate"):
+        check = nodes.get(dg.AssetCheckKey(dg.AssetKey("adapter_evaluation"), gate))
+        assert check.blocking and check.partitions_def is not None
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pipelines.definitions as d; d.build_defs(sections={});"
+            "print([m for m in ('torch', 'diffusers', 'cv2', 'decord', 'open_clip', 'pandas', 'sklearn', 'matplotlib')"
+            " if m in sys.modules])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert said.stdout.strip() == "[]"
+
+
+def test_the_local_instance_is_as_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+    from pipelines.run import opened
+
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "")
+    with opened(tmp_path) as instance:
+        assert instance.telemetry_enabled is False
+        pools = instance.get_concurrency_config().pool_config
+        assert pools.default_pool_limit == 1
+        assert instance.run_monitoring_enabled
+        assert instance.event_log_storage.supports_global_concurrency_limits
+    workspace = yaml.safe_load((repository / "workspace.yaml").read_text())
+    assert workspace["load_from"][0]["python_module"]["module_name"] == "pipelines.definitions"
+
+
+@pytest.mark.slow
+def test_dagsters_own_validation_passes(tmp_path: Path, repository: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("dagster"), "definitions", "validate", "-w", "workspace.yaml"],
+        cwd=repository,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+if __name__ == "__main__":
+    GRAPH.write_text(json.dumps(graph(build_defs(sections={})), indent=1) + "\n")

@@ -1,0 +1,242 @@
+"""The driver, end to end on stand-ins: what is computed, what is found, what a kill loses, what a gate stops."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines import promotion
+from pipelines.__main__ import main
+from pipelines.artefacts import current
+
+pytestmark = pytest.mark.slow
+PER_MOTION = [
+    "training_set", "motion_adapter", "adapter_evaluation", "promoted_adapter", "generation_requests", "first_frames",
+    "generated_videos", "video_metrics", "metric_report",
+]  # fmt: skip
+
+
+def computed(summary: dict) -> list[str]:
+    return [stage["name"] for stage in summary["stages"] if stage["computed"]]
+
+
+@pytest.fixture
+def done(lab, finished: Path):
+    """A lab whose home has been run through once (copied, so nothing in it may hang on where it lies)."""
+    shutil.copytree(finished, lab.home.parent, dirs_exist_ok=True)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, shared_clips, small_pack, stand_ins) -> Path:
+    """What one whole run leaves: home, clips, and the summary of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(shared_clips, folder / "clips")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DAGSTER_HOME", raising=False)
+        stand_ins.install(patch.setattr)
+        made = lab_in(folder, small_pack)
+        summary = made.run()
+        patch.setenv("DAGSTER_HOME", "")
+    assert summary["status"] == 0, summary["failures"]
+    return folder
+
+
+def lab_in(folder: Path, pack: Path):
+    from types import SimpleNamespace
+
+    config = folder / "config.json"
+    config.write_text(json.dumps({"requests": {"file": "", "count": 2}, "evaluation": {"count": 1}}))
+    home, clips = folder / "home", folder / "clips"
+
+    def run() -> dict:
+        where = ["--clips", str(clips), "--home", str(home), "--pack", str(pack), "--config", str(config)]
+        status = main(["run", *where])
+        return {"status": status, **json.loads((home / "summary.json").read_text())}
+
+    return SimpleNamespace(run=run)
+
+
+def test_a_run_makes_everything_and_sums_it_up(finished: Path) -> None:
+    summary = json.loads((finished / "home" / "summary.json").read_text())
+    assert {stage["name"] for stage in summary["stages"]} == {
+        "raw_clips", "clips", "foreground_masks", "motion_descriptors", "motion_groups", *PER_MOTION, "leaderboard",
+    }  # fmt: skip
+    assert all(stage["computed"] and stage["seconds"] >= 0 for stage in summary["stages"])
+    slide = summary["motions"]["slide"]
+    assert list(summary["motions"]) == ["slide"], "two clips of the other motion are too few"
+    assert slide["clips"] == 5 and slide["videos"] == 2
+    assert slide["iou"] == 1.0 and slide["iou_without_mask"] == 0.0
+    assert {"consistency", "alignment", "motion"} <= slide.keys()
+    assert summary["quarantined"] == 1
+    assert 0 <= summary["dagster_overhead"] <= 1 and summary["total_seconds"] > 0
+    report = Path(summary["report"])
+    assert "<html" in report.read_text()[:200] and (report.parent / "slide.html").exists()
+
+
+def test_a_second_run_computes_nothing_wherever_the_home_lies_now(done) -> None:
+    summary = done.run()
+    assert summary["status"] == 0
+    assert computed(summary) == []
+    assert done.calls() == []
+
+
+def test_a_new_clip_of_a_waiting_motion_costs_that_clip_and_leaves_the_other_motion_alone(done, stand_ins) -> None:
+    stand_ins.write_clips(done.clips, {"slide": 5, "hop": 5})
+    summary = done.run()
+    assert sorted(summary["motions"]) == ["hop", "slide"]
+    assert done.calls().count("extract") == 3, "the masks of the seven clips that were there are kept"
+    again = {s["name"] for s in summary["stages"] if s["computed"] and s["partition"] == "slide"}
+    assert again <= {"training_set"}, "its clips are the same, so nothing below its training set is made again"
+
+
+def test_other_settings_make_what_they_change_and_no_more(done) -> None:
+    done.settings = {"training": {"seed": 5}}
+    summary = done.run()
+    # The stand-in's videos do not depend on the adapter: the same content again, so their figures are found.
+    below = set(PER_MOTION) - {"training_set", "generation_requests", "first_frames", "video_metrics"}
+    assert set(computed(summary)) == below | {"leaderboard"}
+    done.settings = {}
+    assert computed(done.run()) == [], "going back to the old settings finds the old versions"
+
+
+def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(done) -> None:
+    with done.instance as instance:
+        handle = current(instance, done.store, "first_frames", "slide")
+        file = next(handle.folder.glob("*.png"))
+        file.write_bytes(b"gone bad")
+        with pytest.raises(dg.Failure, match=r"first_frames\[slide\].*" + file.name):
+            current(instance, done.store, "first_frames", "slide")
+    summary = done.run()
+    assert summary["status"] == 0 and computed(summary) == ["first_frames"]
+
+
+def test_a_gate_that_fails_stops_generation(lab) -> None:
+    lab.settings = {"gates": {"iou": 1.5}}
+    summary = lab.run()
+    assert summary["status"] == 1
+    assert not {"promoted_adapter", "generated_videos", "metric_report"} & {s["name"] for s in summary["stages"]}
+    assert summary["motions"]["slide"]["videos"] == 0
+    assert any("iou_gate" in failure and "1.500" in failure for failure in summary["failures"])
+    assert "iou_gate" in summary["motions"]["slide"]["not_promoted"][0]
+
+
+def test_a_worse_adapter_does_not_replace_the_one_in_use(done, monkeypatch: pytest.MonkeyPatch) -> None:
+    with done.instance as instance:
+        before = promotion.in_use(instance, done.store, "slide")
+    monkeypatch.setenv("STAND_IN_WORSE", "0.2")
+    done.settings = {"training": {"seed": 5}}
+    summary = done.run()
+    with done.instance as instance:
+        assert promotion.in_use(instance, done.store, "slide") == before
+    assert summary["status"] == 1
+    assert any("not_worse_gate" in failure for failure in summary["failures"])
+    assert summary["motions"]["slide"]["videos"] == 2, "generation goes on with the adapter in use"
+
+
+def test_rollback_stays_until_another_adapter_is_trained(done) -> None:
+    with done.instance as instance:
+        first = promotion.in_use(instance, done.store, "slide")
+    done.settings = {"training": {"seed": 5}}
+    done.run()
+    with done.instance as instance:
+        assert promotion.in_use(instance, done.store, "slide").sha != first.sha
+    assert main(["rollback", "slide", "--home", str(done.home)]) == 0
+    with done.instance as instance:
+        assert promotion.in_use(instance, done.store, "slide").sha == first.sha
+    summary = done.run()
+    assert computed(summary) == [], "the older adapter's videos and report are found"
+    with done.instance as instance:
+        assert promotion.in_use(instance, done.store, "slide").sha == first.sha, "the rerun did not undo the rollback"
+    done.settings = {"training": {"seed": 6}}
+    done.run()
+    with done.instance as instance:
+        assert promotion.in_use(instance, done.store, "slide").sha != first.sha
+
+
+def test_lineage_goes_from_a_video_to_the_raw_clips(done, capsys: pytest.CaptureFixture[str]) -> None:
+    video = next((done.home / "store" / "generated_videos").rglob("full/*.mp4"))
+    copy = done.home.parent / "sent-to-a-friend.mp4"
+    shutil.copyfile(video, copy)
+    for path in (video, copy):
+        capsys.readouterr()
+        assert main(["lineage", str(path), "--json", "--home", str(done.home)]) == 0
+        tree = json.loads(capsys.readouterr().out)
+        adapter = tree["inputs"]["promoted_adapter"]["inputs"]["motion_adapter"]
+        trained_on = adapter["inputs"]["training_set"]
+        assert adapter["config"]["tuned/adapter"]["seed"] == 0 and adapter["code"] and adapter["pack"]["hash"]
+        assert len(trained_on["clips"]) == 5
+        assert trained_on["inputs"]["clips"]["inputs"]["raw_clips"]["source"]["folder"].endswith("clips")
+    assert main(["lineage", str(done.home / "settings.json"), "--home", str(done.home)]) == 2
+
+
+def test_garbage_is_what_nothing_needs(done, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (5, 6):
+        done.settings = {"training": {"seed": seed}}
+        done.run()
+    assert main(["gc", "--keep", "1", "--delete", "--home", str(done.home)]) == 0
+    said = capsys.readouterr().out
+    assert "motion_adapter" in said and "removed" in said
+    assert len(list((done.home / "store" / "motion_adapter" / "slide").iterdir())) == 1
+    assert computed(done.run()) == [], "what is in use was kept"
+
+
+@pytest.mark.parametrize("line", ["extract", "step 4 tuned", "generate full/slide-02", "score no_mask/slide-01"])
+def test_killed_anywhere_a_second_run_finishes_without_repeating(lab, line: str) -> None:
+    status, _ = lab.kill_at(line)
+    assert status == -signal.SIGKILL
+    before = lab.calls()
+    summary = lab.run()
+    assert summary["status"] == 0, summary["failures"]
+    after = lab.calls()[len(before) :]
+    if line.startswith("step"):
+        assert next(c for c in after if c.startswith("step")) == "step 4 tuned", "training goes on where it was"
+        assert "extract" not in after, "stages that were finished are not repeated"
+    if line.startswith(("generate", "score")):
+        assert "generate full/slide-01" not in after and not [c for c in after if c.startswith("step")]
+    if line.startswith("score"):
+        assert "score full/slide-01" not in after and not [c for c in after if c.startswith("generate")]
+    with lab.instance as instance:
+        states = [run.status.value for run in instance.get_runs()]
+    assert "STARTED" not in states and states.count("FAILURE") == 1
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_stops_cleanly(lab, stop: signal.Signals) -> None:
+    status, said = lab.kill_at("generate full/slide-02", stop)
+    assert status == 130 and "goes on where this one was" in said and "Traceback" not in said
+    with lab.instance as instance:
+        states = {run.status.value for run in instance.get_runs()}
+        assert not states & {"STARTED", "CANCELING", "STARTING"}
+        info = instance.event_log_storage.get_concurrency_info("gpu")
+        assert info.active_slot_count == 0
+    assert lab.run()["status"] == 0
+
+
+def test_two_drivers_do_not_share_a_home(lab, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.run import alone
+
+    with alone(lab.home):
+        assert main(lab.arguments()) == 2
+    assert "another run is at work" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda lab: shutil.rmtree(lab.clips), "there is no folder of clips"),
+        (lambda lab: lab.settings.update(training={"stepz": 1}), "stepz"),
+        (lambda lab: lab.settings.update(trainig={}), "no section 'trainig'"),
+    ],
+)
+def test_a_users_mistake_is_said_in_a_sentence(lab, capsys, harm: Callable, said: str) -> None:
+    harm(lab)
+    assert main(lab.arguments()) in (1, 2)
+    out = "".join(capsys.readouterr())
+    assert said in out and "Traceback" not in out
