@@ -1,0 +1,1 @@
+"""Speed, measured: every claim of speed rests on a command in here."""

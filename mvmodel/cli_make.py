@@ -1,0 +1,241 @@
+"""The commands that make something or measure it: train, generate, metrics, report, doctor."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from mvmodel.cli_output import print_json, print_table, talking_aside
+from mvmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
+    from mvmodel.training.config import TrainingClip
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+PackName = Annotated[str | None, typer.Option("--pack", help="A pack's name or folder; MVMODEL_PACK, else tiny.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands, once."""
+    if not any(command.callback is train for command in app.registered_commands):
+        for command in (train, generate, metrics, report, doctor):
+            app.command()(command)
+
+
+def settings(model: type[BaseModel], values: dict[str, Any]) -> Any:
+    """A config from the options that were given. Raises InputError in one sentence for a value that does not fit."""
+    try:
+        return model(**{name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--{'-'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from error
+
+
+def train(
+    clips: Annotated[Path, typer.Argument(help="A folder of clips that share one motion.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter.")],
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    scratch: Annotated[bool, typer.Option("--scratch", help="Do not start from the pack's own adapter.")] = False,
+    hold_out: Annotated[int, typer.Option(help="Clips kept out, to measure on.", min=0)] = 0,
+    seed: Seed = 0,
+    pack: PackName = None,
+    json: AsJson = False,
+) -> None:
+    """Tune a motion adapter on a handful of clips; stopped and started again, it goes on where it was."""
+    from mvmodel.packs import load_pack
+    from mvmodel.training.config import TrainConfig
+    from mvmodel.training.finetune import finetune
+
+    models = load_pack(pack)
+    config = settings(TrainConfig, {"steps": steps, "seed": seed})
+    if scratch or models.start_adapter() is None:
+        config = config.model_copy(update={"init_from": None})
+    with talking_aside():
+        ready, left_out = _training_clips(models, clips)
+    for name, reason in left_out.items():
+        typer.echo(f"left out {name}: {reason}", err=True)
+    if len(ready) <= hold_out:
+        raise InputError(f"{clips} gives {len(ready)} usable clips, of which {hold_out} are held out; add clips")
+    kept, held = ready[: len(ready) - hold_out], ready[len(ready) - hold_out :]
+    with talking_aside():
+        adapter = finetune(models, kept, config, out, held)
+    facts: dict[str, Any] = {"adapter": str(adapter)}
+    facts |= {"clips": [c.name for c in kept], "held_out": [c.name for c in held]}
+    facts |= {"left_out": left_out, "config": config.model_dump(), "pack": models.info.name}
+    print_json(facts) if json else print(f"{adapter}: tuned on {len(kept)} clips, {config.steps} steps")
+
+
+def generate(
+    prompt: Annotated[str, typer.Option(help="What to show.")],
+    masks: Annotated[Path, typer.Option(help="Where it is: .npz, a folder of PNGs, a GIF or a video.")],
+    out: Annotated[Path, typer.Option("--out", help="The .mp4; an .npz with the exact frames goes beside it.")],
+    adapter: Annotated[Path | None, typer.Option(help="An adapter's folder; the pack's own when left out.")] = None,
+    first_frame: Annotated[Path | None, typer.Option(help="A picture for frame 1, not the ControlNet's.")] = None,
+    negative_prompt: Annotated[str, typer.Option(help="What not to show.")] = "",
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Strength of prompt and mask.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Share of frame 1 in the later frames' noise.")] = None,
+    mask_term: Annotated[bool, typer.Option(help="Off shows what the mask does.")] = True,
+    seed: Seed = 0,
+    pack: PackName = None,
+    json: AsJson = False,
+) -> None:
+    """Make one video that follows a mask sequence; prints the settings that make it again, bit by bit."""
+    from mvmodel.files import hash_file, write_aside
+    from mvmodel.generation import requests as batch
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.masks.files import read_masks
+    from mvmodel.packs import load_pack
+
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"{out} should end in .mp4, the one format that is written")
+    models = load_pack(pack)
+    wanted = {"steps": steps, "guidance_scale": guidance_scale, "alpha": alpha}
+    config = settings(GenerationConfig, wanted)
+    weights = adapter or models.start_adapter()
+    if weights is None:
+        raise InputError(f"pack {models.info.name} ships no adapter; train one and give it with --adapter")
+    side = models.info.resolution
+    sequence = read_masks(masks, size=(side, side))
+    with tempfile.TemporaryDirectory() as work, talking_aside():
+        room = Path(work)
+        sequence.save(room / "masks.npz")
+        request = batch.Request(
+            name="video", motion="", prompt=prompt, masks=room / "masks.npz", seed=seed, negative_prompt=negative_prompt
+        )
+        if first_frame:
+            _fitted(first_frame, side, room / "first" / "video.png")
+        else:
+            batch.first_frames(models, [request], config, room / "first")
+        batch.generate(models, weights, [request], room / "first", config, room / "videos", mask_term)
+        for suffix in (".npz", ".mp4"):
+            with write_aside(out.with_suffix(suffix)) as aside:
+                shutil.copyfile(room / "videos" / f"video{suffix}", aside)
+        facts = _read_json(room / "videos" / "video.json")
+    facts |= {"out": str(out), "masks": str(masks), "adapter": str(weights), "sha256": hash_file(out)}
+    facts |= {"first_frame": str(first_frame) if first_frame else None}
+    print_json(facts) if json else print(out)
+
+
+def metrics(
+    videos: Annotated[list[Path], typer.Argument(help="Videos from anywhere: mp4, folders of frames, .npz.")],
+    masks: Annotated[Path | None, typer.Option("--masks", "--mask", help="The control masks.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What they should show.")] = None,
+    object_word: Annotated[str | None, typer.Option("--object", help="What to look for, if not in the prompt.")] = None,
+    pack: PackName = None,
+    json: AsJson = False,
+) -> None:
+    """Measure videos: every figure that the given inputs allow, with the scorer and the convention behind it."""
+    from mvmodel.masks.files import read_masks
+    from mvmodel.metrics import METRICS, score_video
+    from mvmodel.packs import load_pack
+    from mvmodel.reports.collect import read_frames
+
+    models = load_pack(pack)
+    scorer, segmenter = models.scorer(), models.segmenter()
+    table = []
+    for video in videos:
+        frames = read_frames(video)
+        control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
+        scores = score_video(frames, control, prompt, scorer, segmenter, object_word)
+        convention = {name: METRICS[name].meaning for name in scores}
+        facts = {"video": str(video), "frames": len(frames), **scores, **scorer.record, "pack": models.info.name}
+        facts |= {"random": models.info.random, "convention": convention}
+        if json:
+            print_json(facts, line=True)
+        table.append((video, scores))
+    if not json:
+        names = [name for name in METRICS if any(name in scores for _, scores in table)]
+        rows = [
+            [METRICS[name].label, *(scores.get(name) for _, scores in table), METRICS[name].meaning] for name in names
+        ]
+        short = {video.name for video in videos}
+        named = [video.name if len(short) == len(videos) else str(video) for video in videos]
+        print_table(["figure", *named, "meaning"], rows)
+        print(f"scorer {scorer.name}, weights {scorer.weights_hash[:12]}; compare only figures of one scorer")
+
+
+def report(
+    videos: Annotated[Path, typer.Argument(help="The requests' videos; a folder per setting, or one.")],
+    requests: Annotated[Path, typer.Option(help="The requests' CSV: motion, prompt, masks, seed.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and metrics.csv.")],
+    motion: Annotated[str | None, typer.Option(help="Only this motion's requests.")] = None,
+    pack: PackName = None,
+) -> None:
+    """Measure a batch of generated videos and write its report."""
+    from mvmodel.packs import load_pack
+    from mvmodel.reports.collect import report_of_folder
+
+    with talking_aside():
+        page = report_of_folder(load_pack(pack), videos, requests, out, motion)
+    print(page)
+
+
+def doctor(json: AsJson = False) -> None:
+    """Say what this machine has, what is missing and how to mend it. Exit code 1 when something needed is missing."""
+    from mvmodel.doctor import examine
+
+    found = examine()
+    if json:
+        print_json([vars(finding) for finding in found])
+    else:
+        print_table(["", "what", "found", "mend"], [[f.mark, f.what, f.found, f.mend] for f in found])
+    if any(finding.needed and not finding.ok for finding in found):
+        raise typer.Exit(1)
+
+
+def _training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[str, str]]:
+    """A folder's usable clips with masks (the user's, else found) and captions, and why the others are left out."""
+    from mvmodel.masks.files import clip_masks
+    from mvmodel.training.captions import propose_caption
+    from mvmodel.training.config import TrainingClip
+    from mvmodel.video.catalogue import IngestConfig, ingest
+
+    info, ready = pack.info, []
+    equal = IngestConfig(frames=info.frames, fps=info.fps, side=info.resolution)
+    with tempfile.TemporaryDirectory() as work:
+        catalogue = ingest(folder, Path(work) / "clips", equal)
+        left_out = {str(row["file"]): str(row["reason"]) for row in catalogue.quarantine.to_dict(orient="records")}
+        for name in catalogue.clips:
+            row, frames = catalogue.row(name), catalogue.frames(name)
+            sequence = clip_masks(folder, row)
+            if sequence is None:
+                from mvmodel.segmentation.track import extract
+
+                found = extract(frames, pack.segmenter(), fps=row["fps"])
+                sequence = found.sequence
+                if found.quality.weak:
+                    left_out[name] = "no sound mask was found; put masks for it beside the clip"
+                    continue
+            caption = row["caption"] or propose_caption(pack, frames)
+            ready.append(TrainingClip(name, frames, sequence.masks, caption))
+    return ready, left_out
+
+
+def _fitted(picture: Path, side: int, out: Path) -> None:
+    """The user's first frame as a PNG of the pack's size. Raises InputError when it is no picture or not square."""
+    from PIL import Image
+
+    try:
+        with Image.open(picture) as opened:
+            image = opened.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{picture} cannot be read as a picture ({error}); give a PNG or JPEG") from error
+    if image.width != image.height:
+        raise InputError(f"{picture} is {image.width}×{image.height}; crop it to a square, as the masks are")
+    out.parent.mkdir(parents=True)
+    image.resize((side, side), Image.Resampling.LANCZOS).save(out)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    import json
+
+    value: dict[str, Any] = json.loads(path.read_text())
+    return value

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mvmodel.video.encode import write_mp4
+from mvmodel.world.render import random_clip
+
+
+def test_help_imports_nothing_heavy():
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "mvmodel.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
+    assert "mvmodel.cli_make" in imported
+    heavy = {"torch", "numpy", "cv2", "diffusers", "transformers", "dagster", "pandas", "matplotlib", "av", "decord"}
+    assert not heavy & imported
+    assert "generate" in ran.stdout
+
+
+def test_clips_check_prints_one_object_a_file_and_leaves_with_zero(run, tmp_path):
+    write_mp4(tmp_path / "good.mp4", random_clip((2, 1), frames=12).frames, 8.0)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("this is no video")
+    result = run("clips", "check", tmp_path, "--json")
+    rows = {row["file"]: row for row in result.lines}
+    assert result.code == 0
+    assert list(rows) == ["empty.mp4", "good.mp4", "text.mp4"]
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "good.mp4": "clip",
+        "empty.mp4": "quarantined",
+        "text.mp4": "quarantined",
+    }
+    good = rows["good.mp4"]
+    assert (good["frames"], good["height"], good["width"], good["fps"], good["reason"]) == (12, 128, 128, 8, "")
+    assert "zero bytes" in rows["empty.mp4"]["reason"]
+    for_people = run("clips", "check", tmp_path)
+    assert "1 usable, 2 quarantined" in for_people.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("clips", "check", "no/such/place"), "no/such/place"),
+        (("packs", "check", "no-such-pack"), "no-such-pack"),
+        (("generate", "--prompt", "a car", "--masks", "x.npz", "--out", "video.gif"), "should end in .mp4"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_two(run, arguments, sentence):
+    result = run(*arguments)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith("mvmodel: ")
+    assert sentence in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_an_option_out_of_range_is_named(run, small_pack_folder, masks, tmp_path):
+    result = run(
+        *("generate", "--prompt", "a car", "--masks", masks, "--out", tmp_path / "v.mp4"),
+        *("--pack", small_pack_folder, "--alpha", "1.5"),
+    )
+    assert result.code == 2
+    assert result.err.startswith("mvmodel: --alpha:")
+
+
+def test_masks_are_never_written_over_other_things(run, video, tmp_path):
+    (tmp_path / "precious.txt").write_text("keep me")
+    result = run("masks", "extract", video, "--out", tmp_path)
+    assert result.code == 2
+    assert (tmp_path / "precious.txt").read_text() == "keep me"
+
+
+def test_doctor_says_what_is_there(run):
+    rows = {row["what"]: row for row in run("doctor", "--json").json}
+    assert rows["Python"]["ok"]
+    assert rows["H.264 encoder"]["ok"]
+    assert all(row["ok"] or row["mend"] or not row["needed"] for row in rows.values())
+
+
+def test_packs_list_names_every_pack_with_its_folder(run, small_pack_folder, monkeypatch):
+    monkeypatch.setattr("mvmodel.packs.info.SHIPPED", small_pack_folder.parent)
+    (row,) = run("packs", "list", "--json").json
+    assert row["name"] == "small"
+    assert row["random"] is True
+
+
+def test_metrics_of_any_video(run, video, masks, small_pack_folder):
+    result = run("metrics", video, video, "--masks", masks, "--prompt", "a car", "--pack", small_pack_folder, "--json")
+    assert result.code == 0, result.err
+    first, second = result.lines
+    assert first["flicker"] == second["flicker"]
+    assert first["frames"] == 4
+    assert {"iou", "iou_prompted", "consistency", "alignment", "flicker", "colour_drift"} <= set(first)
+    assert "all pairs" in first["convention"]["consistency"]
+    assert len(first["scorer_weights"]) == 64
+    assert first["random"] is True
+    bare = run("metrics", video, "--pack", small_pack_folder, "--json").lines[0]
+    assert "iou" not in bare
+    assert "consistency" in bare
+
+
+def test_metrics_refuses_masks_of_another_length(run, video, small_pack_folder, tmp_path, clip):
+    from mvmodel.masks import MaskSequence
+
+    MaskSequence(clip.masks[:3]).save(tmp_path / "three.npz")
+    result = run("metrics", video, "--masks", tmp_path / "three.npz", "--pack", small_pack_folder)
+    assert result.code == 2
+    assert "3 masks" in result.err
+
+
+@pytest.mark.slow
+def test_masks_extract_writes_one_mask_a_frame_at_the_sources_size(run, video, small_pack_folder, tmp_path):
+    from PIL import Image
+
+    out = tmp_path / "masks"
+    result = run(
+        *(
+            "masks",
+            "extract",
+            video,
+            "--out",
+            out,
+            "--pack",
+            small_pack_folder,
+            "--json",
+            "--preview",
+            tmp_path / "p.mp4",
+        )
+    )
+    assert result.code == 0, result.err
+    files = sorted(out.iterdir())
+    assert [file.suffix for file in files] == [".png"] * 4
+    picture = np.asarray(Image.open(files[0]))
+    assert picture.shape == (64, 64)
+    assert set(np.unique(picture)) <= {0, 255}
+    assert {"coverage", "jitter", "confidence", "weak"} <= set(result.json)
+    assert (tmp_path / "p.mp4").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_train_then_generate_twice_gives_the_same_bytes(run, small_pack_folder, masks, clip, tmp_path):
+    from mvmodel.masks import MaskSequence
+
+    footage = tmp_path / "clips"
+    for number in range(2):
+        shown = random_clip((3, number), frames=8, side=64, motion="glide", objects=("car",), pan=0)
+        write_mp4(footage / f"c{number}.mp4", shown.frames, 8.0)
+        (footage / f"c{number}.txt").write_text(shown.caption)
+        MaskSequence(shown.masks).save(footage / f"c{number}.masks.npz")
+    trained = run("train", footage, "--out", tmp_path / "a", "--steps", 2, "--pack", small_pack_folder, "--json")
+    assert trained.code == 0, trained.err
+    assert trained.json["clips"] == ["c0", "c1"]
+    assert trained.json["config"]["init_from"] is None  # the pack ships no start adapter
+    made = []
+    for name in ("one.mp4", "two.mp4"):
+        result = run(
+            *("generate", "--prompt", "a car", "--masks", masks, "--out", tmp_path / name, "--seed", 3, "--steps", 2),
+            *("--adapter", trained.json["adapter"], "--pack", small_pack_folder, "--json"),
+        )
+        assert result.code == 0, result.err
+        made.append(result.json)
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+    assert (tmp_path / "one.npz").exists()
+    assert {key: value for key, value in made[0].items() if key != "out"} == {
+        key: value for key, value in made[1].items() if key != "out"
+    }
+    assert made[0]["seed"] == 3
+    assert made[0]["config"]["steps"] == 2
+    assert made[0]["pack_hash"]
+
+
+@pytest.mark.slow
+def test_report_of_a_folder_of_videos(run, small_pack_folder, clip, tmp_path):
+    from mvmodel.masks import MaskSequence
+
+    MaskSequence(clip.masks).save(tmp_path / "car.npz")
+    (tmp_path / "requests.csv").write_text("motion,prompt,masks,seed,name\nglide,a car in the snow,car.npz,1,r1\n")
+    for setting in ("full", "no_mask"):
+        (tmp_path / "videos" / setting).mkdir(parents=True)
+        np.savez_compressed(tmp_path / "videos" / setting / "r1.npz", frames=clip.frames)
+    result = run(
+        *("report", tmp_path / "videos", "--requests", tmp_path / "requests.csv", "--out", tmp_path / "out"),
+        *("--pack", small_pack_folder),
+    )
+    assert result.code == 0, result.err
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "a car in the snow" in page
+    assert "was never trained" in page
+    assert (tmp_path / "out" / "metrics.csv").read_text().startswith("setting,name,prompt,seed,iou")
+    empty = run(
+        "report",
+        tmp_path,
+        "--requests",
+        tmp_path / "requests.csv",
+        "--out",
+        tmp_path / "o",
+        "--pack",
+        small_pack_folder,
+    )
+    assert empty.code == 2
+    assert "holds no video" in empty.err

@@ -1,0 +1,58 @@
+"""What the README tells people to type exists: commands, options, make targets, files, selections."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from mvmodel import cli_make
+from mvmodel.cli import app
+
+
+@pytest.fixture(scope="module")
+def lines(repository: Path) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (repository / "README.md").read_text(), re.DOTALL)
+    return [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_every_mvmodel_command_and_option_exists(lines):
+    cli_make.register(app)
+    commands = [shlex.split(line.split(".venv/bin/mvmodel ", 1)[1]) for line in lines if ".venv/bin/mvmodel " in line]
+    assert len(commands) >= 6
+    for words in commands:
+        command = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, words
+
+
+def test_every_make_target_exists(lines, repository):
+    targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.MULTILINE))
+    wanted = {word for line in lines for word in re.findall(r"\bmake ([a-z-]+)", line)}
+    assert wanted
+    assert wanted <= targets
+
+
+def test_every_link_leads_somewhere(repository):
+    text = (repository / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link and "images/" not in link]
+    assert links
+    assert all((repository / link).exists() for link in links)
+
+
+@pytest.mark.slow
+def test_every_asset_selection_finds_assets(lines):
+    import dagster as dg
+
+    from pipelines.definitions import build_defs
+
+    graph = build_defs().resolve_asset_graph()
+    selections = [found.group(1) for line in lines if (found := re.search(r"--select '([^']+)'", line))]
+    assert len(selections) >= 5
+    for selection in selections:
+        assert dg.AssetSelection.from_coercible(selection.split(",")).resolve(graph), selection

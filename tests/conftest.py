@@ -1,0 +1,55 @@
+"""Fixtures that several test folders share: rendered clips with ground truth, the shipped pack, and a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout, for tests of what is shipped beside the package."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; skips, with the reason, where there is none."""
+    pytest.importorskip("playwright.sync_api", reason="the extra `browser` (playwright) is not installed")
+    for name in (os.environ.get("MVMODEL_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name) if name else None
+        if found:
+            return found
+    pytest.skip("no Chromium here: apt-get install chromium, or set MVMODEL_CHROMIUM to its path")
+
+
+@pytest.fixture(scope="session")
+def tiny_pack():
+    """The shipped pack, loaded once; skips, with the reason, until it has been trained."""
+    if not (REPOSITORY / "mvmodel" / "packs" / "tiny" / "pack.json").exists():
+        pytest.skip("mvmodel/packs/tiny has not been trained yet: make foundation")
+    from mvmodel.packs import load_pack
+
+    return load_pack("tiny")
+
+
+@pytest.fixture(scope="session")
+def small_pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random pack of small models in the form of a real one."""
+    from mvmodel.packs.fake import write_fake
+
+    return write_fake("small", tmp_path_factory.mktemp("packs") / "small")
+
+
+@pytest.fixture
+def small_pack(small_pack_folder: Path):
+    """The small random pack, loaded anew for every test."""
+    from mvmodel.packs import load_pack
+
+    return load_pack(small_pack_folder)
