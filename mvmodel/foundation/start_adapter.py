@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from mvmodel.foundation.continued import continue_from
+from mvmodel.foundation.text_to_image import Models
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.training.config import TrainingClip
 from mvmodel.training.finetune import plain_attention, save_adapter
@@ -24,17 +24,6 @@ CLIPS = 300
 FRAMES = 12
 DROPOUT = 0.1
 FOREGROUND_WEIGHT = 1.0
-
-
-@dataclass(frozen=True)
-class Models:
-    """The frozen models that the adapter is trained on."""
-
-    vae: Any
-    unet: Any
-    text_encoder: Any
-    tokenizer: Any
-    scheduler: Any
 
 
 def rendered_clips(count: int, start: int = 0) -> list[TrainingClip]:
@@ -79,13 +68,17 @@ class _Step(torch.nn.Module):
         return denoising_loss(frozen.unet, self.adapter, frozen.scheduler, *inputs, foreground_weight=FOREGROUND_WEIGHT)
 
 
-def run(folder: Path, models: Models, config: LoopConfig = CONFIG, clips: int = CLIPS) -> Path:
+def run(
+    folder: Path, models: Models, config: LoopConfig = CONFIG, clips: int = CLIPS, start: Path | None = None
+) -> Path:
     """Train the start adapter; returns its folder."""
     fast_group_norm()
     torch.manual_seed(config.seed)
     data = cache(models, folder / "clips.safetensors", clips)
     unet = models.unet.requires_grad_(False).eval()
     adapter = MotionMaskAdapter.for_unet(unet, patch=8).train()
+    if start is not None:
+        continue_from(adapter, start / "start_adapter")
     groups = [
         {"params": params, "lr": MASK_LR if part == "mask" else config.lr}
         for part, params in adapter.parameter_groups().items()

@@ -1,4 +1,4 @@
-"""The tiny autoencoder: AutoencoderKL, 8x down, 4 latent channels."""
+"""The tiny autoencoder: AutoencoderKL, 8x down, 8 latent channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from mvmodel.foundation.continued import continue_from
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import HELD_OUT, TRAIN, stills
 
@@ -15,6 +16,7 @@ CONFIG = LoopConfig(steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkp
 WHOLE_FROM = 0.68
 """Share of the steps after which training goes from crops around objects to whole pictures."""
 KL_WEIGHT = 1e-6
+LATENT_CHANNELS = 8
 OBJECT_WEIGHT = 2.5
 
 
@@ -24,7 +26,7 @@ def build() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(16, 32, 64, 144),
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,
         sample_size=128,
         mid_block_add_attention=False,
@@ -107,11 +109,14 @@ def pictures(split: int, start: int, count: int, second_object: float = 0.1) -> 
     return x, torch.from_numpy(np.stack([s.mask for s in drawn]))
 
 
-def run(folder: Path, config: LoopConfig = CONFIG) -> AutoencoderKL:
+def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> AutoencoderKL:
     """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance."""
     fast_group_norm()
     torch.manual_seed(config.seed)
-    vae = build().to(memory_format=torch.channels_last)
+    vae = build()
+    if start is not None:
+        continue_from(vae, start / "vae")
+    vae.to(memory_format=torch.channels_last)
     step = _AutoencoderStep(vae)
 
     def sample(model: torch.nn.Module, png: Path) -> dict[str, float]:
