@@ -34,6 +34,8 @@ def run_stage(
     own = folder / stage
     if (own / "done").exists():
         return own
+    if start is not None:
+        _note_start(stage, Path(start), own)
     _train(stage, folder, own, Path(start) if start else None, changes or {})
     (own / "done").touch()
     return own
@@ -54,6 +56,17 @@ def _train(stage: str, folder: Path, own: Path, start: Path | None, changes: dic
         module.run(own, load_models(folder), **options)
     else:
         module.run(own, **options)
+
+
+def _note_start(stage: str, start: Path, own: Path) -> None:
+    """Keep in start.json which pack a stage goes on from, and how that pack's own part was trained."""
+    from mvmodel.files import write_json
+    from mvmodel.packs.info import read_info
+    from mvmodel.packs.loader import Pack
+
+    own.mkdir(parents=True, exist_ok=True)
+    earlier = read_info(start).made_by.get(stage, {})
+    write_json(own / "start.json", {"pack_hash": Pack(start).hash, "made_by": earlier})
 
 
 def _need(path: Path) -> Path:

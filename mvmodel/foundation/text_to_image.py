@@ -22,7 +22,7 @@ from mvmodel.world.render import TRAIN, caption_of, stills
 CONFIG = LoopConfig(
     steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
 )
-PICTURES = 24_000
+PICTURES = 40_000
 """How many different renders the latents are cached of; a few thousand are seen so often that objects blur."""
 TEXT_DROPOUT = 0.1
 SIDES = (16, 16)
