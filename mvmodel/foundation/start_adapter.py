@@ -20,9 +20,10 @@ CONFIG = LoopConfig(
     steps=900, batch=3, lr=5e-4, warmup=60, ema=0.0, final_lr=0.03, checkpoint_every=200, sample_every=10_000
 )
 MASK_LR = 2e-3
-CLIPS = 300
+CLIPS = 600
 FRAMES = 12
 DROPOUT = 0.1
+SECOND_OBJECT = 0.15
 FOREGROUND_WEIGHT = 1.0
 
 
@@ -30,7 +31,7 @@ def rendered_clips(count: int, start: int = 0) -> list[TrainingClip]:
     """Clips of the training split, every motion in turn."""
     clips = []
     for position in range(start, start + count):
-        clip = random_clip((TRAIN, position, 40), frames=FRAMES)
+        clip = random_clip((TRAIN, position, 40), frames=FRAMES, second_object=SECOND_OBJECT)
         clips.append(TrainingClip(f"world-{position}", clip.frames, clip.masks, clip.caption))
     return clips
 
