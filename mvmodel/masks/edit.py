@@ -52,38 +52,50 @@ def warp(
     """Apply an affine map (frames, 2, 3) to every frame, its fixed point being the picture's or the object's centre."""
     import cv2
 
-    height, width = sequence.height, sequence.width
+    size = sequence.width, sequence.height
 
-    def placed(masks: np.ndarray, shift: np.ndarray, room: int) -> np.ndarray:
-        out = np.zeros((len(masks), height + 2 * room, width + 2 * room), bool)
-        for index, mask in enumerate(masks):
-            if not mask.any():
-                continue
-            at = np.array(centre(mask) if about == "object" else ((width - 1) / 2, (height - 1) / 2))
-            linear, move = matrices[index, :, :2], matrices[index, :, 2]
-            offset = at - linear @ at + move + shift + room
-            offset = np.where(np.abs(offset - offset.round()) < 1e-6, offset.round(), offset)
-            matrix = np.column_stack([linear, offset])
-            out[index] = cv2.warpAffine(mask.astype(np.float32), matrix, out.shape[:0:-1]) > 0.499
+    def full(index: int, mask: np.ndarray) -> np.ndarray:
+        at = np.array(centre(mask) if about == "object" else ((size[0] - 1) / 2, (size[1] - 1) / 2))
+        linear, step = matrices[index, :, :2], matrices[index, :, 2]
+        return np.column_stack([linear, at - linear @ at + step])
+
+    shift = np.zeros(2)
+    if outside == "keep":
+        spans = [
+            _span(mask, full(index, mask))
+            for masks in sequence.per_instance
+            for index, mask in enumerate(masks)
+            if mask.any()
+        ]
+        if spans:
+            low, high = np.min([span[0] for span in spans], axis=0), np.max([span[1] for span in spans], axis=0)
+            shift = np.array([_inward(low[axis], high[axis], size[axis]) for axis in (0, 1)])
+
+    def warped(masks: np.ndarray) -> np.ndarray:
+        out = np.zeros_like(masks)
+        for index in np.flatnonzero(masks.any(axis=(1, 2))).tolist():
+            matrix = full(index, masks[index])
+            offset = matrix[:, 2] + shift
+            matrix[:, 2] = np.where(np.abs(offset - offset.round()) < 1e-6, offset.round(), offset)
+            out[index] = cv2.warpAffine(masks[index].astype(np.float32), matrix, size) > 0.499
         return out
 
-    if outside == "clip":
-        return each(sequence, lambda masks: placed(masks, np.zeros(2), 0))
-    room = 2 * max(height, width)
-    free = np.logical_or.reduce([placed(masks, np.zeros(2), room) for masks in sequence.per_instance])
-    if not free.any():
-        return each(sequence, lambda masks: placed(masks, np.zeros(2), 0))
-    shift = np.array([_inward(free.any(axis=(0, 1)), room, width), _inward(free.any(axis=(0, 2)), room, height)], float)
-    return each(sequence, lambda masks: placed(masks, shift, 0))
+    return each(sequence, warped)
 
 
-def _inward(used: np.ndarray, room: int, length: int) -> int:
-    """By how much to shift so that the used rows or columns lie inside `room` to `room` + `length`."""
-    places = np.flatnonzero(used)
-    low, high = int(places[0]) - room, int(places[-1]) - room
+def _span(mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last pixel, x and y, that a mask covers under a 2x3 map on a picture without end."""
+    rows, columns = np.nonzero(mask)
+    points = np.column_stack([columns, rows]) @ matrix[:, :2].T + matrix[:, 2]
+    beyond = np.abs(matrix[:, :2]).sum(axis=1) / 2 - 0.5  # a pixel is a square of side 1
+    return np.floor(points.min(axis=0) - beyond + 0.5), np.ceil(points.max(axis=0) + beyond - 0.5)
+
+
+def _inward(low: float, high: float, length: int) -> float:
+    """By how much to shift so that pixels `low` to `high` lie inside 0 to `length`."""
     if high - low >= length:
-        raise InputError(f"the way is {high - low + 1} pixels long and does not fit into {length}; make it smaller")
-    return max(0, -low) - max(0, high - length + 1)
+        raise InputError(f"the way is {high - low + 1:.0f} pixels long and does not fit into {length}; make it smaller")
+    return max(0.0, -low) - max(0.0, high - length + 1)
 
 
 def _matrices(frames: int, linear: np.ndarray | None = None, dx: Any = 0.0, dy: Any = 0.0) -> np.ndarray:
