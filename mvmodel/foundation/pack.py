@@ -14,7 +14,7 @@ from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
 RESOLUTION, FRAMES, FPS = 128, 12, 8.0
-_STAGES = ("vae", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
+_STAGES = ("vae", "decoder", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
 
 
 def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True, quick: bool = False) -> Path:
@@ -28,7 +28,7 @@ def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True,
     from transformers import CLIPTextModel
 
     sources = {
-        "vae": foundation / "vae" / "model",
+        "vae": foundation / "decoder" / "model",
         "unet": foundation / "text_to_image" / "unet",
         "text_encoder": foundation / "text_to_image" / "text_encoder",
         "tokenizer": foundation / "text_to_image" / "tokenizer",
@@ -95,14 +95,23 @@ def _history(foundation: Path) -> dict[str, Any]:
             "config": json.loads(config.read_text()) if config.exists() else {},
             "last": rows[-1] if rows else {},
         }
+        start = foundation / stage / "start.json"
+        if start.exists():
+            history[stage]["start"] = json.loads(start.read_text())
     return history
+
+
+def _legs(facts: dict[str, Any]) -> str:
+    """Steps of a stage, earlier trainings that it went on from first: "3800 + 3000"."""
+    before = facts.get("start", {}).get("made_by")
+    own = str(facts["config"].get("steps", ""))
+    return f"{_legs(before)} + {own}" if before else own
 
 
 def _card(info: dict[str, Any]) -> str:
     rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in info.get("quality", {}).items())
     steps = "\n".join(
-        f"| {stage} | {facts['config'].get('steps', '')} | {facts['config'].get('batch', '')} |"
-        for stage, facts in info["made_by"].items()
+        f"| {stage} | {_legs(facts)} | {facts['config'].get('batch', '')} |" for stage, facts in info["made_by"].items()
     )
     return f"""# The tiny pack
 
@@ -110,7 +119,8 @@ def _card(info: dict[str, Any]) -> str:
 {", ".join(info["objects"])}, and the backgrounds {", ".join(info["backgrounds"])}; of anything else it knows nothing.
 
 ## Training
-Every model was trained from nothing on renders of `mvmodel.world` (training split) with `make foundation`.
+Every model was trained on renders of `mvmodel.world` (training split), with `python -m mvmodel.foundation`. "a + b" is
+a training of b steps that went on, with a warm-up and a learning rate of its own, from the weights after a steps.
 
 | stage | steps | pictures a step |
 |---|---|---|
