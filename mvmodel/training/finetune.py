@@ -132,9 +132,9 @@ def finetune(
     """Tune an adapter on `clips` and write it to `folder`/adapter; returns that path.
 
     Resumes from `folder`/work if an earlier run of the same settings and clips was stopped; their finished adapter is
-    returned at once. The adapter's folder holds `diffusion_pytorch_model.safetensors`, `config.json`, `README.md` (model card), `train.json` (config, clips, pack,
-    losses), `curve.jsonl` and, if asked for, `previews`. Raises InputError without clips, for clips of different
-    lengths, and for a folder with an adapter that was trained otherwise.
+    returned at once. The adapter's folder holds `diffusion_pytorch_model.safetensors`, `config.json`, `README.md`
+    (model card), `train.json` (config, clips, pack, losses), `curve.jsonl` and, if asked for, `previews`. Raises
+    InputError without clips, for clips of different lengths, and for a folder with an adapter trained otherwise.
     """
     if not clips:
         raise InputError("there is no clip to train on; give at least one with masks")
