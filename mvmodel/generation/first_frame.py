@@ -28,7 +28,7 @@ def control_frames(
     import torch
     from diffusers import StableDiffusionControlNetPipeline
 
-    from mvmodel.generation.build import build_scheduler
+    from mvmodel.generation.schedulers import build_scheduler
 
     for prompt, mask in zip(prompts, masks, strict=True):
         if not mask.any():
@@ -40,7 +40,7 @@ def control_frames(
         tokenizer=pack.tokenizer(),
         unet=pack.unet(),
         controlnet=pack.controlnet(),
-        scheduler=build_scheduler(pack, config),
+        scheduler=build_scheduler(pack, config.scheduler),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -190,10 +190,12 @@ def run_request(
         num_inference_steps=config.steps,
         guidance_scale=config.guidance_scale,
         mask_guidance=config.mask_guidance,
+        mask_guidance_scale=config.mask_guidance_scale,
         mask_term=mask_term,
         alpha=config.alpha,
         sharing=config.sharing,
         adapter_scale=config.adapter_scale,
+        first_frame_attention=config.first_frame_attention,
         remember_first_frame=config.remember_first_frame,
         generator=torch.Generator().manual_seed(request.seed),
     ).frames[0]

@@ -15,22 +15,13 @@ from mvmodel import __version__
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import folder_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.saving import load_adapter, save_adapter
 from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.latents import TrainingLatents, prepare
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.training.loss import denoising_loss
 
-
-def load_adapter(folder: Path) -> MotionMaskAdapter:
-    """Read an adapter folder. Raises PackError naming it when it is none."""
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():  # diffusers would take the path for a name on the hub
-        raise PackError(f"{folder} holds no motion adapter (no config.json); give the folder that training wrote")
-    try:
-        return MotionMaskAdapter.from_pretrained(folder, use_safetensors=True).float().eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise PackError(f"{folder} holds no motion adapter ({reason}); give the folder that training wrote") from error
+__all__ = ["draw", "finetune", "load_adapter", "new_adapter", "plain_attention", "precision_of", "save_adapter"]
 
 
 def new_adapter(pack: Any, config: TrainConfig) -> MotionMaskAdapter:
@@ -182,14 +173,6 @@ def finetune(
         write_json(aside / "train.json", facts)
     shutil.rmtree(work)
     return out
-
-
-def save_adapter(adapter: MotionMaskAdapter, folder: Path, frames: int) -> None:
-    """Write the adapter in half precision; `frames` is the length it was trained at."""
-    adapter.register_to_config(trained_frames=frames)
-    half = MotionMaskAdapter.from_config(adapter.config)
-    half.load_state_dict(adapter.state_dict())
-    half.half().save_pretrained(folder, safe_serialization=True)
 
 
 @torch.no_grad()
