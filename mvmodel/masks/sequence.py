@@ -1,9 +1,11 @@
-"""`MaskSequence`: binary foreground masks over the frames of a clip."""
+"""`MaskSequence`: binary foreground masks over the frames of a clip, of one object or of several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +17,50 @@ from mvmodel.files import hash_value, write_aside
 class MaskSequence:
     """Foreground masks of a clip. True is foreground.
 
-    masks: bool (frames, height, width). fps: frames per second. Raises InputError for another shape or dtype.
+    masks: bool (frames, height, width), the union of all objects. fps: frames per second. instances: bool
+    (instances, frames, height, width), a mask sequence per object, or None where objects are not told apart; they may
+    overlap, a later one lies in front. names: one per instance ("" for an unnamed one). Raises InputError for another
+    shape or dtype, for instances whose union is not `masks`, and for names that are no match for the instances.
     """
 
     masks: np.ndarray
     fps: float = 8.0
+    instances: np.ndarray | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.masks.ndim != 3 or self.masks.dtype != np.bool_ or len(self.masks) == 0:
+        if self.masks.ndim != 3 or self.masks.dtype != np.bool_ or 0 in self.masks.shape:
             raise InputError(
                 f"a mask sequence is a bool array (frames, height, width) with at least one frame, "
                 f"not {self.masks.dtype} {self.masks.shape}"
             )
+        if not np.isfinite(self.fps) or self.fps <= 0:
+            raise InputError(f"a mask sequence has a positive number of frames per second, not {self.fps}")
+        if self.instances is None:
+            if self.names:
+                raise InputError(f"the names {', '.join(self.names)} name instances, but there are none")
+            return
+        if self.instances.dtype != np.bool_ or self.instances.shape[1:] != self.masks.shape or not len(self.instances):
+            raise InputError(
+                f"instances are a bool array (instances, frames, height, width) over masks of {self.masks.shape}, "
+                f"not {self.instances.dtype} {self.instances.shape}"
+            )
+        if not np.array_equal(np.logical_or.reduce(self.instances, axis=0), self.masks):
+            raise InputError("the masks are not the union of the instances; make the sequence with `of_instances`")
+        if not self.names:
+            object.__setattr__(self, "names", ("",) * len(self.instances))
+        if len(self.names) != len(self.instances):
+            raise InputError(f"{len(self.instances)} instances need as many names, not {len(self.names)}")
+
+    @classmethod
+    def of_instances(cls, instances: np.ndarray, fps: float = 8.0, names: Sequence[str] = ()) -> MaskSequence:
+        """A sequence of several objects: instances bool (instances, frames, height, width), names one per instance."""
+        if instances.ndim != 4 or instances.dtype != np.bool_ or 0 in instances.shape:
+            raise InputError(
+                f"instances are a bool array (instances, frames, height, width), not {instances.dtype} "
+                f"{instances.shape}"
+            )
+        return cls(np.logical_or.reduce(instances, axis=0), fps, instances, tuple(names))
 
     @property
     def frames(self) -> int:
@@ -40,17 +74,40 @@ class MaskSequence:
     def width(self) -> int:
         return int(self.masks.shape[2])
 
+    @property
+    def per_instance(self) -> np.ndarray:
+        """A mask sequence per object, bool (instances, frames, height, width); the union where none are told apart."""
+        return self.masks[None] if self.instances is None else self.instances
+
+    def instance(self, which: int | str) -> MaskSequence:
+        """One object alone, by its number or name. Raises InputError naming what there is."""
+        count = len(self.per_instance)
+        number = which if isinstance(which, int) else (self.names.index(which) if which in self.names else -1)
+        if not 0 <= number < count:
+            known = ", ".join(f"{n}{f' ({name})' if name else ''}" for n, name in enumerate(self.names or ("",)))
+            raise InputError(f"there is no instance {which!r} in this mask sequence; it has {known}")
+        if self.instances is None:
+            return self
+        return MaskSequence.of_instances(self.instances[number : number + 1], self.fps, self.names[number : number + 1])
+
     def coverage(self) -> np.ndarray:
         """Share of the picture that is foreground, float (frames,), 0..1."""
         return self.masks.mean(axis=(1, 2))
 
     def content_hash(self) -> str:
-        return hash_value([list(self.masks.shape), np.packbits(self.masks).tobytes().hex()])
+        """Hash of the pictures, and of the instances where objects are told apart; fps and names do not count."""
+        content: list[Any] = [list(self.masks.shape), np.packbits(self.masks).tobytes().hex()]
+        if self.instances is not None:
+            content += [len(self.instances), np.packbits(self.instances).tobytes().hex()]
+        return hash_value(content)
 
     def save(self, path: Path) -> None:
         """Write a compressed .npz (bits packed); read it with `load`."""
+        arrays = {"bits": np.packbits(self.masks), "shape": np.array(self.masks.shape), "fps": np.array(self.fps)}
+        if self.instances is not None:
+            arrays |= {"instance_bits": np.packbits(self.instances), "names": np.array(self.names, dtype=np.str_)}
         with write_aside(Path(path)) as aside, open(aside, "wb") as file:
-            np.savez_compressed(file, bits=np.packbits(self.masks), shape=np.array(self.masks.shape), fps=self.fps)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> MaskSequence:
@@ -58,9 +115,17 @@ class MaskSequence:
         try:
             with np.load(path, allow_pickle=False) as data:
                 shape = tuple(int(n) for n in data["shape"])
-                bits = np.unpackbits(data["bits"])[: int(np.prod(shape))]
-                return cls(bits.reshape(shape).astype(bool), float(data["fps"]))
-        except (OSError, KeyError, ValueError) as error:
+                fps = float(data["fps"])
+                masks = _unpacked(data["bits"], shape)
+                if "instance_bits" not in data.files:
+                    return cls(masks, fps)
+                names = tuple(str(name) for name in data["names"])
+                return cls(masks, fps, _unpacked(data["instance_bits"], (len(names), *shape)), names)
+        except (OSError, KeyError, ValueError, EOFError) as error:
             raise InputError(
                 f"{path} is not a mask sequence written by mvmodel ({error}); give an .npz it saved"
             ) from error
+
+
+def _unpacked(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return np.unpackbits(bits)[: int(np.prod(shape))].reshape(shape).astype(bool)
