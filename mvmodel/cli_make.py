@@ -42,8 +42,12 @@ def train(
     clips: Annotated[Path, typer.Argument(help="A folder of clips that share one motion.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the adapter.")],
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    init_from: Annotated[Path | None, typer.Option(help="Start from this adapter, not from the pack's own.")] = None,
     scratch: Annotated[bool, typer.Option("--scratch", help="Do not start from the pack's own adapter.")] = False,
     hold_out: Annotated[int, typer.Option(help="Clips kept out, to measure on.", min=0)] = 0,
+    preview_every: Annotated[int | None, typer.Option(help="Steps between pictures of what it learned.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the clips, for the model card.")] = None,
+    sanity: Annotated[bool, typer.Option("--sanity", help="Only overfit the first clip, which must succeed.")] = False,
     seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
@@ -51,20 +55,27 @@ def train(
     """Tune a motion adapter on a handful of clips; stopped and started again, it goes on where it was."""
     from mvmodel.packs import load_pack
     from mvmodel.training.config import TrainConfig
-    from mvmodel.training.finetune import finetune
+    from mvmodel.training.finetune import finetune, new_adapter
 
     models = load_pack(pack)
-    config = settings(TrainConfig, {"steps": steps, "seed": seed})
+    given = {"steps": steps, "seed": seed, "preview_every": preview_every, "data_licence": licence}
+    config = settings(TrainConfig, given)
     if scratch or models.start_adapter() is None:
         config = config.model_copy(update={"init_from": None})
+    if init_from:
+        config = config.model_copy(update={"init_from": str(init_from)})
     with talking_aside():
         ready, left_out = _training_clips(models, clips)
     for name, reason in left_out.items():
         typer.echo(f"left out {name}: {reason}", err=True)
     if len(ready) <= hold_out:
         raise InputError(f"{clips} gives {len(ready)} usable clips, of which {hold_out} are held out; add clips")
+    if sanity:
+        _sanity(models, ready[0], json)
+        return
     kept, held = ready[: len(ready) - hold_out], ready[len(ready) - hold_out :]
     with talking_aside():
+        print_table(["trained part", "weights"], list(new_adapter(models, config).parameter_counts().items()))
         adapter = finetune(models, kept, config, out, held)
     facts: dict[str, Any] = {"adapter": str(adapter)}
     facts |= {"clips": [c.name for c in kept], "held_out": [c.name for c in held]}
@@ -188,6 +199,21 @@ def doctor(json: AsJson = False) -> None:
     else:
         print_table(["", "what", "found", "mend"], [[f.mark, f.what, f.found, f.mend] for f in found])
     if any(finding.needed and not finding.ok for finding in found):
+        raise typer.Exit(1)
+
+
+def _sanity(pack: Pack, clip: TrainingClip, as_json: bool) -> None:
+    """Overfit one clip; exit code 1 when the loss does not fall as it must."""
+    from mvmodel.training.sanity import FALL, overfit
+
+    with talking_aside():
+        found = overfit(pack, clip)
+    if as_json:
+        print_json({**vars(found), "fall": found.fall, "needed": FALL, "passed": found.passed})
+    else:
+        verdict = "passed" if found.passed else f"failed: it should fall by {FALL:.0%} or more"
+        print(f"{found.clip}: loss {found.before:.4f} -> {found.after:.4f} in {found.steps} steps, {verdict}")
+    if not found.passed:
         raise typer.Exit(1)
 
 

@@ -157,6 +157,11 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         plain: torch.Tensor = block(hidden, context, name, scale)
         return plain
 
+    def parameter_counts(self) -> dict[str, int]:
+        """Number of trainable weights by part, and `total`."""
+        counts = {part: sum(p.numel() for p in weights) for part, weights in self.parameter_groups().items()}
+        return {**counts, "total": sum(counts.values())}
+
     def parameter_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """Trainable weights by part: `query`, `mask`, `temporal`."""
         return {
