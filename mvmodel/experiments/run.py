@@ -13,6 +13,7 @@ from mvmodel.experiments.bench import Bench, Measured
 from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
+from mvmodel.experiments.page import write_page
 from mvmodel.files import write_aside, write_json
 from mvmodel.metrics.report_card import summarise
 
@@ -34,8 +35,9 @@ def run_experiment(
 
     videos.parquet and .csv: one row a video (factors, slug, name, prompt, seed, metrics, scorer). frames.parquet and
     .csv: one row a video and frame. summary.csv: means, intervals and counts. plots/*.png and *.svg. conclusion.md and
-    conclusion.json: computed from the tables. config.json. sheet.jpg: a film strip a cell of the first request.
-    Cells that an earlier run finished are found, not made: a killed run goes on where it was.
+    conclusion.json: computed from the tables. config.json. sheet.jpg: a film strip a setting of its first request.
+    report.html: all of it on one page. Cells that an earlier run finished are found, not made: a killed run goes on
+    where it was.
     """
     experiment: Experiment[Any] = EXPERIMENTS[name]
     config = config or experiment.config()
@@ -55,9 +57,11 @@ def run_experiment(
             table.to_csv(aside, index=False)
     summary = summarise(tables.videos, by=experiment.factors, metrics=measured_in(tables.videos))
     summary.to_csv(folder / "summary.csv", index=False)
-    plots.save(experiment.plots(tables), folder / "plots")
+    pictures = plots.save(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
-    (folder / "conclusion.md").write_text(markdown(experiment, conclusion, tables), encoding="utf-8")
+    counts = counted(experiment, tables)
+    with write_aside(folder / "conclusion.md") as aside:
+        aside.write_text(markdown(experiment, conclusion, counts), encoding="utf-8")
     claims = [{"claim": claim.text, "holds": claim.holds} for claim in conclusion.claims]
     write_json(folder / "conclusion.json", {"sentences": list(conclusion.sentences), "claims": claims})
     facts = {
@@ -72,6 +76,8 @@ def run_experiment(
     write_json(folder / "config.json", facts)
     with write_aside(folder / "sheet.jpg") as aside:
         sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
+    motion = bench.motion.name if experiment.per_motion else ""
+    write_page(folder / "report.html", experiment, conclusion, summary, counts, results, pictures, facts, motion)
     return folder
 
 
@@ -106,21 +112,27 @@ def measured_in(rows: pd.DataFrame) -> list[str]:
     return [name for name in (*METRICS, *own) if name in rows.columns]
 
 
-def markdown(experiment: Experiment[Any], conclusion: Conclusion, tables: Tables) -> str:
-    """The conclusion as a page of markdown, with the counts behind it."""
+def counted(experiment: Experiment[Any], tables: Tables) -> str:
+    """How many videos, settings, prompts and seeds the figures are made of, and by which scorer."""
+    from mvmodel.reports.texts import count
+
     rows = tables.videos
+    settings = len(rows.groupby(list(experiment.factors), dropna=False))
+    return (
+        f"{count(len(rows), 'video')} in {count(settings, 'setting')}, {count(rows['prompt'].nunique(), 'prompt')}, "
+        f"{count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}"
+    )
+
+
+def markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -> str:
+    """The conclusion as a page of markdown, with the counts behind it."""
     lines = [f"# {experiment.title}", "", f"*{experiment.question}*", "", " ".join(conclusion.sentences), ""]
     known = {True: "yes", False: "no", None: "not measured"}
     if conclusion.claims:
         lines += ["| claim | holds here |", "|---|---|"]
         lines += [f"| {claim.text} | {known[claim.holds]} |" for claim in conclusion.claims]
         lines.append("")
-    settings = len(rows.groupby(list(experiment.factors), dropna=False))
-    lines.append(
-        f"{len(rows)} videos in {settings} settings, {rows['prompt'].nunique()} prompts, "
-        f"{rows['seed'].nunique()} seeds; scorer {rows['scorer'].iloc[0]}."
-    )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, f"{counts}."]) + "\n"
 
 
 def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image.Image:
