@@ -128,9 +128,12 @@ def packs_check(
     if json:
         print_json(found)
     else:
-        floors = found.get("floors", {})
-        rows = [[key, value, floors.get(key, "")] for key, value in found.get("quality", {}).items()]
-        print_table(["quality", "measured", "floor"], rows)
+        wanted = {key: f"at least {least:g}" for key, least in found.get("floors", {}).items()}
+        wanted |= {key: f"at most {most:g}" for key, most in found.get("ceilings", {}).items()}
+        rows = [[key, value, wanted.get(key, "")] for key, value in found.get("quality", {}).items()]
+        print_table(["quality", "measured", "wanted"], rows)
+        for key in found.get("below", []) + found.get("above", []):
+            print(f"not reached: {key}")
         print(f"{found['name']} {found['hash'][:12]}{', random weights' if found['random'] else ''}")
         for file in found["damaged"]:
             print(f"damaged: {file}")

@@ -11,9 +11,11 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DCondi
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel
 
+from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.text_to_image import (
     PICTURES,
     CachedLatents,
+    Models,
     cache_latents,
     decode,
     encode_prompts,
@@ -67,20 +69,20 @@ def embed_captions(
 
 def run(
     folder: Path,
-    vae: AutoencoderKL,
-    unet: UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
-    tokenizer: Any,
-    scheduler: DDIMScheduler,
+    models: Models,
     cache: Path,
     config: LoopConfig = CONFIG,
     pictures: int = PICTURES,
+    start: Path | None = None,
 ) -> ControlNetModel:
     """Train the ControlNet on the latents cached in `cache`; the UNet and the text encoder stay frozen."""
     fast_group_norm()
     torch.manual_seed(config.seed)
-    unet.requires_grad_(False).eval()
+    vae, unet = models.vae, models.unet.requires_grad_(False).eval()
+    text_encoder, tokenizer, scheduler = models.text_encoder, models.tokenizer, models.scheduler
     controlnet = build(unet)
+    if start is not None:
+        continue_from(controlnet, start / "controlnet")
     for model in (unet, controlnet):
         model.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]
         model.to(memory_format=torch.channels_last)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.words import MAX_TOKENS, build_tokenizer
 from mvmodel.metrics.adherence import cut_out
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
@@ -100,11 +101,13 @@ def _texts() -> list[str]:
     return objects + list(BACKGROUNDS.values()) + together
 
 
-def run(folder: Path, config: LoopConfig = CONFIG) -> Any:
+def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> Any:
     fast_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
     clip = build()
+    if start is not None:
+        continue_from(clip, start / "scorer")
     texts = _texts()
     ids = tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
     objects, backgrounds = list(OBJECTS), list(BACKGROUNDS)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from segment_anything.modeling import Sam
 
+from mvmodel.foundation.continued import continue_from
 from mvmodel.segmentation.build import build_tiny_sam
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.motions import MOTIONS
@@ -195,11 +196,13 @@ def quality(sam: Sam, count: int = 64) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def run(folder: Path, config: LoopConfig = CONFIG) -> Sam:
+def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> Sam:
     from safetensors.torch import save_file
 
     torch.manual_seed(config.seed)
     sam = build_tiny_sam().train()
+    if start is not None:
+        continue_from(sam, start / "segmenter")
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, float]:
         return quality(sam)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mvmodel.errors import InputError
 
-STAGES = ("vae", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter", "pack")
+STAGES = ("vae", "text_to_image", "controlnet", "decoder", "segmenter", "scorer", "start_adapter", "pack")
 
 
-def run_stage(stage: str, folder: Path, out: Path | None = None) -> Path:
+def run_stage(
+    stage: str,
+    folder: Path,
+    out: Path | None = None,
+    start: Path | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Path:
     """Train one stage inside `folder`, resuming what was stopped; "pack" assembles the pack at `out`.
+
+    start: a pack whose weights a model goes on from, where they fit; to "pack", it lends what was not trained.
+    changes: fields of the stage's `LoopConfig`.
 
     Raises InputError for an unknown stage, or when a stage it builds on has not been trained.
     """
@@ -19,53 +30,45 @@ def run_stage(stage: str, folder: Path, out: Path | None = None) -> Path:
     folder = Path(folder)
     if stage == "pack":
         from mvmodel.foundation.pack import assemble
+        from mvmodel.packs.info import SHIPPED
 
-        return assemble(folder, out) if out else assemble(folder)
+        return assemble(folder, out or SHIPPED / "tiny", start=start)
     own = folder / stage
     if (own / "done").exists():
         return own
-    _train(stage, folder, own)
+    if start is not None:
+        _note_start(stage, Path(start), own)
+    _train(stage, folder, own, Path(start) if start else None, changes or {})
     (own / "done").touch()
     return own
 
 
-def _train(stage: str, folder: Path, own: Path) -> None:
-    if stage == "vae":
-        from mvmodel.foundation import vae
+def _train(stage: str, folder: Path, own: Path, start: Path | None, changes: dict[str, Any]) -> None:
+    from importlib import import_module
 
-        vae.run(own)
-    elif stage == "segmenter":
-        from mvmodel.foundation import segmenter
-
-        segmenter.run(own)
-    elif stage == "scorer":
-        from mvmodel.foundation import scorer
-
-        scorer.run(own)
-    elif stage == "text_to_image":
+    module = import_module(f"mvmodel.foundation.{stage}")
+    options: dict[str, Any] = {"config": replace(module.CONFIG, **changes), "start": start}
+    if stage in ("text_to_image", "decoder"):
         from diffusers import AutoencoderKL
 
-        from mvmodel.foundation import text_to_image
-
-        text_to_image.run(own, AutoencoderKL.from_pretrained(_need(folder / "vae" / "model")).eval())
+        module.run(own, AutoencoderKL.from_pretrained(_need(folder / "vae" / "model")).eval(), **options)
+    elif stage == "controlnet":
+        module.run(own, load_models(folder), cache=folder / "text_to_image", **options)
+    elif stage == "start_adapter":
+        module.run(own, load_models(folder), **options)
     else:
-        models = load_models(folder)
-        if stage == "controlnet":
-            from mvmodel.foundation import controlnet
+        module.run(own, **options)
 
-            controlnet.run(
-                own,
-                models.vae,
-                models.unet,
-                models.text_encoder,
-                models.tokenizer,
-                models.scheduler,
-                cache=folder / "text_to_image",
-            )
-        else:
-            from mvmodel.foundation import start_adapter
 
-            start_adapter.run(own, models)
+def _note_start(stage: str, start: Path, own: Path) -> None:
+    """Keep in start.json which pack a stage goes on from, and how that pack's own part was trained."""
+    from mvmodel.files import write_json
+    from mvmodel.packs.info import read_info
+    from mvmodel.packs.loader import Pack
+
+    own.mkdir(parents=True, exist_ok=True)
+    earlier = read_info(start).made_by.get(stage, {})
+    write_json(own / "start.json", {"pack_hash": Pack(start).hash, "made_by": earlier})
 
 
 def _need(path: Path) -> Path:
@@ -75,11 +78,11 @@ def _need(path: Path) -> Path:
 
 
 def load_models(folder: Path):  # type: ignore[no-untyped-def]  # importing the type would import torch
-    """The trained text-to-image models of a foundation folder, as `start_adapter.Models`."""
+    """The trained text-to-image models of a foundation folder, as `text_to_image.Models`."""
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import AutoTokenizer, CLIPTextModel
 
-    from mvmodel.foundation.start_adapter import Models
+    from mvmodel.foundation.text_to_image import Models
 
     text = folder / "text_to_image"
     return Models(

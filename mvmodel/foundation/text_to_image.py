@@ -14,6 +14,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from mvmodel.files import write_aside
+from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.words import MAX_TOKENS, build_tokenizer
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import TRAIN, caption_of, stills
@@ -21,10 +22,13 @@ from mvmodel.world.render import TRAIN, caption_of, stills
 CONFIG = LoopConfig(
     steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
 )
-PICTURES = 24_000
+PICTURES = 40_000
 """How many different renders the latents are cached of; a few thousand are seen so often that objects blur."""
 TEXT_DROPOUT = 0.1
+SIDES = (16, 16)
 OBJECT_WEIGHT = 2.0
+SECOND_OBJECT = 0.4
+"""Share of pictures with two objects."""
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -58,9 +62,12 @@ def build_text_encoder(tokenizer: Any) -> CLIPTextModel:
     )
 
 
-def build_unet() -> UNet2DConditionModel:
+def build_unet(channels: int) -> UNet2DConditionModel:
+    """channels: of the latents."""
     return UNet2DConditionModel(
         sample_size=16,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=(64, 128, 160),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 3,
@@ -71,10 +78,21 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
+@dataclass(frozen=True)
+class Models:
+    """The trained models of a foundation folder, as the stages above them need them, frozen."""
+
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+
+
 @dataclass
 class CachedLatents:
-    """Scaled latents float16 (n, 4, 16, 16), soft object masks float16 (n, 1, 16, 16), captions, and the masks at full
-    size as packed bits, uint8 (n, 128 * 128 / 8)."""
+    """Scaled latents float16 (n, channels, 16, 16), soft object masks float16 (n, 1, 16, 16), captions, and the masks
+    at full size as packed bits, uint8 (n, 128 * 128 / 8)."""
 
     latents: torch.Tensor
     masks: torch.Tensor
@@ -97,7 +115,7 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURES, start
     if not file.exists():
         latents, masks, bits, captions = [], [], [], []
         for first in range(start, start + count, 50):
-            drawn = list(stills(TRAIN, first, 50))
+            drawn = list(stills(TRAIN, first, 50, second_object=SECOND_OBJECT))
             captions += [s.caption for s in drawn]
             x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
             with torch.autocast("cpu", torch.bfloat16):
@@ -138,12 +156,22 @@ def draw_timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
     return (u * 1000).long().clamp(0, 999)
 
 
-def run(folder: Path, vae: AutoencoderKL, config: LoopConfig = CONFIG, pictures: int = PICTURES) -> TextToImage:
+def run(
+    folder: Path,
+    vae: AutoencoderKL,
+    config: LoopConfig = CONFIG,
+    pictures: int = PICTURES,
+    start: Path | None = None,
+) -> TextToImage:
+    """Train text encoder and UNet together on the latents of `pictures` renders."""
     fast_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
     scheduler = build_scheduler()
-    model = TextToImage(build_text_encoder(tokenizer), build_unet())
+    model = TextToImage(build_text_encoder(tokenizer), build_unet(vae.config.latent_channels))
+    if start is not None:
+        continue_from(model.text_encoder, start / "text_encoder")
+        continue_from(model.unet, start / "unet")
     model.unet.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]  # flash attention's CPU backward is slow
     model.unet.to(memory_format=torch.channels_last)
     data = cache_latents(vae, folder, pictures)
@@ -164,7 +192,7 @@ def run(folder: Path, vae: AutoencoderKL, config: LoopConfig = CONFIG, pictures:
     def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
         noisy, t, text, target, mask = drawn
         error = (net(noisy, t, text).float() - target).square()
-        inside = float((error.detach() * mask).sum() / mask.sum().clamp(min=1) / 4)
+        inside = float((error.detach() * mask).sum() / mask.sum().clamp(min=1) / error.shape[1])
         return (error * (1 + (OBJECT_WEIGHT - 1) * mask)).mean(), {
             "plain": float(error.detach().mean()),
             "object": inside,
@@ -212,7 +240,9 @@ def generate(
     """Sample one picture a prompt with DDIM; uint8 (prompts, 128, 128, 3)."""
     ids = encode_prompts(tokenizer, prompts)
     empty = encode_prompts(tokenizer, [""] * len(prompts))
-    latents = torch.randn((len(prompts), 4, 16, 16), generator=torch.Generator().manual_seed(seed))
+    latents = torch.randn(
+        (len(prompts), model.unet.config.in_channels, *SIDES), generator=torch.Generator().manual_seed(seed)
+    )
     scheduler.set_timesteps(steps)
     for t in scheduler.timesteps:
         with torch.autocast("cpu", torch.bfloat16):
@@ -224,7 +254,7 @@ def generate(
 
 @torch.no_grad()
 def decode(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
-    """Scaled latents (n, 4, h, w) to uint8 pictures (n, 8h, 8w, 3)."""
+    """Scaled latents (n, channels, h, w) to uint8 pictures (n, 8h, 8w, 3)."""
     out = vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
     return ((out.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
 

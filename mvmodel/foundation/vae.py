@@ -1,4 +1,4 @@
-"""The tiny autoencoder: AutoencoderKL, 8x down, 4 latent channels."""
+"""The tiny autoencoder: AutoencoderKL, 8x down, 8 latent channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from mvmodel.foundation.continued import continue_from
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import HELD_OUT, TRAIN, stills
 
@@ -15,6 +16,7 @@ CONFIG = LoopConfig(steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkp
 WHOLE_FROM = 0.68
 """Share of the steps after which training goes from crops around objects to whole pictures."""
 KL_WEIGHT = 1e-6
+LATENT_CHANNELS = 8
 OBJECT_WEIGHT = 2.5
 
 
@@ -24,7 +26,7 @@ def build() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(16, 32, 64, 144),
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,
         sample_size=128,
         mid_block_add_attention=False,
@@ -55,6 +57,14 @@ def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return x.contiguous(memory_format=torch.channels_last), weight
 
 
+def reconstruction_loss(difference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """L1 + 2 L2 + 0.5 L1 of the gradients, weighted; difference (n, 3, h, w), weight (n, 1, h, w)."""
+    pixel = ((difference.abs() + 2 * difference.square()) * weight).mean()
+    dx = (difference[..., 1:] - difference[..., :-1]).abs() * weight[..., 1:]
+    dy = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight[..., 1:, :]
+    return pixel + 0.5 * (dx.mean() + dy.mean())
+
+
 def loss(
     vae: torch.nn.Module, data: tuple[torch.Tensor, torch.Tensor], step: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
@@ -62,13 +72,12 @@ def loss(
     out, mean, logvar = vae(x)
     out = out.float()
     difference = out - x
-    pixel = ((difference.abs() + 2 * difference.square()) * weight).mean()
-    dx = (difference[..., 1:] - difference[..., :-1]).abs() * weight[..., 1:]
-    dy = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight[..., 1:, :]
-    edges = dx.mean() + dy.mean()
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
     mse = difference.detach().square().mean() / 4
-    return pixel + 0.5 * edges + KL_WEIGHT * kl, {"psnr": float(-10 * torch.log10(mse)), "kl": float(kl.detach())}
+    return reconstruction_loss(difference, weight) + KL_WEIGHT * kl, {
+        "psnr": float(-10 * torch.log10(mse)),
+        "kl": float(kl.detach()),
+    }
 
 
 class _AutoencoderStep(torch.nn.Module):
@@ -107,15 +116,18 @@ def pictures(split: int, start: int, count: int, second_object: float = 0.1) -> 
     return x, torch.from_numpy(np.stack([s.mask for s in drawn]))
 
 
-def run(folder: Path, config: LoopConfig = CONFIG) -> AutoencoderKL:
+def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> AutoencoderKL:
     """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance."""
     fast_group_norm()
     torch.manual_seed(config.seed)
-    vae = build().to(memory_format=torch.channels_last)
+    vae = build()
+    if start is not None:
+        continue_from(vae, start / "vae")
+    vae.to(memory_format=torch.channels_last)
     step = _AutoencoderStep(vae)
 
     def sample(model: torch.nn.Module, png: Path) -> dict[str, float]:
-        _grid(vae, png)
+        grid(vae, png)
         return quality(vae, 32)
 
     train("vae", step, lambda i: batch(i, config), loss, config, folder, sample)
@@ -128,7 +140,8 @@ def run(folder: Path, config: LoopConfig = CONFIG) -> AutoencoderKL:
 
 
 @torch.no_grad()
-def _grid(vae: AutoencoderKL, png: Path) -> None:
+def grid(vae: AutoencoderKL, png: Path) -> None:
+    """Held-out pictures above their copies."""
     from PIL import Image
 
     x, _ = pictures(HELD_OUT, 0, 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Sharing = Literal["paper", "noise", "variance_preserving"]
 
@@ -15,18 +15,44 @@ class GenerationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(20, ge=1)
-    scheduler: Literal["ddim", "dpm++"] = "ddim"
+    scheduler: str = Field("ddim", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
+    """A name of `mvmodel.generation.schedulers.SOLVERS`, or a diffusers scheduler's class name."""
     guidance_scale: float = Field(2.5, ge=1)
     mask_guidance: bool = True
     """Leave the mask out of guidance's unconditional branch, so that guidance strengthens it too."""
+    mask_guidance_scale: float | None = Field(None, ge=0)
+    """A strength of the mask's own, at the price of a third branch; None is `guidance_scale`. Needs `mask_guidance`."""
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
     sharing: Sharing = "paper"
     first_frame_steps: int = Field(20, ge=1)
     first_frame_guidance: float = Field(3.0, ge=1)
     control_scale: float = Field(1.0, ge=0)
+    first_frame_min_iou: float = Field(0.3, ge=0, le=1)
+    """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
     adapter_scale: float = Field(1.0, ge=0)
+    """0 is the base model."""
+    first_frame_attention: bool = True
+    """Keys and values of self-attention from frame 1 (paper, Eq. 5)."""
     remember_first_frame: bool = True
     """Compute frame 1's features once a video; they are the same at every denoising step."""
     batch: int = Field(4, ge=1)
     """First frames sampled together."""
+    window: int = Field(16, ge=0)
+    """Longer videos are made in windows of this many frames, context included; 0 makes any length in one pass."""
+    overlap: int = Field(4, ge=1)
+    """Last frames of the window before that a window is given, clean, as context."""
+    anchor: Literal["video", "window"] = "video"
+    """What a window's keys, values and shared noise come from: frame 1 of the video, or the window's own first."""
+    context_noise: float = Field(0.0, ge=0, lt=1)
+    """How noisy the context goes in, as a share of the noise schedule."""
+    positions: Literal["window", "video"] = "window"
+    """Where temporal attention counts frames from; counting on through the video leaves the trained range."""
+
+    @model_validator(mode="after")
+    def _window_has_room(self) -> GenerationConfig:
+        if self.window and self.window < self.overlap + 2:
+            raise ValueError(f"window {self.window} leaves no new frame beside frame 1 and overlap {self.overlap}")
+        if self.mask_guidance_scale is not None and not self.mask_guidance:
+            raise ValueError("mask_guidance_scale without mask_guidance has no effect; set one of them")
+        return self

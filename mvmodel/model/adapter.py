@@ -1,8 +1,7 @@
 """`MotionMaskAdapter`: every trainable weight of the method, in diffusers' saving form.
 
-It attaches to an unforked UNet2DConditionModel by attention processors and forward hooks, and detaches without a
-trace. At initialisation, and at scale 0, the UNet with the adapter computes what the UNet alone would compute with
-first-frame keys and values.
+`mvmodel.model.attachment` attaches one or several to an unforked UNet2DConditionModel, and detaches without a trace. A
+fresh adapter changes nothing but where self-attention's keys and values come from (frame 1).
 """
 
 from __future__ import annotations
@@ -16,28 +15,18 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 
 from mvmodel.errors import PackError
-from mvmodel.model.attention import FirstFrameAttention, MaskCrossAttention
-from mvmodel.model.context import FrameContext
+from mvmodel.model.attachment import attach
+from mvmodel.model.attention import MaskPart, QueryChange
+from mvmodel.model.context import DEFAULT, FrameContext, MaskTerm
+from mvmodel.model.layers import architecture, transformers_of
 from mvmodel.model.mask_projection import MaskPyramid
 from mvmodel.model.temporal import TemporalAttention
 
 
-def architecture(unet: UNet2DConditionModel) -> dict[str, list[int]]:
-    """Name of every attention layer -> [query width, query input width, text width]: what an adapter must fit."""
-    layers = {}
-    for name, module in unet.named_modules():
-        if name.endswith((".attn1", ".attn2")):
-            layers[name] = [module.to_q.out_features, module.to_q.in_features, module.to_k.in_features]
-    return layers
-
-
-def transformers_of(unet: UNet2DConditionModel) -> dict[str, int]:
-    """Name of every spatial transformer -> its channels."""
-    out = {}
-    for name, module in unet.named_modules():
-        if type(module).__name__ == "Transformer2DModel":
-            out[name] = int(module.config.in_channels)  # type: ignore[union-attr]
-    return out
+def _described(layers: dict[str, list[int]]) -> str:
+    widths = "/".join(str(width) for width in sorted({shape[0] for shape in layers.values()}))
+    text = "/".join(str(width) for width in sorted({s[2] for name, s in layers.items() if name.endswith("attn2")}))
+    return f"{len(layers)} attention layers of widths {widths} and text width {text}"
 
 
 def _key(name: str) -> str:
@@ -49,7 +38,9 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A motion pattern, learned from a few clips.
 
     layers, transformers: what `architecture` and `transformers_of` say of the UNet it is made for. levels: the UNet's
-    resolutions. patch: pixels a latent cell covers (the autoencoder's factor).
+    resolutions. patch: pixels a latent cell covers (the autoencoder's factor). mask_encoder: "linear" is the paper's
+    projection of the mask's coverage, "conv" a small convolutional encoder of `mask_width` features. foreground_tokens:
+    learned keys and values of the foreground beside the text's, a layer; 0 for none. trained_frames: set by training.
     """
 
     _supports_gradient_checkpointing = True
@@ -63,6 +54,7 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         patch: int = 8,
         mask_encoder: str = "conv",
         mask_width: int = 32,
+        foreground_tokens: int = 0,
         temporal_width: int = 0,
         temporal_share: float = 0.25,
         temporal_heads: int = 2,
@@ -73,6 +65,7 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.pyramid = MaskPyramid(mask_encoder, mask_width, patch)
         self.query = torch.nn.ParameterDict()
         self.to_m = torch.nn.ModuleDict()
+        self.foreground = torch.nn.ParameterDict()
         for name, (width, inputs, _) in layers.items():
             if name.endswith(".attn1"):
                 self.query[_key(name)] = torch.nn.Parameter(torch.zeros(width, inputs))
@@ -80,6 +73,10 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 projection = torch.nn.Linear(self.pyramid.width, width, bias=False)
                 torch.nn.init.zeros_(projection.weight)
                 self.to_m[_key(name)] = projection
+                if foreground_tokens:
+                    learned = torch.randn(2, foreground_tokens, width)
+                    learned[1] = 0  # values from nothing: the layer begins as it was
+                    self.foreground[_key(name)] = torch.nn.Parameter(learned)
         self.temporal = torch.nn.ModuleDict()
         for name, channels in transformers.items():
             narrow = temporal_width or max(
@@ -104,54 +101,46 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         given = architecture(unet)
         if wanted != given:
             raise PackError(
-                f"the adapter was made for a UNet with {len(wanted)} attention layers of widths "
-                f"{sorted({shape[0] for shape in wanted.values()})}, this one has {len(given)} of widths "
-                f"{sorted({shape[0] for shape in given.values()})}; use the pack that the adapter was trained with"
+                f"the adapter was made for a UNet with {_described(wanted)}, this one has {_described(given)}; use the "
+                f"pack that the adapter was trained with"
             )
 
-    def mask_features(self, masks: torch.Tensor) -> dict[int, torch.Tensor]:
-        """Mask features for `FrameContext.masks`; masks float 0..1 (B * F, height, width)."""
-        features: dict[int, torch.Tensor] = self.pyramid(masks, self.config.levels)
-        return features
+    def mask_term(self, masks: torch.Tensor, words: torch.Tensor | None = None) -> MaskTerm:
+        """One term of `FrameContext.terms`; masks float 0..1 (B * F, height, width), words as in `MaskTerm`."""
+        term: MaskTerm = self.pyramid(masks, self.config.levels, words)
+        return term
 
     @contextmanager
-    def attached(self, unet: UNet2DConditionModel, scale: float = 1.0) -> Iterator[UNet2DConditionModel]:
-        """Attach for the length of a `with` block; the UNet leaves it exactly as it came in.
-
-        Inside, call the UNet with `cross_attention_kwargs={"context": FrameContext(...)}`. With gradient checkpointing
-        the backward pass belongs inside too, since it runs the layers again.
-        """
-        self.check_fits(unet)
-        before = dict(unet.attn_processors)
-        processors: dict[str, Any] = {}
-        for name in architecture(unet):
-            if name.endswith(".attn1"):
-                processors[f"{name}.processor"] = FirstFrameAttention(name, self.query[_key(name)], scale)
-            else:
-                projection = self.to_m[_key(name)]
-                assert isinstance(projection, torch.nn.Linear)
-                processors[f"{name}.processor"] = MaskCrossAttention(name, projection, scale)
-        hooks = []
-        try:
-            unet.set_attn_processor(dict(processors))
-            for name, module in unet.named_modules():
-                if _key(name) in self.temporal and type(module).__name__ == "Transformer2DModel":
-                    hooks.append(module.register_forward_hook(self._hook(name, scale), with_kwargs=True))
+    def attached(
+        self, unet: UNet2DConditionModel, scale: float = 1.0, first_frame: bool = True
+    ) -> Iterator[UNet2DConditionModel]:
+        """Attach this adapter alone, under the name "default", for the length of a `with` block; see `attach`."""
+        with attach(unet, {DEFAULT: (self, scale)}, first_frame):
             yield unet
-        finally:
-            for hook in hooks:
-                hook.remove()
-            unet.set_attn_processor(before)
 
-    def _hook(self, name: str, scale: float) -> Any:
+    def cross_part(self, name: str, adapter: str, scale: float) -> MaskPart:
+        """What the adapter brings to the cross-attention layer `name`."""
+        projection = self.to_m[_key(name)]
+        assert isinstance(projection, torch.nn.Linear)
+        foreground = self.foreground[_key(name)] if self.config.foreground_tokens else None
+        return MaskPart(adapter, projection, foreground, scale)
+
+    def query_change(self, name: str, scale: float) -> QueryChange:
+        """What the adapter brings to the self-attention layer `name`."""
+        return QueryChange(self.query[_key(name)], scale)
+
+    def temporal_hook(self, name: str, adapter: str, scale: float) -> Any:
+        """A forward hook for the spatial transformer `name`, or None for one that the adapter does not know."""
+        if _key(name) not in self.temporal:
+            return None
         block = self.temporal[_key(name)]
 
         def run(module: Any, inputs: Any, options: dict[str, Any], output: Any) -> Any:
             context = (options.get("cross_attention_kwargs") or {}).get("context")
-            if context is None or not scale:
+            if context is None:
                 return output
             hidden = output[0] if isinstance(output, tuple) else output.sample
-            changed = self._run_block(block, hidden, context, name, scale)
+            changed = self._run_block(block, hidden, context, f"{adapter}:{name}", scale)
             if isinstance(output, tuple):
                 return (changed, *output[1:])
             output.sample = changed
@@ -168,10 +157,15 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         plain: torch.Tensor = block(hidden, context, name, scale)
         return plain
 
+    def parameter_counts(self) -> dict[str, int]:
+        """Number of trainable weights by part, and `total`."""
+        counts = {part: sum(p.numel() for p in weights) for part, weights in self.parameter_groups().items()}
+        return {**counts, "total": sum(counts.values())}
+
     def parameter_groups(self) -> dict[str, list[torch.nn.Parameter]]:
         """Trainable weights by part: `query`, `mask`, `temporal`."""
         return {
             "query": list(self.query.parameters()),
-            "mask": [*self.pyramid.parameters(), *self.to_m.parameters()],
+            "mask": [*self.pyramid.parameters(), *self.to_m.parameters(), *self.foreground.parameters()],
             "temporal": list(self.temporal.parameters()),
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from mvmodel.model.context import MaskTerm
+
 
 class MaskPyramid(torch.nn.Module):
     """Mask features by token count.
@@ -25,21 +27,23 @@ class MaskPyramid(torch.nn.Module):
             self.inside = torch.nn.Conv2d(patch * patch, width, 3, padding=1)
             self.around = torch.nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, masks: torch.Tensor, levels: int) -> dict[int, torch.Tensor]:
-        """masks: float 0..1 (batch, height, width), sides divisible by `patch`.
+    def forward(self, masks: torch.Tensor, levels: int, words: torch.Tensor | None = None) -> MaskTerm:
+        """masks: float 0..1 (batch, height, width), sides divisible by `patch`. words: as in `MaskTerm`.
 
-        Returns, for `levels` resolutions beginning at height / patch and halving (rounding up, as the UNet's own
-        strided convolutions do), token count -> features (batch, tokens, width).
+        The term has `levels` resolutions, beginning at height / patch and halving (rounding up, as the UNet's own
+        strided convolutions do); features are (batch, tokens, width).
         """
+        cover = F.avg_pool2d(masks[:, None], self.patch)
         if self.mode == "linear":
-            features = F.avg_pool2d(masks[:, None], self.patch)
+            features = cover
         else:
             cells = F.pixel_unshuffle(masks[:, None] * 2 - 1, self.patch)
             features = self.around(F.silu(self.inside(cells)))
-        out: dict[int, torch.Tensor] = {}
+        term = MaskTerm({}, {}, words)
         height, width = features.shape[-2:]
         for _ in range(levels):
-            level = F.adaptive_avg_pool2d(features, (height, width))
-            out[height * width] = level.flatten(2).transpose(1, 2)
+            for found, picture in ((term.features, features), (term.coverage, cover)):
+                level = F.adaptive_avg_pool2d(picture, (height, width))
+                found[height * width] = level.flatten(2).transpose(1, 2)
             height, width = -(-height // 2), -(-width // 2)
-        return out
+        return term

@@ -36,27 +36,26 @@ class TemporalAttention(torch.nn.Module):
         torch.nn.init.zeros_(self.to_out.weight)
 
     def forward(self, hidden: torch.Tensor, context: FrameContext, name: str, scale: float = 1.0) -> torch.Tensor:
-        """hidden: (B * F, C, height, width); returns the same shape."""
+        """hidden: (B * F, C, height, width); returns the same shape. name: this layer in `context.memory`."""
         frames = context.frames
         batch, channels, height, width = hidden.shape
         clips = batch // frames
         tokens = hidden.view(clips, frames, channels, height * width).permute(0, 3, 1, 2)  # (B, N, F, C)
         inner = self.inner(self.norm(tokens))
         inner = inner + frame_positions(context.first, frames, inner.shape[-1], inner)
-        if context.remember:
-            context.memory[name] = (inner,)
-            return hidden
-        if context.reads_memory:
+        if name in context.memory:
             inner = torch.cat([context.memory[name][0], inner], dim=2)
-        skipped = inner.shape[2] - frames  # frames in the memory
+        if context.remember is not None:
+            context.remember[name] = (inner,)
+        remembered = inner.shape[2] - frames
         query, key, value = self.to_qkv(inner).chunk(3, dim=-1)
-        later = query[:, :, max(1, skipped) :]  # frames 2..n
+        later = query[:, :, max(1, remembered) :]  # of this batch's frames, without the video's first
         if later.shape[2] == 0:
             return hidden
         out = F.scaled_dot_product_attention(self._split(later), self._split(key), self._split(value))
         change = self.to_out(out.transpose(2, 3).flatten(3)) * scale  # (B, N, F - 1 or F, C)
         change = change.permute(0, 2, 3, 1).unflatten(3, (height, width))
-        if not skipped:
+        if not remembered:
             change = F.pad(change, (0, 0, 0, 0, 0, 0, 1, 0))
         return hidden + change.flatten(0, 1).to(hidden.dtype)
 

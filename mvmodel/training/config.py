@@ -25,6 +25,16 @@ class TrainConfig(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of steps without prompt and mask, which guidance needs."""
+    text_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the other steps without prompt but with the mask."""
+    mask_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the other steps without mask but with the prompt."""
+    min_snr_gamma: float = Field(0.0, ge=0)
+    """Min-SNR weighting of the loss (5 is usual); 0 weighs all timesteps alike."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay of the weights' moving average that the adapter ends with; 0 keeps the last weights."""
+    context_share: float = Field(0.0, ge=0, le=1)
+    """Share of steps in which some frames after frame 1 go in clean too, as in a long video's windows."""
     foreground_weight: float = Field(1.0, ge=0)
     """Extra weight of the loss where the mask is."""
     flip: bool = True
@@ -33,10 +43,16 @@ class TrainConfig(BaseModel):
     """"start" begins from the pack's own adapter, a path from that adapter, None from nothing."""
     mask_encoder: str = Field("conv", pattern="^(conv|linear)$")
     mask_width: int = Field(32, ge=1)
+    foreground_tokens: int = Field(0, ge=0)
+    """Learned keys and values of the foreground beside the text's, a cross-attention layer."""
     temporal_share: float = Field(0.25, gt=0, le=1)
     precision: str = Field("auto", pattern="^(auto|no|bf16|fp16)$")
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(50, ge=1)
+    preview_every: int = Field(0, ge=0)
+    """Steps between previews of the first clip, kept in the adapter's folder; 0 makes none."""
+    data_licence: str = ""
+    """Licence of the clips, for the model card."""
     seed: int = 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,22 +14,15 @@ from mvmodel import __version__
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import folder_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.saving import load_adapter, save_adapter
+from mvmodel.training.card import card
 from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.latents import TrainingLatents, prepare
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.training.loss import denoising_loss
+from mvmodel.training.preview import write_strip
 
-
-def load_adapter(folder: Path) -> MotionMaskAdapter:
-    """Read an adapter folder. Raises PackError naming it when it is none."""
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():  # diffusers would take the path for a name on the hub
-        raise PackError(f"{folder} holds no motion adapter (no config.json); give the folder that training wrote")
-    try:
-        return MotionMaskAdapter.from_pretrained(folder, use_safetensors=True).float().eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise PackError(f"{folder} holds no motion adapter ({reason}); give the folder that training wrote") from error
+__all__ = ["draw", "finetune", "load_adapter", "new_adapter", "plain_attention", "precision_of", "save_adapter"]
 
 
 def new_adapter(pack: Any, config: TrainConfig) -> MotionMaskAdapter:
@@ -42,6 +34,7 @@ def new_adapter(pack: Any, config: TrainConfig) -> MotionMaskAdapter:
             patch=pack.latent_factor,
             mask_encoder=config.mask_encoder,
             mask_width=config.mask_width,
+            foreground_tokens=config.foreground_tokens,
             temporal_share=config.temporal_share,
         )
     start = pack.start_adapter() if config.init_from == "start" else Path(config.init_from)
@@ -61,18 +54,25 @@ def precision_of(config: TrainConfig) -> str:
     return "bf16" if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"
 
 
-class _Tuned(torch.nn.Module):
+class Tuned(torch.nn.Module):
     """Adapter (trained) and UNet (frozen, not a submodule) in one forward that gives the loss."""
 
-    def __init__(self, adapter: MotionMaskAdapter, unet: Any, scheduler: Any, foreground_weight: float) -> None:
+    def __init__(self, adapter: MotionMaskAdapter, unet: Any, scheduler: Any, config: TrainConfig) -> None:
         super().__init__()
         self.adapter = adapter
         self._frozen = (unet, scheduler)
-        self.foreground_weight = foreground_weight
+        self._config = config
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         unet, scheduler = self._frozen
-        return denoising_loss(unet, self.adapter, scheduler, *inputs, foreground_weight=self.foreground_weight)
+        return denoising_loss(
+            unet,
+            self.adapter,
+            scheduler,
+            *inputs,
+            foreground_weight=self._config.foreground_weight,
+            min_snr_gamma=self._config.min_snr_gamma,
+        )
 
 
 @contextmanager
@@ -98,8 +98,12 @@ def draw(data: TrainingLatents, config: TrainConfig, index: int, steps: int = 10
     share = torch.sigmoid(torch.randn(count, generator=generator) * 1.1 + 0.5)
     timesteps = (share * steps).long().clamp(0, steps - 1)
     keep = torch.rand(count, generator=generator) >= config.dropout
-    text = torch.where(keep[:, None, None], data.text[rows], data.empty.expand(count, -1, -1))
-    return latents, masks, text, noise, timesteps, keep
+    said = keep & (torch.rand(count, generator=generator) >= config.text_dropout)
+    seen = keep & (torch.rand(count, generator=generator) >= config.mask_dropout)
+    text = torch.where(said[:, None, None], data.text[rows], data.empty.expand(count, -1, -1))
+    more = torch.randint(0, max(1, latents.shape[1] // 2), (count,), generator=generator)
+    clean = 1 + torch.where(torch.rand(count, generator=generator) < config.context_share, more, 0)
+    return latents, masks, text, noise, timesteps, seen, clean
 
 
 def finetune(
@@ -115,7 +119,8 @@ def finetune(
 
     Resumes from `folder`/work if an earlier run was stopped; a finished adapter is returned at once. The folder holds
     `diffusion_pytorch_model.safetensors`, `config.json`, `README.md` (model card), `train.json` (config, clips, pack,
-    losses) and `curve.jsonl`. Raises InputError without clips or for clips of different lengths.
+    losses), `curve.jsonl` and, if asked for, `previews`. Raises InputError without clips or for clips of different
+    lengths.
     """
     if not clips:
         raise InputError("there is no clip to train on; give at least one with masks")
@@ -135,7 +140,7 @@ def finetune(
     if config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
         adapter.enable_gradient_checkpointing()
-    model = _Tuned(adapter, unet.to(device), scheduler, config.foreground_weight)
+    model = Tuned(adapter, unet.to(device), scheduler, config)
     groups = [
         {"params": params, "lr": config.mask_lr if part == "mask" else config.lr}
         for part, params in adapter.parameter_groups().items()
@@ -146,11 +151,11 @@ def finetune(
         lr=config.lr,
         warmup=config.warmup,
         weight_decay=config.weight_decay,
-        ema=0.0,
+        ema=config.ema,
         precision=precision_of(config),
         seed=config.seed,
         checkpoint_every=config.checkpoint_every,
-        sample_every=config.steps + 1,
+        sample_every=config.preview_every or config.steps + 1,
         log_every=max(1, config.steps // 40),
     )
 
@@ -160,10 +165,16 @@ def finetune(
     def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
         return net(*drawn), {}
 
+    def preview(net: torch.nn.Module, png: Path) -> None:
+        write_strip(png, adapter, unet, scheduler, pack.vae(), data)
+
     with adapter.attached(unet), plain_attention():
-        before = _validation_loss(model, held, config, device)
-        train("adapter", model, batch, loss, loop, work, groups=groups, report=report)
-        after = _validation_loss(model, held, config, device)
+        before = validation_loss(model, held, config, device)
+        sample = preview if config.preview_every else None
+        train("adapter", model, batch, loss, loop, work, sample=sample, groups=groups, report=report)
+        after = validation_loss(model, held, config, device)
+    if config.gradient_checkpointing:
+        unet.disable_gradient_checkpointing()
     facts = {
         "pack": pack.info.name,
         "pack_hash": pack.hash,
@@ -171,61 +182,29 @@ def finetune(
         "mvmodel": __version__,
         "config": config.model_dump(),
         "clips": [{"name": clip.name, "caption": clip.caption, "frames": len(clip.frames)} for clip in clips],
-        "parameters": {part: sum(p.numel() for p in ps) for part, ps in adapter.parameter_groups().items()},
+        "parameters": adapter.parameter_counts(),
+        "device": device,
         "validation_loss_before": before,
         "validation_loss_after": after,
     }
     with folder_aside(out) as aside:
         save_adapter(adapter.cpu().eval(), aside, len(clips[0].frames))
         shutil.copy(work / "curve.jsonl", aside / "curve.jsonl")
-        (aside / "README.md").write_text(_card(facts))
+        for number, strip in enumerate(sorted(work.glob("samples-*.png"))):
+            (aside / "previews").mkdir(exist_ok=number > 0)
+            shutil.copy(strip, aside / "previews" / strip.name)
+        (aside / "README.md").write_text(card(facts))
         write_json(aside / "train.json", facts)
     shutil.rmtree(work)
     return out
 
 
-def save_adapter(adapter: MotionMaskAdapter, folder: Path, frames: int) -> None:
-    """Write the adapter in half precision; `frames` is the length it was trained at."""
-    adapter.register_to_config(trained_frames=frames)
-    half = MotionMaskAdapter.from_config(adapter.config)
-    half.load_state_dict(adapter.state_dict())
-    half.half().save_pretrained(folder, safe_serialization=True)
-
-
 @torch.no_grad()
-def _validation_loss(model: _Tuned, data: TrainingLatents | None, config: TrainConfig, device: str) -> float | None:
+def validation_loss(model: Tuned, data: TrainingLatents | None, config: TrainConfig, device: str) -> float | None:
     """Mean loss over held-out clips on eight fixed draws; None without held-out clips."""
     if data is None:
         return None
-    fixed = config.model_copy(update={"seed": 12_345, "dropout": 0.0})
+    off = {"dropout": 0.0, "text_dropout": 0.0, "mask_dropout": 0.0, "context_share": 0.0}
+    fixed = config.model_copy(update={"seed": 12_345, **off})
     losses = [float(model(*(p.to(device) for p in draw(data, fixed, index)))) for index in range(8)]
     return sum(losses) / len(losses)
-
-
-def _card(facts: dict[str, Any]) -> str:
-    names = "\n".join(f"- {clip['name']}: {clip['caption'] or '(no caption)'}" for clip in facts["clips"])
-    parts = "\n".join(f"| {part} | {count:,} |" for part, count in facts["parameters"].items())
-    config = json.dumps(facts["config"], indent=2)
-    warning = "\n**Trained on a random pack: it shows nothing.**\n" if facts["random_pack"] else ""
-    return f"""---
-library_name: mvmodel
-tags: [motion-adapter, mask-control]
----
-# Motion adapter
-{warning}
-Tuned on {len(facts["clips"])} clips with mvmodel {facts["mvmodel"]}, for the pack `{facts["pack"]}`
-(`{facts["pack_hash"][:12]}`). Use it with `mvmodel generate` or `MaskVideoPipeline`.
-
-## Clips
-{names}
-
-## Trainable parameters
-| part | weights |
-|---|---|
-{parts}
-
-## Configuration
-```json
-{config}
-```
-"""

@@ -20,8 +20,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
+
+from mvmodel.files import write_aside
 
 
 @dataclass(frozen=True)
@@ -114,12 +117,14 @@ def train(
     """Train `model` to the end of `config`, resuming from a checkpoint in `folder`; returns it with EMA weights.
 
     `batches(i)` makes the i-th batch, `loss(model, batch, step)` a scalar and figures for the curve, and
-    `sample(model, png)` writes a grid and may return figures. `groups` are optimiser parameter groups with their own
-    `lr`; `report` gets every row of the curve (printed when None). Raises `Stopped` when asked to stop, and
-    `FloatingPointError` with the step when the loss is not finite.
+    `sample(model, png)` writes a grid and may return figures; if it fails, the curve says so and training goes on.
+    `groups` are optimiser parameter groups with their own `lr`; `report` gets every row of the curve (printed when
+    None). Raises `Stopped` when asked to stop, and `FloatingPointError` with the step when the loss or a gradient is
+    not finite; the last checkpoint is good in either case.
     """
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(config.seed)
+    AcceleratorState._reset_state()  # it is one a process, and would refuse a second run of another precision
     accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder))
     optimizer = torch.optim.AdamW(
         groups or [{"params": [p for p in model.parameters() if p.requires_grad]}],
@@ -133,8 +138,8 @@ def train(
     progress = _Progress()
     wrapped, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     accelerator.register_for_checkpointing(progress, ema)
-    checkpoint = folder / "checkpoint"
-    if (checkpoint / "complete").exists():
+    slots = _Slots(folder)
+    if (checkpoint := slots.newest()) is not None:
         accelerator.load_state(str(checkpoint))
         ema.to(accelerator.device)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
@@ -150,7 +155,11 @@ def train(
                     f"{name}: the loss is not finite at step {progress.step}; lower the learning rate"
                 )
             accelerator.backward(value)
-            accelerator.clip_grad_norm_(model.parameters(), config.clip)
+            norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
+            if accelerator.scaler is None and norm is not None and not torch.isfinite(norm):  # a scaler skips the step
+                raise FloatingPointError(
+                    f"{name}: a gradient is not finite at step {progress.step}; lower the learning rate"
+                )
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
@@ -166,12 +175,11 @@ def train(
                 tell(row)
             last = progress.step == config.steps or stop.asked
             if last or progress.step % config.checkpoint_every == 0:
-                (checkpoint / "complete").unlink(missing_ok=True)
-                accelerator.save_state(str(checkpoint), safe_serialization=True)
-                (checkpoint / "complete").touch()
+                with slots.writing(progress.step) as checkpoint:
+                    accelerator.save_state(str(checkpoint), safe_serialization=True)
             if sample and (progress.step == config.steps or progress.step % config.sample_every == 0):
-                with _averaged(model, ema, config):
-                    measured = sample(model, folder / f"samples-{progress.step:06d}.png") or {}
+                with _averaged(model, ema, config), torch.random.fork_rng():
+                    measured = _sampled(sample, model, folder / f"samples-{progress.step:06d}.png")
                 curve.write(json.dumps({"step": progress.step, **measured}) + "\n")
                 tell({"step": progress.step, **measured})
             if stop.asked and progress.step < config.steps:
@@ -179,6 +187,41 @@ def train(
     if config.ema:
         ema.copy_to(model.parameters())
     return accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).eval()
+
+
+class _Slots:
+    """Two checkpoint folders in turn, so that a kill in the middle of one leaves the other whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folders = [folder / "checkpoint", folder / "checkpoint-2"]
+
+    def _step(self, slot: Path) -> int:
+        mark = slot / "complete"
+        return int(mark.read_text() or 0) if mark.exists() else -1
+
+    def newest(self) -> Path | None:
+        """The last whole checkpoint, or None."""
+        found = max(self.folders, key=self._step)
+        return found if self._step(found) >= 0 else None
+
+    @contextmanager
+    def writing(self, step: int) -> Iterator[Path]:
+        """The folder to write `step`'s checkpoint to; it counts once the block has ended well."""
+        slot = next(other for other in self.folders if other != self.newest())
+        (slot / "complete").unlink(missing_ok=True)
+        yield slot
+        with write_aside(slot / "complete") as aside:
+            aside.write_text(str(step))
+
+
+def _sampled(
+    sample: Callable[[Any, Path], dict[str, float] | None], model: torch.nn.Module, png: Path
+) -> dict[str, Any]:
+    """What `sample` measured; a preview is no reason to lose a run, so its failure is a figure too."""
+    try:
+        return dict(sample(model, png) or {})
+    except Exception as error:
+        return {"preview_failed": f"{type(error).__name__}: {error}"}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.context import FrameContext
+from mvmodel.model.context import DEFAULT, FrameContext
 
 
 def target_of(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -22,6 +22,17 @@ def target_of(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch
     raise ValueError(f"prediction type {kind!r} is not supported; use a pack with epsilon or v_prediction")
 
 
+def min_snr(scheduler: Any, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Min-SNR weights of the squared error, (B,): min(snr, gamma) / snr for epsilon, / (snr + 1) for v-prediction.
+
+    Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy".
+    """
+    kept = scheduler.alphas_cumprod.to(timesteps.device)[timesteps].float()
+    snr = (kept / (1 - kept)).clamp(min=1e-8)
+    weight: torch.Tensor = snr.clamp(max=gamma) / (snr + (scheduler.config.prediction_type == "v_prediction"))
+    return weight
+
+
 def denoising_loss(
     unet: Any,
     adapter: MotionMaskAdapter,
@@ -32,33 +43,41 @@ def denoising_loss(
     noise: torch.Tensor,
     timesteps: torch.Tensor,
     keep: torch.Tensor,
+    clean: torch.Tensor | None = None,
     *,
     foreground_weight: float = 0.0,
+    min_snr_gamma: float = 0.0,
 ) -> torch.Tensor:
     """E || target_{2:n} - prediction_{2:n} ||^2 over the later frames.
 
     latents, noise: (B, F, 4, h, w). masks: float 0..1 (B, F, H, W). text: (B, L, C). timesteps: int (B,), one a clip.
-    keep: bool (B,), False drops the clip's mask term. The UNet must have `adapter` attached. The foreground's error
-    counts 1 + `foreground_weight` times.
+    keep: bool (B,), False drops the clip's mask term. clean: int (B,), how many frames go in clean and carry no loss;
+    None is 1 for every clip. The UNet must have `adapter` attached. The foreground's error counts 1 +
+    `foreground_weight` times. min_snr_gamma 0 weighs all timesteps alike.
     """
     clips, frames = latents.shape[:2]
     t = timesteps[:, None].expand(clips, frames).reshape(-1)
     noisy = scheduler.add_noise(latents.flatten(0, 1), noise.flatten(0, 1), t).unflatten(0, (clips, frames))
-    noisy = torch.cat([latents[:, :1], noisy[:, 1:]], dim=1)
-    own = timesteps[:, None].repeat(1, frames)
-    own[:, 0] = 0
-    features = adapter.mask_features(masks.flatten(0, 1))
-    kept = keep.to(latents.dtype).repeat_interleave(frames)[:, None, None]
-    context = FrameContext(frames=frames, masks={n: f * kept for n, f in features.items()})
+    if clean is None:
+        clean = torch.ones_like(timesteps)
+    given = torch.arange(frames, device=clean.device) < clean[:, None]  # (B, F)
+    noisy = torch.where(given[:, :, None, None, None], latents, noisy)
+    own = timesteps[:, None].masked_fill(given, 0)
+    term = adapter.mask_term(masks.flatten(0, 1)).scaled(keep.to(latents.dtype).repeat_interleave(frames))
     prediction = unet(
         noisy.flatten(0, 1),
         own.reshape(-1),
-        encoder_hidden_states=text.repeat_interleave(frames, dim=0),
-        cross_attention_kwargs={"context": context},
+        encoder_hidden_states=text,  # one row a clip: its keys and values are the same in every frame
+        cross_attention_kwargs={"context": FrameContext(frames, {DEFAULT: (term,)})},
     ).sample.unflatten(0, (clips, frames))
     target = target_of(scheduler, latents.flatten(0, 1), noise.flatten(0, 1), t).unflatten(0, (clips, frames))
     error = (prediction[:, 1:].float() - target[:, 1:].float()).square()
     if foreground_weight:
         cover = F.adaptive_avg_pool2d(masks[:, 1:], (latents.shape[-2], latents.shape[-1]))[:, :, None]
         error = error * (1 + foreground_weight * cover)
-    return error.mean()
+    if min_snr_gamma:
+        error = error * min_snr(scheduler, timesteps, min_snr_gamma)[:, None, None, None, None]
+    if not given[:, 1:].any():
+        return error.mean()
+    wanted = (~given[:, 1:]).to(error.dtype)
+    return (error.mean(dim=(2, 3, 4)) * wanted).sum() / wanted.sum()

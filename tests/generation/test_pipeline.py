@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.errors import InputError
+from mvmodel.errors import InputError, PackError
+from mvmodel.generation.guidance import branches_of
+from mvmodel.generation.instances import Instance
 from mvmodel.generation.pipeline import MaskVideoPipeline
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -120,8 +122,184 @@ def test_inputs_that_do_not_fit_are_refused(pipeline, arguments):
         pipeline(**{**arguments, "first_frame": arguments["first_frame"][:, :32]})
 
 
+def randomised(unet, seed: int, **options) -> MotionMaskAdapter:
+    torch.manual_seed(seed)
+    adapter = MotionMaskAdapter.for_unet(unet, **options).eval()
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return adapter
+
+
+def test_adapters_are_loaded_switched_scaled_and_refused(pipeline, arguments, small_pack, tmp_path):
+    def run() -> np.ndarray:
+        return pipeline(**arguments, generator=seeded()).frames
+
+    alone = run()
+    randomised(small_pack.unet(), 5, mask_encoder="linear").save_pretrained(tmp_path / "other")
+    pipeline.load_adapter(tmp_path / "other", "other")
+    assert pipeline.get_active_adapters() == {"default": 1.0, "other": 1.0}
+    both = run()
+    pipeline.set_adapters("other")
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in ((both, alone), (run(), alone), (run(), both)))
+    pipeline.set_adapters(["default", "other"], [1.0, 0.0])
+    assert np.array_equal(run(), alone)
+    pipeline.set_adapters("default", 0.0)
+    base = run()
+    pipeline.set_adapters("default")
+    assert np.array_equal(pipeline(**arguments, generator=seeded(), adapter_scale=0.0).frames, base)
+    bare = MaskVideoPipeline(**{**pipeline.components, "adapter": None})
+    bare.set_progress_bar_config(disable=True)
+    assert np.array_equal(bare(**arguments, generator=seeded()).frames, base), "scale 0 is the base model"
+    with pytest.raises(InputError, match="already loaded as 'other'"):
+        pipeline.load_adapter(tmp_path / "other", "other")
+    pipeline.delete_adapter("other")
+    with pytest.raises(InputError, match="of those loaded: default"):
+        pipeline.set_adapters("other")
+    with pytest.raises(InputError, match="no adapter was loaded as 'other'"):
+        pipeline.delete_adapter("other")
+    from diffusers import UNet2DConditionModel
+
+    wider = UNet2DConditionModel.from_config({**small_pack.unet().config, "cross_attention_dim": 40})
+    with pytest.raises(PackError, match=r"text width 40, this one has .* text width 32"):
+        pipeline.load_adapter(MotionMaskAdapter.for_unet(wider), "wider")
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [
+        ((1.0, True, None), {(True, True): 1}),
+        ((3.0, True, None), {(False, False): -2, (True, True): 3}),
+        ((3.0, False, None), {(False, True): -2, (True, True): 3}),
+        ((3.0, True, 3.0), {(False, False): -2, (True, True): 3}),
+        ((3.0, True, 5.0), {(False, False): -2, (True, False): -2, (True, True): 5}),
+        ((1.0, True, 2.0), {(True, False): -1, (True, True): 2}),
+        ((3.0, True, None, False), {(False, False): -2, (True, False): 3}),
+    ],
+)
+def test_branches_of_guidance(given, rows):
+    found = branches_of(*given)
+    assert dict(zip(zip(found.prompted, found.masked, strict=True), found.weights, strict=True)) == rows
+    assert sum(found.weights) == 1
+
+
+def test_mask_guidance_of_its_own_scale(pipeline, arguments):
+    def run(**options) -> np.ndarray:
+        return pipeline(**arguments, generator=seeded(), guidance_scale=2.0, **options).frames
+
+    np.testing.assert_array_equal(run(mask_guidance_scale=2.0), run())
+    assert np.abs(run(mask_guidance_scale=4.0) - run()).max() > 1e-3
+    np.testing.assert_allclose(run(mask_guidance_scale=0.0), run(mask_term=False), atol=1e-5)
+
+
+def test_prompt_embeddings_and_negative_prompts_may_be_given(pipeline, arguments):
+    words = {name: value for name, value in arguments.items() if name != "prompt"}
+    positive, negative = pipeline.encode_prompt("a horse", "blurred")
+    by_words = pipeline(**arguments, negative_prompt="blurred", generator=seeded()).frames
+    given = pipeline(**words, prompt_embeds=positive, negative_prompt_embeds=negative, generator=seeded()).frames
+    assert np.array_equal(by_words, given)
+    assert np.array_equal(by_words, pipeline(**arguments, negative_prompt=["blurred"], generator=seeded()).frames)
+    with pytest.raises(InputError, match="2 negative prompts for 1 prompts"):
+        pipeline(**arguments, negative_prompt=["a", "b"])
+
+
+def test_given_latents_take_the_place_of_drawn_ones(pipeline, arguments):
+    latents = torch.randn(1, 2, 4, 8, 8, generator=seeded())
+    one = pipeline(**arguments, latents=latents, generator=seeded(1)).frames
+    assert np.array_equal(one, pipeline(**arguments, latents=latents, generator=seeded(2)).frames)
+
+
+def test_callback_may_change_the_prompt_and_stop_the_run(pipeline, arguments):
+    embeds = pipeline.encode_prompt("a cat")[0]
+
+    def to_cat(pipe, index, t, values):
+        assert set(values) == {"prompt_embeds"}
+        return {"prompt_embeds": embeds}
+
+    def stop(pipe, index, t, values):
+        pipe._interrupt = True
+        return {}
+
+    plain = pipeline(**arguments, generator=seeded()).frames
+    options = {"callback_on_step_end": to_cat, "callback_on_step_end_tensor_inputs": ["prompt_embeds"]}
+    assert np.abs(pipeline(**arguments, generator=seeded(), **options).frames - plain).max() > 1e-4
+    slow = pipeline(**arguments, generator=seeded(), remember_first_frame=False, **options).frames
+    np.testing.assert_allclose(pipeline(**arguments, generator=seeded(), **options).frames, slow, atol=1e-4)
+    stopped = pipeline(**arguments, generator=seeded(), callback_on_step_end=stop).frames
+    assert np.abs(stopped - plain).max() > 1e-4
+    with pytest.raises(InputError, match="callbacks get latents, prompt_embeds"):
+        pipeline(**arguments, callback_on_step_end=stop, callback_on_step_end_tensor_inputs=["noise"])
+
+
+def test_model_offload_and_slicing_give_the_same_video(pipeline, arguments):
+    plain = pipeline(**arguments, generator=seeded()).frames
+    sliced = pipeline(**arguments, generator=seeded(), decode_chunk_size=1).frames
+    np.testing.assert_allclose(plain, sliced, atol=1e-5)
+    pipeline.vae.enable_slicing()
+    pipeline.enable_model_cpu_offload(device="cpu")
+    assert hasattr(pipeline.unet, "_hf_hook") and not hasattr(pipeline.adapter, "_hf_hook")
+    np.testing.assert_allclose(plain, pipeline(**arguments, generator=seeded()).frames, atol=1e-5)
+
+
+def test_first_frame_attention_can_be_switched_off(pipeline, arguments):
+    plain = pipeline(**arguments, generator=seeded()).frames
+    off = pipeline(**arguments, generator=seeded(), first_frame_attention=False).frames
+    assert np.abs(off[:, 1:] - plain[:, 1:]).max() > 1e-3
+
+
+def test_context_frames_are_read_and_their_place_in_time_counts(pipeline, arguments):
+    masks = np.random.default_rng(1).random((5, 64, 64)) > 0.5
+    inputs = {**arguments, "masks": masks}
+    latents = torch.randn(1, 2, 4, 8, 8, generator=seeded())
+
+    def run(context: torch.Tensor, **options) -> torch.Tensor:
+        options = {"latents": latents, "context_latents": context, "output_type": "latent", **options}
+        return pipeline(**inputs, generator=seeded(), **options).frames[:, 1:]
+
+    context = torch.randn(1, 2, 4, 8, 8, generator=seeded(7))
+    assert run(context).shape == (1, 2, 4, 8, 8)
+    assert (run(context) - run(-context)).abs().max() > 1e-3
+    assert (run(context) - run(context, first_index=9)).abs().max() > 1e-4
+
+
 def test_the_unet_is_left_as_it_was(pipeline, arguments):
     before = dict(pipeline.unet.attn_processors)
     pipeline(**arguments, generator=seeded())
     assert pipeline.unet.attn_processors == before
     assert not any(module._forward_hooks for module in pipeline.unet.modules())
+
+
+class TestInstances:
+    @pytest.fixture
+    def two(self):
+        masks = np.zeros((2, 3, 64, 64), bool)
+        masks[0, :, :, :32] = True
+        masks[1, :, 16:48, 40:60] = True
+        return masks
+
+    def test_one_instance_over_all_words_is_equation_7(self, pipeline, arguments):
+        plain = pipeline(**arguments, generator=seeded()).frames
+        instance = Instance("a horse", arguments["masks"])
+        assert np.array_equal(plain, pipeline(**arguments, instances=[instance], generator=seeded()).frames)
+
+    def test_identities_matter_and_copies_are_one_term(self, pipeline, arguments, two):
+        def run(*instances: Instance) -> np.ndarray:
+            given = {**arguments, "prompt": "a dog and a red ball", "masks": None}
+            return pipeline(**given, instances=instances, generator=seeded()).frames
+
+        one = run(Instance("a dog", two[0]), Instance("a red ball", two[1]))
+        swapped = run(Instance("a dog", two[1]), Instance("a red ball", two[0]))
+        assert np.abs(one - swapped).max() > 1e-3
+        copies = run(Instance("A dog", two[0]), Instance("a  dog", two[1]))
+        assert np.array_equal(copies, run(Instance("a dog", two[0] | two[1])))
+
+    def test_words_that_the_prompt_lacks_and_sizes_that_differ_are_refused(self, pipeline, arguments, two):
+        with pytest.raises(InputError, match="'a horse' does not contain 'a cat'"):
+            pipeline(**arguments, instances=[Instance("a cat", two[0])])
+        with pytest.raises(InputError, match="differ in size"):
+            pipeline(**{**arguments, "masks": None}, instances=[Instance("a", two[0]), Instance("horse", two[1][:2])])
+        with pytest.raises(InputError, match="give a single prompt"):
+            pipeline(**{**arguments, "prompt": ["a horse"]}, instances=[Instance("a horse", two[0])])
+        with pytest.raises(InputError, match="there is no mask"):
+            pipeline(**{**arguments, "masks": None})
+        with pytest.raises(InputError, match="give a bool array"):
+            Instance("a", np.ones((3, 4, 4)))

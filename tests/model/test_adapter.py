@@ -7,7 +7,8 @@ import torch
 
 from mvmodel.errors import PackError
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.context import FrameContext
+from mvmodel.model.attachment import attach
+from mvmodel.model.context import DEFAULT, FrameContext
 from tests.model.conftest import small_unet
 
 CLIPS, FRAMES = 2, 3
@@ -23,27 +24,56 @@ def inputs():
     return sample, t, text, masks
 
 
-def call(unet, adapter, inputs, scale=1.0, masks=True, **context):
+def call(unet, adapter, inputs, scale=1.0, masks=True):
     sample, t, text, cover = inputs
-    features = adapter.mask_features(cover) if masks else None
+    terms = {DEFAULT: (adapter.mask_term(cover),)} if masks else {}
     with adapter.attached(unet, scale):
-        return unet(
-            sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, masks=features, **context)}
-        ).sample
+        return unet(sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, terms)}).sample
 
 
 def test_fresh_adapter_changes_nothing_but_where_keys_come_from(unet, fresh, inputs):
     with torch.no_grad():
-        plain = call(unet, fresh, inputs, scale=0.0)
-        assert torch.equal(call(unet, fresh, inputs), plain)
-        alone = unet(inputs[0], inputs[1], inputs[2]).sample
-    torch.testing.assert_close(plain[0::FRAMES], alone[0::FRAMES], atol=1e-5, rtol=1e-5)
+        out = call(unet, fresh, inputs)
+        alone = unet(*inputs[:3]).sample
+        with attach(unet, {DEFAULT: (fresh, 1.0)}, first_frame=False):
+            own_keys = unet(*inputs[:3], cross_attention_kwargs={"context": FrameContext(FRAMES)}).sample
+    torch.testing.assert_close(out[0::FRAMES], alone[0::FRAMES], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(own_keys, alone, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(out[1::FRAMES], alone[1::FRAMES], atol=1e-3)
+
+
+def test_scale_zero_is_the_base_model_exactly(unet, trained, inputs):
+    with torch.no_grad():
+        assert torch.equal(call(unet, trained, inputs, scale=0.0), unet(*inputs[:3]).sample)
+
+
+def test_adapters_side_by_side_are_scaled_and_added(unet, trained, inputs):
+    """Half and half of the same adapter is the adapter; one at 0 is not there."""
+    sample, t, text, cover = inputs
+    term = (trained.mask_term(cover),)
+    torch.manual_seed(9)
+    other = MotionMaskAdapter.for_unet(unet, mask_encoder="linear")
+    for parameter in other.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    terms = {"a": term, "b": term, "c": (other.mask_term(cover),)}
+
+    def run(**adapters):
+        with torch.no_grad(), attach(unet, adapters):
+            return unet(sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, terms)}).sample
+
+    alone = run(a=(trained, 1.0))
+    assert torch.equal(alone, run(a=(trained, 1.0), c=(other, 0.0)))
+    assert (run(a=(trained, 1.0), c=(other, 1.0)) - alone).abs().max() > 1e-3
+    assert (run(a=(trained, 0.5)) - alone).abs().max() > 1e-3
+    for module in trained.temporal.values():
+        torch.nn.init.zeros_(module.to_out.weight)  # applied one after the other, so two halves differ a little
+    torch.testing.assert_close(run(a=(trained, 0.5), b=(trained, 0.5)), run(a=(trained, 1.0)), atol=1e-4, rtol=1e-4)
 
 
 def test_one_frame_clips_equal_the_base_model(unet, fresh, inputs):
     sample, t, text, masks = inputs
     with torch.no_grad(), fresh.attached(unet):
-        context = FrameContext(1, masks=fresh.mask_features(masks))
+        context = FrameContext(1, {DEFAULT: (fresh.mask_term(masks),)})
         out = unet(sample, t, text, cross_attention_kwargs={"context": context}).sample
     with torch.no_grad():
         torch.testing.assert_close(out, unet(sample, t, text).sample, atol=1e-5, rtol=1e-5)
@@ -71,15 +101,14 @@ def test_no_path_from_later_frames_into_frame_one(unet, trained, inputs):
 
 def test_remembered_first_frame_equals_the_whole_clip(unet, trained, inputs):
     sample, _, text, masks = inputs
-    clips = sample.unflatten(0, (CLIPS, FRAMES))
+    clips, covers = sample.unflatten(0, (CLIPS, FRAMES)), masks.unflatten(0, (CLIPS, FRAMES))
     with torch.no_grad():
         whole = call(unet, trained, inputs).unflatten(0, (CLIPS, FRAMES))
-        features = trained.mask_features(masks)
-        part = {n: f.unflatten(0, (CLIPS, FRAMES)) for n, f in features.items()}
         with trained.attached(unet):
-            first = FrameContext(1, {n: f[:, 0] for n, f in part.items()}, remember=True)
+            memory: dict = {}
+            first = FrameContext(1, {DEFAULT: (trained.mask_term(covers[:, 0]),)}, remember=memory)
             unet(clips[:, 0], torch.zeros(CLIPS).long(), text[::FRAMES], cross_attention_kwargs={"context": first})
-            later = FrameContext(2, {n: f[:, 1:].flatten(0, 1) for n, f in part.items()}, first.memory, first=1)
+            later = FrameContext(2, {DEFAULT: (trained.mask_term(covers[:, 1:].flatten(0, 1)),)}, memory, first=1)
             out = unet(
                 clips[:, 1:].flatten(0, 1),
                 torch.full((CLIPS * 2,), 700),
@@ -143,7 +172,10 @@ def test_adapter_of_another_architecture_is_refused(trained):
         attention_head_dim=2,
         norm_num_groups=8,
     )
-    with pytest.raises(PackError, match="14 attention layers.*this one has 8"), trained.attached(other):
+    with (
+        pytest.raises(PackError, match=r"14 attention layers of widths 16/32.*this one has 8 .* of widths 8/16"),
+        trained.attached(other),
+    ):
         pass
 
 
@@ -152,6 +184,25 @@ def test_small_object_survives_to_the_lowest_resolution():
     mask = torch.zeros(1, 320, 512)
     mask[0, 100:112, 200:212] = 1
     levels = adapter.pyramid(mask, 4)
-    assert sorted(levels) == [40, 160, 640, 2560]
-    for coverage in levels.values():
+    assert sorted(levels.features) == [40, 160, 640, 2560]
+    for coverage in (*levels.features.values(), *levels.coverage.values()):
         assert coverage.sum() * (320 * 512 / coverage.shape[1]) == pytest.approx(144, rel=1e-4)
+
+
+def test_foreground_tokens_start_as_nothing_and_are_saved(unet, inputs, tmp_path):
+    torch.manual_seed(1)
+    adapter = MotionMaskAdapter.for_unet(unet, mask_width=6, foreground_tokens=3)
+    torch.manual_seed(1)
+    without = MotionMaskAdapter.for_unet(unet, mask_width=6)
+    with torch.no_grad():
+        torch.testing.assert_close(call(unet, adapter, inputs), call(unet, without, inputs), atol=1e-6, rtol=1e-6)
+    call(unet, adapter, inputs).square().mean().backward()
+    assert all(learned.grad[1].abs().sum() > 0 for learned in adapter.foreground.values())
+    assert {id(p) for p in adapter.foreground.parameters()} <= {id(p) for p in adapter.parameter_groups()["mask"]}
+    with torch.no_grad():
+        for learned in adapter.foreground.values():
+            learned.normal_()
+        adapter.save_pretrained(tmp_path)
+        changed = call(unet, adapter, inputs)
+        assert (changed - call(unet, without, inputs)).abs().max() > 1e-3
+        assert torch.equal(call(unet, MotionMaskAdapter.from_pretrained(tmp_path).eval(), inputs), changed)

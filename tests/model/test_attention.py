@@ -6,8 +6,8 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention
 
-from mvmodel.model.attention import FirstFrameAttention, MaskCrossAttention
-from mvmodel.model.context import FrameContext
+from mvmodel.model.attention import BaseAttention, FirstFrameAttention, MaskCrossAttention, MaskPart, QueryChange
+from mvmodel.model.context import FrameContext, MaskTerm
 
 CLIPS, FRAMES, TOKENS, WIDTH, TEXT = 2, 3, 10, 16, 12
 
@@ -18,6 +18,12 @@ def softmax_attention(query, key, value, heads):
     for q, k, v in zip(query.chunk(heads, -1), key.chunk(heads, -1), value.chunk(heads, -1), strict=True):
         out.append(torch.softmax(q @ k.T / q.shape[-1] ** 0.5, dim=-1) @ v)
     return torch.cat(out, dim=-1)
+
+
+def seen(features, cover=None, words=None):
+    """A context in which the adapter "x" has one mask term."""
+    cover = torch.ones(*features.shape[:2], 1) if cover is None else cover
+    return FrameContext(FRAMES, {"x": (MaskTerm({TOKENS: features}, {TOKENS: cover}, words),)})
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def test_keys_of_the_own_frame_would_differ(attn, hidden):
 
 def test_query_change_is_added_and_scaled(attn, hidden):
     delta = torch.nn.Parameter(torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(5)))
-    changed = FirstFrameAttention("a", delta, scale=0.5)(attn, hidden, context=FrameContext(FRAMES))
+    changed = FirstFrameAttention("a", [QueryChange(delta, 0.5)])(attn, hidden, context=FrameContext(FRAMES))
     with torch.no_grad():
         attn.to_q.weight += 0.5 * delta
     expected = FirstFrameAttention("a")(attn, hidden, context=FrameContext(FRAMES))
@@ -66,8 +72,7 @@ def test_mask_term_equals_the_two_term_form(cross, hidden):
     text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=generator)
     masks = torch.rand(CLIPS * FRAMES, TOKENS, 4, generator=generator)
     to_m = torch.nn.Linear(4, 16, bias=False)
-    context = FrameContext(FRAMES, masks={TOKENS: masks})
-    out = MaskCrossAttention("a", to_m)(cross, hidden, text, context=context)
+    out = MaskCrossAttention("a", [MaskPart("x", to_m)])(cross, hidden, text, context=seen(masks))
     for row in range(len(hidden)):
         q, m = cross.to_q(hidden[row]), to_m(masks[row])
         k, v = cross.to_k(text[row]), cross.to_v(text[row])
@@ -81,13 +86,91 @@ def test_mask_term_equals_the_two_term_form(cross, hidden):
 
 def test_no_mask_means_plain_cross_attention(cross, hidden):
     text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=torch.Generator().manual_seed(7))
-    to_m = torch.nn.Linear(4, 16, bias=False)
-    zero = FrameContext(FRAMES, masks={TOKENS: torch.zeros(CLIPS * FRAMES, TOKENS, 4)})
+    layer = MaskCrossAttention("a", [MaskPart("x", torch.nn.Linear(4, 16, bias=False))])
     plain = cross(hidden, text)
-    torch.testing.assert_close(
-        MaskCrossAttention("a", to_m)(cross, hidden, text, context=zero), plain, atol=1e-5, rtol=1e-5
+    for context in (seen(torch.zeros(CLIPS * FRAMES, TOKENS, 4)), FrameContext(FRAMES), None):
+        torch.testing.assert_close(layer(cross, hidden, text, context=context), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture
+def bound():
+    """Two masks, a projection and a text of five tokens, to bind the one to the other."""
+    generator = torch.Generator().manual_seed(7)
+    text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=generator)
+    masks = torch.rand(2, CLIPS * FRAMES, TOKENS, 4, generator=generator)
+    torch.manual_seed(1)
+    return text, masks, torch.nn.Linear(4, 16, bias=False)
+
+
+def test_one_mask_bound_to_all_words_equals_equation_7(cross, hidden, bound):
+    text, masks, to_m = bound
+    layer = MaskCrossAttention("a", [MaskPart("x", to_m)])
+    whole = layer(cross, hidden, text, context=seen(masks[0]))
+    words = layer(cross, hidden, text, context=seen(masks[0], words=torch.ones(1, 5)))
+    torch.testing.assert_close(words, whole, atol=1e-6, rtol=1e-5)
+
+
+def test_one_text_row_a_clip_equals_one_a_frame(cross, hidden, bound):
+    text, masks, to_m = bound
+    once = text[::FRAMES]
+    repeated = once.repeat_interleave(FRAMES, dim=0)
+    learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))
+    layer = MaskCrossAttention("a", [MaskPart("x", to_m, learned)])
+    for words in (None, torch.tensor([[0.0, 1, 0, 0, 0]])):
+        context = seen(masks[0], torch.rand(CLIPS * FRAMES, TOKENS, 1), words)
+        torch.testing.assert_close(
+            layer(cross, hidden, once, context=context), layer(cross, hidden, repeated, context=context)
+        )
+    context = seen(masks[0])
+    context.remember = {}
+    first = layer(cross, hidden, once, context=context)
+    read = FrameContext(FRAMES, context.terms, memory=context.remember)
+    assert torch.equal(layer(cross, hidden, torch.zeros_like(once), context=read), first), "the text is remembered"
+    base = BaseAttention(cross.processor)
+    torch.testing.assert_close(base(cross, hidden, once), cross(hidden, repeated))
+
+
+def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
+    text, masks, to_m = bound
+    words = [torch.tensor([[0.0, 1, 0, 0, 0]]), torch.tensor([[0.0, 0, 0, 1, 1]])]
+    terms = [seen(mask, words=own).terms["x"][0] for mask, own in zip(masks, words, strict=True)]
+    out = MaskCrossAttention("a", [MaskPart("x", to_m)])(
+        cross, hidden, text, context=FrameContext(FRAMES, {"x": terms})
     )
-    none = FrameContext(FRAMES, masks=None)
-    torch.testing.assert_close(
-        MaskCrossAttention("a", to_m)(cross, hidden, text, context=none), plain, atol=1e-5, rtol=1e-5
-    )
+    for row in range(len(hidden)):
+        q, k, v = cross.to_q(hidden[row]), cross.to_k(text[row]), cross.to_v(text[row])
+        heads = []
+        for i in range(2):
+            part = slice(i * 8, (i + 1) * 8)
+            logits = torch.empty(TOKENS, 5)
+            for word in range(5):
+                asked = q[:, part]
+                for mask, own in zip(masks, words, strict=True):
+                    if own[0, word]:
+                        asked = asked + to_m(mask[row])[:, part]
+                logits[:, word] = asked @ k[word, part] / 8**0.5
+            heads.append(torch.softmax(logits, dim=-1) @ v[:, part])
+        torch.testing.assert_close(out[row], cross.to_out[0](torch.cat(heads, -1)), atol=1e-5, rtol=1e-5)
+
+
+def test_foreground_keys_add_what_is_read_where_the_mask_is(cross, hidden, bound):
+    text, masks, to_m = bound
+    learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))
+    cover = torch.zeros(CLIPS * FRAMES, TOKENS, 1)
+    cover[:, 4] = 0.5
+    context = seen(masks[0], cover)
+    out = MaskCrossAttention("a", [MaskPart("x", to_m, learned)])(cross, hidden, text, context=context)
+    plain = MaskCrossAttention("a", [MaskPart("x", to_m)])(cross, hidden, text, context=context)
+    assert torch.equal(out[:, :4], plain[:, :4]) and torch.equal(out[:, 5:], plain[:, 5:])
+    asked = cross.to_q(hidden[0]) + to_m(masks[0, 0])
+    read = 0.5 * softmax_attention(asked, learned[0], learned[1], 2)[4]
+    torch.testing.assert_close((out - plain)[0, 4], cross.to_out[0].weight @ read, atol=1e-5, rtol=1e-5)
+
+
+def test_both_processors_accept_every_keyword(attn, cross, hidden):
+    """`Attention.forward` drops keywords that `__call__` does not name, with a warning and without an error."""
+    import inspect
+
+    for processor in (FirstFrameAttention("a"), MaskCrossAttention("a"), BaseAttention(attn.processor)):
+        assert "context" in inspect.signature(processor.__call__).parameters
+        assert not isinstance(processor, torch.nn.Module)

@@ -38,10 +38,27 @@ def test_unknown_mask_encoder_is_refused():
 
 @pytest.mark.parametrize("side", [64, 72])
 def test_levels_match_strided_convolutions(side):
-    features = MaskPyramid("conv", 5, 8)(torch.rand(2, side, side), 3)
+    features = MaskPyramid("conv", 5, 8)(torch.rand(2, side, side), 3).features
     size, expected = side // 8, []
     for _ in range(3):
         expected.append(size * size)
         size = -(-size // 2)
     assert list(features) == expected
     assert all(value.shape == (2, tokens, 5) for tokens, value in features.items())
+
+
+def test_remembered_frames_are_read_as_if_they_were_in_the_batch():
+    """Frame 1, then two context frames, then the rest, against all of them at once."""
+    torch.manual_seed(0)
+    block = TemporalAttention(8, 8, 2)
+    torch.nn.init.normal_(block.to_out.weight)
+    hidden = torch.randn(2, 5, 8, 3, 3)
+    memory: dict = {}
+    first = block(hidden[:, :1].flatten(0, 1), FrameContext(1, remember=memory), "x")
+    assert torch.equal(first, hidden[:, 0])
+    longer: dict = {}
+    block(hidden[:, 1:3].flatten(0, 1), FrameContext(2, memory=memory, remember=longer, first=1), "x")
+    assert [part["x"][0].shape[2] for part in (memory, longer)] == [1, 3]
+    rest = block(hidden[:, 3:].flatten(0, 1), FrameContext(2, memory=longer, first=3), "x").unflatten(0, (2, 2))
+    whole = block(hidden.flatten(0, 1), FrameContext(5), "x").unflatten(0, (2, 5))
+    torch.testing.assert_close(rest, whole[:, 3:], atol=1e-5, rtol=1e-5)

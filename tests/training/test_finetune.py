@@ -17,11 +17,13 @@ from safetensors.torch import load_file
 
 from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.context import DEFAULT, FrameContext
 from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import draw, finetune, load_adapter
 from mvmodel.training.latents import TrainingLatents
 from mvmodel.training.loop import LoopConfig, Stopped, learning_rate, train
-from mvmodel.training.loss import denoising_loss
+from mvmodel.training.loss import denoising_loss, min_snr
+from mvmodel.training.sanity import CONFIG, overfit
 
 QUICK = TrainConfig(steps=6, warmup=1, init_from=None, checkpoint_every=2, mask_width=4, precision="no", lr=1e-3)
 
@@ -156,18 +158,96 @@ def test_loss_ignores_frame_one_and_weighs_the_foreground(small_pack):
     )
 
 
-def test_draw_drops_prompt_and_mask_together():
+def test_clean_frames_go_in_clean_and_carry_no_loss(small_pack):
+    """Against the loss of the frames themselves, one by one, from a call of the UNet of our own."""
+    torch.manual_seed(0)
+    unet, scheduler = small_pack.unet(), small_pack.scheduler()
+    adapter = MotionMaskAdapter.for_unet(unet, mask_width=4)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    latents, noise = torch.randn(2, 4, 4, 8, 8), torch.randn(2, 4, 4, 8, 8)
+    masks, text, t = torch.rand(2, 4, 64, 64), torch.randn(2, 77, 32), torch.tensor([600, 300])
+    clean, keep = torch.tensor([3, 1]), torch.ones(2, dtype=torch.bool)
+    with torch.no_grad(), adapter.attached(unet):
+        found = denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, t, keep, clean)
+        errors = []
+        for clip in range(2):
+            steps = torch.full((4,), int(t[clip]))
+            noisy = scheduler.add_noise(latents[clip], noise[clip], steps)
+            steps[: clean[clip]], noisy[: clean[clip]] = 0, latents[clip, : clean[clip]]
+            context = FrameContext(4, {DEFAULT: (adapter.mask_term(masks[clip]),)})
+            options = {"encoder_hidden_states": text[clip][None]}
+            out = unet(noisy, steps, **options, cross_attention_kwargs={"context": context}).sample
+            errors += [(out[i] - noise[clip, i]).square().mean() for i in range(int(clean[clip]), 4)]
+    assert float(found) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_min_snr_weighs_as_its_paper_says(kind):
+    from diffusers import DDIMScheduler
+    from diffusers.training_utils import compute_snr
+
+    scheduler = DDIMScheduler(prediction_type=kind, beta_schedule="scaled_linear")
+    t = torch.tensor([0, 100, 500, 999])
+    snr = compute_snr(scheduler, t)
+    expected = torch.minimum(snr, torch.tensor(5.0)) / (snr if kind == "epsilon" else snr + 1)
+    torch.testing.assert_close(min_snr(scheduler, t, 5.0), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_draw_drops_prompt_and_mask_together_and_each_alone():
     data = TrainingLatents(
         torch.randn(3, 2, 4, 4, 8, 8), torch.rand(3, 2, 4, 64, 64), torch.ones(3, 5, 8), torch.zeros(1, 5, 8)
     )
-    config = TrainConfig(dropout=0.5, clips_per_step=2)
-    dropped = kept = 0
-    for index in range(40):
-        *_, text, _, _, keep = draw(data, config, index)
-        for sentence, flag in zip(text, keep, strict=True):
-            assert bool(sentence.any()) == bool(flag)
-            dropped, kept = dropped + (not flag), kept + bool(flag)
-    assert 20 < dropped < 60
+
+    def shares(**options: float) -> dict[tuple[bool, bool], float]:
+        config = TrainConfig(clips_per_step=4, **options)
+        seen: dict[tuple[bool, bool], float] = {}
+        for index in range(100):
+            _, _, text, _, _, keep, clean = draw(data, config, index)
+            assert clean.min() >= 1 and clean.max() <= 2
+            for sentence, flag, given in zip(text, keep, clean, strict=True):
+                key = (bool(sentence.any()), bool(flag))
+                seen[key] = seen.get(key, 0) + 1 / 400
+                more.append(int(given) > 1)
+        return seen
+
+    more: list[bool] = []
+    assert set(shares(dropout=0.5)) == {(True, True), (False, False)} and not any(more)
+    assert shares(dropout=0.5)[False, False] == pytest.approx(0.5, abs=0.1)
+    apart = shares(dropout=0.0, text_dropout=0.3, mask_dropout=0.2)
+    assert apart[False, True] == pytest.approx(0.3 * 0.8, abs=0.07)
+    assert apart[True, False] == pytest.approx(0.7 * 0.2, abs=0.07)
+    more.clear()
+    shares(context_share=1.0)
+    assert 0.2 < sum(more) / len(more) < 0.8
+
+
+def test_options_change_the_adapter_and_previews_are_kept(small_pack, clips, tmp_path):
+    plain = weights(finetune(small_pack, clips, QUICK, tmp_path / "plain"))
+    changes = {"ema": 0.9, "min_snr_gamma": 0.01, "context_share": 1.0, "text_dropout": 0.9}
+    for name, value in changes.items():
+        other = weights(finetune(small_pack, clips, QUICK.model_copy(update={name: value}), tmp_path / name))
+        assert any(not torch.equal(plain[key], other[key]) for key in plain), name
+    config = QUICK.model_copy(update={"preview_every": 3, "foreground_tokens": 2, "data_licence": "CC0"})
+    out = finetune(small_pack, clips, config, tmp_path / "shown")
+    from PIL import Image
+
+    strips = sorted((out / "previews").glob("*.png"))
+    assert [strip.name for strip in strips] == ["samples-000003.png", "samples-000006.png"]
+    assert Image.open(strips[0]).size == (4 * 64, 3 * 64)
+    assert "Licence of the clips: CC0." in (out / "README.md").read_text()
+    with_previews = {**QUICK.model_dump(), "preview_every": 2}
+    same = weights(finetune(small_pack, clips, TrainConfig(**with_previews), tmp_path / "same"))
+    assert all(torch.equal(plain[key], same[key]) for key in plain), "looking changes nothing"
+
+
+def test_checkpointed_training_gives_the_same_adapter(small_pack, clips, tmp_path):
+    plain = weights(finetune(small_pack, clips, QUICK, tmp_path / "a"))
+    config = QUICK.model_copy(update={"gradient_checkpointing": True})
+    saved = weights(finetune(small_pack, clips, config, tmp_path / "b"))
+    for name, value in plain.items():
+        torch.testing.assert_close(saved[name], value, atol=1e-3, rtol=1e-2)
+    assert not small_pack.unet().is_gradient_checkpointing
 
 
 def test_bad_clips_are_refused(small_pack, clips, tmp_path):
@@ -197,7 +277,77 @@ def test_loop_stops_at_a_loss_that_is_not_finite_and_keeps_the_checkpoint(tmp_pa
 
     with pytest.raises(FloatingPointError, match="line: the loss is not finite at step 5"):
         train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path)
-    assert (tmp_path / "checkpoint" / "complete").exists()
+    assert (tmp_path / "checkpoint-2" / "complete").read_text() == "4"
+
+
+def test_loop_stops_at_a_gradient_that_is_not_finite(tmp_path):
+    """A loss may be finite where its gradient is not: sqrt at 0."""
+    model, config = _line(10)
+
+    def loss(net, x, step):
+        extra = (net.weight * 0).abs().sum().sqrt() if step == 3 else 0.0
+        return net(x).mean() + extra, {}
+
+    with pytest.raises(FloatingPointError, match="line: a gradient is not finite at step 3"):
+        train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path)
+    assert torch.isfinite(model.weight).all()
+    assert (tmp_path / "checkpoint" / "complete").read_text() == "2"
+
+
+def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path, monkeypatch):
+    from accelerate import Accelerator
+
+    model, config = _line(6)
+    whole = Accelerator.save_state
+
+    def cut(self, folder, **options):
+        if folder.endswith("checkpoint-2"):
+            (tmp_path / "checkpoint-2" / "half").parent.mkdir(exist_ok=True)
+            raise KeyboardInterrupt
+        return whole(self, folder, **options)
+
+    seen: list[int] = []
+
+    def loss(net, x, step):
+        seen.append(step)
+        return net(x).square().mean(), {}
+
+    monkeypatch.setattr(Accelerator, "save_state", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
+    monkeypatch.undo()
+    seen.clear()
+    train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
+    assert seen == [2, 3, 4, 5]
+
+
+def test_a_preview_that_fails_is_told_and_does_not_stop_the_run(tmp_path):
+    model, config = _line(4, sample_every=2)
+    rows: list[dict] = []
+
+    def sample(net, png):
+        raise RuntimeError("no room on the device")
+
+    def loss(net, x, step):
+        return net(x).square().mean(), {}
+
+    train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, sample=sample, report=rows.append)
+    assert [row for row in rows if "preview_failed" in row] == [
+        {"step": step, "preview_failed": "RuntimeError: no room on the device"} for step in (2, 4)
+    ]
+
+
+@pytest.mark.slow
+def test_one_clip_can_be_overfitted_and_a_learning_rate_of_nothing_cannot(tiny_pack):
+    from mvmodel.world.render import random_clip
+
+    made = random_clip((1, 5), frames=6, motion="gallop", objects=("horse",))
+    clip = TrainingClip("horse", made.frames, made.masks, made.caption)
+    quick = CONFIG.model_copy(update={"steps": 40})
+    found = overfit(tiny_pack, clip, quick, report=lambda row: None)
+    assert found.passed, found
+    idle = quick.model_copy(update={"lr": 1e-12, "mask_lr": 1e-12, "steps": 4})
+    assert not overfit(tiny_pack, clip, idle, report=lambda row: None).passed
 
 
 def test_loop_stops_cleanly_on_sigterm_and_goes_on(tmp_path):

@@ -1,0 +1,30 @@
+"""Training that goes on from an earlier pack's weights, also where the new model has grown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from mvmodel.errors import InputError
+
+
+def continue_from(model: torch.nn.Module, folder: Path) -> list[str]:
+    """Take every weight of the same name and shape from the safetensors in `folder`; returns the names that begin anew.
+
+    A layer that grew (more latent channels, say) keeps its fresh start. Raises InputError when nothing fits.
+    """
+    from safetensors.torch import load_file
+
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder} holds no .safetensors to go on from; give the folder of a pack")
+    old = {name: value for file in files for name, value in load_file(file).items()}
+    own = model.state_dict()
+    fitting = {name: old[name] for name, value in own.items() if name in old and old[name].shape == value.shape}
+    if not fitting:
+        raise InputError(f"nothing in {folder} fits this {type(model).__name__}; begin without --start")
+    with torch.no_grad():
+        for name, value in fitting.items():
+            own[name].copy_(value)
+    return sorted(set(own) - set(fitting))

@@ -1,0 +1,94 @@
+"""`python -m mvmodel.foundation.gallery PACK OUT [SEED]`: what a pack's pictures look like, as three JPEGs.
+
+text_to_image.jpg and first_frames.jpg are 6 rows of 8, every object on two backgrounds; on first frames and in
+videos.jpg (a video a row, 8 of its frames) the control mask's outline is drawn.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvmodel.world.render import HELD_OUT, caption_of, random_clip, stills
+from mvmodel.world.scenes import BACKGROUNDS
+from mvmodel.world.sprites import OBJECTS
+
+ROWS, COLUMNS = 6, 8
+
+
+def scenes() -> list[tuple[str, str]]:
+    """Object and background of each of the 48 pictures."""
+    names, places = list(OBJECTS), list(BACKGROUNDS)
+    count = ROWS * COLUMNS
+    return [(names[i % len(names)], places[(i + 3 * (i // len(names))) % len(places)]) for i in range(count)]
+
+
+def text_to_image(pack: Any, seed: int) -> np.ndarray:
+    """48 pictures by the text-to-image model alone, uint8 (48, side, side, 3)."""
+    from mvmodel.foundation.check import generated
+
+    return generated(pack, [caption_of((name,), place) for name, place in scenes()], seed)
+
+
+def first_frames(pack: Any, seed: int) -> np.ndarray:
+    """48 first frames by the ControlNet on held-out masks, their outlines drawn, uint8 (48, side, side, 3)."""
+    from mvmodel.foundation.controlnet import outlined
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.first_frame import control_frames
+
+    drawn = list(stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
+    masks = np.stack([still.mask for still in drawn])
+    frames = []
+    for start in range(0, len(drawn), COLUMNS):
+        span = slice(start, start + COLUMNS)
+        prompts = [caption_of(still.objects, still.background) for still in drawn[span]]
+        seeds = [seed + start + i for i in range(len(prompts))]
+        frames.append(control_frames(pack, prompts, masks[span], seeds, GenerationConfig()))
+    return outlined(np.concatenate(frames), masks)
+
+
+def videos(pack: Any, seed: int) -> np.ndarray:
+    """8 frames each of 6 videos by the start adapter on held-out mask sequences, uint8 (48, side, side, 3)."""
+    from mvmodel.foundation.controlnet import outlined
+    from mvmodel.generation.build import build_pipeline
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.first_frame import control_frames
+    from mvmodel.generation.requests import Request, run_request
+    from mvmodel.masks import MaskSequence
+
+    config = GenerationConfig()
+    pipeline = build_pipeline(pack, pack.start_adapter(), config)
+    rows = []
+    for number in range(ROWS):
+        clip = random_clip((HELD_OUT, number, 90 + seed), pack.info.frames, pan=0.0)
+        first = control_frames(pack, [clip.caption], clip.masks[:1], [seed + number], config)[0]
+        request = Request(name="video", motion="", prompt=clip.caption, masks=Path("-"), seed=seed + number)
+        frames = run_request(pipeline, request, MaskSequence(clip.masks), first, config)
+        chosen = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)
+        rows.append(outlined(frames[chosen], clip.masks[chosen]))
+    return np.concatenate(rows)
+
+
+def main(arguments: list[str]) -> int:
+    from PIL import Image
+
+    from mvmodel.packs import load_pack
+
+    pack, out = load_pack(arguments[0]), Path(arguments[1])
+    seed = int(arguments[2]) if len(arguments) > 2 else 5
+    out.mkdir(parents=True, exist_ok=True)
+    for make in (text_to_image, first_frames, videos):
+        pictures = make(pack, seed)
+        rows = [np.concatenate(list(pictures[i : i + COLUMNS]), axis=1) for i in range(0, len(pictures), COLUMNS)]
+        Image.fromarray(np.concatenate(rows)).save(out / f"{make.__name__}.jpg", quality=90)
+        print(out / f"{make.__name__}.jpg")
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1:]))

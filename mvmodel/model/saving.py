@@ -1,0 +1,28 @@
+"""Adapter folders: diffusers' `config.json` and half-precision safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mvmodel.errors import PackError
+from mvmodel.model.adapter import MotionMaskAdapter
+
+
+def load_adapter(folder: Path) -> MotionMaskAdapter:
+    """Read an adapter folder. Raises PackError naming it when it is none."""
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():  # diffusers would take the path for a name on the hub
+        raise PackError(f"{folder} holds no motion adapter (no config.json); give the folder that training wrote")
+    try:
+        return MotionMaskAdapter.from_pretrained(folder, use_safetensors=True).float().eval()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise PackError(f"{folder} holds no motion adapter ({reason}); give the folder that training wrote") from error
+
+
+def save_adapter(adapter: MotionMaskAdapter, folder: Path, frames: int) -> None:
+    """Write the adapter in half precision; `frames` is the length it was trained at."""
+    adapter.register_to_config(trained_frames=frames)
+    half = MotionMaskAdapter.from_config(adapter.config)
+    half.load_state_dict(adapter.state_dict())
+    half.half().save_pretrained(folder, safe_serialization=True)
