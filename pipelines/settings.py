@@ -90,6 +90,7 @@ SECTIONS = {
     "evaluation": EvaluationConfig,
     "gates": GateConfig,
     "comparison": ComparisonConfig,
+    "experiments": None,  # mvmodel.experiments.ExperimentsConfig
 }
 """Sections of a settings file; those with None go to a config class of the library, in comments."""
 _TOP = ("clips", "pack", "store", "device", "precision")
