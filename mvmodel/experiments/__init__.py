@@ -1,15 +1,16 @@
-"""The experiments that the method's literature asks for, as grids of cells that resume where they were stopped.
+"""Experiments: grids of videos that differ in one thing, measured alike, with a conclusion computed from the table.
 
-config      sizes of every experiment, small by default, smaller still in `quick()`
-grid        cells, their cache on disk, tables out of them
-subject     what is experimented on (pack, adapter, requests, clips), and making and measuring its videos
-ablations, noise_sharing, masks, first_frame, zero_shot
-            the experiments: their cells, and the conclusion computed from their table
-results     running one and writing table, plots, conclusion and configuration
+config      sizes that every experiment has
+bench       what experiments work on: a pack, motions with clips and requests, adapters
+cells       one video of a grid, and the cache that makes a killed run go on cell by cell
+compare     paired differences with intervals, and sentences from them
+plots       one style for all plots
+run         an experiment into a folder: table, plots, conclusion, configuration
+catalogue   the experiments by name
+studies     one file an experiment: its grid, its plots, its conclusion
 """
 
-from mvmodel.experiments.config import ExperimentsConfig
-from mvmodel.experiments.results import EXPERIMENTS, run_experiment
-from mvmodel.experiments.subject import Subject
+from mvmodel.experiments.catalogue import EXPERIMENTS
+from mvmodel.experiments.run import run_experiment
 
-__all__ = ["EXPERIMENTS", "ExperimentsConfig", "Subject", "run_experiment"]
+__all__ = ["EXPERIMENTS", "run_experiment"]

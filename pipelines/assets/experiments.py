@@ -1,47 +1,107 @@
-"""The experiments of `mvmodel.experiments`, a motion each or over all motions; on demand only.
+"""Experiments on the promoted adapters: on demand only, cell by cell, each cell made once whatever asks for it.
 
-They go on cell by cell in the work folder that outlives a kill. Sizes: section `experiments` of the settings.
+A study's sizes are in the section `experiments` of the settings: `{"quick": true}` for the smallest, or sizes under a
+study's name, such as `{"mask_robustness": {"requests": 4}}`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from pipelines import preview, promotion
-from pipelines.artefacts import ArtifactStore, Inputs, current
+from pipelines.artefacts import ArtifactStore
 from pipelines.assets.common import stage
-from pipelines.assets.motion import read_groups
 from pipelines.assets.training import read_set
 from pipelines.partitions import motions
-from pipelines.progress import say
 from pipelines.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
+from pipelines.settings import ExperimentsConfig, build
 from pipelines.store import Handle
 from pipelines.versions import code_version
 
 if TYPE_CHECKING:
-    from mvmodel.experiments import Subject
+    from mvmodel.experiments.bench import Motion
+    from mvmodel.experiments.config import ExperimentConfig
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.training.config import TrainConfig
 
-CODE = code_version("mvmodel.experiments.results", files=(__file__,))
+CODE = code_version("mvmodel.experiments.run", files=(__file__,))
 PER_MOTION = {
-    "ablation_study": "Parts of the method left out one by one, and what training brings against what the mask does.",
-    "noise_sharing_sweep": "Alpha from 0 to 0.5 in three ways of mixing: colour drift against motion.",
-    "mask_generalization": "Shapes, sizes, motions and objects that the motion's clips do not have.",
-    "mask_robustness": "Masks eroded, dilated, shifted and dropped, level by level.",
-    "first_frame_sensitivity": "A wrong, moved or noisy frame 1, and how its fault travels along the frames.",
+    "ablation_study": "What each part of the method brings; learned motion against the mask's constraint.",
+    "noise_sharing_sweep": "The share of frame 1 in the later frames' noise, in three ways of mixing it in.",
+    "mask_generalization": "Shapes, sizes, motions and object classes that the training clips do not have.",
+    "mask_robustness": "Masks that are eroded, dilated, shifted, or missing in some frames.",
+    "first_frame_sensitivity": "A bad first frame, and how its error travels along the later frames.",
 }
-"""Asset -> what it answers."""
-SHEET = 12
-"""Videos on the contact sheet."""
+"""Experiment -> its asset's description."""
+SHOWN_GROUPS = 12
+"""Settings whose means become figures that plot over time; the tables have all."""
 
 
-def _of_motion(name: str, said: str) -> dg.AssetsDefinition:
-    """The asset of one experiment on one motion."""
+def sizes(settings: Settings, name: str) -> ExperimentConfig:
+    """The sizes of an experiment that the settings ask for. Raises InputError for what does not fit."""
+    from mvmodel.experiments import EXPERIMENTS
 
-    def experiment(
+    config = EXPERIMENTS[name].config
+    asked = settings.read("experiments", ExperimentsConfig)
+    given = dict(getattr(asked, name))
+    below = config.quick().model_dump() if asked.quick else {}
+    return build(config, {**below, **given}, f"section experiments, {name}")
+
+
+def motion_of(name: str, training: Path, requests: Path, pack: Any) -> Motion:
+    """A motion's requests and training clips, as experiments take them."""
+    from mvmodel.experiments.bench import Motion
+    from mvmodel.experiments.tasks import read_tasks
+
+    clips, _ = read_set(training)
+    return Motion(name, read_tasks(requests / "requests.csv", None, pack), clips)
+
+
+def general(settings: Settings, pack: Any) -> tuple[GenerationConfig, TrainConfig]:
+    """The settings that every cell changes one thing of: the home's own for generation and training."""
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.training.config import TrainConfig
+
+    start = "start" if pack.start_adapter() is not None else None
+    return settings.read("generation", GenerationConfig), settings.read("training", TrainConfig, init_from=start)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """An experiment's conclusion, tables and pictures as metadata."""
+    import pandas as pd
+    from PIL import Image
+
+    from mvmodel.experiments import EXPERIMENTS
+
+    rows = pd.read_parquet(folder / "videos.parquet")
+    experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
+    claims = json.loads((folder / "conclusion.json").read_text())["claims"]
+    groups = list(rows.groupby(experiment.factors[-1], sort=False))[:SHOWN_GROUPS]
+    figures: dict[str, float] = {}
+    for group, own in groups:
+        figures |= preview.numbers(dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/")
+    plot = next(iter(sorted((folder / "plots").glob("*.png"))))
+    return {
+        "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
+        "report": dg.MetadataValue.path(str(folder / "report.html")),
+        "videos": len(rows),
+        "claims": len(claims),
+        "claims_that_hold": sum(claim["holds"] is True for claim in claims),
+        "summary": preview.table(pd.read_csv(folder / "summary.csv")),
+        "plot": preview.picture(Image.open(plot), plot.stem),
+        "sheet": preview.picture(Image.open(folder / "sheet.jpg"), "one setting a row"),
+        **figures,
+    }
+
+
+def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
+    def run(
         context: dg.AssetExecutionContext,
         training_set: Handle,
         generation_requests: Handle,
@@ -50,21 +110,49 @@ def _of_motion(name: str, said: str) -> dg.AssetsDefinition:
         pack: PackResource,
         store: ArtifactStore,
     ) -> dg.MaterializeResult[Handle]:
-        adapter = promotion.pointed_at(promoted_adapter, store.store).folder / ADAPTER
+        adapter = promotion.pointed_at(promoted_adapter, store.store)
+        config = sizes(settings, name)
+        generation, training = general(settings, pack.load())
+
+        def build_folder(folder: Path) -> None:
+            from mvmodel.experiments import run_experiment
+            from mvmodel.experiments.bench import OWN, Bench
+            from mvmodel.experiments.cells import Cells
+
+            model = pack.load()
+            motion = motion_of(context.partition_key, training_set.folder, generation_requests.folder, model)
+            cells = Cells(Path(store.work) / "items")
+            adapters = {OWN: adapter.folder / ADAPTER}
+            bench = Bench(model, [motion], cells, adapters, generation, training, say=context.log.info)
+            run_experiment(name, bench, folder, config)
+
         inputs = {
             "training_set": training_set,
             "generation_requests": generation_requests,
             "promoted_adapter": promoted_adapter,
         }
+        recorded = _recorded(config, generation, training)
+        return store.step(
+            context, inputs, recorded, build_folder, describe, pack.recipe(), source={"adapter": adapter.sha}
+        )
 
-        def subject() -> Subject:
-            return _subject(context.partition_key, pack, adapter, generation_requests, training_set)
+    run.__name__, run.__doc__ = name, description
+    made: dg.AssetsDefinition = stage(
+        "experiments", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=CODE, name=name
+    )(run)
+    return made
 
-        return _run(context, name, subject, inputs, settings, pack, store)
 
-    experiment.__name__, experiment.__doc__ = name, said
-    made = stage("experiments", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=CODE, name=name)
-    return made(experiment)
+def _recorded(config: ExperimentConfig, generation: GenerationConfig, training: TrainConfig) -> dict[str, Any]:
+    return {
+        "experiment": config.model_dump(mode="json"),
+        "generation": generation.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+    }
+
+
+per_motion = [_per_motion(name, description) for name, description in PER_MOTION.items()]
+"""The experiments that every motion has for itself."""
 
 
 @stage(
@@ -72,119 +160,37 @@ def _of_motion(name: str, said: str) -> dg.AssetsDefinition:
     "pytorch",
     "parquet",
     gpu=True,
+    ins={
+        "training_set": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
+        "generation_requests": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
+    },
     code_version=CODE,
-    deps=[
-        dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping())
-        for asset in ("training_set", "generation_requests", "promoted_adapter")
-    ],
 )
 def zero_shot_motion(
     context: dg.AssetExecutionContext,
-    motion_groups: Handle,
+    training_set: dict[str, Handle],
+    generation_requests: dict[str, Handle],
     settings: Settings,
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """Each motion held out in turn: an adapter of the other motions' clips against one of its own."""
-    instance = context.instance
-    ready = instance.get_materialized_partitions(dg.AssetKey("promoted_adapter"))
-    inputs: dict[str, dict[str, Handle]] = {
-        name: {
-            motion: current(instance, store.store, name, motion)
-            for motion in sorted(set(read_groups(motion_groups.folder)["motions"]) & set(ready))
-        }
-        for name in ("training_set", "generation_requests", "promoted_adapter")
+    """One adapter over many motions against one per motion, on motions that the first has never seen."""
+    config = sizes(settings, "zero_shot_motion")
+    generation, training = general(settings, pack.load())
+    names = sorted(set(training_set) & set(generation_requests))
+
+    def build_folder(folder: Path) -> None:
+        from mvmodel.experiments import run_experiment
+        from mvmodel.experiments.bench import Bench
+        from mvmodel.experiments.cells import Cells
+
+        model = pack.load()
+        every = [motion_of(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
+        bench = Bench(model, every, Cells(Path(store.work) / "items"), {}, generation, training, say=context.log.info)
+        run_experiment("zero_shot_motion", bench, folder, config)
+
+    inputs: dict[str, Handle | Mapping[str, Handle]] = {
+        "training_set": {name: training_set[name] for name in names},
+        "generation_requests": {name: generation_requests[name] for name in names},
     }
-
-    def subject() -> Subject:
-        import dataclasses
-
-        every = {
-            motion: _subject(
-                motion,
-                pack,
-                promotion.pointed_at(pointer, store.store).folder / ADAPTER,
-                inputs["generation_requests"][motion],
-                inputs["training_set"][motion],
-            )
-            for motion, pointer in inputs["promoted_adapter"].items()
-        }
-        if not every:
-            raise dg.Failure("no motion has a promoted adapter yet; run the motions first", allow_retries=False)
-        first = next(iter(every))
-        return dataclasses.replace(every.pop(first), others=every)
-
-    return _run(context, "zero_shot_motion", subject, inputs, settings, pack, store)
-
-
-def _subject(motion: str, pack: PackResource, adapter: Path, requests: Handle, training: Handle) -> Subject:
-    from mvmodel.experiments import Subject
-    from mvmodel.generation.requests import read_requests
-
-    train, _ = read_set(training.folder)
-    return Subject(motion, pack.load(), adapter, read_requests(requests.folder / "requests.csv"), train)
-
-
-def _run(
-    context: dg.AssetExecutionContext,
-    name: str,
-    subject: Any,
-    inputs: Inputs,
-    settings: Settings,
-    pack: PackResource,
-    store: ArtifactStore,
-) -> dg.MaterializeResult[Handle]:
-    from mvmodel.experiments import EXPERIMENTS, ExperimentsConfig, run_experiment
-    from mvmodel.generation.config import GenerationConfig
-
-    generation = settings.read("generation", GenerationConfig)
-    config = settings.read("experiments", ExperimentsConfig, generation=generation)
-    own = EXPERIMENTS[name].section
-    recorded = config.model_dump(mode="json", include={"generation", own, "training", "seed"})
-
-    def build(folder: Path) -> None:
-        def told(done: int, of: int, what: str) -> None:
-            say(f"    {name} {done}/{of}: {what}")
-
-        run_experiment(name, subject(), config, folder, told)
-
-    kept = ("cells", "adapters", "first_frames")
-    return store.step(context, inputs, recorded, build, describe, pack.recipe(), leave_out=kept)
-
-
-def describe(folder: Path) -> dict[str, Any]:
-    """Metadata of an experiment: its conclusion, plots, table and contact sheet, and the mean of every figure."""
-    import pandas as pd
-    from PIL import Image
-
-    from mvmodel.metrics.score import METRICS
-
-    table = pd.read_parquet(folder / "videos.parquet")
-    summary = pd.read_csv(folder / "summary.csv")
-    metadata: dict[str, Any] = {
-        "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
-        "videos": len(table),
-        "prompts": int(table["prompt"].nunique()),
-        "seeds": int(table["seed"].nunique()),
-        "summary": preview.table(summary[summary["metric"] == "iou"], rows=60),
-        **preview.numbers({metric: table[metric].mean() for metric in METRICS if metric in table.columns}),
-    }
-    for plot in sorted(folder.glob("*.png")):
-        with Image.open(plot) as image:
-            metadata[f"plot_{plot.stem}"] = preview.picture(image, plot.stem)
-    if strips := sorted((folder / "sheets").glob("*.png"))[:SHEET]:
-        metadata["sheet"] = preview.picture(_stacked(strips), "one video a row")
-    return metadata
-
-
-def _stacked(strips: list[Path]) -> Any:
-    import numpy as np
-    from PIL import Image
-
-    opened = [np.asarray(Image.open(strip).convert("RGB")) for strip in strips]
-    width = min(picture.shape[1] for picture in opened)
-    return Image.fromarray(np.concatenate([picture[:, :width] for picture in opened]))
-
-
-per_motion = [_of_motion(name, said) for name, said in PER_MOTION.items()]
-all_experiments = [*per_motion, zero_shot_motion]
+    return store.step(context, inputs, _recorded(config, generation, training), build_folder, describe, pack.recipe())
