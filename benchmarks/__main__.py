@@ -1,4 +1,7 @@
-"""`python -m benchmarks [render|scoring|judging|all] [--json]`: how fast the parts are on this machine."""
+"""`python -m benchmarks [WHAT] [--json] [--out FILE]`: how fast the parts are on this machine.
+
+flops and cost are about the method, render, scoring and judging about what stands around it; all is everything.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,16 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-Figures = dict[str, float]
+from benchmarks.cost import cost
+from benchmarks.flops import flops
+
+Figures = dict[str, Any]
 
 
 def render(clips: int = 24) -> Figures:
@@ -72,23 +81,69 @@ def _seconds(what: Callable[[], object], times: int = 3) -> float:
     return min(taken)
 
 
-MEASURED: dict[str, Callable[[], Figures]] = {"render": render, "scoring": scoring, "judging": judging}
+MEASURED: dict[str, Callable[[], Figures]] = {
+    "flops": flops,
+    "cost": cost,
+    "render": render,
+    "scoring": scoring,
+    "judging": judging,
+}
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on beside the code: processor, threads, versions, and the commit."""
+    import torch
+
+    about = Path("/proc/cpuinfo")
+    names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if line.startswith("model name")]
+    said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    return {
+        "processor": names[0] if names else platform.machine(),
+        "processors": os.cpu_count(),
+        "card": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": said.stdout.strip() or None,
+    }
+
+
+def rounded(value: Any) -> Any:
+    """Every number to four significant digits, however deep it lies."""
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def lines(name: str, value: Any) -> list[str]:
+    """Figures for people: a line a table."""
+    if not isinstance(value, dict):
+        return [f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {value}"]
+    flat = {key: item for key, item in value.items() if not isinstance(item, dict)}
+    own = [f"{name:28} " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in flat.items())] if flat else []
+    deeper = (lines(f"{name} {key}", item) for key, item in value.items() if isinstance(item, dict))
+    return own + [line for part in deeper for line in part]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="all", choices=[*MEASURED, "all"])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     given = parser.parse_args()
     names = list(MEASURED) if given.what == "all" else [given.what]
-    figures = {name: {key: round(value, 3) for key, value in MEASURED[name]().items()} for name in names}
-    machine = {"processors": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    on = machine()
+    figures = {name: rounded(MEASURED[name]()) for name in names}
+    told = figures if len(figures) > 1 else figures[names[0]]  # one measurement's figures stand at the top
+    text = json.dumps({**told, "on": on}, indent=2)
+    if given.out:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(text + "\n")
     if given.json:
-        print(json.dumps({**figures, "on": machine}, indent=2))
+        print(text)
         return
-    for name, values in figures.items():
-        print(f"{name:8}", ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in values.items()))
-    print("on", ", ".join(f"{key} {value}" for key, value in machine.items()))
+    for name, value in {**figures, "on": on}.items():
+        print(*lines(name, value), sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel, ValidationError
 
+from mvmodel.cli_inputs import control_masks, first_picture, training_clips
 from mvmodel.cli_output import print_json, print_table, talking_aside
 from mvmodel.errors import InputError
 
@@ -65,7 +65,7 @@ def train(
     if init_from:
         config = config.model_copy(update={"init_from": str(init_from)})
     with talking_aside():
-        ready, left_out = _training_clips(models, clips)
+        ready, left_out = training_clips(models, clips)
     for name, reason in left_out.items():
         typer.echo(f"left out {name}: {reason}", err=True)
     if len(ready) <= hold_out:
@@ -85,44 +85,66 @@ def train(
 
 def generate(
     prompt: Annotated[str, typer.Option(help="What to show.")],
-    masks: Annotated[Path, typer.Option(help="Where it is: .npz, a folder of PNGs, a GIF or a video.")],
     out: Annotated[Path, typer.Option("--out", help="The .mp4; an .npz with the exact frames goes beside it.")],
+    masks: Annotated[Path | None, typer.Option(help="Where it is: .npz, a folder of PNGs, a GIF or a video.")] = None,
+    instance: Annotated[
+        list[str] | None,
+        typer.Option(help='Instead of --masks, once an object: "a dog=dog.npz", words of the prompt and their masks.'),
+    ] = None,
     adapter: Annotated[Path | None, typer.Option(help="An adapter's folder; the pack's own when left out.")] = None,
-    first_frame: Annotated[Path | None, typer.Option(help="A picture for frame 1, not the ControlNet's.")] = None,
+    adapter_scale: Annotated[float | None, typer.Option(help="Its strength; 0 is the base model.")] = None,
+    first_frame: Annotated[
+        Path | None, typer.Option(help="A picture, or a video, for frame 1, not the ControlNet's.")
+    ] = None,
+    first_frame_at: Annotated[int, typer.Option(help="Which frame of that video, from 0.")] = 0,
     negative_prompt: Annotated[str, typer.Option(help="What not to show.")] = "",
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="ddim, dpm++, unipc, euler or a diffusers class.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="Strength of prompt and mask.")] = None,
+    mask_guidance_scale: Annotated[float | None, typer.Option(help="A strength of the mask's own.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Share of frame 1 in the later frames' noise.")] = None,
+    sharing: Annotated[str | None, typer.Option(help="paper, noise or variance_preserving.")] = None,
+    window: Annotated[int | None, typer.Option(help="Frames at a time of a longer video; 0 is all at once.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Frames that a window is given of the one before.")] = None,
     mask_term: Annotated[bool, typer.Option(help="Off shows what the mask does.")] = True,
     seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
-    """Make one video that follows a mask sequence; prints the settings that make it again, bit by bit."""
-    from mvmodel.files import hash_file, write_aside
+    """Make one video that follows a mask sequence; prints the settings that make it again, bit by bit.
+
+    A long video is made window by window; killed and started again, it goes on where it was.
+    """
+    from mvmodel.files import hash_file, hash_value, write_aside
     from mvmodel.generation import requests as batch
     from mvmodel.generation.config import GenerationConfig
-    from mvmodel.masks.files import read_masks
     from mvmodel.packs import load_pack
 
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out} should end in .mp4, the one format that is written")
     models = load_pack(pack)
-    wanted = {"steps": steps, "guidance_scale": guidance_scale, "alpha": alpha}
+    wanted = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
+    wanted |= {"mask_guidance_scale": mask_guidance_scale, "sharing": sharing, "adapter_scale": adapter_scale}
+    wanted |= {"window": window, "overlap": overlap}
     config = settings(GenerationConfig, wanted)
     weights = adapter or models.start_adapter()
     if weights is None:
         raise InputError(f"pack {models.info.name} ships no adapter; train one and give it with --adapter")
     side = models.info.resolution
-    sequence = read_masks(masks, size=(side, side))
-    with tempfile.TemporaryDirectory() as work, talking_aside():
-        room = Path(work)
+    sequence = control_masks(masks, instance or [], side)
+    about = [prompt, negative_prompt, seed, config.model_dump(), sequence.content_hash(), sequence.names, mask_term]
+    about += [str(weights), models.hash, str(first_frame), first_frame_at]
+    room = out.parent / f".{out.name}.{hash_value(about)[:12]}"  # what a killed run left is found by the next one
+    with talking_aside():
         sequence.save(room / "masks.npz")
         request = batch.Request(
             name="video", motion="", prompt=prompt, masks=room / "masks.npz", seed=seed, negative_prompt=negative_prompt
         )
+        fit = None
         if first_frame:
-            _fitted(first_frame, side, room / "first" / "video.png")
+            shutil.rmtree(room / "first", ignore_errors=True)
+            first_picture(first_frame, first_frame_at, side, room / "first" / "video.png")
+            fit = batch.check_first_frame(models, request, config, room / "first")
         else:
             batch.first_frames(models, [request], config, room / "first")
         batch.generate(models, weights, [request], room / "first", config, room / "videos", mask_term)
@@ -130,8 +152,10 @@ def generate(
             with write_aside(out.with_suffix(suffix)) as aside:
                 shutil.copyfile(room / "videos" / f"video{suffix}", aside)
         facts = _read_json(room / "videos" / "video.json")
-    facts |= {"out": str(out), "masks": str(masks), "adapter": str(weights), "sha256": hash_file(out)}
-    facts |= {"first_frame": str(first_frame) if first_frame else None}
+        shutil.rmtree(room)
+    facts |= {"out": str(out), "masks": str(masks) if masks else instance, "adapter": str(weights)}
+    facts |= {"first_frame": str(first_frame) if first_frame else None, "first_frame_iou": fit}
+    facts |= {"sha256": hash_file(out)}
     print_json(facts) if json else print(out)
 
 
@@ -215,49 +239,6 @@ def _sanity(pack: Pack, clip: TrainingClip, as_json: bool) -> None:
         print(f"{found.clip}: loss {found.before:.4f} -> {found.after:.4f} in {found.steps} steps, {verdict}")
     if not found.passed:
         raise typer.Exit(1)
-
-
-def _training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[str, str]]:
-    """A folder's usable clips with masks (the user's, else found) and captions, and why the others are left out."""
-    from mvmodel.masks.files import clip_masks
-    from mvmodel.training.captions import propose_caption
-    from mvmodel.training.config import TrainingClip
-    from mvmodel.video.catalogue import IngestConfig, ingest
-
-    info, ready = pack.info, []
-    equal = IngestConfig(frames=info.frames, fps=info.fps, side=info.resolution)
-    with tempfile.TemporaryDirectory() as work:
-        catalogue = ingest(folder, Path(work) / "clips", equal)
-        left_out = {str(row["file"]): str(row["reason"]) for row in catalogue.quarantine.to_dict(orient="records")}
-        for name in catalogue.clips:
-            row, frames = catalogue.row(name), catalogue.frames(name)
-            sequence = clip_masks(folder, row)
-            if sequence is None:
-                from mvmodel.segmentation.track import extract
-
-                found = extract(frames, pack.segmenter(), fps=row["fps"])
-                sequence = found.sequence
-                if found.quality.weak:
-                    left_out[name] = "no sound mask was found; put masks for it beside the clip"
-                    continue
-            caption = row["caption"] or propose_caption(pack, frames)
-            ready.append(TrainingClip(name, frames, sequence.masks, caption))
-    return ready, left_out
-
-
-def _fitted(picture: Path, side: int, out: Path) -> None:
-    """The user's first frame as a PNG of the pack's size. Raises InputError when it is no picture or not square."""
-    from PIL import Image
-
-    try:
-        with Image.open(picture) as opened:
-            image = opened.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{picture} cannot be read as a picture ({error}); give a PNG or JPEG") from error
-    if image.width != image.height:
-        raise InputError(f"{picture} is {image.width}×{image.height}; crop it to a square, as the masks are")
-    out.parent.mkdir(parents=True)
-    image.resize((side, side), Image.Resampling.LANCZOS).save(out)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

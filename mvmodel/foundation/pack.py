@@ -14,7 +14,7 @@ from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
 RESOLUTION, FRAMES, FPS = 128, 12, 8.0
-_STAGES = ("vae", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
+_STAGES = ("vae", "decoder", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
 
 
 def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True, quick: bool = False) -> Path:
@@ -28,7 +28,7 @@ def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True,
     from transformers import CLIPTextModel
 
     sources = {
-        "vae": foundation / "vae" / "model",
+        "vae": foundation / "decoder" / "model",
         "unet": foundation / "text_to_image" / "unet",
         "text_encoder": foundation / "text_to_image" / "text_encoder",
         "tokenizer": foundation / "text_to_image" / "tokenizer",

@@ -8,7 +8,7 @@ from typing import Any
 
 from mvmodel.errors import InputError
 
-STAGES = ("vae", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter", "pack")
+STAGES = ("vae", "text_to_image", "controlnet", "decoder", "segmenter", "scorer", "start_adapter", "pack")
 
 
 def run_stage(
@@ -46,7 +46,7 @@ def _train(stage: str, folder: Path, own: Path, start: Path | None, changes: dic
 
     module = import_module(f"mvmodel.foundation.{stage}")
     options: dict[str, Any] = {"config": replace(module.CONFIG, **changes), "start": start}
-    if stage == "text_to_image":
+    if stage in ("text_to_image", "decoder"):
         from diffusers import AutoencoderKL
 
         module.run(own, AutoencoderKL.from_pretrained(_need(folder / "vae" / "model")).eval(), **options)

@@ -9,8 +9,8 @@ import torch
 from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.text_to_image import Models
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.training.config import TrainingClip
-from mvmodel.training.finetune import plain_attention, save_adapter
+from mvmodel.training.config import TrainConfig, TrainingClip
+from mvmodel.training.finetune import draw, plain_attention, save_adapter
 from mvmodel.training.latents import TrainingLatents, encode_frames, encode_text
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.training.loss import denoising_loss
@@ -20,9 +20,12 @@ CONFIG = LoopConfig(
     steps=900, batch=3, lr=5e-4, warmup=60, ema=0.0, final_lr=0.03, checkpoint_every=200, sample_every=10_000
 )
 MASK_LR = 2e-3
-CLIPS = 300
+CLIPS = 600
 FRAMES = 12
 DROPOUT = 0.1
+CONTEXT_SHARE = 0.25
+"""Share of clips whose first few frames go in clean, as they do in the windows of a long video."""
+SECOND_OBJECT = 0.15
 FOREGROUND_WEIGHT = 1.0
 
 
@@ -30,7 +33,7 @@ def rendered_clips(count: int, start: int = 0) -> list[TrainingClip]:
     """Clips of the training split, every motion in turn."""
     clips = []
     for position in range(start, start + count):
-        clip = random_clip((TRAIN, position, 40), frames=FRAMES)
+        clip = random_clip((TRAIN, position, 40), frames=FRAMES, second_object=SECOND_OBJECT)
         clips.append(TrainingClip(f"world-{position}", clip.frames, clip.masks, clip.caption))
     return clips
 
@@ -54,7 +57,9 @@ def cache(models: Models, file: Path, count: int) -> TrainingLatents:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: part.contiguous() for name, part in parts.items()}, file)
     data = load_file(file)
-    return TrainingLatents(data["latents"][:, None], data["masks"][:, None], data["text"], data["empty"])
+    return TrainingLatents(
+        data["latents"][:, None].float(), data["masks"][:, None].float(), data["text"], data["empty"]
+    )
 
 
 class _Step(torch.nn.Module):
@@ -84,15 +89,10 @@ def run(
         for part, params in adapter.parameter_groups().items()
     ]
 
+    drawing = TrainConfig(clips_per_step=config.batch, dropout=DROPOUT, context_share=CONTEXT_SHARE, seed=config.seed)
+
     def batch(index: int) -> tuple[torch.Tensor, ...]:
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + index)
-        rows = torch.randint(len(data.latents), (config.batch,), generator=generator)
-        latents, masks = data.latents[rows, 0].float(), data.masks[rows, 0].float()
-        noise = torch.randn(latents.shape, generator=generator)
-        timesteps = (torch.sigmoid(torch.randn(config.batch, generator=generator) * 1.2 + 0.7) * 1000).long()
-        keep = torch.rand(config.batch, generator=generator) >= DROPOUT
-        text = torch.where(keep[:, None, None], data.text[rows], data.empty.expand(config.batch, -1, -1))
-        return latents, masks, text, noise, timesteps.clamp(0, 999), keep
+        return draw(data, drawing, index, models.scheduler.config.num_train_timesteps)
 
     def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
         return net(*drawn), {}

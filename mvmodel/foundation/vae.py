@@ -57,6 +57,14 @@ def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return x.contiguous(memory_format=torch.channels_last), weight
 
 
+def reconstruction_loss(difference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """L1 + 2 L2 + 0.5 L1 of the gradients, weighted; difference (n, 3, h, w), weight (n, 1, h, w)."""
+    pixel = ((difference.abs() + 2 * difference.square()) * weight).mean()
+    dx = (difference[..., 1:] - difference[..., :-1]).abs() * weight[..., 1:]
+    dy = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight[..., 1:, :]
+    return pixel + 0.5 * (dx.mean() + dy.mean())
+
+
 def loss(
     vae: torch.nn.Module, data: tuple[torch.Tensor, torch.Tensor], step: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
@@ -64,13 +72,12 @@ def loss(
     out, mean, logvar = vae(x)
     out = out.float()
     difference = out - x
-    pixel = ((difference.abs() + 2 * difference.square()) * weight).mean()
-    dx = (difference[..., 1:] - difference[..., :-1]).abs() * weight[..., 1:]
-    dy = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight[..., 1:, :]
-    edges = dx.mean() + dy.mean()
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=(1, 2, 3)).mean()
     mse = difference.detach().square().mean() / 4
-    return pixel + 0.5 * edges + KL_WEIGHT * kl, {"psnr": float(-10 * torch.log10(mse)), "kl": float(kl.detach())}
+    return reconstruction_loss(difference, weight) + KL_WEIGHT * kl, {
+        "psnr": float(-10 * torch.log10(mse)),
+        "kl": float(kl.detach()),
+    }
 
 
 class _AutoencoderStep(torch.nn.Module):
@@ -120,7 +127,7 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
     step = _AutoencoderStep(vae)
 
     def sample(model: torch.nn.Module, png: Path) -> dict[str, float]:
-        _grid(vae, png)
+        grid(vae, png)
         return quality(vae, 32)
 
     train("vae", step, lambda i: batch(i, config), loss, config, folder, sample)
@@ -133,7 +140,8 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
 
 
 @torch.no_grad()
-def _grid(vae: AutoencoderKL, png: Path) -> None:
+def grid(vae: AutoencoderKL, png: Path) -> None:
+    """Held-out pictures above their copies."""
     from PIL import Image
 
     x, _ = pictures(HELD_OUT, 0, 8)

@@ -42,8 +42,8 @@ class GenerationConfig(BaseModel):
     """Longer videos are made in windows of this many frames, context included; 0 makes any length in one pass."""
     overlap: int = Field(4, ge=1)
     """Last frames of the window before that a window is given, clean, as context."""
-    anchor: Literal["first", "last"] = "first"
-    """What a window's keys, values and shared noise come from: frame 1 of the video, or the window before's last."""
+    anchor: Literal["video", "window"] = "video"
+    """What a window's keys, values and shared noise come from: frame 1 of the video, or the window's own first."""
     context_noise: float = Field(0.0, ge=0, lt=1)
     """How noisy the context goes in, as a share of the noise schedule."""
     positions: Literal["window", "video"] = "window"

@@ -131,7 +131,7 @@ class Denoiser:
         if self.adapters:
             terms = {name: [self._rows(term, span) for term in terms] for name, terms in self.terms.items()}
             options["cross_attention_kwargs"] = {"context": FrameContext(frames, terms, self.memory, written, first)}
-        text = self.text.repeat_interleave(frames, dim=0)
+        text = self.text if self.adapters else self.text.repeat_interleave(frames, dim=0)
         out = self.unet(rows, t.expand(frames).repeat(count * clips), encoder_hidden_states=text, **options).sample
         if written is not None:
             self.memory = written

@@ -271,7 +271,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
                             denoiser.set_text(prompt_embeds, negative_prompt_embeds)
                     if (index + 1) % self.scheduler.order == 0:
                         bar.update()
-        video = self._decode(torch.cat([first[:, None], latents], dim=1), output_type, decode_chunk_size)
+        video = self.decode_latents(torch.cat([first[:, None], latents], dim=1), output_type, decode_chunk_size)
         self.maybe_free_model_hooks()
         return MaskVideoOutput(frames=video) if return_dict else (video,)
 
@@ -280,7 +280,14 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         known = inspect.signature(self.scheduler.step).parameters
         return {name: value for name, value in (("eta", eta), ("generator", generator)) if name in known}
 
-    def _decode(self, latents: torch.Tensor, output_type: str, chunk: int) -> Any:
+    @torch.no_grad()
+    def encode_frames(self, frames: Any) -> torch.Tensor:
+        """Pictures in any form that `first_frame` may have, as scaled latents (B, C, h, w)."""
+        return as_latents(self, frames)
+
+    @torch.no_grad()
+    def decode_latents(self, latents: torch.Tensor, output_type: str = "np", chunk: int = 8) -> Any:
+        """Scaled latents (B, F, C, h, w) as frames of `output_type`, `chunk` of them decoded at a time."""
         if output_type == "latent":
             return latents
         flat = latents.flatten(0, 1).to(self.vae.dtype) / self.vae.config.scaling_factor

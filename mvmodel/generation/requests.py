@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel import __version__
 from mvmodel.errors import InputError
-from mvmodel.files import hash_file, write_aside, write_json
+from mvmodel.files import hash_file, hash_value, write_aside, write_json
 from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.instances import Instance
 from mvmodel.masks import MaskSequence
 
 Progress = Callable[[int, int], None]
@@ -100,18 +102,39 @@ def first_frames(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [request for request in requests if not (folder / f"{request.name}.png").exists()]
-    for start in range(0, len(waiting), config.batch):
-        group = waiting[start : start + config.batch]
-        masks = np.stack([load_masks(request, pack).masks[0] for request in group])
+    sequences = {request.name: load_masks(request, pack) for request in waiting}
+    plain = [request for request in waiting if instances_of(sequences[request.name]) is None]
+    groups = [plain[start : start + config.batch] for start in range(0, len(plain), config.batch)]
+    groups += [[request] for request in waiting if request not in plain]
+    done = 0
+    for group in groups:
+        masks = np.stack([sequences[request.name].masks[0] for request in group])
         pictures = control_frames(
-            pack, [r.prompt for r in group], masks, [r.seed for r in group], config, [r.negative_prompt for r in group]
+            pack,
+            [r.prompt for r in group],
+            masks,
+            [r.seed for r in group],
+            config,
+            [r.negative_prompt for r in group],
+            instances=instances_of(sequences[group[0].name]),
         )
         for request, picture in zip(group, pictures, strict=True):
             with write_aside(folder / f"{request.name}.png") as aside:
                 Image.fromarray(picture).save(aside)
+        done += len(group)
         if progress:
-            progress(min(len(waiting), start + config.batch), len(waiting))
+            progress(done, len(waiting))
     return folder
+
+
+def check_first_frame(pack: Any, request: Request, config: GenerationConfig, folder: Path) -> float | None:
+    """How well the given first frame `folder`/NAME.png fits the request's mask 1, as `first_frame.check_fit` says."""
+    from PIL import Image
+
+    from mvmodel.generation.first_frame import check_fit
+
+    picture = np.asarray(Image.open(Path(folder) / f"{request.name}.png").convert("RGB"))
+    return check_fit(pack, picture, load_masks(request, pack).masks[0], request.prompt, config)
 
 
 def generate(
@@ -146,16 +169,21 @@ def generate(
         if not picture_file.exists():
             raise InputError(f"{picture_file} is missing; make the first frames of these requests first")
         picture = np.asarray(Image.open(picture_file).convert("RGB"))
-        frames = run_request(pipeline, request, sequence, picture, config, mask_term)
+        room = folder / f".{request.name}.windows"
+        recipe = hash_value([weights, pack.hash, __version__])
+        frames = run_request(pipeline, request, sequence, picture, config, mask_term, room, recipe)
         write_mp4(folder / f"{request.name}.mp4", frames, sequence.fps)
         with write_aside(folder / f"{request.name}.npz") as aside, open(aside, "wb") as file:
             np.savez_compressed(file, frames=frames)
+        del frames
+        shutil.rmtree(room, ignore_errors=True)
         write_json(
             folder / f"{request.name}.json",
             {
                 **request.model_dump(mode="json", exclude={"masks"}),
                 "masks": request.masks.name,
                 "masks_sha256": hash_file(request.masks),
+                "instances": [name for name in sequence.names if name],
                 "first_frame_sha256": hash_file(picture_file),
                 "config": config.model_dump(),
                 "mask_term": mask_term,
@@ -171,6 +199,13 @@ def generate(
     return folder
 
 
+def instances_of(sequence: MaskSequence) -> list[Instance] | None:
+    """The sequence's objects, each bound to the words of its name; None where not every one has a name."""
+    if sequence.instances is None or not all(sequence.names):
+        return None
+    return [Instance(name, masks) for name, masks in zip(sequence.names, sequence.instances, strict=True)]
+
+
 def run_request(
     pipeline: Any,
     request: Request,
@@ -178,25 +213,30 @@ def run_request(
     first_frame: np.ndarray,
     config: GenerationConfig,
     mask_term: bool = True,
+    room: Path | None = None,
+    recipe: str = "",
 ) -> np.ndarray:
-    """One video: uint8 (F, H, W, 3), the first frame being the one given."""
+    """One video: uint8 (F, H, W, 3), the first frame being the one given.
+
+    A sequence longer than `config.window` is made window by window in the folder `room`, where a stopped one of the
+    same `recipe` goes on; without a folder, in one pass.
+    """
     import torch
 
+    from mvmodel.generation.long_video import call_options, long_video
+
+    words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
+    words["instances"] = instances_of(sequence)
+    if room is not None and config.window and sequence.frames > config.window:
+        return long_video(
+            pipeline, request.prompt, sequence.masks, first_frame, config, request.seed, room, **words, recipe=recipe
+        )
     out = pipeline(
         request.prompt,
         sequence.masks,
         first_frame,
-        negative_prompt=request.negative_prompt,
-        num_inference_steps=config.steps,
-        guidance_scale=config.guidance_scale,
-        mask_guidance=config.mask_guidance,
-        mask_guidance_scale=config.mask_guidance_scale,
-        mask_term=mask_term,
-        alpha=config.alpha,
-        sharing=config.sharing,
-        adapter_scale=config.adapter_scale,
-        first_frame_attention=config.first_frame_attention,
-        remember_first_frame=config.remember_first_frame,
+        **words,
+        **call_options(config),
         generator=torch.Generator().manual_seed(request.seed),
     ).frames[0]
     frames: np.ndarray = (out * 255).round().astype(np.uint8)

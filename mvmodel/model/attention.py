@@ -38,7 +38,10 @@ class BaseAttention:
         temb: torch.Tensor | None = None,
         context: FrameContext | None = None,
     ) -> torch.Tensor:
-        out: torch.Tensor = self.processor(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        text = encoder_hidden_states
+        if text is not None and len(text) != len(hidden_states):
+            text = text.repeat_interleave(len(hidden_states) // len(text), dim=0)
+        out: torch.Tensor = self.processor(attn, hidden_states, text, attention_mask, temb)
         return out
 
 
@@ -111,6 +114,9 @@ class MaskCrossAttention:
     A mask that is bound to words acts on their keys alone: word l's logit is (Q + sum over masks of w_l M) k_l. That
     stays one attention, over queries [Q, M_1, ..] and keys [K, w_1 K, ..], so no bias of tokens x words is built.
     With learned foreground keys and values, what Q + M reads there is added where the mask is.
+
+    The text may be one row a clip, (B, L, C), for (B * F, N, C) hidden states: its keys and values are then projected
+    once a clip, and with a memory once a prompt.
     """
 
     def __init__(self, name: str, parts: Sequence[MaskPart] = ()) -> None:
@@ -127,16 +133,18 @@ class MaskCrossAttention:
         context: FrameContext | None = None,
     ) -> torch.Tensor:
         text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        batch, tokens, _ = hidden_states.shape
+        context = context or FrameContext(frames=1)
+        remembered = context.memory.get(self.name)
+        tokens, clips = hidden_states.shape[1], len(text) if remembered is None else len(remembered[0])
 
         def split(x: torch.Tensor) -> torch.Tensor:
-            return x.view(batch, x.shape[1], attn.heads, -1).transpose(1, 2)  # (batch, H, .., D)
+            return x.reshape(clips, -1, attn.heads, x.shape[-1] // attn.heads).transpose(1, 2)  # (B, H, .., D)
 
         query = attn.to_q(hidden_states)
         bound: list[tuple[torch.Tensor, torch.Tensor]] = []
         extra: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         for part in self.parts:
-            for term in context.terms.get(part.adapter, ()) if context is not None else ():
+            for term in context.terms.get(part.adapter, ()):
                 change = part.scale * part.to_m(term.features[tokens].to(hidden_states.dtype))
                 if term.words is None:
                     query = query + change
@@ -144,17 +152,20 @@ class MaskCrossAttention:
                     bound.append((split(change), term.words))
                 if part.foreground is not None:
                     extra.append((change, part.foreground, part.scale * term.coverage[tokens]))
-        key, value, plain = split(attn.to_k(text)), split(attn.to_v(text)), split(query)
+        key, value = remembered or (split(attn.to_k(text)), split(attn.to_v(text)))
+        if context.remember is not None:
+            context.remember[self.name] = (key, value)
+        plain = split(query)
         bias = attention_mask
         if bias is not None:
-            bias = attn.prepare_attention_mask(bias, text.shape[1], batch).view(batch, attn.heads, -1, text.shape[1])
+            bias = attn.prepare_attention_mask(bias, text.shape[1], clips).view(clips, attn.heads, -1, text.shape[1])
         scale = plain.shape[-1] ** -0.5
         wide = torch.cat([plain, *(change for change, _ in bound)], dim=-1)
         keys = torch.cat([key, *(key * words.to(key.dtype)[:, None, :, None] for _, words in bound)], dim=-1)
         out = F.scaled_dot_product_attention(wide, keys, value, attn_mask=bias, scale=scale)
         for change, foreground, coverage in extra:
             own = plain if not bound else plain + split(change)
-            learned = foreground.to(plain.dtype)[:, None].expand(-1, batch, -1, -1)  # (2, batch, T, C)
+            learned = foreground.to(plain.dtype)[:, None].expand(-1, clips, -1, -1)  # (2, B, T, C)
             read = F.scaled_dot_product_attention(own, split(learned[0]), split(learned[1]))
-            out = out + coverage.to(read.dtype)[:, None] * read
+            out = out + coverage.to(read.dtype).reshape(clips, 1, -1, 1) * read
         return _finish(attn, out, hidden_states)

@@ -11,7 +11,7 @@ DEFAULT = "default"
 """The name under which an adapter is attached when it is the only one."""
 
 Memory = dict[str, tuple[torch.Tensor, ...]]
-"""Layer -> what later frames read there of the frames that went before."""
+"""Layer -> what later frames read there: keys and values of frame 1 or of the text, frames that went before."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class MaskTerm:
     """One mask of every frame, as one adapter encodes it.
 
     features: token count N -> mask features (B * F, N, C). coverage: the share of each token's area that is
-    foreground, 0..1, (B * F, N, 1). words: float 0..1 (B * F or 1, L), which of the prompt's tokens the mask belongs
+    foreground, 0..1, (B * F, N, 1). words: float 0..1 (B or 1, L), which of the prompt's tokens the mask belongs
     to, or None for all of them (Eq. 7).
     """
 

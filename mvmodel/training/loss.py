@@ -67,7 +67,7 @@ def denoising_loss(
     prediction = unet(
         noisy.flatten(0, 1),
         own.reshape(-1),
-        encoder_hidden_states=text.repeat_interleave(frames, dim=0),
+        encoder_hidden_states=text,  # one row a clip: its keys and values are the same in every frame
         cross_attention_kwargs={"context": FrameContext(frames, {DEFAULT: (term,)})},
     ).sample.unflatten(0, (clips, frames))
     target = target_of(scheduler, latents.flatten(0, 1), noise.flatten(0, 1), t).unflatten(0, (clips, frames))

@@ -29,7 +29,7 @@ def guess(
     noisy = scheduler.add_noise(clean, noise, t)
     noisy[0], t[0] = clean[0], 0
     terms = {DEFAULT: (adapter.mask_term(data.masks[0, 0].to(device)),)} if mask else {}
-    text = data.text[:1].to(device).repeat_interleave(len(clean), dim=0)
+    text = data.text[:1].to(device)
     options = {"context": FrameContext(len(clean), terms)}
     out = unet(noisy, t, encoder_hidden_states=text, cross_attention_kwargs=options).sample
     kept = scheduler.alphas_cumprod.to(device)[t].view(-1, 1, 1, 1)

@@ -25,7 +25,8 @@ from pipelines.store import Handle
 from pipelines.versions import code_version
 
 MODELS = {
-    "tiny_vae": ("vae", (), "The autoencoder: 8 times down, 4 latent channels."),
+    "tiny_vae": ("vae", (), "The autoencoder: 8 times down, 8 latent channels."),
+    "tiny_decoder": ("decoder", ("tiny_vae",), "The autoencoder with its decoder trained on, its encoder fixed."),
     "tiny_text_to_image": ("text_to_image", ("tiny_vae",), "Text encoder and UNet."),
     "tiny_controlnet": ("controlnet", ("tiny_vae", "tiny_text_to_image"), "ControlNet on the mask picture."),
     "tiny_segmenter": ("segmenter", (), "A small segment-anything model."),
@@ -131,7 +132,7 @@ models = [_model(name, *rest) for name, rest in MODELS.items()]
 @stage("foundation", "pytorch", code_version=code_version("mvmodel.foundation.pack", files=(__file__,)))
 def tiny_pack(
     context: dg.AssetExecutionContext,
-    tiny_vae: Handle,
+    tiny_decoder: Handle,
     tiny_text_to_image: Handle,
     tiny_controlnet: Handle,
     tiny_segmenter: Handle,
@@ -141,7 +142,7 @@ def tiny_pack(
 ) -> dg.MaterializeResult[Handle]:
     """The models as one pack, fp16, with its measured quality. Copy it to `mvmodel/packs/tiny` to ship it."""
     inputs = {
-        "tiny_vae": tiny_vae,
+        "tiny_decoder": tiny_decoder,
         "tiny_text_to_image": tiny_text_to_image,
         "tiny_controlnet": tiny_controlnet,
         "tiny_segmenter": tiny_segmenter,

@@ -67,6 +67,43 @@ def test_an_option_out_of_range_is_named(run, small_pack_folder, masks, tmp_path
     assert result.err.startswith("mvmodel: --alpha:")
 
 
+def test_masks_or_instances_and_nothing_in_between(run, small_pack_folder, masks, clip, tmp_path):
+    from mvmodel.masks import MaskSequence
+
+    common = ("generate", "--prompt", "a car and a ball", "--out", tmp_path / "v.mp4", "--pack", small_pack_folder)
+    common = (*common, "--adapter", tmp_path)
+    MaskSequence(clip.masks[:3]).save(tmp_path / "three.npz")
+    for options, sentence in [
+        ((), "give the masks with --masks, or those of each object with --instance"),
+        (("--masks", masks, "--instance", f"a car={masks}"), "not both"),
+        (("--instance", "a car"), "should look like"),
+        (("--instance", f"a car={masks}", "--instance", f"a ball={tmp_path / 'three.npz'}"), "a car 4, a ball 3"),
+    ]:
+        result = run(*common, *options)
+        assert result.code == 2
+        assert sentence in result.err
+    assert not (tmp_path / "v.mp4").exists()
+
+
+def test_first_frame_of_a_picture_or_a_video(video, tmp_path):
+    from PIL import Image
+
+    from mvmodel.cli_inputs import first_picture
+    from mvmodel.errors import InputError
+    from mvmodel.video.decode import decode
+
+    first_picture(video, 2, 64, tmp_path / "a" / "one.png")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a" / "one.png")), decode(video).frames[2])
+    with pytest.raises(InputError, match="4 frames and no frame 4"):
+        first_picture(video, 4, 64, tmp_path / "b" / "one.png")
+    Image.new("RGB", (40, 30)).save(tmp_path / "wide.png")
+    with pytest.raises(InputError, match="crop it to a square"):
+        first_picture(tmp_path / "wide.png", 0, 64, tmp_path / "c" / "one.png")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match="cannot be read as a picture"):
+        first_picture(tmp_path / "text.png", 0, 64, tmp_path / "d" / "one.png")
+
+
 def test_masks_are_never_written_over_other_things(run, video, tmp_path):
     (tmp_path / "precious.txt").write_text("keep me")
     result = run("masks", "extract", video, "--out", tmp_path)
@@ -171,6 +208,18 @@ def test_train_then_generate_twice_gives_the_same_bytes(run, small_pack_folder, 
     assert made[0]["seed"] == 3
     assert made[0]["config"]["steps"] == 2
     assert made[0]["pack_hash"]
+    assert not list(tmp_path.glob(".*.mp4.*")), "the working folder is gone"
+    assert "trained part" in trained.err
+    two = run(
+        *("generate", "--prompt", "a car", "--instance", f"a car={masks}", "--out", tmp_path / "three.mp4"),
+        *("--seed", 3, "--steps", 2, "--adapter", trained.json["adapter"], "--pack", small_pack_folder, "--json"),
+    )
+    assert two.code == 0, two.err
+    assert two.json["instances"] == ["a car"]
+    assert (tmp_path / "three.mp4").read_bytes() == (tmp_path / "one.mp4").read_bytes(), "one object is Eq. 7"
+    sane = run("train", footage, "--out", tmp_path / "s", "--sanity", "--pack", small_pack_folder, "--json")
+    assert sane.code == (0 if sane.json["passed"] else 1)
+    assert sane.json["before"] > 0 and sane.json["needed"] == 0.2
 
 
 @pytest.mark.slow

@@ -60,6 +60,87 @@ def test_batch_writes_videos_resumes_and_repeats_bytes(small_pack, adapter, requ
     assert not np.array_equal(np.load(off / "v-0.npz")["frames"], video)
 
 
+def test_long_requests_are_made_in_windows_that_a_kill_leaves(small_pack, adapter, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    MaskSequence(rng.random((9, 64, 64)) > 0.5).save(tmp_path / "long.npz")
+    request = Request(name="long", motion="run", prompt="a horse", masks=tmp_path / "long.npz")
+    config = QUICK.model_copy(update={"window": 4, "overlap": 1})
+    frames = first_frames(small_pack, [request], config, tmp_path / "first")
+    whole = generate(small_pack, adapter, [request], frames, config, tmp_path / "whole")
+    assert not list(whole.glob(".*.windows"))
+
+    from mvmodel.generation import long_video
+
+    original, count = long_video._window, []
+
+    def cut(*given):
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(long_video, "_window", cut)
+    with pytest.raises(KeyboardInterrupt):
+        generate(small_pack, adapter, [request], frames, config, tmp_path / "cut")
+    assert (tmp_path / "cut" / ".long.windows" / "state.npz").exists()
+    cut_off = generate(small_pack, adapter, [request], frames, config, tmp_path / "cut")
+    assert len(count) < 3 + len(long_video.windows(9, config))
+    assert (cut_off / "long.mp4").read_bytes() == (whole / "long.mp4").read_bytes()
+
+
+def test_named_instances_are_bound_to_the_prompt(small_pack, adapter, tmp_path):
+    masks = np.zeros((2, 3, 64, 64), bool)
+    masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
+    made = {}
+    for key, names in {"bound": ("a dog", "a red ball"), "swapped": ("a red ball", "a dog"), "one": ()}.items():
+        MaskSequence.of_instances(masks, names=names).save(tmp_path / f"{key}.npz")
+        request = Request(name=key, motion="", prompt="a dog and a red ball", masks=tmp_path / f"{key}.npz")
+        frames = first_frames(small_pack, [request], QUICK, tmp_path / "first")
+        out = generate(small_pack, adapter, [request], frames, QUICK, tmp_path / "videos")
+        made[key] = np.load(out / f"{key}.npz")["frames"]
+        assert json.loads((out / f"{key}.json").read_text())["instances"] == list(names)
+    assert not np.array_equal(made["bound"], made["swapped"]) and not np.array_equal(made["bound"], made["one"])
+
+
+def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monkeypatch):
+    """With an adapter that comes with the pack; without one, the ControlNet's one mask is all there is."""
+    from mvmodel.generation.first_frame import control_frames
+    from mvmodel.generation.instances import Instance
+
+    masks = np.zeros((2, 1, 64, 64), bool)
+    masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
+
+    def made(*words: str) -> np.ndarray:
+        bound = [Instance(word, mask) for word, mask in zip(words, masks, strict=False)]
+        both = np.logical_or(masks[0], masks[1])
+        return control_frames(small_pack, ["a dog and a ball"], both, [0], QUICK, instances=bound or None)
+
+    assert np.array_equal(made("a dog", "a ball"), made())
+    before = dict(small_pack.unet().attn_processors)
+    monkeypatch.setattr(small_pack, "start_adapter", lambda: adapter)
+    assert not np.array_equal(made("a dog", "a ball"), made("a ball", "a dog"))
+    assert small_pack.unet().attn_processors == before
+
+
+@pytest.mark.slow
+def test_a_given_first_frame_has_to_fit_its_mask(tiny_pack):
+    from mvmodel.generation.first_frame import check_fit
+    from mvmodel.world.render import random_clip
+
+    clip = random_clip((2, 3), frames=1, motion="glide", objects=("horse",), background="snow", pan=0)
+    mask = clip.masks[0]
+    config = GenerationConfig()
+    assert check_fit(tiny_pack, clip.frames[0], mask, clip.caption, config) > 0.6
+    elsewhere = np.zeros_like(mask)
+    rows, columns = np.nonzero(mask)
+    elsewhere[:30, :30] = rows.mean() > 64 or columns.mean() > 64
+    elsewhere[-30:, -30:] |= not elsewhere.any()
+    with pytest.raises(InputError, match=r"the first frame shows horse elsewhere than mask 1 says"):
+        check_fit(tiny_pack, clip.frames[0], elsewhere, clip.caption, config)
+    off = config.model_copy(update={"first_frame_min_iou": 0.0})
+    assert check_fit(tiny_pack, clip.frames[0], elsewhere, clip.caption, off) is None
+
+
 def test_first_frame_depends_on_its_own_request_only(small_pack, requests, tmp_path):
     both = first_frames(small_pack, requests, QUICK, tmp_path / "both")
     alone = first_frames(small_pack, requests[1:], QUICK, tmp_path / "alone")

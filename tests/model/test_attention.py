@@ -110,6 +110,26 @@ def test_one_mask_bound_to_all_words_equals_equation_7(cross, hidden, bound):
     torch.testing.assert_close(words, whole, atol=1e-6, rtol=1e-5)
 
 
+def test_one_text_row_a_clip_equals_one_a_frame(cross, hidden, bound):
+    text, masks, to_m = bound
+    once = text[::FRAMES]
+    repeated = once.repeat_interleave(FRAMES, dim=0)
+    learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))
+    layer = MaskCrossAttention("a", [MaskPart("x", to_m, learned)])
+    for words in (None, torch.tensor([[0.0, 1, 0, 0, 0]])):
+        context = seen(masks[0], torch.rand(CLIPS * FRAMES, TOKENS, 1), words)
+        torch.testing.assert_close(
+            layer(cross, hidden, once, context=context), layer(cross, hidden, repeated, context=context)
+        )
+    context = seen(masks[0])
+    context.remember = {}
+    first = layer(cross, hidden, once, context=context)
+    read = FrameContext(FRAMES, context.terms, memory=context.remember)
+    assert torch.equal(layer(cross, hidden, torch.zeros_like(once), context=read), first), "the text is remembered"
+    base = BaseAttention(cross.processor)
+    torch.testing.assert_close(base(cross, hidden, once), cross(hidden, repeated))
+
+
 def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
     text, masks, to_m = bound
     words = [torch.tensor([[0.0, 1, 0, 0, 0]]), torch.tensor([[0.0, 0, 0, 1, 1]])]

@@ -176,7 +176,7 @@ def test_clean_frames_go_in_clean_and_carry_no_loss(small_pack):
             noisy = scheduler.add_noise(latents[clip], noise[clip], steps)
             steps[: clean[clip]], noisy[: clean[clip]] = 0, latents[clip, : clean[clip]]
             context = FrameContext(4, {DEFAULT: (adapter.mask_term(masks[clip]),)})
-            options = {"encoder_hidden_states": text[clip].expand(4, -1, -1)}
+            options = {"encoder_hidden_states": text[clip][None]}
             out = unet(noisy, steps, **options, cross_attention_kwargs={"context": context}).sample
             errors += [(out[i] - noise[clip, i]).square().mean() for i in range(int(clean[clip]), 4)]
     assert float(found) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-5)

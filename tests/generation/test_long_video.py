@@ -1,0 +1,120 @@
+"""Windows: what each is given, equality with one pass, resumption, flat memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mvmodel.generation.build import build_pipeline
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.instances import Instance
+from mvmodel.generation.long_video import Window, call_options, long_video, windows
+from mvmodel.model.adapter import MotionMaskAdapter
+
+QUICK = GenerationConfig(steps=2, window=5, overlap=2)
+
+
+@pytest.fixture
+def pipeline(small_pack):
+    torch.manual_seed(0)
+    made = build_pipeline(small_pack, None, QUICK)
+    adapter = MotionMaskAdapter.for_unet(small_pack.unet(), mask_width=4).eval()
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    made.load_adapter(adapter, "own")
+    return made
+
+
+@pytest.fixture
+def inputs():
+    rng = np.random.default_rng(0)
+    return {
+        "prompt": "a horse",
+        "masks": rng.random((11, 64, 64)) > 0.5,
+        "first_frame": rng.integers(0, 255, (64, 64, 3), dtype=np.uint8),
+        "seed": 3,
+    }
+
+
+@pytest.mark.parametrize("frames", [2, 5, 6, 24, 200])
+@pytest.mark.parametrize("anchor", ["video", "window"])
+@pytest.mark.parametrize(("window", "overlap"), [(16, 4), (5, 2), (4, 1)])
+def test_windows_make_every_frame_once_and_stay_small(frames, anchor, window, overlap):
+    config = GenerationConfig(window=window, overlap=overlap, anchor=anchor)
+    made = windows(frames, config)
+    assert [i for one in made for i in range(one.start, one.stop)] == list(range(1, frames))
+    for one in made:
+        assert len(one.seen) <= window and one.seen == sorted(set(one.seen))
+        assert one.anchor == (0 if anchor == "video" else one.seen[0])
+        assert one.start - one.seen[1 if anchor == "video" else 0] <= max(overlap, 1)
+
+
+def test_windows_of_a_short_example():
+    assert windows(9, QUICK) == [Window(0, 0, 1, 5), Window(0, 2, 5, 7), Window(0, 2, 7, 9)]
+    other = QUICK.model_copy(update={"anchor": "window"})
+    assert windows(9, other) == [Window(0, 0, 1, 5), Window(3, 1, 5, 8), Window(6, 1, 8, 9)]
+
+
+def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
+    """With the noise that the window draws, handed to the pipeline."""
+    short = {**inputs, "masks": inputs["masks"][:5]}
+    made = long_video(pipeline, **short, config=QUICK, folder=tmp_path)
+    kept: list[torch.Tensor] = []
+    original = pipeline.prepare_latents
+
+    def spy(*given, **named):
+        kept.append(given[-1])
+        return original(*given, **named)
+
+    pipeline.prepare_latents = spy
+    again = long_video(pipeline, **short, config=QUICK, folder=tmp_path / "b")
+    assert np.array_equal(made, again)
+    pipeline.prepare_latents = original
+    whole = pipeline("a horse", short["masks"], short["first_frame"], latents=kept[0], **call_options(QUICK)).frames[0]
+    assert np.abs(made[1:].astype(int) - (whole[1:] * 255).round()).max() <= 1
+    assert np.array_equal(made[0], short["first_frame"])
+
+
+def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(pipeline, inputs, tmp_path):
+    whole = np.array(long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "whole"))
+    told: list[tuple[int, int]] = []
+
+    def kill(done: int, of: int) -> None:
+        told.append((done, of))
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "cut", progress=kill)
+    told.clear()
+    resumed = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "cut", progress=lambda *p: told.append(p))
+    assert told == [(9, 11), (11, 11)]
+    assert np.array_equal(resumed, whole)
+    other = {**inputs, "seed": 4}
+    assert not np.array_equal(long_video(pipeline, **other, config=QUICK, folder=tmp_path / "cut"), whole)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"anchor": "window"}, {"context_noise": 0.3}, {"positions": "video"}, {"overlap": 1}, {"sharing": "noise"}],
+)
+def test_every_option_changes_the_video(pipeline, inputs, tmp_path, change):
+    plain = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "plain")
+    other = long_video(pipeline, **inputs, config=QUICK.model_copy(update=change), folder=tmp_path / "other")
+    assert other.shape == plain.shape and not np.array_equal(other[5:], plain[5:])
+    assert np.isfinite(other).all() and other[5:].std() > 0
+
+
+def test_instances_are_cut_to_their_windows(pipeline, inputs, tmp_path):
+    given = [Instance("a horse", inputs["masks"])]
+    made = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "a", instances=given)
+    assert np.array_equal(made, long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "b"))
+
+
+def test_the_unet_never_sees_more_than_a_window(pipeline, inputs, tmp_path):
+    seen: list[int] = []
+    hook = pipeline.unet.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    long_video(pipeline, **inputs, config=QUICK, folder=tmp_path)
+    hook.remove()
+    assert max(seen) <= 2 * (QUICK.window - 1)
