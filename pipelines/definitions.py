@@ -10,7 +10,7 @@ import dagster as dg
 
 from pipelines import automation, checks, jobs
 from pipelines.artefacts import ArtifactStore, HandleIOManager
-from pipelines.assets import foundation, generation, ingestion, masks, motion, reports, training
+from pipelines.assets import experiments, foundation, generation, ingestion, masks, motion, reports, training
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import default_clips, home_folder, settings_of
 
@@ -33,6 +33,8 @@ FOLLOWING = [
     reports.metric_report,
     reports.leaderboard,
 ]
+EXPERIMENTS = [*experiments.per_motion, experiments.zero_shot_motion]
+"""On demand only: nothing materialises them by itself."""
 FOUNDATION = [foundation.world_renders, *foundation.models, foundation.tiny_pack]
 
 
@@ -62,7 +64,7 @@ def build_defs(
 ) -> dg.Definitions:
     """Everything, for a home. resources: put in place of those of the same name; executor: how steps are run."""
     return dg.Definitions(
-        assets=[*UNPARTITIONED, *automation.automated(FOLLOWING), *FOUNDATION],
+        assets=[*UNPARTITIONED, *automation.automated(FOLLOWING), *EXPERIMENTS, *FOUNDATION],
         asset_checks=checks.all_checks,
         jobs=jobs.all_jobs,
         sensors=[automation.new_clips, automation.below_the_groups],

@@ -20,10 +20,12 @@ CODE = code_version("mvmodel.generation.requests", "mvmodel.metrics.score", file
 
 @dataclass(frozen=True)
 class Scored:
-    """A generated video's figures, and what the judge took for the object, bool (frames, height, width)."""
+    """A generated video's figures, what the judge took for the object, bool (frames, height, width), and which scorer
+    said so (name, hash of its weights, preprocessing)."""
 
     figures: dict[str, float]
     found: np.ndarray
+    scorer: dict[str, str]
 
 
 def score(video: Path, request: Any, pack: Pack) -> Scored:
@@ -36,9 +38,9 @@ def score(video: Path, request: Any, pack: Pack) -> Scored:
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
     scorer, segmenter = pack.scorer(), pack.segmenter()
     words = adherence.words_in(request.prompt, list(pack.info.objects)) or [request.prompt]
-    found = adherence.find_foreground(frames, segmenter, scorer, words)
-    figures = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=found)
-    return Scored(figures, found)
+    seen = adherence.look(frames, segmenter, scorer, words)
+    figures = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
+    return Scored(figures, seen.foreground, scorer.record)
 
 
 def read_frames(video: Path) -> np.ndarray:

@@ -79,6 +79,18 @@ class ComparisonConfig(Frozen):
     no_mask: bool = Field(default=True, description="also generate with the mask term off")
 
 
+class ExperimentsConfig(Frozen):
+    """Sizes of the experiments that differ from their defaults in `mvmodel.experiments.studies`."""
+
+    quick: bool = Field(default=False, description="the smallest size of every experiment, to see that it runs")
+    ablation_study: dict[str, Any] = {}
+    noise_sharing_sweep: dict[str, Any] = {}
+    mask_generalization: dict[str, Any] = {}
+    mask_robustness: dict[str, Any] = {}
+    first_frame_sensitivity: dict[str, Any] = {}
+    zero_shot_motion: dict[str, Any] = {}
+
+
 SECTIONS = {
     "ingest": None,  # mvmodel.video.IngestConfig
     "masks": None,  # mvmodel.segmentation.ExtractConfig
@@ -90,6 +102,7 @@ SECTIONS = {
     "evaluation": EvaluationConfig,
     "gates": GateConfig,
     "comparison": ComparisonConfig,
+    "experiments": ExperimentsConfig,
 }
 """Sections of a settings file; those with None go to a config class of the library, in comments."""
 _TOP = ("clips", "pack", "store", "device", "precision")

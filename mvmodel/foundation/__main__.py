@@ -16,14 +16,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m mvmodel.foundation", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}; all when left out")
     parser.add_argument("--folder", type=Path, default=Path(".mvmodel/foundation"), help="where the models train")
-    parser.add_argument("--start", type=Path, help="go on from the weights of this pack, where they fit")
+    parser.add_argument("--start", type=Path, help="go on from this pack's weights, where they fit")
+    parser.add_argument("--out", type=Path, help="where the stage `pack` writes, instead of the shipped pack's place")
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of the stage's own number")
     parser.add_argument("--lr", type=float, help="peak learning rate, instead of the stage's own")
     asked = parser.parse_args(arguments)
     changes = {name: value for name, value in (("steps", asked.steps), ("lr", asked.lr)) if value is not None}
     try:
         for stage in asked.stages or STAGES:
-            print(f"{stage}: {run_stage(stage, asked.folder, start=asked.start, changes=changes)}", flush=True)
+            print(f"{stage}: {run_stage(stage, asked.folder, asked.out, asked.start, changes)}", flush=True)
     except (MvmodelError, Stopped) as error:
         print(error, file=sys.stderr)
         return 2

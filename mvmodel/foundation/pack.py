@@ -9,7 +9,7 @@ from typing import Any
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_file, write_json
-from mvmodel.packs.info import SHIPPED
+from mvmodel.packs.info import SHIPPED, read_info
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
@@ -17,30 +17,43 @@ RESOLUTION, FRAMES, FPS = 128, 12, 8.0
 _STAGES = ("vae", "decoder", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
 
 
-def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True, quick: bool = False) -> Path:
+PARTS = {
+    "vae": Path("decoder", "model"),
+    "unet": Path("text_to_image", "unet"),
+    "text_encoder": Path("text_to_image", "text_encoder"),
+    "tokenizer": Path("text_to_image", "tokenizer"),
+    "scheduler": Path("text_to_image", "scheduler"),
+    "controlnet": Path("controlnet", "controlnet"),
+    "segmenter": Path("segmenter", "segmenter"),
+    "scorer": Path("scorer", "scorer"),
+    "start_adapter": Path("start_adapter", "adapter"),
+}
+"""A pack's parts, and where in a foundation folder each is trained to."""
+
+
+def assemble(
+    foundation: Path,
+    out: Path = SHIPPED / "tiny",
+    check: bool = True,
+    quick: bool = False,
+    start: Path | None = None,
+) -> Path:
     """Gather what the trainers left in `foundation` into a pack at `out`; returns `out`.
 
-    Raises InputError naming the stage that has not been trained.
+    start: a pack that lends the parts which have not been trained in `foundation`. Raises InputError naming the stage
+    that has not been trained when there is none.
     """
     import torch
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
     from safetensors.torch import load_file, save_file
     from transformers import CLIPTextModel
 
-    sources = {
-        "vae": foundation / "decoder" / "model",
-        "unet": foundation / "text_to_image" / "unet",
-        "text_encoder": foundation / "text_to_image" / "text_encoder",
-        "tokenizer": foundation / "text_to_image" / "tokenizer",
-        "scheduler": foundation / "text_to_image" / "scheduler",
-        "controlnet": foundation / "controlnet" / "controlnet",
-        "segmenter": foundation / "segmenter" / "segmenter",
-        "scorer": foundation / "scorer" / "scorer",
-        "start_adapter": foundation / "start_adapter" / "adapter",
-    }
-    for part, source in sources.items():
-        if not source.is_dir():
-            raise InputError(f"{source} is missing: train the {part} first (make foundation)")
+    sources = {part: foundation / folder for part, folder in PARTS.items()}
+    lent = sorted(part for part, source in sources.items() if not source.is_dir())
+    for part in lent:
+        if start is None or not (start / part).is_dir():
+            raise InputError(f"{sources[part]} is missing: train the {part} first (make foundation)")
+        sources[part] = start / part
     classes = {
         "vae": AutoencoderKL,
         "unet": UNet2DConditionModel,
@@ -70,7 +83,7 @@ def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True,
             "segmenter": {"type": "tiny", "checkpoint": "segmenter/sam.safetensors"},
             "scorer": {"folder": "scorer"},
             "start_adapter": "start_adapter",
-            "made_by": _history(foundation),
+            "made_by": _history(foundation, start),
         }
         files = sorted(p for p in aside.rglob("*") if p.is_file())
         info["hashes"] = {p.relative_to(aside).as_posix(): hash_file(p) for p in files}
@@ -85,10 +98,14 @@ def assemble(foundation: Path, out: Path = SHIPPED / "tiny", check: bool = True,
     return out
 
 
-def _history(foundation: Path) -> dict[str, Any]:
-    """Each trainer's configuration and the last figures of its curve."""
-    history = {}
+def _history(foundation: Path, start: Path | None) -> dict[str, Any]:
+    """Each trainer's configuration and the last figures of its curve; of a part that is lent, what its pack says."""
+    earlier = read_info(start).made_by if start is not None else {}
+    history: dict[str, Any] = {}
     for stage in _STAGES:
+        if not (foundation / stage).is_dir():
+            history[stage] = earlier.get(stage, {"config": {}})
+            continue
         config, curve = foundation / stage / "config.json", foundation / stage / "curve.jsonl"
         rows = [json.loads(line) for line in curve.read_text().splitlines()] if curve.exists() else []
         history[stage] = {
@@ -105,7 +122,7 @@ def _legs(facts: dict[str, Any]) -> str:
     """Steps of a stage, earlier trainings that it went on from first: "3800 + 3000"."""
     before = facts.get("start", {}).get("made_by")
     own = str(facts["config"].get("steps", ""))
-    return f"{_legs(before)} + {own}" if before else own
+    return f"{_legs(before)} + {own}" if before else own or "-"
 
 
 def _card(info: dict[str, Any]) -> str:
@@ -133,6 +150,12 @@ pack's segmenter and scorer, which were trained on renders only.
 | what | value |
 |---|---|
 {rows}
+
+## What it cannot do
+- Anything but those words, one or two objects, and still or gently panning backgrounds; an unknown word is no word.
+- Details: 128 pixels a side go through 16 x 16 latent cells, so whiskers, spokes and stars blur.
+- Shapes without a mask: the text-to-image model alone gets colours and places right long before it gets outlines right.
+- Tell people anything about photographs. Its segmenter and scorer have seen renders only.
 
 ## Licence
 {info["licence"]}.

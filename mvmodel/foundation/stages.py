@@ -20,7 +20,8 @@ def run_stage(
 ) -> Path:
     """Train one stage inside `folder`, resuming what was stopped; "pack" assembles the pack at `out`.
 
-    start: a pack whose weights a model goes on from, where they fit. changes: fields of the stage's `LoopConfig`.
+    start: a pack whose weights a model goes on from, where they fit; to "pack", it lends what was not trained.
+    changes: fields of the stage's `LoopConfig`.
 
     Raises InputError for an unknown stage, or when a stage it builds on has not been trained.
     """
@@ -29,8 +30,9 @@ def run_stage(
     folder = Path(folder)
     if stage == "pack":
         from mvmodel.foundation.pack import assemble
+        from mvmodel.packs.info import SHIPPED
 
-        return assemble(folder, out) if out else assemble(folder)
+        return assemble(folder, out or SHIPPED / "tiny", start=start)
     own = folder / stage
     if (own / "done").exists():
         return own

@@ -1,20 +1,25 @@
-"""Mask sequences that a user brings: a folder of PNGs, a GIF or video, an .npz; read, checked, brought to size."""
+"""Mask sequences in files: a folder of PNGs, a GIF or video, an .npz, COCO JSON; read, checked, written."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.files import write_aside
+from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.decode import decode
 from mvmodel.video.probe import UnusableClip, image_files
 from mvmodel.video.sampling import fit_square
 
 _HALF = 127
+_NO_MASKS = frozenset({".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"})
 _SAME_ASPECT = 0.02
 """Largest relative difference of two aspect ratios that still count as the same picture."""
 
@@ -28,7 +33,7 @@ def read_masks(
     fps: float | None = None,
     polarity: Polarity = "white",
 ) -> MaskSequence:
-    """Read a mask sequence from a folder of pictures, a GIF or video, or an .npz.
+    """Read a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
 
     frames: how many there must be. size: (height, width) to bring them to; the aspect ratio must be the same.
     polarity: which side is the object. Palette pictures: every index but 0 is the object.
@@ -37,21 +42,90 @@ def read_masks(
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video or an .npz")
+        raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
+    instances: np.ndarray | None = None
+    names: tuple[str, ...] = ()
     if path.is_dir():
         masks, rate = _folder(path), 8.0
-    elif path.suffix.lower() == ".npz":
-        masks, rate = _npz(path)
+    elif path.suffix.lower() in (".npz", ".json"):
+        given = read_coco(path) if path.suffix.lower() == ".json" else _npz(path)
+        masks, rate, instances, names = given.masks, given.fps, given.instances, given.names
+    elif path.suffix.lower() in _NO_MASKS:
+        raise InputError(f"{path} is no mask sequence; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
     else:
         masks, rate = _video(path)
     if polarity == "black":
-        masks = ~masks
+        masks, instances, names = ~masks, None, ()
     if frames is not None and len(masks) != frames:
         raise InputError(f"{path} has {len(masks)} masks, the clip {frames} frames; give one mask a frame")
     _plausible(path, masks)
+    if instances is None:
+        resized = masks if size is None or masks.shape[1:] == size else _resized(path, masks, size)
+        return MaskSequence(resized, fps or rate)
     if size is not None and masks.shape[1:] != size:
-        masks = _resized(path, masks, size)
-    return MaskSequence(masks, fps or rate)
+        instances = np.stack([_resized(path, own, size) for own in instances])
+    return MaskSequence.of_instances(instances, fps or rate, names)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """One mask picture, bool (height, width), not empty. Raises InputError naming the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            mask = _binary(image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"the mask {path} cannot be read ({error}); give a PNG with the object in white") from error
+    _plausible(Path(path), mask[None])
+    return mask
+
+
+def write_masks(path: Path, sequence: MaskSequence) -> Path:
+    """Write a mask sequence in the form that the ending names; `read_masks` reads every one of them again.
+
+    No ending: a folder of 0/255 PNGs. .npz and .json (COCO) keep rate, instances and names, exactly. .gif keeps the
+    masks exactly and the rate to a hundredth of a second a frame. .mp4 is lossy: at least 0.97 IoU (tested), and an odd
+    height or width gets one more row or column. Raises InputError for another ending.
+    """
+    from mvmodel.video.encode import write_mp4, write_png_folder
+
+    path = Path(path)
+    kind = path.suffix.lower()
+    if path.exists() and path.is_dir() != (kind == ""):
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'a file'} already; give another name")
+    if kind == "":
+        if path.is_dir() and any(file.suffix != ".png" for file in path.iterdir()):
+            raise InputError(f"{path} holds other things than PNGs and would be replaced; give a new folder")
+        return write_png_folder(path, sequence.masks)
+    if kind == ".npz":
+        sequence.save(path)
+    elif kind == ".json":
+        with write_aside(path) as aside:
+            aside.write_text(json.dumps(to_coco(sequence)) + "\n", encoding="utf-8")
+    elif kind == ".gif":
+        _write_gif(path, sequence)
+    elif kind == ".mp4":
+        grey = sequence.masks.astype(np.uint8) * 255
+        write_mp4(path, np.repeat(grey[..., None], 3, axis=3), sequence.fps)
+    else:
+        raise InputError(
+            f"{path} ends in {kind}; masks are written as .npz, .json (COCO), .gif, .mp4 or a folder of PNGs"
+        )
+    return path
+
+
+def _write_gif(path: Path, sequence: MaskSequence) -> None:
+    """A grey GIF that plays for ever. By FFmpeg: Pillow joins equal frames into one, which loses the count."""
+    import av
+
+    hundredths = max(2, round(100 / sequence.fps))
+    with write_aside(path) as aside, av.open(str(aside), "w", format="gif", options={"loop": "0"}) as file:
+        stream = file.add_stream("gif", rate=Fraction(100, hundredths))
+        stream.width, stream.height, stream.pix_fmt = sequence.width, sequence.height, "gray"
+        for mask in sequence.masks:
+            grey = np.ascontiguousarray(mask.astype(np.uint8) * 255)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
+        file.mux(stream.encode(None))
 
 
 def clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None:
@@ -114,7 +188,7 @@ def _binary(image: Any) -> np.ndarray:
     return values > (_HALF if highest <= 255 else highest // 2)
 
 
-def _npz(path: Path) -> tuple[np.ndarray, float]:
+def _npz(path: Path) -> MaskSequence:
     try:
         with np.load(path, allow_pickle=False) as data:
             if "bits" not in data.files:
@@ -123,11 +197,10 @@ def _npz(path: Path) -> tuple[np.ndarray, float]:
                 masks = masks[:, 0] if masks.ndim == 4 and masks.shape[1] == 1 else masks
                 if masks.ndim != 3 or masks.dtype.kind not in "buif":
                     raise InputError(f"{path} holds {masks.dtype} {masks.shape}; give bool (frames, height, width)")
-                return masks > (_HALF if masks.dtype.kind in "ui" and masks.max(initial=0) > 1 else 0.5), 8.0
+                return MaskSequence(masks > (_HALF if masks.dtype.kind in "ui" and masks.max(initial=0) > 1 else 0.5))
     except (OSError, ValueError, IndexError) as error:
         raise InputError(f"{path} is no readable .npz of masks ({error}); save a bool array in it") from error
-    sequence = MaskSequence.load(path)
-    return sequence.masks, sequence.fps
+    return MaskSequence.load(path)
 
 
 def _video(path: Path) -> tuple[np.ndarray, float]:

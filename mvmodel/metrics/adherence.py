@@ -9,13 +9,13 @@ which flatters whatever lies inside, and is printed beside `iou`, never instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-GREY = 128
-"""The neutral ground a candidate is shown on."""
+from mvmodel.metrics.appearance import GREY
 
 
 class JudgeConfig(BaseModel):
@@ -31,6 +31,10 @@ class JudgeConfig(BaseModel):
     """Ground left around a candidate's box, as a share of the box's longer side."""
     side: int = Field(96, ge=16)
     """Pictures shown to the scorer are squares of this many pixels."""
+    apart: float = Field(0.2, ge=0, le=1)
+    """Share of the smaller of two candidates that they may have in common and still be two objects."""
+    second: float = Field(0.1, ge=0)
+    """How much weaker than a word's best candidate another may be tied to the word and still count, in cosine."""
 
 
 def iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -49,6 +53,16 @@ def centroid_error(found: np.ndarray, masks: np.ndarray) -> float:
 
     distance = np.linalg.norm(centroids(found) - centroids(masks), axis=1) / np.hypot(*masks.shape[1:])
     return float(np.nanmean(distance)) if np.isfinite(distance).any() else float("nan")
+
+
+def area_ratio(found: np.ndarray, masks: np.ndarray) -> float:
+    """Mean of found area over wanted area, frame by frame: 1 is exact, above is too large, 0 is nothing found.
+
+    found, masks: bool (frames, height, width). Frames with an empty mask are left out; NaN when all are.
+    """
+    wanted = masks.sum(axis=(1, 2))
+    asked = wanted > 0
+    return float((found.sum(axis=(1, 2))[asked] / wanted[asked]).mean()) if asked.any() else float("nan")
 
 
 def words_in(prompt: str, words: Sequence[str]) -> list[str]:
@@ -110,6 +124,64 @@ def chooser(
     return choose
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the judge saw. foreground: bool (frames, height, width). counts: int (frames,), how many objects it is."""
+
+    foreground: np.ndarray
+    counts: np.ndarray
+
+
+def look(
+    frames: np.ndarray,
+    segmenter: Any,
+    scorer: Any,
+    words: Sequence[str],
+    rivals: Sequence[str] | None = None,
+    config: JudgeConfig = JudgeConfig(),
+) -> Seen:
+    """Where the judge sees the object(s), and how many: all False and 0 in a frame where nothing is found.
+
+    frames: uint8 (frames, height, width, 3). segmenter: a `Segmenter`. scorer: a `Scorer`. words: the objects to look
+    for; with several, each gets its best candidate and the union is returned. rivals: words to compare with, the
+    scorer's own list when None. Control masks are deliberately not an argument.
+
+    An object counts beside the best candidate of its word when it lies apart from what is counted already and the
+    scorer ties it to the word about as well (`JudgeConfig.apart`, `JudgeConfig.second`).
+    """
+    rivals = scorer.words if rivals is None else rivals
+    found, counts = np.zeros(frames.shape[:3], bool), np.zeros(len(frames), int)
+    area = found[0].size
+    pictures, owners, masks = [], [], []
+    for index, encoding in enumerate(segmenter.encode(frames)):
+        for candidate in segmenter.automatic(encoding):
+            if config.smallest <= candidate.mask.sum() / area <= config.largest:
+                pictures.append(cut_out(frames[index], candidate.mask, config))
+                owners.append(index)
+                masks.append(candidate.mask)
+    if not pictures:
+        return Seen(found, counts)
+    shown = np.stack(pictures)
+    scores = [ties(shown, word, scorer, rivals) for word in words]
+    counted: list[list[np.ndarray]] = [[] for _ in frames]
+    for index in sorted(set(owners)):
+        own = [position for position, owner in enumerate(owners) if owner == index]
+        for score in scores:
+            best = max(own, key=lambda position: score[position])
+            found[index] |= masks[best]
+            for position in sorted(own, key=lambda position: -score[position]):
+                alike = score[position] >= score[best] - config.second
+                if alike and all(_apart(masks[position], other, config.apart) for other in counted[index]):
+                    counted[index].append(masks[position])
+        counts[index] = len(counted[index])
+    return Seen(found, counts)
+
+
+def _apart(mask: np.ndarray, other: np.ndarray, most: float) -> bool:
+    """Whether two candidates share at most the share `most` of the smaller one."""
+    return float((mask & other).sum()) <= most * min(mask.sum(), other.sum())
+
+
 def find_foreground(
     frames: np.ndarray,
     segmenter: Any,
@@ -118,33 +190,30 @@ def find_foreground(
     rivals: Sequence[str] | None = None,
     config: JudgeConfig = JudgeConfig(),
 ) -> np.ndarray:
-    """Where the judge sees the object(s): bool (frames, height, width), all False in a frame where nothing is found.
+    """`look`, the places alone: bool (frames, height, width)."""
+    return look(frames, segmenter, scorer, words, rivals, config).foreground
 
-    frames: uint8 (frames, height, width, 3). segmenter: a `Segmenter`. scorer: a `Scorer`. words: the objects to look
-    for; with several, each gets its best candidate and the union is returned. rivals: words to compare with, the
-    scorer's own list when None. Control masks are deliberately not an argument.
+
+def count_parts(masks: np.ndarray, smallest: float = JudgeConfig().smallest) -> np.ndarray:
+    """How many separate parts every mask has: int (frames,). masks: bool (frames, height, width).
+
+    smallest: share of the picture under which a part is dust. Objects that touch count as one.
     """
-    rivals = scorer.words if rivals is None else rivals
-    found = np.zeros(frames.shape[:3], bool)
-    area = found[0].size
-    pictures, owners = [], []
-    for index, encoding in enumerate(segmenter.encode(frames)):
-        for candidate in segmenter.automatic(encoding):
-            if config.smallest <= candidate.mask.sum() / area <= config.largest:
-                pictures.append(cut_out(frames[index], candidate.mask, config))
-                owners.append((index, candidate.mask))
-    if not pictures:
-        return found
-    shown = np.stack(pictures)
-    for word in words:
-        scores = ties(shown, word, scorer, rivals)
-        best: dict[int, int] = {}
-        for position, (index, _) in enumerate(owners):
-            if index not in best or scores[position] > scores[best[index]]:
-                best[index] = position
-        for index, position in best.items():
-            found[index] |= owners[position][1]
-    return found
+    import cv2
+
+    counts = []
+    for mask in masks:
+        _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        counts.append(int((stats[1:, cv2.CC_STAT_AREA] >= smallest * mask.size).sum()))
+    return np.array(counts, int)
+
+
+def count_accuracy(counts: np.ndarray, masks: np.ndarray) -> float:
+    """Share of frames with as many objects as their control mask has parts: 0..1, higher is better.
+
+    counts: int (frames,), from `look`. masks: bool (frames, height, width). A frame whose mask is empty wants none.
+    """
+    return float((counts == count_parts(masks)).mean())
 
 
 def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: Any) -> np.ndarray:

@@ -6,9 +6,14 @@ figures says anything about motion: a still video reaches 1.0 in every consisten
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mvmodel.errors import InputError
+
+GREY = 128
+"""The neutral ground that stands for what is not to be looked at."""
 
 
 def _at_least_two(embeddings: np.ndarray) -> None:
@@ -37,6 +42,43 @@ def consistency_first(embeddings: np.ndarray) -> float:
     """Mean cosine of every later frame with frame 1. Range -1..1, higher stays closer to the first frame."""
     _at_least_two(embeddings)
     return float(np.mean(embeddings[1:].astype(np.float64) @ embeddings[0].astype(np.float64)))
+
+
+def consistency_vbench(embeddings: np.ndarray) -> float:
+    """Mean over later frames of (max(0, cos to the frame before) + max(0, cos to frame 1)) / 2. Range 0..1.
+
+    embeddings: (frames, size), rows of length 1. VBench's subject and background consistency, with our scorer in place
+    of its DINO and CLIP weights: the same formula, not the same numbers.
+    """
+    _at_least_two(embeddings)
+    rows = embeddings.astype(np.float64)
+    before = np.sum(rows[:-1] * rows[1:], axis=1).clip(min=0)
+    first = (rows[1:] @ rows[0]).clip(min=0)
+    return float(np.mean((before + first) / 2))
+
+
+def diversity(videos: Sequence[np.ndarray]) -> float:
+    """How alike videos of one prompt and several seeds are: mean cosine of their mean frame embeddings, all pairs.
+
+    videos: embeddings (frames, size) of every video. Range -1..1, LOWER is more diverse, 1 is the same video again.
+    LAMP's diversity (there times 100). Raises InputError for fewer than two videos.
+    """
+    if len(videos) < 2:
+        raise InputError("diversity compares videos of several seeds; give two or more")
+    means = np.stack([np.asarray(rows, np.float64).mean(axis=0) for rows in videos])
+    return consistency(means / np.linalg.norm(means, axis=1, keepdims=True))
+
+
+def without_foreground(frames: np.ndarray, foreground: np.ndarray) -> np.ndarray | None:
+    """The background alone: every place that the foreground ever covers is grey in every frame. uint8, as `frames`.
+
+    frames: uint8 (frames, height, width, 3). foreground: bool (frames, height, width). One hole for the whole video,
+    so that the hole's own path is no part of what is compared. None when less than a tenth of the picture is left.
+    """
+    ever: np.ndarray = np.asarray(foreground.any(axis=0))
+    if ever.mean() > 0.9:
+        return None
+    return np.where(ever[None, ..., None], np.uint8(GREY), frames)
 
 
 def alignment(embeddings: np.ndarray, text: np.ndarray) -> float:

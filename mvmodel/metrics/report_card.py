@@ -39,8 +39,9 @@ def summarise(
 ) -> pd.DataFrame:
     """Mean, 95 % bootstrap interval and counts of every metric, one row per group and metric.
 
-    rows: one row a video; columns `by` (those that are there), `prompt` if there is one, and the metrics. Returns the
-    columns of `by`, then metric, mean, low, high, videos, prompts. A metric that a group lacks gives no row. The
+    rows: one row a video; columns `by` (those that are there), `prompt` and `seed` if there are any, and the metrics.
+    Returns the columns of `by`, then metric, mean, low, high, videos, prompts, seeds. A metric that a group lacks gives
+    no row. A table without prompts or seeds counts one a video. The
     videos are resampled, so the interval is about other videos of this kind, not about another training.
     """
     import pandas as pd
@@ -60,5 +61,6 @@ def summarise(
                 dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
                 | {"metric": name, "mean": float(values.mean()), "low": low, "high": high, "videos": len(values)}
                 | {"prompts": int(present["prompt"].nunique()) if "prompt" in present.columns else len(values)}
+                | {"seeds": int(present["seed"].nunique()) if "seed" in present.columns else len(values)}
             )
-    return pd.DataFrame(out, columns=[*keys, "metric", "mean", "low", "high", "videos", "prompts"])
+    return pd.DataFrame(out, columns=[*keys, "metric", "mean", "low", "high", "videos", "prompts", "seeds"])

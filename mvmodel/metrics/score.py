@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.metrics import adherence, appearance, flow
+from mvmodel.metrics import adherence, appearance, flow, stability
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,19 @@ METRICS: dict[str, Metric] = {
     "consistency_adjacent": Metric("Consistency, adjacent", "mean cosine of neighbouring frames", 1),
     "consistency_first": Metric("Consistency, first", "mean cosine of later frames with frame 1", 1),
     "iou_prompted": Metric("IoU, prompted", "as IoU, but the segmenter is given the control mask's box", 1),
+    "consistency_vbench": Metric(
+        "Consistency, previous and first", "VBench's mean of the cosines with the frame before and with frame 1", 1
+    ),
+    "consistency_foreground": Metric("Consistency, object", "all pairs, of the found object cut out on grey", 1),
+    "consistency_background": Metric(
+        "Consistency, background", "all pairs, with every place that the object ever covers painted grey", 1
+    ),
+    "warping_error": Metric(
+        "Warping error", "squared colour change (0..1) along the flow where nothing is hidden", -1, 5
+    ),
+    "smoothness": Metric("Smoothness", "how well every second frame is foretold by its neighbours, 0..1", 1),
+    "area_ratio": Metric("Area ratio", "found area over wanted area; 1 is exact", 0, 2),
+    "count_accuracy": Metric("Count accuracy", "share of frames with as many objects as the mask has parts", 1, 2),
     "centroid_error": Metric("Centre error", "distance between found and wanted centre, share of the diagonal", -1),
 }
 """Metric name -> what it is, in the order in which reports print them."""
@@ -46,7 +59,7 @@ def score_video(
     scorer: Any | None = None,
     segmenter: Any | None = None,
     object_word: str | Sequence[str] | None = None,
-    foreground: np.ndarray | None = None,
+    foreground: np.ndarray | adherence.Seen | None = None,
     judge: adherence.JudgeConfig = adherence.JudgeConfig(),
 ) -> dict[str, float]:
     """Every metric in `METRICS` that the inputs allow; what cannot be computed is left out.
@@ -54,7 +67,7 @@ def score_video(
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width), or None.
     prompt, scorer (`Scorer`), segmenter (`Segmenter`): None leaves out what needs them. object_word: the object(s) to
     look for; None takes the scorer's words that the prompt names, else the prompt itself. foreground: what
-    `adherence.find_foreground` returned for these frames, to save finding it again.
+    `adherence.look` (or `find_foreground`, without a count) returned for these frames, to save looking again.
 
     motion is taken inside the found foreground where there is a segmenter, else inside the masks, else everywhere.
     Raises InputError when frames and masks do not fit each other.
@@ -65,31 +78,60 @@ def score_video(
         raise InputError(f"the masks {masks.shape} do not fit the video {frames.shape[:3]}; resize and cut them first")
     out: dict[str, float] = {}
     if foreground is None and segmenter is not None and scorer is not None and (prompt or object_word):
-        words = _words(prompt, object_word, scorer)
-        foreground = adherence.find_foreground(frames, segmenter, scorer, words, config=judge)
-    if masks is not None and foreground is not None:
-        out["iou"] = float(adherence.iou(foreground, masks).mean())
-        out["centroid_error"] = adherence.centroid_error(foreground, masks)
+        foreground = adherence.look(frames, segmenter, scorer, _words(prompt, object_word, scorer), config=judge)
+    found = foreground.foreground if isinstance(foreground, adherence.Seen) else foreground
+    if masks is not None and found is not None:
+        out |= _against_mask(found, masks)
+        if isinstance(foreground, adherence.Seen):
+            out["count_accuracy"] = adherence.count_accuracy(foreground.counts, masks)
     if masks is not None and segmenter is not None:
         prompted = adherence.prompted_foreground(frames, masks, segmenter)
         out["iou_prompted"] = float(adherence.iou(prompted, masks).mean())
     if scorer is not None:
         embeddings = scorer.images(frames)
         if len(frames) > 1:
-            out["consistency"] = appearance.consistency(embeddings)
-            out["consistency_adjacent"] = appearance.consistency_adjacent(embeddings)
-            out["consistency_first"] = appearance.consistency_first(embeddings)
+            out |= _consistencies(frames, embeddings, found, scorer, judge)
         if prompt:
             out["alignment"] = appearance.alignment(embeddings, scorer.texts([prompt])[0])
     if len(frames) > 1:
-        inside = masks if foreground is None else foreground
-        flow_field = flow.flows(frames)
-        out["motion"] = flow.motion(flow_field, inside)
-        out["flicker"] = flow.flicker(frames, flow_field)
+        inside = masks if found is None else found
+        field = flow.flows(frames)
+        out["motion"] = flow.motion(field, inside)
+        out["flicker"] = flow.flicker(frames, field)
         out["colour_drift"] = appearance.colour_drift(frames, masks)
+        out["warping_error"] = stability.warping_error(frames, field)
+        out["smoothness"] = stability.smoothness(frames)
         if masks is not None and inside is not None:
-            out["motion_cosine"] = flow.motion_cosine(flow_field, masks, inside)
+            out["motion_cosine"] = flow.motion_cosine(field, masks, inside)
     return {name: out[name] for name in METRICS if name in out and math.isfinite(out[name])}
+
+
+def _against_mask(found: np.ndarray, masks: np.ndarray) -> dict[str, float]:
+    return {
+        "iou": float(adherence.iou(found, masks).mean()),
+        "centroid_error": adherence.centroid_error(found, masks),
+        "area_ratio": adherence.area_ratio(found, masks),
+    }
+
+
+def _consistencies(
+    frames: np.ndarray, embeddings: np.ndarray, found: np.ndarray | None, scorer: Any, judge: adherence.JudgeConfig
+) -> dict[str, float]:
+    out = {
+        "consistency": appearance.consistency(embeddings),
+        "consistency_adjacent": appearance.consistency_adjacent(embeddings),
+        "consistency_first": appearance.consistency_first(embeddings),
+        "consistency_vbench": appearance.consistency_vbench(embeddings),
+    }
+    if found is None:
+        return out
+    shown = [adherence.cut_out(frame, mask, judge) for frame, mask in zip(frames, found, strict=True) if mask.any()]
+    if len(shown) > 1:
+        out["consistency_foreground"] = appearance.consistency(scorer.images(np.stack(shown)))
+    background = appearance.without_foreground(frames, found)
+    if background is not None:
+        out["consistency_background"] = appearance.consistency(scorer.images(background))
+    return out
 
 
 def _words(prompt: str | None, object_word: str | Sequence[str] | None, scorer: Any) -> list[str]:

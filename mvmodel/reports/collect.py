@@ -38,7 +38,7 @@ def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics import score_video
-    from mvmodel.metrics.adherence import find_foreground, words_in
+    from mvmodel.metrics.adherence import look, words_in
     from mvmodel.reports.entries import SETTINGS, VideoEntry
     from mvmodel.reports.html import motion_report
 
@@ -55,13 +55,12 @@ def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion
             frames, sequence = read_frames(file), MaskSequence.load(request.masks)
             masks = sequence.masks[: len(frames)]
             words = words_in(request.prompt, scorer.words) or [request.prompt]
-            found = find_foreground(frames, segmenter, scorer, words)
-            scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, found)
+            seen = look(frames, segmenter, scorer, words)
+            scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, seen)
             said = (request.name, request.prompt, setting)
-            entries.append(VideoEntry(*said, frames, masks, sequence.fps, scores, found, request.seed))
-            rows.append(
-                {"setting": setting, "name": request.name, "prompt": request.prompt, "seed": request.seed} | scores
-            )
+            entries.append(VideoEntry(*said, frames, masks, sequence.fps, scores, seen.foreground, request.seed))
+            facts = {"setting": setting, "name": request.name, "prompt": request.prompt, "seed": request.seed}
+            rows.append(facts | scores | scorer.record)
     if not entries:
         raise InputError(f"{videos} holds no video named in {requests}; generate them first, or name the right folder")
     table = pd.DataFrame(rows)

@@ -22,13 +22,17 @@ class QualityConfig(BaseModel):
     """Most frames without a mask."""
     jitter: float = Field(0.5, ge=0, le=1)
     confidence: float = Field(0.55, ge=0, le=1)
+    salience: float = Field(0.4, ge=0, le=1)
+    """Least mean saliency of what the masks cover; on renders it is 0.7 to 0.9, of wrong masks on photographs 0.2."""
 
 
 class MaskQuality(BaseModel):
     """coverage: mean share of the picture that is foreground. jitter: 1 - mean IoU of neighbouring masks after their
     centres are brought together. holes: share of the mask's filled area that is hole. border: share of frames whose
     mask touches the picture's border. missing: share of frames without a mask. confidence: mean quality of the frames'
-    masks by the segmenter itself. weak: whether any of them is beyond its limit, and `reasons` says which."""
+    masks by the segmenter itself; salience: mean saliency (motion and appearance) of what the masks cover, by which a
+    sure segmenter that follows a piece of the background is found out; both None for masks without a picture. weak:
+    whether any of them is beyond its limit, and `reasons` says which."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,31 +41,45 @@ class MaskQuality(BaseModel):
     holes: float
     border: float
     missing: float
-    confidence: float
+    confidence: float | None
+    salience: float | None
     weak: bool
     reasons: list[str]
 
 
-def measure(masks: np.ndarray, confidence: list[float], config: QualityConfig = QualityConfig()) -> MaskQuality:
-    """Figures of a mask sequence, bool (F, H, W), with the segmenter's quality of every frame, 0..1."""
+def measure(
+    masks: np.ndarray,
+    confidence: list[float] | None = None,
+    config: QualityConfig = QualityConfig(),
+    salience: float | None = None,
+) -> MaskQuality:
+    """Figures of a mask sequence, bool (F, H, W).
+
+    confidence: the segmenter's quality of every frame, 0..1, and salience: mean saliency of what the masks cover; both
+    None for masks that came without a picture or a segmenter.
+    """
     seen = [bool(mask.any()) for mask in masks]
-    figures = {
-        "coverage": float(masks.mean()),
-        "jitter": _jitter(masks),
+    missing, coverage, jitter = 1 - float(np.mean(seen)), float(masks.mean()), _jitter(masks)
+    figures: dict[str, float | None] = {
+        "coverage": coverage,
+        "jitter": jitter,
         "holes": float(np.mean([_holes(m) for m, s in zip(masks, seen, strict=True) if s])) if any(seen) else 0.0,
         "border": float(np.mean([_at_border(mask) for mask in masks])),
-        "missing": 1 - float(np.mean(seen)),
-        "confidence": float(np.mean(confidence)) if confidence else 0.0,
+        "missing": missing,
+        "confidence": None if confidence is None else float(np.mean(confidence)),
+        "salience": salience,
     }
     reasons = []
-    if figures["missing"] > config.missing:
-        reasons.append(f"no foreground in {figures['missing']:.0%} of the frames")
-    if figures["coverage"] < config.coverage:
-        reasons.append(f"the foreground covers {figures['coverage']:.2%} of the picture")
-    if figures["jitter"] > config.jitter:
-        reasons.append(f"the shape changes from frame to frame (jitter {figures['jitter']:.2f})")
-    if figures["confidence"] < config.confidence:
-        reasons.append(f"the segmenter is unsure (confidence {figures['confidence']:.2f})")
+    if missing > config.missing:
+        reasons.append(f"no foreground in {missing:.0%} of the frames")
+    if coverage < config.coverage:
+        reasons.append(f"the foreground covers {coverage:.2%} of the picture")
+    if jitter > config.jitter:
+        reasons.append(f"the shape changes from frame to frame (jitter {jitter:.2f})")
+    if confidence is not None and np.mean(confidence) < config.confidence:
+        reasons.append(f"the segmenter is unsure (confidence {np.mean(confidence):.2f})")
+    if salience is not None and any(seen) and salience < config.salience:
+        reasons.append(f"what is masked neither moves nor stands out (salience {salience:.2f})")
     return MaskQuality(**figures, weak=bool(reasons), reasons=reasons)
 
 

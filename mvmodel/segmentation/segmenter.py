@@ -161,21 +161,26 @@ class Segmenter:
         min_stability: float = 0.6,
         overlap: float = 0.6,
         min_area: float = 0.002,
+        points: np.ndarray | None = None,
     ) -> list[Candidate]:
         """Everything the model takes for a thing, best first.
 
         encoding: an Encoding, or a frame uint8 (H, W, 3). grid: points a side, each a prompt. min_quality,
         min_stability: a candidate's least score and stability. overlap: IoU from which two candidates are one.
-        min_area: share of the picture below which a candidate is dust.
+        min_area: share of the picture below which a candidate is dust. points: (N, 2) x, y in pixels to prompt at in
+        place of the grid.
         """
         code = self.encode(encoding[None])[0] if isinstance(encoding, np.ndarray) else encoding
         shown = torch.tensor([code.shown[1], code.shown[0]], dtype=torch.float, device=self.device)
-        points = torch.as_tensor(build_point_grid(grid), dtype=torch.float, device=self.device) * shown
+        if points is None:
+            prompts = torch.as_tensor(build_point_grid(grid), dtype=torch.float, device=self.device) * shown
+        else:
+            prompts = torch.as_tensor(points, dtype=torch.float, device=self.device) * self._scale(code)
         kept: list[torch.Tensor] = []
         figures: list[torch.Tensor] = []
         rows, columns = (int(np.ceil(n * self.sam.prompt_encoder.mask_input_size[0] / self.side)) for n in code.shown)
-        for at in range(0, len(points), _PROMPTS_AT_ONCE):
-            part = points[at : at + _PROMPTS_AT_ONCE, None]
+        for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
+            part = prompts[at : at + _PROMPTS_AT_ONCE, None]
             marks = torch.ones(len(part), 1, dtype=torch.int, device=self.device)
             logits, scores = self._decode(code, part, marks, None, None, several=True)
             logits, scores = logits.flatten(0, 1), scores.flatten(0, 1)

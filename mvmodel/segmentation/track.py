@@ -1,24 +1,22 @@
-"""From frames to a mask sequence: a seed where motion and segmenter agree, carried both ways through the clip.
+"""From frames to a mask sequence: seeds where motion and segmenter agree, each carried both ways through the clip.
 
-Every frame is encoded once; that encoding serves all prompts of the frame. From the best frame the mask goes forward
-and backward: moved by the flow inside it, refined by the segmenter with the moved mask as prior, tested by the
-segmenter's own quality and by how far it strays. A lost object is looked for among the automatic masks by its looks.
+Every frame is encoded once, in batches; that encoding serves all prompts of the frame, of all objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
+from mvmodel.segmentation.follow import Clip, follow
 from mvmodel.segmentation.quality import MaskQuality, QualityConfig, measure
-from mvmodel.segmentation.saliency import Saliency, SaliencyConfig, agreement
-from mvmodel.segmentation.segmenter import Candidate, Encoding, Segmenter, box_of, inner_point, mask_iou
+from mvmodel.segmentation.saliency import Saliency, SaliencyConfig
+from mvmodel.segmentation.seeds import Seed, find_seed
+from mvmodel.segmentation.segmenter import Segmenter
 
 
 class ExtractConfig(BaseModel):
@@ -30,42 +28,44 @@ class ExtractConfig(BaseModel):
     quality: QualityConfig = QualityConfig()
     seed_frames: int = Field(6, ge=1)
     """Frames, spread over the clip, in which a seed is looked for."""
+    prompts: int = Field(12, ge=1)
+    """Most prompt points in each of them."""
     smallest: float = Field(0.003, ge=0, le=1)
     largest: float = Field(0.6, ge=0, le=1)
     keep_score: float = Field(0.5, ge=0, le=1)
     """Least segmenter quality at which a refined mask is believed."""
     keep_overlap: float = Field(0.35, ge=0, le=1)
     """Least IoU of a refined mask with the mask that the flow carried here."""
+    keep_looks: float = Field(0.25, ge=0, le=1)
+    """Least likeness of colours at which a refined mask is still the object."""
     find_looks: float = Field(0.5, ge=0, le=1)
-    """Least likeness of colours at which a lost object counts as found again."""
+    """Least likeness of colours at which a lost object counts as found again, or a carried mask as the object."""
+    sure: float = Field(0.8, ge=0, le=1)
+    """Segmenter quality from which a frame's look is remembered."""
+    patience: int = Field(3, ge=0)
+    """Frames over which a mask is carried by flow alone before the object counts as lost."""
+    most: int = Field(3, ge=1)
+    """Most objects that are followed."""
+    also: float = Field(0.5, ge=0, le=1)
+    """A further object must explain as much of the saliency at its seed, as a share of what the first one explains."""
+    moves: float = Field(0.25, ge=0, le=1)
+    """A further object must move against the camera this much over the clip, as a share of the first one."""
 
 
 class Extraction(BaseModel):
-    """What `extract` found. confidence: the quality of every frame's mask, 0..1; 0 where the mask was only carried."""
+    """What `extract` found.
+
+    sequence: the masks; with instances, first found first, where there is more than one object. quality: its figures.
+    confidence: the quality of every frame's mask, 0..1, of the first object; 0 where the mask was only carried.
+    prompt: (frame, x, y) of the first point that was prompted, in pixels, None when nothing was found.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
 
     sequence: MaskSequence
     quality: MaskQuality
     confidence: list[float]
-
-
-class _Frames:
-    """A clip with its encodings and automatic masks, each computed once and when first asked for."""
-
-    def __init__(self, frames: np.ndarray, segmenter: Segmenter, config: ExtractConfig) -> None:
-        self.frames = frames
-        self.segmenter = segmenter
-        self.config = config
-        self.encodings: list[Encoding] = segmenter.encode(frames)
-        self._candidates: dict[int, list[Candidate]] = {}
-
-    def candidates(self, index: int) -> list[Candidate]:
-        if index not in self._candidates:
-            found = self.segmenter.automatic(self.encodings[index])
-            low, high = self.config.smallest, self.config.largest
-            self._candidates[index] = [c for c in found if low <= c.mask.mean() <= high]
-        return self._candidates[index]
+    prompt: tuple[int, float, float] | None = None
 
 
 def extract(
@@ -75,120 +75,63 @@ def extract(
     fps: float = 8.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Extraction:
-    """Find and follow the foreground of a clip.
+    """Find and follow the foreground of a clip: one object, or several that move.
 
-    frames: uint8 RGB (F, H, W, 3). Returns masks of the frames' size; all empty, and flagged weak, when nothing is
-    found. Raises InputError for arrays of another kind.
+    frames: uint8 RGB (F, H, W, 3). progress is called with (frames done, frames in all) of the first object. Returns
+    masks of the frames' size; all empty, and flagged weak, when nothing is found. Raises InputError for arrays of
+    another kind.
     """
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise InputError(f"frames are uint8 (frames, height, width, 3), not {frames.dtype} {frames.shape}")
     salient = Saliency(frames, config.saliency)
-    clip = _Frames(frames, segmenter, config)
-    masks = np.zeros(frames.shape[:3], bool)
-    confidence = [0.0] * len(frames)
-    seed = _seed(clip, salient)
-    if seed is not None:
-        start, mask, score = seed
-        masks[start], confidence[start] = mask, score
-        looks = _looks(frames[start], mask)
-        for step in (1, -1):
-            _follow(clip, salient, masks, confidence, start, step, looks, progress)
+    clip = Clip(frames, segmenter, config)
+    first = find_seed(clip, salient)
+    if first is None:
+        nothing = np.zeros(frames.shape[:3], bool)
+        confidence = [0.0] * len(frames)
+        quality = measure(nothing, confidence, config.quality)
+        return Extraction(sequence=MaskSequence(nothing, fps), quality=quality, confidence=confidence)
+    done = iter(range(2, len(frames) + 1))
+    tell = (lambda: progress(next(done), len(frames))) if progress else None
+    masks, confidence = follow(clip, salient, first.frame, first.mask, first.score, tell)
+    objects = [masks, *_others(clip, salient, first, masks)]
+    sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.of_instances(np.stack(objects), fps)
     return Extraction(
-        sequence=MaskSequence(masks, fps), quality=measure(masks, confidence, config.quality), confidence=confidence
+        sequence=sequence,
+        quality=measure(sequence.masks, confidence, config.quality, salience(salient, sequence.masks)),
+        confidence=confidence,
+        prompt=first.prompt,
     )
 
 
-def _seed(clip: _Frames, salient: Saliency) -> tuple[int, np.ndarray, float] | None:
-    """The frame, mask and score where a segmenter's mask explains the saliency best."""
-    count = len(clip.frames)
-    picks = np.unique(np.linspace(0, count - 1, min(count, clip.config.seed_frames)).round().astype(int))
-    best: tuple[float, int, np.ndarray, float] | None = None
-    for index in (int(i) for i in picks):
-        wanted = salient.at(index, clip.frames.shape[1:3])
-        found = [(c.mask, c.score) for c in clip.candidates(index)] + _at_peak(clip, index, wanted)
-        for mask, score in found:
-            value = agreement(mask, wanted) * float(score)
-            if best is None or value > best[0]:
-                best = (value, index, mask, float(score))
-    return None if best is None else best[1:]
+def _others(clip: Clip, salient: Saliency, first: Seed, masks: np.ndarray) -> list[np.ndarray]:
+    """Further objects: each explains saliency that those before it leave, at its seed and over the whole clip."""
+    if not salient.moving:
+        return []  # appearance alone cannot tell a second object from scenery
+    taken, found = masks, list[np.ndarray]()
+    least = clip.config.moves * strength(salient, masks)
+    while len(found) + 1 < clip.config.most:
+        seed = find_seed(clip, salient, taken)
+        if seed is None or seed.value < clip.config.also * first.value:
+            break
+        other, confidence = follow(clip, salient, seed.frame, seed.mask, seed.score)
+        other &= ~taken
+        if strength(salient, other) < least or float(np.mean(confidence)) < clip.config.keep_score:
+            break
+        found.append(other)
+        taken = taken | other
+    return found
 
 
-def _at_peak(clip: _Frames, index: int, wanted: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Masks for a point prompt in the middle of the strongest salient region."""
-    if wanted.max() <= 0:
-        return []
-    count, labels = cv2.connectedComponents((wanted > 0.5 * wanted.max()).astype(np.uint8))
-    if count < 2:
-        return []
-    weights = [wanted[labels == part].sum() for part in range(1, count)]
-    point = inner_point(labels == 1 + int(np.argmax(weights)))
-    masks, scores = clip.segmenter.predict(clip.encodings[index], points=point[None])
-    low, high = clip.config.smallest, clip.config.largest
-    return [(m, float(s)) for m, s in zip(masks, scores, strict=True) if low <= m.mean() <= high]
+def salience(salient: Saliency, masks: np.ndarray) -> float:
+    """Mean saliency of what masks, bool (F, H, W), cover, 0..1, over the frames that have a mask."""
+    size = masks.shape[1], masks.shape[2]
+    inside = [salient.at(index, size)[mask].mean() for index, mask in enumerate(masks) if mask.any()]
+    return float(np.mean(inside)) if inside else 0.0
 
 
-def _follow(
-    clip: _Frames,
-    salient: Saliency,
-    masks: np.ndarray,
-    confidence: list[float],
-    start: int,
-    step: int,
-    looks: np.ndarray,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    last = start
-    for index in range(start + step, len(masks) if step > 0 else -1, step):
-        carried = salient.carry(masks[last], last, index)
-        found = _refine(clip, index, carried) or _recover(clip, index, looks)
-        if found is not None:
-            masks[index], confidence[index] = found
-            last = index
-        elif carried.mean() >= clip.config.smallest:
-            masks[index] = carried
-            last = index
-        if progress:
-            progress(sum(bool(m.any()) for m in masks), len(masks))
-
-
-def _refine(clip: _Frames, index: int, carried: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """The segmenter's mask nearest to the carried one, or None when none is good and near enough."""
-    if carried.mean() < clip.config.smallest:
-        return None
-    left, top, right, bottom = box_of(carried)
-    grow = 0.06 * max(right - left, bottom - top)
-    height, width = carried.shape
-    box = np.array([max(0, left - grow), max(0, top - grow), min(width, right + grow), min(height, bottom + grow)])
-    point = inner_point(carried)[None]
-    encoding = clip.encodings[index]
-    proposals: list[tuple[np.ndarray, float]] = []
-    prompts: tuple[dict[str, Any], ...] = ({"points": point, "prior": carried}, {"box": box}, {"points": point})
-    for prompt in prompts:
-        found, scores = clip.segmenter.predict(encoding, **prompt)
-        proposals += [(m, float(s)) for m, s in zip(found, scores, strict=True)]
-    best: tuple[float, np.ndarray, float] | None = None
-    for mask, score in proposals:
-        near = mask_iou(mask, carried)
-        if score < clip.config.keep_score or near < clip.config.keep_overlap:
-            continue
-        if best is None or score + 0.5 * near > best[0]:
-            best = (score + 0.5 * near, mask, score)
-    return None if best is None else best[1:]
-
-
-def _recover(clip: _Frames, index: int, looks: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """The automatic mask that looks most like the object, or None when none looks like it."""
-    best: tuple[float, np.ndarray, float] | None = None
-    for candidate in clip.candidates(index):
-        likeness = float(np.minimum(looks, _looks(clip.frames[index], candidate.mask)).sum())
-        if likeness >= clip.config.find_looks and (best is None or likeness > best[0]):
-            best = (likeness, candidate.mask, candidate.score)
-    return None if best is None else best[1:]
-
-
-def _looks(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Colours inside a mask: a histogram over 4 x 8 x 8 CIELAB cells that sums to 1."""
-    lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)
-    counts = cv2.calcHist([lab], [0, 1, 2], mask.astype(np.uint8), [4, 8, 8], [0, 256, 0, 256, 0, 256]).ravel()
-    shares: np.ndarray = counts / max(1.0, float(counts.sum()))
-    return shares
+def strength(salient: Saliency, masks: np.ndarray) -> float:
+    """Mean motion saliency inside masks, bool (F, H, W), over the frames; a frame without a mask counts 0."""
+    size = masks.shape[1], masks.shape[2]
+    inside = [salient.at(i, size, motion_only=True)[mask].mean() if mask.any() else 0.0 for i, mask in enumerate(masks)]
+    return float(np.mean(inside))

@@ -57,7 +57,7 @@ def video_metrics(
                 def fill(item: Path, video: Path = video, request: Any = request) -> None:
                     scored = score(video, request, pack.load())
                     MaskSequence(scored.found, float(pack.load().info.fps)).save(item / "found.npz")
-                    (item / "figures.json").write_text(json.dumps(scored.figures))
+                    (item / "figures.json").write_text(json.dumps({**scored.figures, **scored.scorer}))
 
                 made_of = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
                 item = store.store.item("scores", recipe_hash(**made_of, code=METRICS_CODE, pack=judges["hash"]), fill)

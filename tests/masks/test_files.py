@@ -1,5 +1,6 @@
 """The user's masks: every form is read, every mistake is named."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.files import clip_masks, read_masks
+from mvmodel.masks.files import clip_masks, read_masks, write_masks
 from mvmodel.video.catalogue import IngestConfig, ingest
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
@@ -94,3 +95,76 @@ def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
     write_png_folder(tmp_path / "in" / "fish.masks", clip.masks[:5])
     with pytest.raises(InputError, match="has 5 masks"):
         clip_masks(tmp_path / "in", row)
+
+
+TWO = random_clip((TRAIN, 5), frames=6, side=65, motion="glide", objects=("car", "dog"), pan=0.0)
+
+
+@pytest.mark.parametrize("name", ["folder", "a.npz", "a.json", "a.gif", "a.mp4"])
+def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
+    """Twice the same frame in the middle: a GIF writer joins equal frames, which must not shorten the sequence."""
+    instances = TWO.instances[:, [0, 1, 2, 2, 2, 5]]
+    sequence = MaskSequence.of_instances(instances, 12.5, TWO.objects)
+    again = read_masks(write_masks(tmp_path / name, sequence))
+    assert again.frames == 6
+    if name in ("a.npz", "a.json"):
+        assert np.array_equal(again.per_instance, instances) and again.names == ("car", "dog") and again.fps == 12.5
+    elif name == "a.mp4":
+        assert again.masks.shape[1:] == (66, 66), "yuv420p has even sizes only"
+        overlap = _iou(again.masks[:, :65, :65], sequence.masks)
+        assert overlap >= 0.97 and again.fps == pytest.approx(12.5, rel=0.01)
+    else:
+        assert np.array_equal(again.masks, sequence.masks)
+        assert name == "folder" or again.fps == pytest.approx(12.5, rel=0.01)
+
+
+def test_a_single_object_stays_one_through_coco(tmp_path: Path) -> None:
+    again = read_masks(write_masks(tmp_path / "one.json", MaskSequence(MASKS, 8.0)))
+    assert again.instances is None and np.array_equal(again.masks, MASKS)
+
+
+def test_plain_run_lengths_and_polygons_are_read(tmp_path: Path) -> None:
+    square = [[2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]]
+    annotations = [
+        {"image_id": 7, "segmentation": {"size": [8, 10], "counts": [16, 4, 60]}},
+        {"image_id": 9, "segmentation": square},
+    ]
+    images = [{"id": 9, "height": 8, "width": 10}, {"id": 7, "height": 8, "width": 10}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    masks = read_masks(tmp_path / "a.json").masks
+    assert masks.shape == (2, 8, 10)
+    assert masks[0].sum() == 4 and masks[0, :4, 2].all(), "run lengths go down the columns"
+    assert masks[1, 1:5, 2:6].all()
+
+
+def test_mistakes_in_coco_and_in_names_are_one_sentence(tmp_path: Path) -> None:
+    image = {"id": 1, "height": 8, "width": 10}
+    wrong = {
+        "no json": ("{", "no readable JSON"),
+        "no images": ({"annotations": []}, "'images' is missing"),
+        "two sizes": ({"images": [image, {"id": 2, "height": 9, "width": 10}], "annotations": []}, "has one"),
+        "lost": ({"images": [image], "annotations": [{"image_id": 5, "segmentation": []}]}, "image 5"),
+        "runs": (
+            {"images": [image], "annotations": [{"image_id": 1, "segmentation": {"size": [8, 10], "counts": [3, 4]}}]},
+            "add up to 7",
+        ),
+        "size": (
+            {"images": [image], "annotations": [{"image_id": 1, "segmentation": {"size": [9, 9], "counts": "x"}}]},
+            "9x9",
+        ),
+    }
+    for name, (content, reason) in wrong.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        with pytest.raises(InputError, match=reason) as caught:
+            read_masks(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    (tmp_path / "a.csv").write_text("a")
+    with pytest.raises(InputError, match="is no mask sequence"):
+        read_masks(tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"ends in \.avi"):
+        write_masks(tmp_path / "a.avi", MaskSequence(MASKS))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "precious.txt").write_text("keep me")
+    with pytest.raises(InputError, match="other things than PNGs"):
+        write_masks(tmp_path / "kept", MaskSequence(MASKS))

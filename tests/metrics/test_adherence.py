@@ -18,7 +18,8 @@ def test_iou_by_hand():
 
 
 def test_the_judge_has_no_control_mask_among_its_arguments():
-    assert "masks" not in inspect.signature(adherence.find_foreground).parameters
+    for judge in (adherence.find_foreground, adherence.look):
+        assert "masks" not in inspect.signature(judge).parameters
 
 
 def test_ceiling_the_right_object_is_found_whole(clip, exact_segmenter, scorer):
@@ -100,3 +101,39 @@ def test_cut_out_is_square_centred_and_grey_around(clip):
 )
 def test_words_in_a_prompt(prompt, words):
     assert adherence.words_in(prompt, list(OBJECTS)) == words
+
+
+def test_area_ratio_by_hand():
+    found, masks = np.zeros((4, 4, 4), bool), np.zeros((4, 4, 4), bool)
+    masks[:3, :2] = True
+    found[0, :2] = found[1] = found[3] = True  # exact, twice too large, nothing, and nothing wanted
+    assert adherence.area_ratio(found, masks) == pytest.approx(1.0)
+    assert adherence.area_ratio(found[1:2], masks[1:2]) == pytest.approx(2.0)
+    assert np.isnan(adherence.area_ratio(found[3:], masks[3:]))
+
+
+def test_area_ratio_ceiling_and_floors(clip, exact_segmenter, scorer):
+    found = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.area_ratio(found, clip.masks) == pytest.approx(1, abs=0.01)
+    assert adherence.area_ratio(np.zeros_like(found), clip.masks) == 0
+    assert adherence.area_ratio(np.ones_like(found), clip.masks) > 3
+
+
+def test_count_parts_leaves_dust_out_and_joins_what_touches():
+    masks = np.zeros((3, 64, 64), bool)
+    masks[0, 4:20, 4:20] = masks[0, 40:60, 40:60] = masks[0, 30, 30] = True
+    masks[1, 4:20, 4:20] = masks[1, 20:40, 20:40] = True
+    assert adherence.count_parts(masks).tolist() == [2, 1, 0]
+
+
+def test_the_judge_counts_objects_without_a_mask(clip, scorer, exact_segmenter, segmenter_of):
+    two = random_clip((HELD_OUT, 21, 3), frames=4, motion="sway", objects=("car", "duck"), background="snow", pan=0)
+    twins = random_clip((HELD_OUT, 22, 3), frames=4, motion="sway", objects=("car", "car"), background="snow", pan=0)
+    one = adherence.look(clip.frames, exact_segmenter, scorer, ["car"])
+    pair = adherence.look(two.frames, segmenter_of(two), scorer, ["car", "duck"])
+    same = adherence.look(twins.frames, segmenter_of(twins), scorer, ["car"])
+    assert adherence.count_accuracy(one.counts, clip.masks) == 1
+    assert adherence.count_accuracy(pair.counts, two.masks) == 1
+    assert adherence.count_accuracy(same.counts, twins.masks) == 1
+    assert adherence.count_accuracy(one.counts[:4], two.masks) == 0  # one shown where two were wanted
+    assert adherence.count_accuracy(pair.counts, clip.masks[:4]) == 0

@@ -7,6 +7,13 @@ from mvmodel.errors import InputError
 from mvmodel.metrics import appearance
 from mvmodel.world.render import HELD_OUT, random_clip
 
+CONVENTIONS = (
+    appearance.consistency,
+    appearance.consistency_adjacent,
+    appearance.consistency_first,
+    appearance.consistency_vbench,
+)
+
 
 def test_consistency_is_the_mean_over_pairs_written_out(clip, scorer):
     embeddings = scorer.images(clip.frames)
@@ -16,7 +23,7 @@ def test_consistency_is_the_mean_over_pairs_written_out(clip, scorer):
 
 def test_a_frozen_video_reaches_one_in_every_consistency(clip, scorer):
     frozen = scorer.images(np.repeat(clip.frames[:1], 6, axis=0))
-    for convention in (appearance.consistency, appearance.consistency_adjacent, appearance.consistency_first):
+    for convention in CONVENTIONS:
         assert convention(frozen) == pytest.approx(1, abs=1e-6)
 
 
@@ -24,7 +31,7 @@ def test_consistency_falls_when_the_object_or_the_place_changes(clip, scorer):
     other = random_clip((HELD_OUT, 13, 3), frames=10, motion="glide", objects=("whale",), background="night", pan=0)
     mixed = np.concatenate([clip.frames[:5], other.frames[5:]])
     true, wrong = scorer.images(clip.frames), scorer.images(mixed)
-    for convention in (appearance.consistency, appearance.consistency_adjacent, appearance.consistency_first):
+    for convention in CONVENTIONS:
         assert convention(true) > convention(wrong) + 0.05, convention.__name__
 
 
@@ -64,3 +71,32 @@ def test_colour_drift_is_in_cielab_units():
 
 def test_colour_drift_without_background_is_not_a_number(clip):
     assert np.isnan(appearance.colour_drift(clip.frames, np.ones(clip.frames.shape[:3], bool)))
+
+
+def test_vbench_consistency_written_out_and_never_negative(clip, scorer):
+    rows = scorer.images(clip.frames)
+    terms = [
+        (max(0, rows[t] @ rows[t - 1]) + max(0, rows[t] @ rows[0])) / 2 for t in range(1, len(rows))
+    ]  # fmt: skip
+    assert appearance.consistency_vbench(rows) == pytest.approx(np.mean(terms), abs=1e-6)
+    assert appearance.consistency_vbench(np.array([[1.0, 0], [-1.0, 0]])) == 0
+
+
+def test_diversity_ceiling_and_floor(clip, elsewhere, scorer):
+    other = random_clip((HELD_OUT, 14, 3), frames=10, motion="glide", objects=("whale",), background="night", pan=0)
+    same, near, far = (scorer.images(video.frames) for video in (clip, elsewhere, other))
+    assert appearance.diversity([same, same]) == pytest.approx(1, abs=1e-6)
+    assert appearance.diversity([same, near]) > appearance.diversity([same, far])
+    by_hand = [rows.mean(axis=0) / np.linalg.norm(rows.mean(axis=0)) for rows in (same, near, far)]
+    pairs = [by_hand[0] @ by_hand[1], by_hand[0] @ by_hand[2], by_hand[1] @ by_hand[2]]
+    assert appearance.diversity([same, near, far]) == pytest.approx(np.mean(pairs), abs=1e-5)
+    with pytest.raises(InputError, match="two or more"):
+        appearance.diversity([same])
+
+
+def test_the_background_alone_has_one_hole_for_the_whole_video(clip):
+    background = appearance.without_foreground(clip.frames, clip.masks)
+    ever = clip.masks.any(axis=0)
+    assert (background[:, ever] == appearance.GREY).all()
+    assert (background[:, ~ever] == clip.frames[:, ~ever]).all()
+    assert appearance.without_foreground(clip.frames, np.ones_like(clip.masks)) is None

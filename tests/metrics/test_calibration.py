@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvmodel.metrics import score_video
-from mvmodel.metrics.adherence import find_foreground, iou
+from mvmodel.metrics.adherence import count_accuracy, find_foreground, iou, look
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 pytestmark = pytest.mark.slow
@@ -46,6 +46,13 @@ def test_ceiling(ceiling):
     assert ceiling["motion_cosine"] > 0.9
     assert ceiling["colour_drift"] < 1.5
     assert ceiling["flicker"] < 1
+    assert ceiling["area_ratio"] == pytest.approx(1, abs=0.15)
+    assert ceiling["count_accuracy"] > 0.7
+    assert ceiling["consistency_foreground"] > 0.8
+    assert ceiling["consistency_background"] > 0.98
+    assert ceiling["consistency_vbench"] > 0.9
+    assert ceiling["warping_error"] < 0.002
+    assert ceiling["smoothness"] > 0.97
 
 
 def test_the_judge_finds_all_kinds_of_objects_in_all_kinds_of_places(tiny_pack):
@@ -56,6 +63,20 @@ def test_the_judge_finds_all_kinds_of_objects_in_all_kinds_of_places(tiny_pack):
         scores.append(iou(found, clip.masks).mean())
     assert np.mean(scores) > 0.8
     assert np.median(scores) > 0.85
+
+
+def test_the_judge_counts_what_is_there(tiny_pack):
+    """Two objects apart from each other are two, one is one; shown the wrong number, the accuracy falls."""
+    right, wrong = [], []
+    for number in range(6):
+        one = random_clip((HELD_OUT, 820 + number, 9), frames=2, objects=("car",), pan=0)
+        two = random_clip((HELD_OUT, 840 + number, 9), frames=2, objects=("car", "duck"), pan=0)
+        for clip, other in ((one, two), (two, one)):
+            counts = look(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects)).counts
+            right.append(count_accuracy(counts, clip.masks))
+            wrong.append(count_accuracy(counts, other.masks))
+    assert np.mean(right) > 0.6
+    assert np.mean(wrong) < np.mean(right) - 0.3
 
 
 def test_an_object_elsewhere_loses_iou_and_direction(judged, truth, ceiling):

@@ -35,13 +35,14 @@ def test_summary_counts_videos_and_prompts_and_skips_what_is_missing():
         {
             "setting": ["full", "full", "full", "no_mask"],
             "prompt": ["a", "a", "b", "a"],
+            "seed": [1, 2, 2, 1],
             "iou": [0.6, 0.8, 0.7, 0.2],
             "alignment": [0.3, np.nan, 0.5, np.nan],
         }
     )
     card = summarise(rows).set_index(["setting", "metric"])
     assert card.loc[("full", "iou"), "mean"] == pytest.approx(0.7)
-    assert card.loc[("full", "iou"), ["videos", "prompts"]].tolist() == [3, 2]
+    assert card.loc[("full", "iou"), ["videos", "prompts", "seeds"]].tolist() == [3, 2, 2]
     assert card.loc[("full", "alignment"), "videos"] == 2
     assert ("no_mask", "alignment") not in card.index
     assert np.isnan(card.loc[("no_mask", "iou"), "low"])
@@ -49,4 +50,4 @@ def test_summary_counts_videos_and_prompts_and_skips_what_is_missing():
 
 def test_summary_of_nothing_has_its_columns():
     card = summarise(pd.DataFrame({"setting": [], "iou": []}))
-    assert list(card.columns) == ["setting", "metric", "mean", "low", "high", "videos", "prompts"]
+    assert list(card.columns) == ["setting", "metric", "mean", "low", "high", "videos", "prompts", "seeds"]

@@ -17,8 +17,9 @@ def test_everything_on_a_perfect_video(clip, scorer, exact_segmenter):
 
 
 def test_only_what_the_inputs_allow(clip, scorer):
-    assert set(score_video(clip.frames)) == {"motion", "flicker", "colour_drift"}
-    assert set(score_video(clip.frames, clip.masks)) == {"motion", "flicker", "colour_drift", "motion_cosine"}
+    alone = {"motion", "flicker", "colour_drift", "warping_error", "smoothness"}
+    assert set(score_video(clip.frames)) == alone
+    assert set(score_video(clip.frames, clip.masks)) == alone | {"motion_cosine"}
     assert "alignment" not in score_video(clip.frames, scorer=scorer)
     assert set(score_video(clip.frames[:1], scorer=scorer, prompt="a car")) == {"alignment"}
 
@@ -40,3 +41,15 @@ def test_masks_of_another_size_are_refused(clip):
         score_video(clip.frames, clip.masks[:, ::2, ::2])
     with pytest.raises(InputError, match="uint8"):
         score_video(clip.frames.astype(float))
+
+
+def test_foreground_and_background_are_told_apart(clip, scorer, exact_segmenter):
+    plain = score_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter)
+    assert plain["consistency_foreground"] > 0.97
+    assert plain["consistency_background"] > 0.999
+    night = clip.frames.copy()
+    dark = np.arange(len(night))[:, None, None] * np.ones(clip.masks.shape[1:], int) >= len(night) // 2
+    night[dark & ~clip.masks] //= 4
+    seen = score_video(night, clip.masks, "a car", scorer, foreground=clip.masks)
+    assert seen["consistency_background"] < plain["consistency_background"] - 0.05
+    assert seen["consistency_foreground"] == pytest.approx(plain["consistency_foreground"], abs=0.01)

@@ -53,6 +53,47 @@ def test_images_are_what_the_model_itself_says(small_scorer, random_clip_model, 
     assert small_scorer.images(clip.frames[:1]) == pytest.approx(straight, abs=1e-5)
 
 
+def test_preparing_a_batch_changes_no_bit(random_clip_model, clip):
+    from PIL import Image
+
+    from mvmodel.metrics.scorer import prepared
+
+    _, preprocess, _ = random_clip_model
+    one_by_one = torch.stack([preprocess(Image.fromarray(frame)) for frame in clip.frames])
+    assert torch.equal(prepared(preprocess, clip.frames), one_by_one)
+    unknown = lambda picture: torch.full((3, 2, 2), float(np.asarray(picture)[0, 0, 0]))  # noqa: E731
+    assert torch.equal(prepared(unknown, clip.frames)[:, 0, 0, 0], torch.tensor(clip.frames[:, 0, 0, 0]).float())
+
+
+@pytest.mark.slow
+def test_scoring_keeps_four_fifths_of_the_bare_encoders_speed():
+    """On frames of 512x320 and a ViT-B-32 (random weights), in processor time of one thread, busy machine or not."""
+    import time
+
+    import open_clip
+
+    from mvmodel.metrics.scorer import prepared
+
+    model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32", pretrained=None)
+    scorer = Scorer(model, preprocess, open_clip.get_tokenizer("ViT-B-32"), "random", "0" * 64, batch_size=8)
+    frames = np.random.default_rng(0).integers(0, 256, (8, 320, 512, 3), dtype=np.uint8)
+    ready, threads = prepared(preprocess, frames), torch.get_num_threads()
+    bare, whole = [], []
+    try:
+        torch.set_num_threads(1)
+        with torch.no_grad():
+            for _ in range(3):
+                began = time.process_time()
+                model.encode_image(ready)
+                between = time.process_time()
+                scorer.images(frames)
+                bare.append(between - began)
+                whole.append(time.process_time() - between)
+    finally:
+        torch.set_num_threads(threads)
+    assert min(bare) / min(whole) >= 0.8
+
+
 def test_texts_keep_their_order_and_are_remembered(small_scorer):
     first = small_scorer.texts(["a car", "a whale here", "a car"])
     assert first.shape == (3, 16)

@@ -60,7 +60,8 @@ def test_every_asset_keeps_the_conventions(defs: dg.Definitions) -> None:
         assert node.description and len(node.description) > 20, name
         assert node.code_version, name
         assert node.group_name in {
-            "ingestion", "masks", "motion", "training", "generation", "reports", "foundation",
+            "ingestion", "masks", "motion", "training", "generation", "reports", "experiments",
+            "foundation",
         }, name  # fmt: skip
 
 

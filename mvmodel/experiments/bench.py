@@ -1,0 +1,260 @@
+"""What experiments work on: a pack, motions with requests and clips, and adapters; makes and judges one video."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmodel.errors import InputError
+from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Task, code_hash, hash_masks
+from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.files import hash_file, hash_value, write_json
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.training.config import TrainConfig, TrainingClip
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+OWN = "own"
+"""The adapter that was tuned on the motion's own clips, with everything on."""
+UNTUNED = "untuned"
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A motion that is experimented on: what is asked for, and the clips that its adapter was tuned on."""
+
+    name: str
+    tasks: Sequence[Task]
+    clips: Sequence[TrainingClip] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell's result. per_frame: name -> float (frames,). embeddings: float32 (frames, size), rows of length 1."""
+
+    cell: Cell
+    figures: dict[str, float]
+    per_frame: dict[str, np.ndarray]
+    embeddings: np.ndarray
+    video: Path
+    found: Path
+
+    def frames(self) -> np.ndarray:
+        """uint8 (frames, height, width, 3)."""
+        with np.load(self.video, allow_pickle=False) as data:
+            frames: np.ndarray = data["frames"]
+        return frames
+
+
+class Bench:
+    """Makes and judges videos, each once.
+
+    adapters: name -> folder; `OWN` is the one under test. generation, training: what the home is set to, which cells
+    change one thing at a time of. say: told of every video and adapter that had to be made.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        motions: Sequence[Motion],
+        cells: Cells,
+        adapters: Mapping[str, Path],
+        generation: GenerationConfig = GenerationConfig(),
+        training: TrainConfig = TrainConfig(),
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.pack, self.motions, self.cells = pack, tuple(motions), cells
+        self.adapters = {name: Path(folder) for name, folder in adapters.items()}
+        self.generation, self.training, self.say = generation, training, say
+        self.seconds = 0.0
+        self._pipelines: dict[tuple[str, str], Any] = {}
+
+    @property
+    def motion(self) -> Motion:
+        """The one motion of a per-motion experiment."""
+        return self.motions[0]
+
+    def tasks(self, config: ExperimentConfig, motion: Motion | None = None) -> list[Task]:
+        """The requests of a motion that an experiment of this size uses, every seed of them."""
+        chosen = (motion or self.motion).tasks[: config.requests]
+        if not chosen:
+            raise InputError(f"there is no request for {(motion or self.motion).name}; give some in the request file")
+        return [task.again(number) for number in range(config.seeds) for task in chosen]
+
+    def settings(self, config: ExperimentConfig, **changes: Any) -> GenerationConfig:
+        """The generation settings with `changes`, at the experiment's number of steps."""
+        steps = config.denoising_steps
+        own = {"steps": steps, "first_frame_steps": steps} if steps else {}
+        return GenerationConfig(**{**self.generation.model_dump(), **own, **changes})
+
+    def tune(self, name: str, clips: Sequence[TrainingClip], config: TrainConfig) -> str:
+        """Tune an adapter, or find it; a killed tuning resumes. Returns `name`, now among the adapters."""
+        from mvmodel.training.finetune import finetune
+
+        start = Path(config.init_from) / WEIGHTS if config.init_from not in (None, "start") else None
+        recipe = hash_value(
+            {
+                "clips": [
+                    [c.name, c.caption, hash_masks(c.masks), hash_value(c.frames.tobytes().hex())] for c in clips
+                ],
+                "config": config.model_dump(mode="json", exclude={"init_from"}),
+                "start": hash_file(start) if start else config.init_from,
+                "pack": self.pack.hash,
+                "code": code_hash(*TUNING),
+            }
+        )
+        place = self.cells.place("cell_adapters", recipe)
+        if not (place / "adapter" / "train.json").exists():
+            self.say(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
+        began = time.perf_counter()
+        self.adapters[name] = finetune(self.pack, clips, config, place)
+        self.seconds += time.perf_counter() - began
+        return name
+
+    def untuned(self, config: TrainConfig) -> str:
+        """What tuning under `config` begins with: the pack's adapter, or one that changes nothing yet."""
+        start = self.pack.start_adapter() if config.init_from == "start" else None
+
+        def build(folder: Path) -> None:
+            import torch
+
+            from mvmodel.model.saving import save_adapter
+            from mvmodel.training.finetune import new_adapter
+
+            torch.manual_seed(config.seed)
+            save_adapter(new_adapter(self.pack, config), folder, self.pack.info.frames)
+
+        recipe = hash_value([config.model_dump(mode="json"), self.pack.hash, code_hash(*TUNING)])
+        self.adapters[UNTUNED] = start or self.cells.item("cell_untuned", recipe, build)
+        return UNTUNED
+
+    def measure(self, cell: Cell) -> Measured:
+        """Make the cell's video and judge it, or find what an earlier run left."""
+        about = {"pack": self.pack.hash, "adapter": hash_file(self.adapters[cell.adapter] / WEIGHTS)}
+        made = cell.recipe(**about, code=code_hash(*MAKING))
+        began = time.perf_counter()
+        video = self.cells.item("cell_videos", made, lambda folder: self._make(cell, folder)) / "video.npz"
+        judged = hash_value({"video": made, "code": code_hash(*JUDGING)})
+        scores = self.cells.item("cell_scores", judged, lambda folder: self._judge(cell, video, folder))
+        self.seconds += time.perf_counter() - began
+        with np.load(scores / "per_frame.npz", allow_pickle=False) as data:
+            per_frame = {name: data[name] for name in data.files}
+        embeddings = per_frame.pop("embeddings")
+        figures = json.loads((scores / "figures.json").read_text())
+        return Measured(cell, figures, per_frame, embeddings, video, scores / "found.npz")
+
+    def _make(self, cell: Cell, folder: Path) -> None:
+        from mvmodel.generation.requests import Request, run_request
+        from mvmodel.masks import MaskSequence
+
+        self.say(", ".join(f"{name} {value}" for name, value in cell.factors.items()) + f": {cell.task.name}")
+        request = Request(name="video", motion="", prompt=cell.task.prompt, masks=Path("given"), seed=cell.task.seed)
+        frames = run_request(
+            self._pipeline(cell.adapter, cell.generation),
+            request,
+            MaskSequence(cell.masks, cell.task.fps),
+            self._first_frame(cell),
+            cell.generation,
+            cell.mask_term,
+        )
+        np.savez_compressed(folder / "video.npz", frames=frames)
+
+    def _pipeline(self, adapter: str, config: GenerationConfig) -> Any:
+        from mvmodel.generation.build import build_pipeline
+
+        key = (str(self.adapters[adapter]), config.scheduler)
+        if key not in self._pipelines:
+            self._pipelines[key] = build_pipeline(self.pack, self.adapters[adapter], config)
+        return self._pipelines[key]
+
+    def _first_frame(self, cell: Cell) -> np.ndarray:
+        """Frame 1, uint8 (height, width, 3); the same picture for all cells that ask for the same."""
+        from PIL import Image
+
+        how, mask, config = cell.first, cell.masks[0], cell.generation
+        sampled = config.model_dump(mode="json", include={"scheduler", "first_frame_steps", "first_frame_guidance"})
+        recipe = hash_value(
+            {
+                "prompt": how.prompt or cell.task.prompt,
+                "seed": cell.task.seed,
+                "mask": hash_masks(mask[None]),
+                "how": how.model_dump(mode="json"),
+                "config": {**sampled, "control_scale": config.control_scale},
+                "pack": self.pack.hash,
+                "code": code_hash(*MAKING),
+            }
+        )
+
+        def build(folder: Path) -> None:
+            Image.fromarray(self._sample_first(cell)).save(folder / "first.png")
+
+        return np.asarray(Image.open(self.cells.item("cell_first_frames", recipe, build) / "first.png").convert("RGB"))
+
+    def _sample_first(self, cell: Cell) -> np.ndarray:
+        from mvmodel.generation.first_frame import control_frames
+        from mvmodel.masks import MaskSequence
+        from mvmodel.masks.edit import erode, move
+
+        how, side = cell.first, cell.masks.shape[2]
+        shown = MaskSequence(cell.masks[:1])
+        if how.erode:
+            shown = erode(shown, how.erode * side)
+        if how.shift:
+            shown = move(shown, dx=round(how.shift * side))
+        mask = shown.masks if shown.masks.any() else cell.masks[:1]
+        config = cell.generation if how.control else cell.generation.model_copy(update={"control_scale": 0.0})
+        prompt = how.prompt or cell.task.prompt
+        picture = control_frames(self.pack, [prompt], mask, [cell.task.seed], config)[0]
+        return self._noisy(picture, how.latent_noise, cell.task.seed) if how.latent_noise else picture
+
+    def _noisy(self, picture: np.ndarray, amount: float, seed: int) -> np.ndarray:
+        """The picture decoded from its latent with Gaussian noise of `amount` of that latent's standard deviation."""
+        import torch
+
+        from mvmodel.training.latents import encode_frames
+
+        vae = self.pack.vae()
+        latent = encode_frames(vae, picture[None])
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
+        latent = (latent + amount * latent.std() * noise) / vae.config.scaling_factor
+        weights = next(vae.parameters())
+        with torch.no_grad():
+            decoded = vae.decode(latent.to(weights.device, weights.dtype)).sample[0]
+        shown = decoded.float().cpu().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+        return np.ascontiguousarray(shown.permute(1, 2, 0).numpy())
+
+    def _judge(self, cell: Cell, video: Path, folder: Path) -> None:
+        from mvmodel.masks import MaskSequence
+        from mvmodel.metrics import adherence, score_video
+
+        with np.load(video, allow_pickle=False) as data:
+            frames = data["frames"]
+        scorer, segmenter = self.pack.scorer(), self.pack.segmenter()
+        wanted, words = cell.task.masks, list(cell.task.words)
+        found = adherence.find_foreground(frames, segmenter, scorer, words)
+        figures = score_video(frames, wanted, cell.task.prompt, scorer, segmenter, words, found)
+        embeddings, text = scorer.images(frames), scorer.texts([cell.task.prompt])[0]
+        per_frame = {
+            "iou": adherence.iou(found, wanted),
+            "alignment": embeddings @ text,
+            "to_first": embeddings @ embeddings[0],
+            "iou_given": adherence.iou(found, cell.masks),
+        }
+        figures["iou_given"] = float(per_frame["iou_given"].mean())
+        MaskSequence(found, cell.task.fps).save(folder / "found.npz")
+        np.savez_compressed(folder / "per_frame.npz", embeddings=embeddings, **per_frame)
+        write_json(folder / "figures.json", figures)
+
+    @cached_property
+    def record(self) -> dict[str, str]:
+        """What stands beside every figure: pack, scorer, weights and preprocessing."""
+        return {"pack": self.pack.info.name, "pack_hash": self.pack.hash, **self.pack.scorer().record}

@@ -1,0 +1,136 @@
+"""One video of a grid, what makes it, and the cache that a killed run goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+import mvmodel
+from mvmodel.errors import InputError
+from mvmodel.files import folder_aside, hash_file, hash_value
+from mvmodel.generation.config import GenerationConfig
+
+Factor = str | float | int | bool
+_SHORT = 24
+MAKING = ("generation", "model", "masks/sequence.py", "experiments/bench.py")
+JUDGING = ("metrics", "segmentation")
+TUNING = ("training", "model")
+"""Folders and files of the library whose code decides what a video is, how it is judged, what an adapter learns."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A video that was asked for: what it shows, where, and from which seed.
+
+    masks: bool (frames, height, width), what the video is judged against. words: the objects that the judge looks for.
+    """
+
+    name: str
+    prompt: str
+    masks: np.ndarray
+    seed: int
+    words: tuple[str, ...]
+    fps: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not self.masks[0].any():
+            raise InputError(f"request {self.name}: its first mask is empty, but frame 1 is made from it")
+
+    def again(self, number: int) -> Task:
+        """The same request from another seed; number 0 keeps its own."""
+        return replace(self, seed=self.seed + 1000 * number)
+
+
+class FirstFrame(BaseModel):
+    """How frame 1 is made, and what is done to it before the video starts from it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    control: bool = True
+    """Off: the text-to-image model alone, without ControlNet and mask 1."""
+    prompt: str | None = None
+    """Another prompt than the video's."""
+    shift: float = 0.0
+    """How far to the right mask 1 is moved for the ControlNet alone, in shares of the picture's width."""
+    erode: float = Field(0.0, ge=0)
+    """How much of mask 1 is taken away around its edge for the ControlNet alone, in shares of the picture's width."""
+    latent_noise: float = Field(0.0, ge=0)
+    """Gaussian noise added to the finished frame's latent, in standard deviations of that latent."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One video of a grid.
+
+    factors: what this cell is in the grid, columns of the table. given: the masks that the generator sees, when they
+    are not the task's own. adapter: a name among the bench's adapters.
+    """
+
+    factors: Mapping[str, Factor]
+    task: Task
+    adapter: str
+    generation: GenerationConfig
+    given: np.ndarray | None = None
+    mask_term: bool = True
+    first: FirstFrame = field(default_factory=FirstFrame)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """What the generator is given, bool (frames, height, width)."""
+        return self.task.masks if self.given is None else self.given
+
+    def recipe(self, **about: str) -> str:
+        """Hash of everything that decides the result. about: identity of pack, adapter and code."""
+        return hash_value(
+            {
+                "prompt": self.task.prompt,
+                "seed": self.task.seed,
+                "words": self.task.words,
+                "wanted": hash_masks(self.task.masks),
+                "given": hash_masks(self.masks),
+                "generation": self.generation.model_dump(mode="json"),
+                "mask_term": self.mask_term,
+                "first": self.first.model_dump(mode="json"),
+                **about,
+            }
+        )
+
+
+def hash_masks(masks: np.ndarray) -> str:
+    """Identity of masks, bool (frames, height, width)."""
+    return hash_value([list(masks.shape), np.packbits(masks).tobytes().hex()])
+
+
+@cache
+def code_hash(*parts: str) -> str:
+    """Hash over sources of the library (folders or files in it), so that changed code makes its results again."""
+    root = Path(mvmodel.__file__).parent
+    files = [
+        file for part in parts for file in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
+    ]
+    return hash_value({file.relative_to(root).as_posix(): hash_file(file) for file in files})
+
+
+class Cells:
+    """A folder with one sub-folder a result, named by what made it. Results appear whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def place(self, kind: str, recipe: str) -> Path:
+        """Where a result lies, or will lie."""
+        return self.folder / kind / recipe[:_SHORT]
+
+    def item(self, kind: str, recipe: str, build: Callable[[Path], Any]) -> Path:
+        """The folder of a result; `build(folder)` fills it when it is not there yet."""
+        folder = self.place(kind, recipe)
+        if not folder.exists():
+            with folder_aside(folder) as aside:
+                build(aside)
+        return folder

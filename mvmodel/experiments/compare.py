@@ -1,0 +1,110 @@
+"""Differences between settings, video by video, and sentences computed from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mvmodel.metrics.report_card import bootstrap_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAIR = ["slug", "name", "seed"]
+"""Columns that say which videos of two settings belong together: the same request from the same seed."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more the first setting has of a figure than the second: mean over pairs and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    first: float
+    second: float
+    pairs: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval leaves 0 out; never with a single pair."""
+        return math.isfinite(self.low) and (self.low > 0 or self.high < 0)
+
+    def __str__(self) -> str:
+        if not self.pairs:
+            return "not measured"
+        spread = f", 95 % interval {self.low:+.3f} to {self.high:+.3f}" if math.isfinite(self.low) else ""
+        return f"{self.mean:+.3f} ({self.first:.3f} against {self.second:.3f} over {pairs(self.pairs)}{spread})"
+
+
+def pairs(count: int) -> str:
+    return f"{count} pair" if count == 1 else f"{count} pairs"
+
+
+def chosen(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
+    """The rows whose columns have these values."""
+    keep = np.ones(len(rows), bool)
+    for name, value in where.items():
+        keep &= (rows[name] == value).to_numpy()
+    return rows[keep]
+
+
+def difference(
+    rows: pd.DataFrame, first: Mapping[str, object], second: Mapping[str, object], metric: str
+) -> Difference:
+    """First minus second setting in one figure, over videos of the same request and seed.
+
+    rows: a tidy table. first, second: column -> value. Videos that either setting lacks, or could not be given the
+    figure, are left out.
+    """
+    nothing = Difference(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+    if metric not in rows.columns:
+        return nothing
+    keys = [name for name in PAIR if name in rows.columns]
+    sides = [chosen(rows, where)[[*keys, metric]].dropna().groupby(keys)[metric].mean() for where in (first, second)]
+    both = sides[0].to_frame("first").join(sides[1].to_frame("second"), how="inner")
+    if both.empty:
+        return nothing
+    gap = (both["first"] - both["second"]).to_numpy(float)
+    low, high = bootstrap_interval(gap)
+    return Difference(float(gap.mean()), low, high, float(both["first"].mean()), float(both["second"].mean()), len(gap))
+
+
+def verdict(found: Difference, better: int, least: float = 0.0) -> str:
+    """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
+
+    better: +1 when the first setting ought to have more of the figure, -1 when less. least: by how much at least.
+    """
+    if not found.pairs:
+        return "could not be measured"
+    gain = better * found.mean
+    if gain <= 0 or gain < least:
+        return "does not hold"
+    lowest = min(better * found.low, better * found.high) if math.isfinite(found.low) else -math.inf
+    return "holds" if lowest > 0 else "holds here, but these few videos do not make it certain"
+
+
+def means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:
+    """Mean of a figure for each value of a column, in the order in which the values first come."""
+    if metric not in rows.columns:
+        return {}
+    present = rows[rows[metric].notna()]
+    return {key: float(group[metric].mean()) for key, group in present.groupby(by, sort=False)}
+
+
+def listed(parts: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "none"
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Least-squares change of y for one unit of x; NaN with fewer than two points."""
+    at, values = np.asarray(x, float), np.asarray(y, float)
+    known = np.isfinite(at) & np.isfinite(values)
+    if known.sum() < 2 or np.ptp(at[known]) == 0:
+        return math.nan
+    return float(np.polyfit(at[known], values[known], 1)[0])

@@ -1,0 +1,128 @@
+"""An experiment as one HTML file: the conclusion, plots, videos that play in step, and the means behind it all."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvmodel.experiments import plots
+from mvmodel.experiments.bench import Measured
+from mvmodel.experiments.experiment import Conclusion, Experiment
+from mvmodel.files import write_aside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEMPLATES = (Path(__file__).parent / "templates", Path(__file__).parent.parent / "reports" / "templates")
+FILMS = 24
+"""Settings whose videos are embedded; each is 10 to 40 kB."""
+
+
+def write_page(
+    path: Path,
+    experiment: Experiment[Any],
+    conclusion: Conclusion,
+    summary: pd.DataFrame,
+    counts: str,
+    results: Sequence[Measured],
+    pictures: Sequence[Path],
+    provenance: Mapping[str, Any],
+    motion: str = "",
+) -> Path:
+    """Write the page. summary: from `summarise`, by the experiment's factors. pictures: PNGs of the plots."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from mvmodel.reports import tables
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows, more = _films(experiment, results)
+    page = environment.get_template("experiment.html.j2").render(
+        title=experiment.title,
+        question=experiment.question,
+        motion=motion,
+        random=bool(provenance.get("random_pack")),
+        sentences=conclusion.sentences,
+        claims=conclusion.claims,
+        counts=counts,
+        pictures=[(p.stem, f"Plot: {p.stem.replace('_', ' ')}", _png(p)) for p in pictures],
+        rows=rows,
+        more=more,
+        factors=experiment.factors,
+        labels=[plots.label(name) for name in _shown(experiment, summary)],
+        means=_means(experiment, summary),
+        provenance=tables.flat(provenance),
+    )
+    with write_aside(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return path
+
+
+def _png(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _shown(experiment: Experiment[Any], summary: pd.DataFrame) -> list[str]:
+    present = set(summary["metric"])
+    return [name for name in experiment.headline if name in present]
+
+
+def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str, Any]]:
+    from mvmodel.reports import texts
+
+    out = []
+    for key, group in summary.groupby(list(experiment.factors), sort=False, dropna=False):
+        known = {str(row["metric"]): row for row in group.to_dict(orient="records")}
+        cells = [
+            (texts.number(known[name]["mean"]), texts.interval(known[name])) if name in known else ("–", "")
+            for name in _shown(experiment, summary)
+        ]
+        values = [f"{value:g}" if isinstance(value, float) else str(value) for value in key]
+        out.append({"factors": values, "videos": int(group["videos"].max()), "cells": cells})
+    return out
+
+
+def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[list[dict[str, Any]], int]:
+    """The first request's videos of up to `FILMS` settings, a row for each control mask; and how many are left out."""
+    from mvmodel.masks import MaskSequence
+    from mvmodel.reports import media, texts
+
+    first: dict[tuple[Any, ...], Measured] = {}
+    for result in results:
+        first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)
+    rows: dict[bytes, dict[str, Any]] = {}
+    for key, result in list(first.items())[:FILMS]:
+        cell, frames = result.cell, result.frames()
+        rest = int(0.55 * len(frames))
+        outline = json.dumps(media.outlines(cell.masks))
+        row = rows.setdefault(
+            outline.encode(),
+            {
+                "prompt": cell.task.prompt,
+                "fps": cell.task.fps,
+                "rest": rest,
+                "outline": outline,
+                "aspect": f"{frames.shape[2]} / {frames.shape[1]}",
+                "tall": round(1000 * frames.shape[1] / frames.shape[2]),
+                "films": [],
+            },
+        )
+        words = [f"{value:g}" if isinstance(value, float) else str(value) for value in key]
+        row["films"].append(
+            {
+                "label": ", ".join(dict.fromkeys(words)),
+                "address": media.video_address(frames, cell.task.fps),
+                "poster": media.still_address(frames[rest]),
+                "found": json.dumps(media.outlines(MaskSequence.load(result.found).masks)),
+                "iou": texts.number(result.figures.get("iou")),
+            }
+        )
+    return list(rows.values()), max(0, len(first) - FILMS)

@@ -1,0 +1,160 @@
+"""Running an experiment: every cell, then tables, plots, a conclusion and the configuration, all in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvmodel.experiments import plots
+from mvmodel.experiments.bench import Bench, Measured
+from mvmodel.experiments.catalogue import EXPERIMENTS
+from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
+from mvmodel.experiments.page import write_page
+from mvmodel.files import write_aside, write_json
+from mvmodel.metrics.report_card import summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import PIL.Image
+
+SHEET_COLUMNS = 8
+
+
+def run_experiment(
+    name: str,
+    bench: Bench,
+    folder: Path,
+    config: ExperimentConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Run the experiment `name` of `EXPERIMENTS` on `bench` and write `folder`; returns it.
+
+    videos.parquet and .csv: one row a video (factors, slug, name, prompt, seed, metrics, scorer). frames.parquet and
+    .csv: one row a video and frame. summary.csv: means, intervals and counts. plots/*.png and *.svg. conclusion.md and
+    conclusion.json: computed from the tables. config.json. sheet.jpg: a film strip a setting of its first request.
+    report.html: all of it on one page. Cells that an earlier run finished are found, not made: a killed run goes on
+    where it was.
+    """
+    experiment: Experiment[Any] = EXPERIMENTS[name]
+    config = config or experiment.config()
+    cells = experiment.cells(bench, config)
+    results = []
+    for number, cell in enumerate(cells, 1):
+        results.append(bench.measure(cell))
+        if progress:
+            progress(number, len(cells))
+    tables = tables_of(bench, experiment, results)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, table in (("videos", tables.videos), ("frames", tables.frames)):
+        with write_aside(folder / f"{part}.parquet") as aside:
+            table.to_parquet(aside, index=False)
+        with write_aside(folder / f"{part}.csv") as aside:
+            table.to_csv(aside, index=False)
+    summary = summarise(tables.videos, by=experiment.factors, metrics=measured_in(tables.videos))
+    summary.to_csv(folder / "summary.csv", index=False)
+    pictures = plots.save(experiment.plots(tables), folder / "plots")
+    conclusion = experiment.conclude(tables, config)
+    counts = counted(experiment, tables)
+    with write_aside(folder / "conclusion.md") as aside:
+        aside.write_text(markdown(experiment, conclusion, counts), encoding="utf-8")
+    claims = [{"claim": claim.text, "holds": claim.holds} for claim in conclusion.claims]
+    write_json(folder / "conclusion.json", {"sentences": list(conclusion.sentences), "claims": claims})
+    facts = {
+        "experiment": name,
+        "config": config.model_dump(mode="json"),
+        "generation": bench.generation.model_dump(mode="json"),
+        "training": bench.training.model_dump(mode="json"),
+        "motions": [motion.name for motion in bench.motions],
+        "random_pack": bench.pack.info.random,
+        **bench.record,
+    }
+    write_json(folder / "config.json", facts)
+    with write_aside(folder / "sheet.jpg") as aside:
+        sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
+    motion = bench.motion.name if experiment.per_motion else ""
+    write_page(folder / "report.html", experiment, conclusion, summary, counts, results, pictures, facts, motion)
+    return folder
+
+
+def tables_of(bench: Bench, experiment: Experiment[Any], results: Sequence[Measured]) -> Tables:
+    """The tidy tables of a finished grid."""
+    import pandas as pd
+
+    slug_of = {id(task.masks): motion.name for motion in bench.motions for task in motion.tasks}
+    videos, frames = [], []
+    for result in results:
+        task = result.cell.task
+        said = {
+            **{name: result.cell.factors.get(name) for name in experiment.factors},
+            "slug": str(result.cell.factors.get("slug") or slug_of.get(id(task.masks), bench.motion.name)),
+            "name": task.name,
+            "prompt": task.prompt,
+            "seed": task.seed,
+        }
+        videos.append({**said, **result.figures, "adapter": result.cell.adapter, **bench.record})
+        for index in range(len(result.per_frame["iou"])):
+            own = {name: float(values[index]) for name, values in result.per_frame.items()}
+            frames.append({**said, "frame": index + 1, **own})
+    tables = Tables(pd.DataFrame(videos), pd.DataFrame(frames))
+    return experiment.complete(tables, results)
+
+
+def measured_in(rows: pd.DataFrame) -> list[str]:
+    """The metrics that a table has, in the order of reports."""
+    from mvmodel.metrics.score import METRICS
+
+    own = [name for name in rows.columns if name.startswith("iou_") and name not in METRICS]
+    return [name for name in (*METRICS, *own) if name in rows.columns]
+
+
+def counted(experiment: Experiment[Any], tables: Tables) -> str:
+    """How many videos, settings, prompts and seeds the figures are made of, and by which scorer."""
+    from mvmodel.reports.texts import count
+
+    rows = tables.videos
+    settings = len(rows.groupby(list(experiment.factors), dropna=False))
+    return (
+        f"{count(len(rows), 'video')} in {count(settings, 'setting')}, {count(rows['prompt'].nunique(), 'prompt')}, "
+        f"{count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}"
+    )
+
+
+def markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -> str:
+    """The conclusion as a page of markdown, with the counts behind it."""
+    lines = [f"# {experiment.title}", "", f"*{experiment.question}*", "", " ".join(conclusion.sentences), ""]
+    known = {True: "yes", False: "no", None: "not measured"}
+    if conclusion.claims:
+        lines += ["| claim | holds here |", "|---|---|"]
+        lines += [f"| {claim.text} | {known[claim.holds]} |" for claim in conclusion.claims]
+        lines.append("")
+    return "\n".join([*lines, f"{counts}."]) + "\n"
+
+
+def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image.Image:
+    """Film strips, one a setting, of the first request that each setting has; the factors stand above each."""
+    from PIL import Image, ImageDraw
+
+    first: dict[tuple[Any, ...], Measured] = {}
+    for result in results:
+        first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)
+    side, line = 96, 16
+    rows = []
+    for key, result in first.items():
+        frames = result.frames()
+        picked = frames[np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)]
+        words = ", ".join(str(value) for value in key if value not in (None, ""))
+        rows.append((f"{words}   IoU {result.figures.get('iou', float('nan')):.2f}", picked))
+    out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
+    draw = ImageDraw.Draw(out)
+    for number, (words, picked) in enumerate(rows):
+        top = number * (side + line)
+        draw.text((3, top + 2), words, fill="#1b1e24")
+        for column, frame in enumerate(picked):
+            picture = Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC)
+            out.paste(picture, (column * side, top + line))
+    return out

@@ -1,0 +1,95 @@
+"""A bad first frame: how much of its error the later frames inherit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from mvmodel.experiments import plots
+from mvmodel.experiments.bench import OWN, Bench, Measured
+from mvmodel.experiments.cells import Cell, FirstFrame, Task
+from mvmodel.experiments.compare import chosen, difference, slope
+from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
+from mvmodel.metrics.adherence import article
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLEAN = "clean"
+
+
+class FirstFrameConfig(ExperimentConfig):
+    """What is done to frame 1."""
+
+    quick_sizes = {"latent_noise": (0.5,)}
+
+    requests: int = Field(3, ge=1)
+    shift: float = 0.15
+    """How far mask 1 is moved for the ControlNet alone, share of the picture's width."""
+    erode: float = 0.04
+    """How much of mask 1 is taken away for the ControlNet alone, share of the picture's width."""
+    latent_noise: tuple[float, ...] = (0.25, 0.5, 1.0)
+    """Noise in frame 1's latent, in standard deviations of the latent."""
+
+
+class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
+    name = "first_frame_sensitivity"
+    title = "A bad first frame"
+    question = "How does an error in frame 1 travel along the later frames?"
+    factors = ("first_frame",)
+    config = FirstFrameConfig
+
+    def cells(self, bench: Bench, config: FirstFrameConfig) -> list[Cell]:
+        plain = bench.settings(config)
+        cells = []
+        for task in bench.tasks(config):
+            ways = {
+                CLEAN: FirstFrame(),
+                "mask 1 shifted": FirstFrame(shift=config.shift),
+                "mask 1 eroded": FirstFrame(erode=config.erode),
+                "no ControlNet": FirstFrame(control=False),
+                **{f"latent noise {amount:g}": FirstFrame(latent_noise=amount) for amount in config.latent_noise},
+            }
+            if wrong := _wrong_prompt(task, list(bench.pack.info.objects)):
+                ways["wrong prompt"] = FirstFrame(prompt=wrong)
+            cells += [Cell({"first_frame": name}, task, OWN, plain, first=way) for name, way in ways.items()]
+        return sorted(cells, key=lambda cell: (cell.factors["first_frame"] != CLEAN, str(cell.factors["first_frame"])))
+
+    def complete(self, tables: Tables, results: Sequence[Measured]) -> Tables:
+        """Adds `error` to the frames: 1 - cosine with the same frame of the video that started well."""
+        clean = {
+            (r.cell.task.name, r.cell.task.seed): r.embeddings
+            for r in results
+            if r.cell.factors["first_frame"] == CLEAN
+        }
+        errors = [1 - np.sum(r.embeddings * clean[r.cell.task.name, r.cell.task.seed], axis=1) for r in results]
+        return Tables(tables.videos, tables.frames.assign(error=np.concatenate(errors).clip(min=0)))
+
+    def plots(self, tables: Tables) -> dict[str, Figure]:
+        shown = ("error", "iou", "alignment")
+        return {"along_the_frames": plots.curves(tables.frames, "frame", shown, "first_frame", markers=False)}
+
+    def conclude(self, tables: Tables, config: FirstFrameConfig) -> Conclusion:
+        sentences = []
+        for name in dict.fromkeys(tables.frames["first_frame"]):
+            if name == CLEAN:
+                continue
+            own = chosen(tables.frames, {"first_frame": name}).groupby("frame")["error"].mean()
+            first, last = float(own.iloc[0]), float(own.iloc[-1])
+            way = "grows" if slope(list(own.index), list(own)) > 0 else "shrinks"
+            lost = difference(tables.videos, {"first_frame": name}, {"first_frame": CLEAN}, "iou")
+            sentences.append(
+                f"With {name}, frame 1 lies {first:.3f} from the clean one and the last frame {last:.3f}, so the error "
+                f"{way} along the video; IoU changes by {lost}."
+            )
+        return Conclusion(sentences)
+
+
+def _wrong_prompt(task: Task, objects: Sequence[str]) -> str | None:
+    """A prompt about another object, or None where the pack names none."""
+    others = [word for word in objects if word not in task.words]
+    return article(others[task.seed % len(others)]) if others else None

@@ -1,0 +1,116 @@
+"""How much of frame 1 belongs into the later frames' starting noise, in three ways of mixing it in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mvmodel.experiments import plots
+from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.cells import Cell
+from mvmodel.experiments.compare import chosen, difference, means
+from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
+from mvmodel.generation.config import Sharing
+from mvmodel.metrics.score import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+MODES: dict[str, str] = {"paper": "paper", "noise": "frame 1's noise", "variance_preserving": "variance-preserving"}
+JUDGED = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}
+"""Figures by which an alpha is called best, and which way is better."""
+
+
+class NoiseSharingConfig(ExperimentConfig):
+    """Sizes of the sweep."""
+
+    quick_sizes = {"alphas": (0.0, 0.2, 0.5), "modes": ("paper", "variance_preserving")}
+
+    requests: int = Field(3, ge=1)
+    alphas: tuple[float, ...] = Field((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), min_length=2)
+    modes: tuple[Sharing, ...] = Field(("paper", "noise", "variance_preserving"), min_length=1)
+
+
+class NoiseSharing(Experiment[NoiseSharingConfig]):
+    name = "noise_sharing_sweep"
+    title = "First-frame shared noise"
+    question = "Is there a best share of frame 1 in the later frames' noise, and does the way of mixing it matter?"
+    factors = ("sharing", "alpha")
+    headline = ("colour_drift", "iou", "consistency", "motion", "alignment")
+    config = NoiseSharingConfig
+
+    def cells(self, bench: Bench, config: NoiseSharingConfig) -> list[Cell]:
+        return [
+            Cell(
+                factors={"sharing": mode, "alpha": alpha},
+                task=task,
+                adapter=OWN,
+                # without frame 1 in it, the noise is the same whatever the way: one video, not one a way
+                generation=bench.settings(config, alpha=alpha, sharing=mode if alpha else "paper"),
+            )
+            for mode in config.modes
+            for alpha in config.alphas
+            for task in bench.tasks(config)
+        ]
+
+    def complete(self, tables: Tables, results: object) -> Tables:
+        videos = tables.videos.copy()
+        videos["step"] = 1 - videos["consistency_adjacent"]
+        return Tables(videos, tables.frames)
+
+    def plots(self, tables: Tables) -> dict[str, Figure]:
+        shown = ("colour_drift", "step", "motion", "iou", "alignment", "flicker")
+        return {"alpha": plots.curves(tables.videos, "alpha", shown, "sharing", "alpha", MODES)}
+
+    def conclude(self, tables: Tables, config: NoiseSharingConfig) -> Conclusion:
+        sentences = []
+        inside: list[str] = []
+        for mode in config.modes:
+            rows = chosen(tables.videos, {"sharing": mode})
+            parts = []
+            for metric, better in JUDGED.items():
+                best, certain = best_alpha(rows, metric, better)
+                if best is None:
+                    continue
+                at_an_end = best in (min(config.alphas), max(config.alphas))
+                if not at_an_end:
+                    inside.append(f"{best:g} for {_name(metric)} ({MODES[mode]}{', certain' if certain else ''})")
+                parts.append(f"{_name(metric)} at {best:g}{' (an end of the range)' if at_an_end else ''}")
+            sentences.append(f"Mixed the way “{MODES[mode]}”, the best figures lie at: {', '.join(parts)}.")
+            sentences.append(_stiffness(rows, config))
+        if inside:
+            sentences.append(f"Best strictly inside the range: {'; '.join(inside)}.")
+        else:
+            sentences.append("No figure has its best alpha strictly inside the range: every optimum lies at an end.")
+        certain_ones = [text for text in inside if "certain" in text]
+        claim = Claim(
+            "some figure has a best alpha strictly inside the range"
+            + (f" ({len(certain_ones)} of {len(inside)} certain against both ends)" if inside else ""),
+            bool(inside),
+        )
+        return Conclusion(sentences, [claim])
+
+
+def best_alpha(rows: pd.DataFrame, metric: str, better: int) -> tuple[float | None, bool]:
+    """The alpha with the best mean, and whether pairs of videos separate it from both ends of the range."""
+    found = means(rows, "alpha", metric)
+    if not found:
+        return None, False
+    best = max(found, key=lambda alpha: better * found[alpha])
+    ends = [end for end in (min(found), max(found)) if end != best]  # type: ignore[type-var]
+    gaps = [difference(rows, {"alpha": best}, {"alpha": end}, metric) for end in ends]
+    certain = bool(gaps) and all(gap.certain and better * gap.mean > 0 for gap in gaps)
+    return float(best), certain  # type: ignore[arg-type]
+
+
+def _stiffness(rows: pd.DataFrame, config: NoiseSharingConfig) -> str:
+    """Whether frames freeze at the far end of the range."""
+    gap = difference(rows, {"alpha": max(config.alphas)}, {"alpha": min(config.alphas)}, "motion")
+    return f"From alpha {min(config.alphas):g} to {max(config.alphas):g} the foreground's motion changes by {gap}."
+
+
+def _name(metric: str) -> str:
+    return "frame-to-frame distance" if metric == "step" else METRICS[metric].label.lower()

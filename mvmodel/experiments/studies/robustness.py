@@ -1,0 +1,109 @@
+"""Masks that are not exact: eroded, dilated, shifted, with frames missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from mvmodel.experiments import plots
+from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.cells import Cell, Task
+from mvmodel.experiments.compare import chosen, difference
+from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
+from mvmodel.masks import MaskSequence
+from mvmodel.masks.edit import dilate, erode, move
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS: dict[str, str] = {
+    "erode": "eroded by {:g} of the picture's width",
+    "dilate": "dilated by {:g} of the picture's width",
+    "shift": "shifted by {:g} of the picture's width",
+    "drop": "missing in {:g} of the frames",
+}
+
+
+class RobustnessConfig(ExperimentConfig):
+    """Sizes of the damage. Distances are shares of the picture's width; level 0, the exact mask, is always there."""
+
+    quick_sizes = {"distances": (0.02,), "shifts": (0.05,), "dropped": (0.3,)}
+
+    requests: int = Field(2, ge=1)
+    distances: tuple[float, ...] = (0.01, 0.02, 0.035, 0.05, 0.07)
+    """Erosion and dilation."""
+    shifts: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2)
+    """To the left or to the right, for the whole sequence alike."""
+    dropped: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.7)
+    """Share of the frames after frame 1 whose mask is empty."""
+
+
+class Robustness(Experiment[RobustnessConfig]):
+    name = "mask_robustness"
+    title = "Inexact masks"
+    question = "What happens to the video when its masks are too thin, too fat, displaced, or missing in some frames?"
+    factors = ("damage", "level")
+    headline = ("iou", "iou_given", "consistency", "motion", "alignment")
+    config = RobustnessConfig
+
+    def cells(self, bench: Bench, config: RobustnessConfig) -> list[Cell]:
+        levels = {"erode": config.distances, "dilate": config.distances, "shift": config.shifts, "drop": config.dropped}
+        plain = bench.settings(config)
+        cells = []
+        for kind, own in levels.items():
+            for level in (0.0, *own):
+                for task in bench.tasks(config):
+                    given = damaged(task, kind, level)
+                    cells.append(Cell({"damage": kind, "level": level}, task, OWN, plain, given))
+        return cells
+
+    def plots(self, tables: Tables) -> dict[str, Figure]:
+        figures = {}
+        for kind in dict.fromkeys(tables.videos["damage"]):
+            own = chosen(tables.videos, {"damage": kind})
+            unit = "share of frames" if kind == "drop" else "share of the picture's width"
+            figures[str(kind)] = plots.curves(own, "level", ("iou", "iou_given", "alignment"), xlabel=f"{kind}, {unit}")
+        return figures
+
+    def conclude(self, tables: Tables, config: RobustnessConfig) -> Conclusion:
+        sentences = []
+        tolerated = {}
+        for kind in dict.fromkeys(tables.videos["damage"]):
+            own = chosen(tables.videos, {"damage": kind})
+            levels = sorted(level for level in set(own["level"]) if level)
+            worst = difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou")
+            held = [at for at in levels if difference(own, {"level": at}, {"level": 0.0}, "iou").mean > -0.1]
+            tolerated[kind] = max(held, default=0.0)
+            given = difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
+            sentences.append(
+                f"Masks {KINDS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, and with "
+                f"the masks that were given by {given.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
+            )
+        return Conclusion(sentences)
+
+
+def damaged(task: Task, kind: str, level: float) -> np.ndarray:
+    """The task's masks with damage of one kind: bool (frames, height, width). Frame 1 always keeps a foreground."""
+    if not level:
+        return task.masks
+    sequence, side = MaskSequence(task.masks), task.masks.shape[2]
+    rng = np.random.default_rng(task.seed)
+    if kind == "erode":
+        masks = erode(sequence, level * side).masks
+        thin = ~masks.any(axis=(1, 2))
+        masks[thin] = task.masks[thin]  # eroded away altogether: no damage is more honest than another kind of it
+        return masks
+    if kind == "dilate":
+        return dilate(sequence, level * side).masks
+    if kind == "shift":
+        return move(sequence, dx=round(level * side) * int(rng.choice([-1, 1]))).masks
+    if kind == "drop":
+        later = len(task.masks) - 1
+        gone = rng.permutation(later)[: max(1, round(level * later))] + 1
+        masks = task.masks.copy()
+        masks[gone] = False
+        return masks
+    raise ValueError(f"damage {kind!r}: use one of {', '.join(KINDS)}")

@@ -1,0 +1,25 @@
+"""Requests as an experiment's tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvmodel.experiments.cells import Task
+from mvmodel.generation.requests import Request, load_masks, read_requests
+from mvmodel.metrics.adherence import words_in
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
+
+
+def task_of(request: Request, pack: Pack) -> Task:
+    """A request with its masks read; the judge looks for the objects that its prompt names, else for the prompt."""
+    sequence = load_masks(request, pack)
+    words = tuple(words_in(request.prompt, pack.info.objects)) or (request.prompt,)
+    return Task(request.name, request.prompt, sequence.masks, request.seed, words, sequence.fps)
+
+
+def read_tasks(table: Path, motion: str | None, pack: Pack) -> list[Task]:
+    """The requests of a motion (None: of all) in a table of requests."""
+    return [task_of(request, pack) for request in read_requests(table) if motion in (None, request.motion)]

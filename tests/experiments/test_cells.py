@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mvmodel.errors import InputError
+from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash
+from mvmodel.generation.config import GenerationConfig
+
+
+def test_whatever_decides_the_video_is_in_the_recipe(task):
+    cell = Cell({"setting": "full"}, task, "own", GenerationConfig())
+    shifted = np.roll(task.masks, 4, axis=2)
+    others = [
+        replace(cell, task=replace(task, prompt="a cat")),
+        replace(cell, task=task.again(1)),
+        replace(cell, task=replace(task, masks=shifted), given=task.masks),
+        replace(cell, task=replace(task, words=("cat",))),
+        replace(cell, generation=GenerationConfig(alpha=0.3)),
+        replace(cell, given=shifted),
+        replace(cell, mask_term=False),
+        replace(cell, first=FirstFrame(latent_noise=0.5)),
+    ]
+    recipes = {one.recipe(adapter="a") for one in (cell, *others)}
+    assert len(recipes) == len(others) + 1
+    assert cell.recipe(adapter="b") not in recipes
+
+
+def test_what_only_names_the_cell_is_not(task):
+    cell = Cell({"setting": "full"}, task, "own", GenerationConfig())
+    renamed = replace(cell, factors={"alpha": 0.2}, task=replace(task, name="another"), given=task.masks.copy())
+    assert renamed.recipe(adapter="a") == cell.recipe(adapter="a")
+
+
+def test_a_result_is_made_once_and_whole_or_not_at_all(tmp_path):
+    cells, calls = Cells(tmp_path), []
+
+    def build(folder):
+        calls.append(folder)
+        (folder / "half").write_text("x")
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cells.item("videos", "a" * 64, build)
+    assert not cells.place("videos", "a" * 64).exists()
+    for _ in range(2):
+        assert (cells.item("videos", "a" * 64, build) / "half").exists()
+    assert len(calls) == 2
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == ["a" * 24]
+
+
+def test_code_of_other_parts_does_not_count():
+    assert code_hash("metrics") != code_hash("generation")
+    assert code_hash("metrics") == code_hash("metrics")
+
+
+def test_a_task_without_a_first_mask_is_refused():
+    with pytest.raises(InputError, match="first mask is empty"):
+        Task("empty", "a horse", np.zeros((2, 8, 8), bool), 1, ("horse",))

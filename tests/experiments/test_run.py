@@ -1,0 +1,118 @@
+"""Experiments end to end on a random pack, at the smallest size: files, resuming, sharing, repeatability."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mvmodel.errors import InputError
+from mvmodel.experiments import EXPERIMENTS, run_experiment
+from mvmodel.experiments.bench import Bench
+
+pytestmark = pytest.mark.slow
+PER_MOTION = [name for name, experiment in EXPERIMENTS.items() if experiment.per_motion]
+
+
+@pytest.mark.parametrize("name", PER_MOTION)
+def test_every_experiment_writes_what_it_promises(name, make_bench, tmp_path):
+    bench, experiment = make_bench("slide"), EXPERIMENTS[name]
+    folder = run_experiment(name, bench, tmp_path / name, experiment.config.quick())
+    rows = pd.read_parquet(folder / "videos.parquet")
+    assert {*experiment.factors, "slug", "name", "prompt", "seed", "iou", "scorer", "scorer_weights"} <= set(rows)
+    assert len(pd.read_csv(folder / "videos.csv")) == len(rows)
+    frames = pd.read_parquet(folder / "frames.parquet")
+    assert len(frames) == 4 * len(rows)
+    assert frames["iou"].mean() == pytest.approx(rows["iou"].mean(), abs=1e-6)
+    counts = pd.read_csv(folder / "summary.csv")
+    assert {"mean", "low", "high", "videos", "prompts"} <= set(counts)
+    assert list((folder / "plots").glob("*.png")) and list((folder / "plots").glob("*.svg"))
+    said = (folder / "conclusion.md").read_text()
+    assert experiment.title in said and f"{len(rows)} videos in" in said
+    facts = json.loads((folder / "config.json").read_text())
+    assert facts["random_pack"] is True and facts["config"]["requests"] == 1
+    page = unescape((folder / "report.html").read_text())
+    assert "Random weights." in page and experiment.question in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_a_killed_run_goes_on_cell_by_cell_and_ends_the_same(make_bench, tmp_path, monkeypatch):
+    name = "mask_robustness"
+    config = EXPERIMENTS[name].config.quick()
+    made: list[str] = []
+    real = Bench._make
+
+    def counting(self, cell, folder):
+        made.append(cell.recipe())
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        real(self, cell, folder)
+
+    monkeypatch.setattr(Bench, "_make", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(name, make_bench("slide"), tmp_path / "a", config)
+    run_experiment(name, make_bench("slide"), tmp_path / "a", config)
+    assert made[3] == made[4]  # the one that was killed
+    assert len(set(made)) == len(made) - 1  # and no other was made twice
+    before = len(made)
+    run_experiment(name, make_bench("slide"), tmp_path / "b", config)
+    assert len(made) == before
+    for file in ("videos.csv", "frames.csv", "summary.csv", "conclusion.md", "report.html"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_experiments_share_the_video_that_they_have_in_common(make_bench, tmp_path):
+    said: list[str] = []
+    for name in ("mask_robustness", "mask_generalization"):
+        bench = make_bench("slide")
+        bench.say = said.append
+        run_experiment(name, bench, tmp_path / name, EXPERIMENTS[name].config.quick())
+    assert sum("level 0.0" in text or "as asked" in text for text in said) == 1
+
+
+def test_zero_shot_holds_each_motion_out_in_turn(make_bench, tmp_path):
+    bench = make_bench("slide", "drop")
+    folder = run_experiment("zero_shot_motion", bench, tmp_path / "out", EXPERIMENTS["zero_shot_motion"].config.quick())
+    rows = pd.read_parquet(folder / "videos.parquet")
+    assert rows.groupby("slug")["tuned_on"].apply(sorted).to_dict() == {
+        slug: ["many", "nothing", "other", "own"] for slug in ("slide", "drop")
+    }
+    clips = {
+        name: [c["name"] for c in json.loads((path / "train.json").read_text())["clips"]]
+        for name, path in bench.adapters.items()
+        if (path / "train.json").exists()
+    }
+    assert clips["all but slide"] == ["drop-clip"] and clips["slide alone"] == ["slide-clip"]
+    with pytest.raises(InputError, match="two motions or more"):
+        run_experiment("zero_shot_motion", make_bench("slide"), tmp_path / "one")
+
+
+def test_settings_do_what_they_say(make_bench):
+    bench = make_bench("slide")
+    cells = {
+        str(cell.factors["setting"]): cell
+        for cell in EXPERIMENTS["ablation_study"].cells(bench, EXPERIMENTS["ablation_study"].config.quick())
+    }
+    trained = json.loads((bench.adapters[cells["no_mask"].adapter] / "train.json").read_text())["config"]
+    assert trained["mask_dropout"] > 0.999
+    assert cells["no_mask"].mask_term is False and cells["mask_off"].adapter == cells["full"].adapter
+    still = cells["static_mask"].masks
+    assert (still == still[0]).all() and (cells["static_mask"].task.masks != still).any()
+    shuffled = cells["shuffled_mask"].masks
+    assert sorted(m.tobytes() for m in shuffled) == sorted(m.tobytes() for m in cells["full"].masks)
+    assert (shuffled[0] == cells["full"].masks[0]).all()
+    assert cells["no_shared_noise"].generation.alpha == 0 and not cells["no_control"].first.control
+
+
+def test_first_frames_are_damaged_as_asked(make_bench):
+    bench = make_bench("slide")
+    cells = EXPERIMENTS["first_frame_sensitivity"].cells(bench, EXPERIMENTS["first_frame_sensitivity"].config.quick())
+    pictures = {str(cell.factors["first_frame"]): bench._first_frame(cell).astype(float) for cell in cells}
+    clean = pictures.pop("clean")
+    assert clean.shape == (64, 64, 3)
+    for name, picture in pictures.items():
+        assert np.abs(picture - clean).mean() > 0.1, name

@@ -1,0 +1,126 @@
+"""What each study's grid is, and that its conclusion follows its table: made-up tables that say opposite things."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mvmodel.experiments.catalogue import EXPERIMENTS
+from mvmodel.experiments.experiment import Tables
+from mvmodel.experiments.studies.ablation import SETTINGS, AblationConfig
+from mvmodel.experiments.studies.first_frame import FirstFrameConfig
+from mvmodel.experiments.studies.generalization import BASELINE, GeneralizationConfig
+from mvmodel.experiments.studies.noise_sharing import NoiseSharingConfig, best_alpha
+from mvmodel.experiments.studies.robustness import RobustnessConfig, damaged
+from mvmodel.experiments.studies.zero_shot import ZeroShotConfig
+
+
+def made_up(column: str, figures: dict[object, dict[str, float]], videos: int = 4) -> pd.DataFrame:
+    """`videos` rows a value of `column`, whose figures are those given, less a little that all settings share."""
+    return pd.DataFrame(
+        [
+            {column: key, "slug": "gallop", "name": f"r{i}", "seed": 1}
+            | {metric: value - 0.01 * i for metric, value in given.items()}
+            for key, given in figures.items()
+            for i in range(videos)
+        ]
+    )
+
+
+def claims(name: str, rows: pd.DataFrame, config: object, frames: pd.DataFrame | None = None) -> list[bool | None]:
+    tables = Tables(rows, pd.DataFrame() if frames is None else frames)
+    return [claim.holds for claim in EXPERIMENTS[name].conclude(tables, config).claims]  # type: ignore[arg-type]
+
+
+def sentences(name: str, rows: pd.DataFrame, config: object, frames: pd.DataFrame | None = None) -> str:
+    tables = Tables(rows, pd.DataFrame() if frames is None else frames)
+    return " ".join(EXPERIMENTS[name].conclude(tables, config).sentences)  # type: ignore[arg-type]
+
+
+def test_the_ablations_claims_follow_the_table():
+    good = {
+        "full": {"iou": 0.9, "alignment": 0.33, "colour_drift": 2.0, "motion": 4.0},
+        "no_mask": {"iou": 0.2},
+        "no_shared_noise": {"colour_drift": 3.0},
+        "no_control": {"alignment": 0.3},
+        "static_mask": {"motion": 1.0},
+        "untrained": {"iou": 0.8},
+    }
+    assert claims("ablation_study", made_up("setting", good), AblationConfig()) == [True, True, True]
+    assert "25% of the foreground's motion" in sentences("ablation_study", made_up("setting", good), AblationConfig())
+    bad = {**good, "no_mask": {"iou": 0.7}, "no_shared_noise": {"colour_drift": 1.0}, "no_control": {"alignment": 0.4}}
+    assert claims("ablation_study", made_up("setting", bad), AblationConfig()) == [False, False, False]
+    assert claims("ablation_study", made_up("setting", {"full": good["full"]}), AblationConfig()) == [None] * 3
+
+
+def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
+    inside = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.7}, 0.5: {"iou": 0.6}})
+    assert best_alpha(inside, "iou", 1) == (0.2, True)
+    assert best_alpha(inside, "iou", -1) == (0.0, True)
+    assert best_alpha(inside, "flicker", 1) == (None, False)
+    config = NoiseSharingConfig(alphas=(0.0, 0.2, 0.5), modes=("paper",))
+    assert claims("noise_sharing_sweep", inside.assign(sharing="paper", motion=1.0), config) == [True]
+    rising = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.6}, 0.5: {"iou": 0.7}})
+    assert claims("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config) == [False]
+    said = sentences("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config)
+    assert "every optimum lies at an end" in said
+
+
+def test_generalization_names_the_hardest_family_and_the_worst_item():
+    figures = {BASELINE: {"iou": 0.8}, "a": {"iou": 0.79}, "b": {"iou": 0.3}, "c": {"iou": 0.5}}
+    families = {BASELINE: BASELINE, "a": "shape", "b": "size", "c": "size"}
+    rows = made_up("item", figures).assign(family=lambda table: table["item"].map(families))
+    said = sentences("mask_generalization", rows, GeneralizationConfig())
+    assert "of 2 the best is c" in said and "the worst b" in said
+    assert "Hardest is another size; within 0.05 of the requests themselves stay: shape." in said
+
+
+def test_robustness_says_how_much_is_tolerated():
+    rows = made_up("level", {0.0: {"iou": 0.8}, 0.1: {"iou": 0.75}, 0.2: {"iou": 0.5}}).assign(damage="shift")
+    said = sentences("mask_robustness", rows.assign(iou_given=0.8), RobustnessConfig())
+    assert "shifted by 0.2 of the picture's width change the IoU with the true masks by -0.300" in said
+    assert "up to 0.1 less than 0.1 is lost" in said
+
+
+def test_the_first_frames_error_grows_or_shrinks():
+    def frames(errors: list[float]) -> pd.DataFrame:
+        rows = [{"first_frame": "wrong prompt", "frame": i + 1, "error": e} for i, e in enumerate(errors)]
+        return pd.DataFrame(rows)
+
+    videos = made_up("first_frame", {"clean": {"iou": 0.8}, "wrong prompt": {"iou": 0.6}})
+    name, config = "first_frame_sensitivity", FirstFrameConfig()
+    assert "the error shrinks" in sentences(name, videos, config, frames([0.5, 0.3, 0.1]))
+    grown = sentences(name, videos, config, frames([0.1, 0.3, 0.5]))
+    assert "the error grows" in grown and "-0.200" in grown
+
+
+def test_zero_shot_compares_with_nothing_and_with_one_motion():
+    good = {"own": {"iou": 0.8}, "many": {"iou": 0.7}, "other": {"iou": 0.5}, "nothing": {"iou": 0.1}}
+    assert claims("zero_shot_motion", made_up("tuned_on", good), ZeroShotConfig()) == [True, True]
+    bad = {**good, "other": {"iou": 0.75}, "nothing": {"iou": 0.75}}
+    assert claims("zero_shot_motion", made_up("tuned_on", bad), ZeroShotConfig()) == [False, False]
+
+
+def test_damage_grows_with_its_level(task):
+    area = task.masks[1:].sum()
+    assert damaged(task, "erode", 0.0) is task.masks
+    assert area > damaged(task, "erode", 0.03)[1:].sum() > damaged(task, "erode", 0.06)[1:].sum() > 0
+    assert area < damaged(task, "dilate", 0.03)[1:].sum() < damaged(task, "dilate", 0.06)[1:].sum()
+    assert damaged(task, "erode", 0.5).any(axis=(1, 2)).all()  # never eroded away altogether
+    shifted = damaged(task, "shift", 0.1)
+    assert shifted.sum() == task.masks.sum() and (shifted != task.masks).any()
+    dropped = damaged(task, "drop", 0.5)
+    assert dropped[0].any() and (~dropped.any(axis=(1, 2))).sum() == 2
+    with pytest.raises(ValueError, match="damage 'tear'"):
+        damaged(task, "tear", 0.1)
+
+
+def test_the_grids_are_as_large_as_promised():
+    config = RobustnessConfig()
+    assert min(len(config.distances), len(config.shifts), len(config.dropped)) >= 5
+    assert NoiseSharingConfig().alphas == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5) and len(NoiseSharingConfig().modes) == 3
+    assert GeneralizationConfig().items >= 6
+    assert {"full", "no_mask", "no_first_frame_attention", "no_shared_noise", "no_control"} < set(SETTINGS)
+    assert {"untrained", "static_mask", "shuffled_mask"} < set(SETTINGS)
+    assert all(np.isfinite(experiment.config.quick().requests) for experiment in EXPERIMENTS.values())
