@@ -14,9 +14,9 @@ import torch
 
 from mvmodel import __version__
 from mvmodel.errors import InputError, PackError
-from mvmodel.files import folder_aside, hash_value, write_aside, write_json
+from mvmodel.files import folder_aside, hash_file, hash_value, write_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.saving import load_adapter, save_adapter
+from mvmodel.model.saving import WEIGHTS, load_adapter, save_adapter
 from mvmodel.training.card import card
 from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.latents import TrainingLatents, prepare
@@ -117,7 +117,10 @@ def recipe_of(
         content = [hashlib.sha256(part.tobytes()).hexdigest() for part in (clip.frames, clip.masks)]
         return [clip.name, clip.caption, *content]
 
-    return hash_value([config.model_dump(), pack.hash, *([about(c) for c in group] for group in (clips, validation))])
+    settings = config.model_dump()
+    if config.init_from not in (None, "start"):  # where an adapter lies does not matter, what it is does
+        settings["init_from"] = hash_file(Path(str(config.init_from)) / WEIGHTS)
+    return hash_value([settings, pack.hash, *([about(clip) for clip in group] for group in (clips, validation))])
 
 
 def finetune(
