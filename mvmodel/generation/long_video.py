@@ -117,7 +117,7 @@ def long_video(
         if instances is not None:
             words["instances"] = [Instance(i.words, i.masks[window.seen]) for i in instances]
         made = _window(pipeline, window, prompt, masks, config, seed, anchor, context, words)
-        frames = pipeline.decode_latents(made.to(pipeline.unet.device, pipeline.unet.dtype), "np")[0]
+        frames = pipeline.decode_latents(made.to(pipeline._execution_device), "np")[0]
         kept = torch.cat([tail, made], dim=1)[:, -config.overlap :].contiguous()
         state.add(window, (frames * 255).round().astype(np.uint8), kept)
         if progress:
@@ -145,7 +145,8 @@ def _window(
     level = int(config.context_noise * pipeline.scheduler.config.num_train_timesteps)
     if context is not None and level:
         extra = torch.randn(context.shape, generator=own)
-        context = pipeline.scheduler.add_noise(context, extra, torch.tensor([level]))
+        kept = pipeline.scheduler.alphas_cumprod[level]  # some schedulers' add_noise knows the sampled steps only
+        context = kept.sqrt() * context + (1 - kept).sqrt() * extra
     out = pipeline(
         prompt,
         masks[window.seen],
