@@ -170,14 +170,16 @@ def metrics(
     """Measure videos: every figure that the given inputs allow, with the scorer and the convention behind it."""
     from mvmodel.masks.files import read_masks
     from mvmodel.metrics import METRICS, score_video
+    from mvmodel.metrics.appearance import diversity
     from mvmodel.packs import load_pack
     from mvmodel.reports.collect import read_frames
 
     models = load_pack(pack)
     scorer, segmenter = models.scorer(), models.segmenter()
-    table = []
+    table, embedded = [], []
     for video in videos:
         frames = read_frames(video)
+        embedded.append(scorer.images(frames))
         control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
         scores = score_video(frames, control, prompt, scorer, segmenter, object_word)
         convention = {name: METRICS[name].meaning for name in scores}
@@ -194,7 +196,12 @@ def metrics(
         short = {video.name for video in videos}
         named = [video.name if len(short) == len(videos) else str(video) for video in videos]
         print_table(["figure", *named, "meaning"], rows)
+        if len(videos) > 1:
+            print(f"diversity of these {len(videos)}: {diversity(embedded):.4f}, lower is more diverse, 1 is one video")
         print(f"scorer {scorer.name}, weights {scorer.weights_hash[:12]}; compare only figures of one scorer")
+    elif len(videos) > 1:
+        facts = {"videos": [str(video) for video in videos], "diversity": diversity(embedded), **scorer.record}
+        print_json(facts, line=True)
 
 
 def report(

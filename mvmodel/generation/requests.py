@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -232,18 +233,21 @@ def run_request(
     """One video: uint8 (F, H, W, 3), the first frame being the one given.
 
     A sequence longer than `config.window` is made window by window in the folder `room`, where a stopped one of the
-    same `recipe` goes on; without a folder, in one pass.
+    same `recipe` goes on; without a folder, in a temporary one.
     """
+    import tempfile
+
     import torch
 
     from mvmodel.generation.long_video import call_options, long_video
 
     words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
     words["instances"] = instances_of(sequence)
-    if room is not None and config.window and sequence.frames > config.window:
-        return long_video(
-            pipeline, request.prompt, sequence.masks, first_frame, config, request.seed, room, **words, recipe=recipe
-        )
+    if config.window and sequence.frames > config.window:
+        with tempfile.TemporaryDirectory() if room is None else nullcontext(room) as place:
+            given = (request.prompt, sequence.masks, first_frame, config, request.seed, Path(place))
+            made = long_video(pipeline, *given, **words, recipe=recipe)
+            return np.array(made) if room is None else made
     out = pipeline(
         request.prompt,
         sequence.masks,
