@@ -147,7 +147,7 @@ def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image
     for key, result in first.items():
         frames = result.frames()
         picked = frames[np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)]
-        words = ", ".join(str(value) for value in key if value not in (None, ""))
+        words = ", ".join(experiment.shown(value) for value in key)
         rows.append((f"{words}   IoU {result.figures.get('iou', float('nan')):.2f}", picked))
     out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
     draw = ImageDraw.Draw(out)
