@@ -74,8 +74,9 @@ def compare(
     training = TrainConfig(steps=steps, init_from=start)
     bench = Bench(pack, [motion], cells, {}, generation, training, say=print)
     rows = []
+    trained = functools.cache(functools.partial(train, bench=bench, training=training, cells=cells))
     for name in METHODS:
-        maker = functools.cache(functools.partial(build, name, bench, training, cells))
+        maker = functools.partial(ready, name, trained)
         for task in motion.tasks[:videos]:
             recipe = hash_value(
                 {
@@ -101,27 +102,34 @@ def compare(
     return rows
 
 
-def build(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple[Callable[..., np.ndarray], float]:
-    """A method ready to make videos, and the seconds that its training took."""
+def ready(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Callable[..., np.ndarray], float]:
+    """A method that can make videos, and the seconds that its training took; both AnimateDiffs share one training."""
+    family = "animatediff" if name.startswith("animatediff") else name
+    made, seconds = trained(family)
+    return (made[name.endswith("control")] if family == "animatediff" else made), seconds
+
+
+def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple[Any, float]:
+    """Train a method, where it trains, and load it; for "animatediff" a pair, without and with ControlNet."""
     from benchmarks import peer_methods as peers
 
     pack, clips, config = bench.pack, bench.motion.clips, bench.generation
     work = cells.place("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
     began = time.perf_counter()
+    made: Any = peers.first_frame_repeated
     if name in ("ours", "ours_from_nothing"):
         how = training if name == "ours" else training.model_copy(update={"init_from": None})
         made = _ours(bench, bench.tune(name, clips, how))
     elif name == "lamp_like":
         made = peers.lamp_like(pack, clips, training, config, work)
-    elif name.startswith("animatediff"):
-        made = peers.animatediff(pack, clips, training, config, work)[name.endswith("control")]
+    elif name == "animatediff":
+        made = peers.animatediff(pack, clips, training, config, work)
     elif name.startswith("text2video_zero"):
         made = peers.text2video_zero(pack, config, name.endswith("control"))
     elif name.startswith("frame_by_frame"):
         made = peers.frame_by_frame(pack, config, name.endswith("control"))
-    else:
-        made = peers.first_frame_repeated
-    return made, time.perf_counter() - began
+    trains = name in ("ours", "ours_from_nothing", "lamp_like", "animatediff")
+    return made, time.perf_counter() - began if trains else 0.0
 
 
 def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray]:
