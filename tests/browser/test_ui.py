@@ -75,7 +75,7 @@ def test_the_report_asset_shows_its_picture_and_its_figures(browser, address, pa
     assert page.get_by_text("motion", exact=True).first.is_visible()
     assert page.get_by_text("iou", exact=True).first.is_visible()
     row = page.locator("tr", has=page.get_by_text("sheet", exact=True)).last
-    row.get_by_role("button").first.click()
+    row.get_by_text("Show Markdown").click()
     picture = page.locator("img[src^='data:image/jpeg']").first
     picture.wait_for()
     assert picture.evaluate("one => one.naturalWidth") > 100
