@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from mvmodel.cli_inputs import control_masks, first_picture, training_clips
 from mvmodel.cli_output import print_json, print_table, talking_aside
-from mvmodel.errors import InputError
+from mvmodel.errors import InputError, MvmodelError
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -135,7 +137,7 @@ def generate(
     about = [prompt, negative_prompt, seed, config.model_dump(), sequence.content_hash(), sequence.names, mask_term]
     about += [str(weights), models.hash, str(first_frame), first_frame_at]
     room = out.parent / f".{out.name}.{hash_value(about)[:12]}"  # what a killed run left is found by the next one
-    with talking_aside():
+    with talking_aside(), _removed_on_mistake(room):
         sequence.save(room / "masks.npz")
         request = batch.Request(
             name="video", motion="", prompt=prompt, masks=room / "masks.npz", seed=seed, negative_prompt=negative_prompt
@@ -238,6 +240,16 @@ def doctor(json: AsJson = False) -> None:
         print_table(["", "what", "found", "mend"], [[f.mark, f.what, f.found, f.mend] for f in found])
     if any(finding.needed and not finding.ok for finding in found):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _removed_on_mistake(room: Path) -> Iterator[None]:
+    """Keeps a working folder for a run that is killed, not for one that cannot succeed as it was asked for."""
+    try:
+        yield
+    except MvmodelError:
+        shutil.rmtree(room, ignore_errors=True)
+        raise
 
 
 def _sanity(pack: Pack, clip: TrainingClip, as_json: bool) -> None:

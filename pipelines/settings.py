@@ -88,6 +88,7 @@ class ExperimentsConfig(Frozen):
     mask_generalization: dict[str, Any] = {}
     mask_robustness: dict[str, Any] = {}
     first_frame_sensitivity: dict[str, Any] = {}
+    long_video_drift: dict[str, Any] = {}
     zero_shot_motion: dict[str, Any] = {}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -142,7 +143,7 @@ class Bench:
         about = {"pack": self.pack.hash, "adapter": hash_file(self.adapters[cell.adapter] / WEIGHTS)}
         made = cell.recipe(**about, code=code_hash(*MAKING))
         began = time.perf_counter()
-        video = self.cells.item("cell_videos", made, lambda folder: self._make(cell, folder)) / "video.npz"
+        video = self.cells.item("cell_videos", made, lambda folder: self._make(cell, folder, made)) / "video.npz"
         judged = hash_value({"video": made, "code": code_hash(*JUDGING)})
         scores = self.cells.item("cell_scores", judged, lambda folder: self._judge(cell, video, folder))
         self.seconds += time.perf_counter() - began
@@ -152,7 +153,7 @@ class Bench:
         figures = json.loads((scores / "figures.json").read_text())
         return Measured(cell, figures, per_frame, embeddings, video, scores / "found.npz")
 
-    def _make(self, cell: Cell, folder: Path) -> None:
+    def _make(self, cell: Cell, folder: Path, recipe: str) -> None:
         from mvmodel.generation.requests import Request, run_request
         from mvmodel.masks import MaskSequence
 
@@ -165,8 +166,11 @@ class Bench:
             self._first_frame(cell),
             cell.generation,
             cell.mask_term,
+            room := self.cells.place("cell_windows", recipe),  # a killed long video goes on with its next window
+            recipe,
         )
         np.savez_compressed(folder / "video.npz", frames=frames)
+        shutil.rmtree(room, ignore_errors=True)
 
     def _pipeline(self, adapter: str, config: GenerationConfig) -> Any:
         from mvmodel.generation.build import build_pipeline
@@ -234,27 +238,43 @@ class Bench:
 
     def _judge(self, cell: Cell, video: Path, folder: Path) -> None:
         from mvmodel.masks import MaskSequence
-        from mvmodel.metrics import adherence, score_video
 
         with np.load(video, allow_pickle=False) as data:
             frames = data["frames"]
-        scorer, segmenter = self.pack.scorer(), self.pack.segmenter()
-        wanted, words = cell.task.masks, list(cell.task.words)
-        found = adherence.find_foreground(frames, segmenter, scorer, words)
-        figures = score_video(frames, wanted, cell.task.prompt, scorer, segmenter, words, found)
-        embeddings, text = scorer.images(frames), scorer.texts([cell.task.prompt])[0]
-        per_frame = {
-            "iou": adherence.iou(found, wanted),
-            "alignment": embeddings @ text,
-            "to_first": embeddings @ embeddings[0],
-            "iou_given": adherence.iou(found, cell.masks),
-        }
-        figures["iou_given"] = float(per_frame["iou_given"].mean())
+        figures, per_frame, found = judge(self.pack, frames, cell.task, cell.masks)
         MaskSequence(found, cell.task.fps).save(folder / "found.npz")
-        np.savez_compressed(folder / "per_frame.npz", embeddings=embeddings, **per_frame)
+        np.savez_compressed(folder / "per_frame.npz", **cast("Any", per_frame))
         write_json(folder / "figures.json", figures)
 
     @cached_property
     def record(self) -> dict[str, str]:
         """What stands beside every figure: pack, scorer, weights and preprocessing."""
         return {"pack": self.pack.info.name, "pack_hash": self.pack.hash, **self.pack.scorer().record}
+
+
+def judge(
+    pack: Pack, frames: np.ndarray, task: Task, given: np.ndarray | None = None
+) -> tuple[dict[str, float], dict[str, np.ndarray], np.ndarray]:
+    """Every figure of a video that was made for `task`, its figures per frame, and where the object was found.
+
+    frames: uint8 (frames, height, width, 3). given: the masks that the generator saw, when they are not the task's.
+    Returns metric -> value; name -> float (frames,), and `embeddings`, (frames, size); bool (frames, height, width).
+    """
+    from mvmodel.metrics import adherence, score_video
+    from mvmodel.metrics.appearance import colour_drift
+
+    scorer, segmenter, wanted = pack.scorer(), pack.segmenter(), task.masks
+    words = list(task.words)
+    seen = adherence.look(frames, segmenter, scorer, words)
+    figures = score_video(frames, wanted, task.prompt, scorer, segmenter, words, seen)
+    embeddings, text = scorer.images(frames), scorer.texts([task.prompt])[0]
+    drift = [colour_drift(frames[[0, i]], wanted[[0, i]]) for i in range(1, len(frames))]
+    per_frame = {
+        "iou": adherence.iou(seen.foreground, wanted),
+        "iou_given": adherence.iou(seen.foreground, wanted if given is None else given),
+        "alignment": embeddings @ text,
+        "to_first": embeddings @ embeddings[0],
+        "colour_drift": np.array([0.0, *drift]),
+    }
+    figures["iou_given"] = float(per_frame["iou_given"].mean())
+    return figures, {**per_frame, "embeddings": embeddings}, seen.foreground

@@ -8,6 +8,7 @@ from mvmodel.experiments.experiment import Experiment
 from mvmodel.experiments.studies.ablation import Ablation
 from mvmodel.experiments.studies.first_frame import FirstFrameSensitivity
 from mvmodel.experiments.studies.generalization import Generalization
+from mvmodel.experiments.studies.length import Length
 from mvmodel.experiments.studies.noise_sharing import NoiseSharing
 from mvmodel.experiments.studies.robustness import Robustness
 from mvmodel.experiments.studies.zero_shot import ZeroShot
@@ -20,6 +21,7 @@ EXPERIMENTS: dict[str, Experiment[Any]] = {
         Generalization(),
         Robustness(),
         FirstFrameSensitivity(),
+        Length(),
         ZeroShot(),
     )
 }

@@ -37,6 +37,7 @@ PER_MOTION = {
     "mask_generalization": "Shapes, sizes, motions and object classes that the training clips do not have.",
     "mask_robustness": "Masks that are eroded, dilated, shifted, or missing in some frames.",
     "first_frame_sensitivity": "A bad first frame, and how its error travels along the later frames.",
+    "long_video_drift": "Videos of 24 to 200 frames, extended window by window: what adds up.",
 }
 """Experiment -> its asset's description."""
 SHOWN_GROUPS = 12

@@ -9,8 +9,9 @@ import pytest
 from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.experiment import Tables
 from mvmodel.experiments.studies.ablation import SETTINGS, AblationConfig
-from mvmodel.experiments.studies.first_frame import FirstFrameConfig
+from mvmodel.experiments.studies.first_frame import FirstFrameConfig, _wrong_prompt
 from mvmodel.experiments.studies.generalization import BASELINE, GeneralizationConfig
+from mvmodel.experiments.studies.length import LengthConfig, extended
 from mvmodel.experiments.studies.noise_sharing import NoiseSharingConfig, best_alpha
 from mvmodel.experiments.studies.robustness import RobustnessConfig, damaged
 from mvmodel.experiments.studies.zero_shot import ZeroShotConfig
@@ -93,6 +94,33 @@ def test_the_first_frames_error_grows_or_shrinks():
     assert "the error shrinks" in sentences(name, videos, config, frames([0.5, 0.3, 0.1]))
     grown = sentences(name, videos, config, frames([0.1, 0.3, 0.5]))
     assert "the error grows" in grown and "-0.200" in grown
+
+
+def test_long_videos_lose_what_falls_and_keep_what_stays():
+    def frames(iou_end: float) -> pd.DataFrame:
+        rows = [
+            {"anchor": "video", "length": 40, "slug": "gallop", "name": f"r{n}", "seed": 1, "frame": i}
+            | {"iou": 0.8 + (iou_end - 0.8) * i / 40, "alignment": 0.3, "to_first": 0.9, "colour_drift": 1.0}
+            for n in range(3)
+            for i in range(1, 41)
+        ]
+        return pd.DataFrame(rows)
+
+    config, nothing = LengthConfig(lengths=(40,)), pd.DataFrame()
+    assert claims("long_video_drift", nothing, config, frames(0.8)) == [True]
+    assert claims("long_video_drift", nothing, config, frames(0.4)) == [False]
+    assert "-1.000 a hundred frames" in sentences("long_video_drift", nothing, config, frames(0.4))
+
+
+def test_masks_are_played_there_and_back_without_a_jump(task):
+    long = extended(task, 11)
+    order = [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2]
+    assert (long.masks == task.masks[order]).all()
+
+
+def test_a_wrong_prompt_names_another_object_where_the_pack_knows_any(task):
+    assert _wrong_prompt(task, ["horse", "owl"]) == "an owl"
+    assert _wrong_prompt(task, ["horse"]) is None
 
 
 def test_zero_shot_compares_with_nothing_and_with_one_motion():

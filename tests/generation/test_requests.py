@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mvmodel.errors import InputError
+from mvmodel.generation.build import build_pipeline
 from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.requests import Request, first_frames, generate, read_requests
+from mvmodel.generation.requests import Request, first_frames, generate, read_requests, run_request
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -68,6 +70,10 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(small_pack, adapte
     frames = first_frames(small_pack, [request], config, tmp_path / "first")
     whole = generate(small_pack, adapter, [request], frames, config, tmp_path / "whole")
     assert not list(whole.glob(".*.windows"))
+    picture = np.asarray(Image.open(frames / "long.png").convert("RGB"))
+    pipeline = build_pipeline(small_pack, adapter, config)
+    alone = run_request(pipeline, request, MaskSequence.load(request.masks), picture, config)
+    assert np.array_equal(alone, np.load(whole / "long.npz")["frames"])
 
     from mvmodel.generation import long_video
 

@@ -1,0 +1,116 @@
+"""Long videos: what adds up, window by window, over 24 to 200 frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from mvmodel.experiments import plots
+from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.cells import Cell, Task
+from mvmodel.experiments.compare import chosen, difference, slope
+from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
+from mvmodel.masks import MaskSequence
+from mvmodel.masks.edit import cut, loop
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FOLLOWED = {"iou": "IoU", "alignment": "alignment", "to_first": "cosine with frame 1", "colour_drift": "colour drift"}
+"""Per-frame figures that the conclusion follows, and their names in it."""
+LOST = {"iou": -0.1, "alignment": -0.05, "to_first": -0.05}
+"""Change from the first to the last quarter from which a figure counts as lost."""
+
+
+class LengthConfig(ExperimentConfig):
+    """Lengths, and what every window is anchored to."""
+
+    quick_sizes = {"lengths": (6, 20)}
+
+    requests: int = Field(2, ge=1)
+    lengths: tuple[int, ...] = Field((24, 50, 100, 200), min_length=1)
+    """Frames. A request's masks are played there and back until they are long enough."""
+    anchors: tuple[Literal["video", "window"], ...] = Field(("video",), min_length=1)
+    """As `GenerationConfig.anchor`; the settings' windows and overlap stand."""
+
+
+class Length(Experiment[LengthConfig]):
+    name = "long_video_drift"
+    title = "Long videos"
+    question = "What do errors add up to when a video is extended window by window?"
+    factors = ("anchor", "length")
+    headline = ("iou", "consistency_first", "consistency", "motion", "alignment", "colour_drift")
+    config = LengthConfig
+
+    def cells(self, bench: Bench, config: LengthConfig) -> list[Cell]:
+        return [
+            Cell(
+                {"anchor": anchor, "length": length},
+                extended(task, length),
+                OWN,
+                bench.settings(config, anchor=anchor),
+            )
+            for anchor in config.anchors
+            for length in config.lengths
+            for task in bench.tasks(config)
+        ]
+
+    def plots(self, tables: Tables) -> dict[str, Figure]:
+        by = "anchor" if tables.frames["anchor"].nunique() > 1 else "length"
+        frames = tables.frames
+        if by == "anchor":
+            frames = chosen(frames, {"length": frames["length"].max()})
+        return {
+            "along_the_frames": plots.curves(frames, "frame", list(FOLLOWED), by, markers=False),
+            "by_length": plots.curves(tables.videos, "length", list(self.headline), "anchor", "frames"),
+        }
+
+    def conclude(self, tables: Tables, config: LengthConfig) -> Conclusion:
+        sentences, claims = [], []
+        longest = max(config.lengths)
+        for anchor in config.anchors:
+            frames = chosen(tables.frames, {"anchor": anchor, "length": longest})
+            parts, lost = [], []
+            for metric, name in FOLLOWED.items():
+                gap = difference(quarters(frames, metric), {"part": "last"}, {"part": "first"}, metric)
+                per_hundred = 100 * slope(list(frames["frame"]), list(frames[metric]))
+                parts.append(f"{name} by {gap} ({per_hundred:+.3f} a hundred frames)")
+                if gap.pairs and metric in LOST and gap.mean < LOST[metric]:
+                    lost.append(name)
+            where = "frame 1 of the video" if anchor == "video" else "each window's own first frame"
+            sentences.append(
+                f"Over {longest} frames with windows anchored to {where}, from the first quarter of the frames to the "
+                f"last the figures change: {'; '.join(parts)}."
+            )
+            claims.append(
+                Claim(
+                    f"no figure is lost over {longest} frames, anchored to {where}"
+                    + (f" (lost: {', '.join(lost)})" if lost else ""),
+                    not lost if len(frames) else None,
+                )
+            )
+        return Conclusion(sentences, claims)
+
+
+def extended(task: Task, frames: int) -> Task:
+    """The request with its masks played there and back for so many frames."""
+    times = -(-frames // max(1, len(task.masks) - 1)) + 1
+    sequence = cut(loop(MaskSequence(task.masks, task.fps), times, there_and_back=True), 0, frames)
+    return replace(task, masks=sequence.masks)
+
+
+def quarters(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Means of a figure over the first and last quarter of each video, but for frame 1, which is given."""
+    import pandas as pd
+
+    made = frames[frames["frame"] > 1]
+    last = int(made["frame"].max()) if len(made) else 0
+    keys = ["slug", "name", "seed"]
+    parts = {"first": made[made["frame"] <= 1 + last // 4], "last": made[made["frame"] > last - last // 4]}
+    return pd.concat(
+        [part.groupby(keys)[metric].mean().reset_index().assign(part=name) for name, part in parts.items()]
+    )

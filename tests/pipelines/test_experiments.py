@@ -1,0 +1,90 @@
+"""Experiments as assets: on a finished home, with the making and judging of a video stood in for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from pipelines.definitions import build_defs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`Bench` without models: a video shows the masks it was given, and is judged by what it shows."""
+    from mvmodel.experiments.bench import Bench, Measured
+    from mvmodel.masks import MaskSequence
+    from mvmodel.metrics.adherence import iou
+
+    made: list[str] = []
+
+    def measure(self: Bench, cell: Any) -> Measured:
+        folder = self.cells.place("stand_in", cell.recipe())
+        if not folder.exists():
+            made.append(str(dict(cell.factors)))
+            folder.mkdir(parents=True)
+            frames = np.where(cell.masks[..., None], np.uint8(230), np.uint8(40)).repeat(3, axis=-1)
+            np.savez_compressed(folder / "video.npz", frames=frames)
+            MaskSequence(cell.masks).save(folder / "found.npz")
+        per_frame = {"iou": iou(cell.masks, cell.task.masks), "iou_given": iou(cell.masks, cell.masks)}
+        figures = {name: float(values.mean()) for name, values in per_frame.items()} | {"motion": 1.0}
+        embeddings = np.ones((len(cell.masks), 1), np.float32)
+        return Measured(cell, figures, per_frame, embeddings, folder / "video.npz", folder / "found.npz")
+
+    def tune(self: Bench, name: str, clips: Any, config: Any) -> str:
+        made.append(f"tuned {name} on {len(clips)}")
+        return name
+
+    monkeypatch.setattr(Bench, "measure", measure)
+    monkeypatch.setattr(Bench, "tune", tune)
+    return made
+
+
+def materialise(lab: Any, name: str, experiments: dict[str, Any], partition: str | None = None) -> dict[str, Any]:
+    """Run one experiment's asset against the lab's home; the metadata of its latest materialisation."""
+    sections = {**json.loads((lab.home / "settings.json").read_text()), "experiments": experiments}
+    job = build_defs(home=lab.home, sections=sections).resolve_implicit_global_asset_job_def()
+    with lab.instance as instance:
+        done = job.execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=partition, raise_on_error=True
+        )
+        return dict(done.asset_materializations_for_node(name)[0].metadata)
+
+
+def test_an_experiment_shows_its_conclusion_figures_and_pictures(lab, quick_bench) -> None:
+    assert lab.run()["status"] == 0
+    asked = {"mask_robustness": {"requests": 2, "distances": [0.03], "shifts": [0.1], "dropped": [0.4]}}
+    metadata = materialise(lab, "mask_robustness", asked, "slide")
+    assert metadata["videos"].value == 16
+    assert metadata["computed"].value is True
+    assert "change the IoU with the true masks by" in metadata["conclusion"].value
+    assert metadata["0.4/iou"].value < 1 and metadata["0.0/iou"].value == 1
+    assert "data:image/jpeg" in metadata["plot"].value and "data:image/jpeg" in metadata["sheet"].value
+    assert max(len(metadata[name].value) for name in ("plot", "sheet")) < 150_000
+    columns = [column.name for column in metadata["summary"].schema.columns]
+    assert columns[:3] == ["damage", "level", "metric"]
+    assert Path(metadata["report"].value).read_text().startswith("<!doctype html>")
+    before = len(quick_bench)
+    again = materialise(lab, "mask_robustness", asked, "slide")
+    assert again["computed"].value is False and again["sha256"].value == metadata["sha256"].value
+    other = materialise(
+        lab, "mask_robustness", {"mask_robustness": {**asked["mask_robustness"], "shifts": [0.2]}}, "slide"
+    )
+    assert other["computed"].value is True
+    assert len(quick_bench) - before == 2, "only the new level's two videos are made"
+
+
+def test_sizes_come_from_the_settings_and_what_cannot_be_is_said(lab, quick_bench) -> None:
+    assert lab.run()["status"] == 0
+    quick = materialise(lab, "first_frame_sensitivity", {"quick": True}, "slide")
+    assert quick["videos"].value <= 7
+    with pytest.raises(dg.Failure, match="section experiments, mask_robustness: level"):
+        materialise(lab, "mask_robustness", {"mask_robustness": {"level": 3}}, "slide")
+    with pytest.raises(dg.Failure, match="needs clips of two motions or more"):
+        materialise(lab, "zero_shot_motion", {"quick": True})
