@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.cost import cost
 from benchmarks.flops import flops
 from benchmarks.long import long
+from benchmarks.masks import masks
 
 Figures = dict[str, Any]
 
@@ -89,6 +90,7 @@ MEASURED: dict[str, Callable[[], Figures]] = {
     "render": render,
     "scoring": scoring,
     "judging": judging,
+    "masks": masks,
 }
 
 

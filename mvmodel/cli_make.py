@@ -194,12 +194,19 @@ def metrics(
         table.append((video, scores))
     if not json:
         names = [name for name in METRICS if any(name in scores for _, scores in table)]
+        way = {1: "↑", -1: "↓", 0: ""}
         rows = [
-            [METRICS[name].label, *(scores.get(name) for _, scores in table), METRICS[name].meaning] for name in names
+            [
+                METRICS[name].label,
+                way[METRICS[name].better],
+                *(scores.get(name) for _, scores in table),
+                METRICS[name].meaning,
+            ]
+            for name in names
         ]
         short = {video.name for video in videos}
         named = [video.name if len(short) == len(videos) else str(video) for video in videos]
-        print_table(["figure", *named, "meaning"], rows)
+        print_table(["figure", "better", *named, "meaning"], rows)
         if len(videos) > 1:
             print(f"diversity of these {len(videos)}: {diversity(embedded):.4f}, lower is more diverse, 1 is one video")
         print(f"scorer {scorer.name}, weights {scorer.weights_hash[:12]}; compare only figures of one scorer")

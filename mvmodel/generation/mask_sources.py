@@ -8,12 +8,14 @@ words: a dog runs from left to right        a sentence
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mvmodel.authoring.library import Library
 from mvmodel.errors import InputError
+from mvmodel.generation.requests import Request
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.exchange import resize
 from mvmodel.masks.script import run_edits
@@ -52,8 +54,8 @@ def resolve(
 ) -> tuple[MaskSequence, list[str]]:
     """The masks that a source names, of the pack's size, and what is in doubt about them.
 
-    folder: what files are relative to, and which they may not leave. frames: of a sequence from words, and of a library
-    entry that is longer or shorter; None takes the pack's, and an entry's own. Raises InputError naming the source.
+    folder: what files are relative to, and which they may not leave. frames: of a sequence from words, the pack's when
+    None. Raises InputError naming the source.
     """
     from mvmodel.masks.files import read_masks
 
@@ -81,3 +83,25 @@ def resolve(
         sequence, doubts = made.sequence, made.doubts
     sequence = run_edits(sequence, source.edits, folder)
     return resize(sequence, side, side), doubts
+
+
+def prepare(
+    requests: Sequence[Request], pack: Any, folder: Path, library: Library | None = None
+) -> tuple[dict[str, MaskSequence], dict[str, list[str]]]:
+    """Masks of every request by name, those of files as they are, and doubts by name where there are any.
+
+    folder: of the request table. Raises InputError naming the request.
+    """
+    ready: dict[str, MaskSequence] = {}
+    doubts: dict[str, list[str]] = {}
+    for request in requests:
+        if not request.source:
+            ready[request.name] = MaskSequence.load(request.masks)
+            continue
+        try:
+            ready[request.name], said = resolve(request.source, pack, folder, library, seed=request.seed)
+        except InputError as error:
+            raise InputError(f"request {request.name}: {error}") from error
+        if said:
+            doubts[request.name] = said
+    return ready, doubts

@@ -24,7 +24,11 @@ Progress = Callable[[int, int], None]
 
 
 class Request(BaseModel):
-    """One video to make. masks: an .npz written by `MaskSequence.save`."""
+    """One video to make.
+
+    masks: an .npz written by `MaskSequence.save`. source: what the table says where that is no plain file but words, a
+    library's entry or edits (`mvmodel.generation.mask_sources`); `masks` is then where the outcome belongs.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")
@@ -33,12 +37,14 @@ class Request(BaseModel):
     masks: Path
     seed: int = 0
     negative_prompt: str = ""
+    source: str = ""
 
 
 def read_requests(table: Path) -> list[Request]:
     """Read a CSV with the columns motion, prompt, masks, seed (and optionally name, negative_prompt).
 
-    Mask paths are relative to the table and stay inside its folder. Raises InputError naming table and line.
+    masks is the path of a file, relative to the table and inside its folder, or "words: SENTENCE", "library: NAME", and
+    edits behind a "|". Raises InputError naming table and line.
     """
     table = Path(table)
     root = table.resolve().parent
@@ -50,14 +56,16 @@ def read_requests(table: Path) -> list[Request]:
         raise InputError(f"the request table {table} cannot be read ({error.strerror}); give a CSV file") from error
     for line, row in enumerate(rows, start=2):
         try:
-            masks = (root / row["masks"]).resolve()
+            named = row["masks"] or ""
+            made = named.split(":")[0].strip().lower() in ("words", "library") or "|" in named
+            name = row.get("name") or f"{row['motion']}-{line - 1:02d}"
+            masks = (root / ("masks" if made else named) / (f"{name}.npz" if made else "")).resolve()
             if not masks.is_relative_to(root):
                 raise InputError(
                     f"{table}, line {line}: {row['masks']} lies outside the table's folder; move it inside"
                 )
             values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
-            values.setdefault("name", f"{row['motion']}-{line - 1:02d}")
-            requests.append(Request(**{**values, "masks": masks}))
+            requests.append(Request(**{**values, "name": name, "masks": masks, "source": named if made else ""}))
         except (KeyError, ValidationError) as error:
             reason = f"no column {error}" if isinstance(error, KeyError) else error.errors()[0]["msg"]
             raise InputError(f"{table}, line {line}: {reason}; columns are motion, prompt, masks, seed") from error
@@ -70,6 +78,11 @@ def read_requests(table: Path) -> list[Request]:
 
 def load_masks(request: Request, pack: Any) -> MaskSequence:
     """The request's masks, checked against the pack's size."""
+    if request.source and not request.masks.exists():
+        raise InputError(
+            f"request {request.name}: {request.source!r} has not been made yet; `mask_sources.prepare` does, as the "
+            f"pipeline's generation_requests do"
+        )
     sequence = MaskSequence.load(request.masks)
     if not sequence.masks.any():
         raise InputError(f"{request.masks}: the mask sequence is empty in every frame; draw a foreground")
