@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -56,11 +56,17 @@ class Experiment(ABC, Generic[Config]):
     """What a reader wants to know, in a sentence."""
     factors: ClassVar[tuple[str, ...]]
     """Columns that say which cell of the grid a row is."""
+    names: ClassVar[Mapping[str, str]] = {}
+    """Values of factors -> how readers see them."""
     headline: ClassVar[tuple[str, ...]] = ("iou", "consistency", "alignment", "motion", "colour_drift")
     """Metrics in the short table; consistency never stands without motion."""
     per_motion: ClassVar[bool] = True
     """Whether it works on one motion, which has an adapter of its own."""
     config: type[Config]
+
+    def shown(self, value: object) -> str:
+        """A factor's value as readers see it."""
+        return f"{value:g}" if isinstance(value, float) else self.names.get(str(value), str(value))
 
     @abstractmethod
     def cells(self, bench: Bench, config: Config) -> list[Cell]:

@@ -85,7 +85,7 @@ def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str,
             (texts.number(known[name]["mean"]), texts.interval(known[name])) if name in known else ("–", "")
             for name in _shown(experiment, summary)
         ]
-        values = [f"{value:g}" if isinstance(value, float) else str(value) for value in key]
+        values = [experiment.shown(value) for value in key]
         out.append({"factors": values, "videos": int(group["videos"].max()), "cells": cells})
     return out
 
@@ -115,7 +115,7 @@ def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[li
                 "films": [],
             },
         )
-        words = [f"{value:g}" if isinstance(value, float) else str(value) for value in key]
+        words = [experiment.shown(value) for value in key]
         row["films"].append(
             {
                 "label": ", ".join(dict.fromkeys(words)),

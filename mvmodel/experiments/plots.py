@@ -43,10 +43,19 @@ _STYLE: Any = {
 }
 
 
+_OWN = {
+    "iou_given": "IoU with the masks given",
+    "to_first": "Cosine with frame 1",
+    "step": "Frame-to-frame distance",
+    "error": "Distance from the clean video",
+}
+"""Figures that only experiments have."""
+
+
 def label(metric: str) -> str:
     """A metric as an axis names it."""
-    extra = {"iou_given": "IoU with the masks given", "to_first": "cosine with frame 1"}
-    return extra.get(metric) or (METRICS[metric].label if metric in METRICS else metric.replace("_", " "))
+    known = _OWN.get(metric) or (METRICS[metric].label if metric in METRICS else None)
+    return known or metric.replace("_", " ")
 
 
 def panels(count: int, width: float = 4.2, height: float = 3.0, columns: int = 3) -> tuple[Figure, list[Axes]]:

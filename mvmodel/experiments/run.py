@@ -59,7 +59,7 @@ def run_experiment(
     summary.to_csv(folder / "summary.csv", index=False)
     pictures = plots.save(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
-    counts = counted(experiment, tables)
+    counts = counted(experiment, tables, quick=config == experiment.config.quick())
     with write_aside(folder / "conclusion.md") as aside:
         aside.write_text(markdown(experiment, conclusion, counts), encoding="utf-8")
     claims = [{"claim": claim.text, "holds": claim.holds} for claim in conclusion.claims]
@@ -112,15 +112,16 @@ def measured_in(rows: pd.DataFrame) -> list[str]:
     return [name for name in (*METRICS, *own) if name in rows.columns]
 
 
-def counted(experiment: Experiment[Any], tables: Tables) -> str:
+def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:
     """How many videos, settings, prompts and seeds the figures are made of, and by which scorer."""
     from mvmodel.reports.texts import count
 
     rows = tables.videos
     settings = len(rows.groupby(list(experiment.factors), dropna=False))
+    small = "; the smallest size, which shows that it runs and nothing else" if quick else ""
     return (
         f"{count(len(rows), 'video')} in {count(settings, 'setting')}, {count(rows['prompt'].nunique(), 'prompt')}, "
-        f"{count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}"
+        f"{count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}{small}"
     )
 
 
@@ -147,7 +148,7 @@ def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image
     for key, result in first.items():
         frames = result.frames()
         picked = frames[np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)]
-        words = ", ".join(str(value) for value in key if value not in (None, ""))
+        words = ", ".join(experiment.shown(value) for value in key)
         rows.append((f"{words}   IoU {result.figures.get('iou', float('nan')):.2f}", picked))
     out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
     draw = ImageDraw.Draw(out)

@@ -33,7 +33,9 @@ def test_every_experiment_writes_what_it_promises(name, make_bench, tmp_path):
     assert {"mean", "low", "high", "videos", "prompts"} <= set(counts)
     assert list((folder / "plots").glob("*.png")) and list((folder / "plots").glob("*.svg"))
     said = (folder / "conclusion.md").read_text()
-    assert experiment.title in said and f"{len(rows)} videos in" in said
+    assert (
+        experiment.title in said and f"{len(rows)} videos in" in said and "shows that it runs and nothing else" in said
+    )
     facts = json.loads((folder / "config.json").read_text())
     assert facts["random_pack"] is True and facts["config"]["requests"] == 1
     page = unescape((folder / "report.html").read_text())

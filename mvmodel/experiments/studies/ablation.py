@@ -50,6 +50,7 @@ class Ablation(Experiment[AblationConfig]):
     title = "Ablations"
     question = "What does each part of the method bring, and is motion learned or only constrained by the mask?"
     factors = ("setting",)
+    names = SETTINGS
     headline = ("iou", "iou_given", "consistency", "alignment", "motion", "motion_cosine", "colour_drift")
     config = AblationConfig
 

@@ -39,6 +39,7 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
     title = "First-frame shared noise"
     question = "Is there a best share of frame 1 in the later frames' noise, and does the way of mixing it matter?"
     factors = ("sharing", "alpha")
+    names = MODES
     headline = ("colour_drift", "iou", "consistency", "motion", "alignment")
     config = NoiseSharingConfig
 

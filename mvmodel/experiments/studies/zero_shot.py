@@ -42,6 +42,7 @@ class ZeroShot(Experiment[ZeroShotConfig]):
     title = "Motions that were never tuned on"
     question = "Does one adapter over many motions carry over to a motion it has not seen, against one per motion?"
     factors = ("slug", "tuned_on")
+    names = TUNED_ON
     per_motion = False
     headline = ("iou", "motion_cosine", "consistency", "motion", "alignment")
     config = ZeroShotConfig

@@ -1,0 +1,218 @@
+"""`python -m benchmarks.peers --motion MOTION`: other methods beside ours, on one pack, by one judge.
+
+The same requests, masks, seeds, denoising steps and guidance; the same number of optimiser steps on the same clips for
+what is trained. Writes a row a video to `benchmarks/results/peers.csv`, prints the table of means, and with `--page`
+puts it into `benchmarks/peers.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvmodel.experiments.__main__ import read_motions
+from mvmodel.experiments.bench import OWN, Bench, Motion, judge
+from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash, hash_masks
+from mvmodel.files import hash_value, write_aside, write_json
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.training.config import TrainConfig
+
+METHODS: dict[str, tuple[str, bool]] = {
+    "ours": ("mvmodel, from the pack's start adapter", True),
+    "ours_from_nothing": ("mvmodel, tuned on these clips alone", True),
+    "lamp_like": ("LAMP-like: ours without mask term, with temporal convolution", False),
+    "animatediff_control": ("AnimateDiff motion modules + ControlNet on every mask", True),
+    "animatediff": ("AnimateDiff motion modules", False),
+    "text2video_zero_control": ("Text2Video-Zero + ControlNet on every mask", True),
+    "text2video_zero": ("Text2Video-Zero", False),
+    "frame_by_frame_control": ("text-to-image, frame by frame + ControlNet on every mask", True),
+    "frame_by_frame": ("text-to-image, frame by frame", False),
+    "first_frame_repeated": ("first frame repeated", False),
+}
+"""Method -> how the table names it, and whether it sees the masks of frames 2 to n."""
+SHOWN = ("iou", "consistency", "motion", "motion_cosine", "alignment", "colour_drift", "flicker")
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent / "peers.md"
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser.add_argument("--motion", action="append", default=None, help="a motion of the manifest; all when left out")
+    parser.add_argument("--clips", type=Path, default=Path("datasets/samples"))
+    parser.add_argument("--requests", type=Path, default=Path("datasets/prompts/requests.csv"))
+    parser.add_argument("--steps", type=int, default=60, help="optimiser steps of everything that is trained")
+    parser.add_argument("--videos", type=int, default=4, help="requests of a motion")
+    parser.add_argument("--denoising-steps", type=int, default=20)
+    parser.add_argument("--pack", default=None)
+    parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="what was made stays here")
+    parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
+    parser.add_argument("--page", action="store_true", help="put the table into benchmarks/peers.md")
+    chosen = parser.parse_args(arguments)
+    from mvmodel.packs import load_pack
+
+    pack = load_pack(chosen.pack)
+    motions = read_motions(pack, chosen.clips, chosen.requests, chosen.motion)
+    generation = GenerationConfig(steps=chosen.denoising_steps, first_frame_steps=chosen.denoising_steps)
+    rows = [
+        row
+        for motion in motions
+        for row in compare(pack, motion, generation, chosen.steps, chosen.videos, Cells(chosen.work))
+    ]
+    write_rows(rows, chosen.out, pack, generation, chosen.steps)
+    print(table(rows))
+    if chosen.page:
+        put_into(PAGE, f"{table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {chosen.steps} optimiser steps.")
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the page's two marks."""
+    before, rest = page.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    with write_aside(page) as aside:
+        aside.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
+def compare(
+    pack: Any, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cells: Cells
+) -> list[dict[str, Any]]:
+    """One row a method and request of the motion; what an earlier run made is found."""
+    start = "start" if pack.start_adapter() is not None else None
+    training = TrainConfig(steps=steps, init_from=start)
+    bench = Bench(pack, [motion], cells, {}, generation, training, say=print)
+    rows = []
+    trained = functools.cache(functools.partial(train, bench=bench, training=training, cells=cells))
+    for name in METHODS:
+        maker = functools.partial(ready, name, trained)
+        for task in motion.tasks[:videos]:
+            recipe = hash_value(
+                {
+                    "method": name,
+                    "task": [task.prompt, task.seed, hash_masks(task.masks)],
+                    "clips": [[clip.name, clip.caption] for clip in motion.clips],
+                    "training": training.model_dump(mode="json"),
+                    "generation": generation.model_dump(mode="json"),
+                    "pack": pack.hash,
+                    "code": [
+                        code_hash("generation", "model", "training"),
+                        Path(__file__).with_name("peer_methods.py").read_text(),
+                    ],
+                }
+            )
+            folder = cells.item("peer_videos", recipe, functools.partial(_make, maker, task, bench))
+            with np.load(folder / "video.npz", allow_pickle=False) as data:
+                frames = data["frames"]
+            facts = json.loads((folder / "facts.json").read_text())
+            figures, _, _ = judge(pack, frames, task)
+            said = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
+            rows.append({**said, **figures, **facts, **bench.record})
+    return rows
+
+
+def ready(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Callable[..., np.ndarray], float]:
+    """A method that can make videos, and the seconds that its training took; both AnimateDiffs share one training."""
+    family = "animatediff" if name.startswith("animatediff") else name
+    made, seconds = trained(family)
+    return (made[name.endswith("control")] if family == "animatediff" else made), seconds
+
+
+def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple[Any, float]:
+    """Train a method, where it trains, and load it; for "animatediff" a pair, without and with ControlNet."""
+    from benchmarks import peer_methods as peers
+
+    pack, clips, config = bench.pack, bench.motion.clips, bench.generation
+    work = cells.place("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
+    began = time.perf_counter()
+    made: Any = peers.first_frame_repeated
+    if name in ("ours", "ours_from_nothing"):
+        how = training if name == "ours" else training.model_copy(update={"init_from": None})
+        made = _ours(bench, bench.tune(name, clips, how))
+    elif name == "lamp_like":
+        made = peers.lamp_like(pack, clips, training, config, work)
+    elif name == "animatediff":
+        made = peers.animatediff(pack, clips, training, config, work)
+    elif name.startswith("text2video_zero"):
+        made = peers.text2video_zero(pack, config, name.endswith("control"))
+    elif name.startswith("frame_by_frame"):
+        made = peers.frame_by_frame(pack, config, name.endswith("control"))
+    trains = name in ("ours", "ours_from_nothing", "lamp_like", "animatediff")
+    return made, time.perf_counter() - began if trains else 0.0
+
+
+def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray]:
+    from mvmodel.generation.requests import Request, run_request
+    from mvmodel.masks import MaskSequence
+
+    def make(task: Task, first: np.ndarray) -> np.ndarray:
+        request = Request(name="video", motion="", prompt=task.prompt, masks=Path("given"), seed=task.seed)
+        pipeline = bench._pipeline(adapter, bench.generation)
+        return run_request(pipeline, request, MaskSequence(task.masks, task.fps), first, bench.generation)
+
+    return make
+
+
+def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, folder: Path) -> None:
+    make, trained = maker()
+    cell = Cell({}, task, OWN, bench.generation, first=FirstFrame())
+    first = bench._first_frame(cell)
+    began = time.perf_counter()
+    frames = make(task, first)
+    facts = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}
+    np.savez_compressed(folder / "video.npz", frames=frames)
+    write_json(folder / "facts.json", facts)
+
+
+def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: GenerationConfig, steps: int) -> None:
+    """The rows as CSV, and beside it what they were made with and on."""
+    import pandas as pd
+
+    from benchmarks.__main__ import machine
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).round(5).to_csv(out, index=False)
+    facts = {
+        "pack": pack.info.name,
+        "pack_hash": pack.hash,
+        "random_pack": pack.info.random,
+        "optimiser_steps": steps,
+        "generation": generation.model_dump(mode="json"),
+        "machine": machine(),
+    }
+    write_json(out.with_suffix(".json"), facts)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The means as a markdown table, best IoU first; 95 % intervals of IoU over videos."""
+    import pandas as pd
+
+    from mvmodel.experiments import plots
+    from mvmodel.metrics.report_card import bootstrap_interval
+    from mvmodel.metrics.score import METRICS
+
+    data = pd.DataFrame(rows)
+    names = [name for name in SHOWN if name in data.columns]
+    heads = ["method", "sees masks 2..n", *(plots.label(name) for name in names), "training, s", "a video, s"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    order = data.groupby("method")["iou"].mean().sort_values(ascending=False).index
+    for method in order:
+        own = data[data["method"] == method]
+        words, sees = METHODS[str(method)]
+        cells = [f"{own[name].mean():.{METRICS[name].digits}f}" if own[name].notna().any() else "–" for name in names]
+        low, high = bootstrap_interval(own["iou"].to_numpy(float))
+        if np.isfinite(low):
+            cells[0] += f" ({low:.2f} to {high:.2f})"
+        speed = [f"{own['seconds_training'].max():.0f}", f"{own['seconds_video'].mean():.1f}"]
+        lines.append("| " + " | ".join([words, "yes" if sees else "no", *cells, *speed]) + " |")
+    count = f"{data['name'].nunique()} requests of {data['slug'].nunique()} motions, one video a method and request."
+    return "\n".join([*lines, "", count])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Every peer runs on a random pack and gives a video; what is ours in them does what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import peer_methods, peers
+from mvmodel.experiments.bench import Motion
+from mvmodel.experiments.cells import Cells, Task
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.training.config import TrainingClip
+
+pytestmark = pytest.mark.slow
+
+
+class Same(torch.nn.Module):
+    def forward(self, hidden: torch.Tensor, *rest: object) -> torch.Tensor:
+        return hidden
+
+
+@pytest.fixture
+def motion() -> Motion:
+    masks = np.zeros((4, 64, 64), bool)
+    for index in range(4):
+        masks[index, 20:36, 8 + 6 * index : 24 + 6 * index] = True
+    frames = np.where(masks[..., None], np.uint8(220), np.uint8(40)).repeat(3, axis=-1)
+    clip = TrainingClip("clip", frames, masks, "a horse gallops")
+    return Motion("slide", [Task("one", "a horse gallops", masks, 1, ("horse",))], [clip])
+
+
+def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
+    generation = GenerationConfig(steps=3, first_frame_steps=2)
+    rows = peers.compare(small_pack, motion, generation, 1, 1, Cells(tmp_path))
+    assert [row["method"] for row in rows] == list(peers.METHODS)
+    assert all(0 <= row["iou"] <= 1 and row["seconds_video"] >= 0 for row in rows)
+    still = next(row for row in rows if row["method"] == "first_frame_repeated")
+    assert still["consistency"] == pytest.approx(1, abs=1e-5)
+    shown = peers.table(rows)
+    assert all(words in shown for words, _ in peers.METHODS.values())
+    peers.write_rows(rows, tmp_path / "peers.csv", small_pack, generation, 1)
+    assert len(pd.read_csv(tmp_path / "peers.csv")) == len(peers.METHODS)
+    made = list(tmp_path.glob("peer_videos/*"))
+    again = peers.compare(small_pack, motion, generation, 1, 1, Cells(tmp_path))
+    assert list(tmp_path.glob("peer_videos/*")) == made and again == rows
+
+
+def test_the_lamp_like_convolution_is_causal_leaves_frame_1_and_starts_as_nothing():
+    from types import SimpleNamespace
+
+    layer = peer_methods._Convolved(Same(), 8)
+    context = SimpleNamespace(frames=5)
+    hidden = torch.randn(10, 8, 3, 3, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(layer(hidden, context, "x"), hidden)
+    torch.nn.init.normal_(layer.convolution.weight)
+    before = layer(hidden, context, "x").unflatten(0, (2, 5))
+    changed = hidden.clone().unflatten(0, (2, 5))
+    changed[:, 3] += 1
+    after = layer(changed.flatten(0, 1), context, "x").unflatten(0, (2, 5))
+    assert torch.equal(before[:, 0], hidden.unflatten(0, (2, 5))[:, 0])
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 4], after[:, 4])
+
+
+def test_the_table_goes_between_the_pages_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{peers.MARKS[0]}\nold\n{peers.MARKS[1]}\nbelow\n")
+    for text in ("new", "newer"):
+        peers.put_into(page, text)
+    assert page.read_text() == f"above\n{peers.MARKS[0]}\nnewer\n{peers.MARKS[1]}\nbelow\n"
+    assert all(mark in peers.PAGE.read_text() for mark in peers.MARKS)
