@@ -53,8 +53,8 @@ class GroupConfig(BaseModel):
     """How clips are grouped.
 
     smallest, largest: clips that make a motion; fewer wait, of more the coherent and varied are chosen. join: distance
-    up to which an unlabelled clip joins a labelled motion. clearly: the next motion must be this many times as far. apart:
-    distance at which groups of unlabelled clips stay apart (average linkage). neighbours: a clip's distance to a
+    up to which an unlabelled clip joins a labelled motion. clearly: the next motion must be this many times as far.
+    apart: distance at which groups of unlabelled clips stay apart (average linkage). neighbours: a clip's distance to a
     motion is the mean to so many of its clips, the nearest ones.
     """
 

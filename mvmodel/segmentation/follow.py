@@ -129,6 +129,8 @@ def _refine(clip: Clip, index: int, carried: np.ndarray, looks: Looks) -> tuple[
                 continue
             if best is None or score + 0.5 * near > best[0]:
                 best = (score + 0.5 * near, mask, score)
+        if best is not None and best[2] >= clip.config.sure and mask_iou(best[1], carried) >= clip.config.steady:
+            break  # a sure mask just where it was expected: other prompts would only cost time
     if best is None or looks.likeness(clip.frames[index], best[1]) < clip.config.keep_looks:
         return None
     return best[1:]

@@ -11,6 +11,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+from scipy.spatial import cKDTree
 
 _REACHES = (1, 2, 4)
 """How many frames before and after a frame is compared with."""
@@ -242,12 +243,8 @@ def _unlike_border(frame: np.ndarray, colour: float) -> np.ndarray:
     features = np.concatenate([lab, place], axis=2)
     border = features[on_border][::2]
     own = features.reshape(-1, 4)
-    nearest = np.full(len(own), np.inf)
-    for at in range(0, len(border), 64):
-        part = border[at : at + 64]
-        squared = (own**2).sum(1)[:, None] + (part**2).sum(1)[None] - 2 * own @ part.T
-        nearest = np.minimum(nearest, squared.min(axis=1))
-    distance = np.sqrt(np.maximum(nearest, 0)).reshape(size[1], size[0]).astype(np.float32)
+    nearest = cKDTree(border).query(own)[0]
+    distance = nearest.reshape(size[1], size[0]).astype(np.float32)
     centre = np.exp(-(((rows / size[1] - 0.5) ** 2 + (columns / size[0] - 0.5) ** 2) / 0.3))
     return cv2.resize(np.clip(distance / colour, 0, 1) * centre.astype(np.float32), (width, height))
 

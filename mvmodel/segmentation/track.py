@@ -42,6 +42,8 @@ class ExtractConfig(BaseModel):
     """Least likeness of colours at which a lost object counts as found again, or a carried mask as the object."""
     sure: float = Field(0.8, ge=0, le=1)
     """Segmenter quality from which a frame's look is remembered."""
+    steady: float = Field(0.75, ge=0, le=1)
+    """Overlap with the carried mask from which a sure mask is taken without trying further prompts."""
     patience: int = Field(3, ge=0)
     """Frames over which a mask is carried by flow alone before the object counts as lost."""
     most: int = Field(3, ge=1)

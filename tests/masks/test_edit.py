@@ -11,7 +11,7 @@ from mvmodel.masks import edit as e
 from mvmodel.masks.poses import centre
 from tests.masks.conftest import SIDE, sequences
 
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=25, deadline=None, derandomize=True)
 steps = st.integers(-6, 6)
 
 
@@ -56,7 +56,8 @@ def test_flip_twice_is_nothing_and_mirrors_the_centre(sequence, axis) -> None:
 def test_scale_changes_the_area_by_its_square_and_keeps_the_centre(sequence, factor) -> None:
     scaled = e.scale(sequence, factor)
     for before, after in zip(sequence.per_instance[:, 0], scaled.per_instance[:, 0], strict=True):
-        assert after.sum() == pytest.approx(before.sum() * factor**2, rel=0.15)
+        expected = before.sum() * factor**2
+        assert abs(after.sum() - expected) <= 0.1 * expected + np.sqrt(expected), "about a pixel along the outline"
         assert np.hypot(*np.subtract(centre(before), centre(after))) < 1.0
     assert same(e.scale(sequence, 1.0), sequence)
 
@@ -66,7 +67,7 @@ def test_scale_changes_the_area_by_its_square_and_keeps_the_centre(sequence, fac
 def test_rotate_keeps_area_and_centre_and_turns_back(sequence, degrees) -> None:
     turned = e.rotate(sequence, degrees)
     for before, after in zip(sequence.per_instance[:, 0], turned.per_instance[:, 0], strict=True):
-        assert after.sum() == pytest.approx(before.sum(), rel=0.08)
+        assert abs(after.sum() - before.sum()) <= 0.05 * before.sum() + np.sqrt(before.sum())
         assert np.hypot(*np.subtract(centre(before), centre(after))) < 1.0
     assert iou(e.rotate(turned, -degrees), sequence) > 0.85
     assert same(e.rotate(sequence, 0.0), sequence)
