@@ -1,7 +1,8 @@
 """`python -m benchmarks.peers --motion MOTION`: other methods beside ours, on one pack, by one judge.
 
 The same requests, masks, seeds, denoising steps and guidance; the same number of optimiser steps on the same clips for
-what is trained. Writes a row a video to `benchmarks/results/peers.csv` and prints the table of means.
+what is trained. Writes a row a video to `benchmarks/results/peers.csv`, prints the table of means, and with `--page`
+puts it into `benchmarks/peers.md`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from mvmodel.experiments.__main__ import read_motions
 from mvmodel.experiments.bench import OWN, Bench, Motion, judge
 from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash, hash_masks
-from mvmodel.files import hash_value, write_json
+from mvmodel.files import hash_value, write_aside, write_json
 from mvmodel.generation.config import GenerationConfig
 from mvmodel.training.config import TrainConfig
 
@@ -38,6 +39,8 @@ METHODS: dict[str, tuple[str, bool]] = {
 """Method -> how the table names it, and whether it sees the masks of frames 2 to n."""
 SHOWN = ("iou", "consistency", "motion", "motion_cosine", "alignment", "colour_drift", "flicker")
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent / "peers.md"
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -51,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pack", default=None)
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="what was made stays here")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
+    parser.add_argument("--page", action="store_true", help="put the table into benchmarks/peers.md")
     chosen = parser.parse_args(arguments)
     from mvmodel.packs import load_pack
 
@@ -64,6 +68,16 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     write_rows(rows, chosen.out, pack, generation, chosen.steps)
     print(table(rows))
+    if chosen.page:
+        put_into(PAGE, f"{table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {chosen.steps} optimiser steps.")
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the page's two marks."""
+    before, rest = page.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    with write_aside(page) as aside:
+        aside.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
 def compare(

@@ -134,6 +134,8 @@ def generate(
         raise InputError(f"pack {models.info.name} ships no adapter; train one and give it with --adapter")
     side = models.info.resolution
     sequence = control_masks(masks, instance or [], side)
+    if instance and batch.instances_of(sequence, prompt) is None:
+        raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, sequence.names))}; it should")
     about = [prompt, negative_prompt, seed, config.model_dump(), sequence.content_hash(), sequence.names, mask_term]
     about += [str(weights), models.hash, str(first_frame), first_frame_at]
     room = out.parent / f".{out.name}.{hash_value(about)[:12]}"  # what a killed run left is found by the next one

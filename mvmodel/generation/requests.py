@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -117,7 +118,7 @@ def first_frames(
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [request for request in requests if not (folder / f"{request.name}.png").exists()]
     sequences = {request.name: load_masks(request, pack) for request in waiting}
-    plain = [request for request in waiting if instances_of(sequences[request.name]) is None]
+    plain = [request for request in waiting if instances_of(sequences[request.name], request.prompt) is None]
     groups = [plain[start : start + config.batch] for start in range(0, len(plain), config.batch)]
     groups += [[request] for request in waiting if request not in plain]
     done = 0
@@ -130,7 +131,7 @@ def first_frames(
             [r.seed for r in group],
             config,
             [r.negative_prompt for r in group],
-            instances=instances_of(sequences[group[0].name]),
+            instances=instances_of(sequences[group[0].name], group[0].prompt),
         )
         for request, picture in zip(group, pictures, strict=True):
             with write_aside(folder / f"{request.name}.png") as aside:
@@ -197,7 +198,7 @@ def generate(
                 **request.model_dump(mode="json", exclude={"masks"}),
                 "masks": request.masks.name,
                 "masks_sha256": hash_file(request.masks),
-                "instances": [name for name in sequence.names if name],
+                "instances": [bound.words for bound in instances_of(sequence, request.prompt) or ()],
                 "first_frame_sha256": hash_file(picture_file),
                 "config": config.model_dump(),
                 "mask_term": mask_term,
@@ -213,11 +214,17 @@ def generate(
     return folder
 
 
-def instances_of(sequence: MaskSequence) -> list[Instance] | None:
-    """The sequence's objects, each bound to the words of its name; None where not every one has a name."""
-    if sequence.instances is None or not all(sequence.names):
+def instances_of(sequence: MaskSequence, prompt: str) -> list[Instance] | None:
+    """The sequence's objects, each bound to its name's words; None unless every name stands in the prompt.
+
+    "dog copy" and "dog 2" are copies of the dog, as `mvmodel.masks.edit.duplicate` names them.
+    """
+    if sequence.instances is None:
         return None
-    return [Instance(name, masks) for name, masks in zip(sequence.names, sequence.instances, strict=True)]
+    names = [re.sub(r"( copy| \d+)+$", "", name) for name in sequence.names]
+    if not all(name and re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE) for name in names):
+        return None
+    return [Instance(name, masks) for name, masks in zip(names, sequence.instances, strict=True)]
 
 
 def run_request(
@@ -242,7 +249,7 @@ def run_request(
     from mvmodel.generation.long_video import call_options, long_video
 
     words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
-    words["instances"] = instances_of(sequence)
+    words["instances"] = instances_of(sequence, request.prompt)
     if config.window and sequence.frames > config.window:
         with tempfile.TemporaryDirectory() if room is None else nullcontext(room) as place:
             given = (request.prompt, sequence.masks, first_frame, config, request.seed, Path(place))

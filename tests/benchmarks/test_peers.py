@@ -62,3 +62,12 @@ def test_the_lamp_like_convolution_is_causal_leaves_frame_1_and_starts_as_nothin
     assert torch.equal(before[:, 0], hidden.unflatten(0, (2, 5))[:, 0])
     assert torch.equal(before[:, :3], after[:, :3])
     assert not torch.allclose(before[:, 4], after[:, 4])
+
+
+def test_the_table_goes_between_the_pages_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{peers.MARKS[0]}\nold\n{peers.MARKS[1]}\nbelow\n")
+    for text in ("new", "newer"):
+        peers.put_into(page, text)
+    assert page.read_text() == f"above\n{peers.MARKS[0]}\nnewer\n{peers.MARKS[1]}\nbelow\n"
+    assert all(mark in peers.PAGE.read_text() for mark in peers.MARKS)

@@ -13,7 +13,7 @@ from PIL import Image
 from mvmodel.errors import InputError
 from mvmodel.generation.build import build_pipeline
 from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.requests import Request, first_frames, generate, read_requests, run_request
+from mvmodel.generation.requests import Request, first_frames, generate, instances_of, read_requests, run_request
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -106,6 +106,22 @@ def test_named_instances_are_bound_to_the_prompt(small_pack, adapter, tmp_path):
         made[key] = np.load(out / f"{key}.npz")["frames"]
         assert json.loads((out / f"{key}.json").read_text())["instances"] == list(names)
     assert not np.array_equal(made["bound"], made["swapped"]) and not np.array_equal(made["bound"], made["one"])
+
+
+def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
+    masks = np.zeros((2, 2, 8, 8), bool)
+    masks[0, :, :4], masks[1, :, 4:] = True, True
+
+    def bound(names: tuple[str, ...], prompt: str) -> list[str] | None:
+        found = instances_of(MaskSequence.of_instances(masks, names=names), prompt)
+        return None if found is None else [instance.words for instance in found]
+
+    assert bound(("dog", "ball"), "A Dog and a ball") == ["dog", "ball"]
+    assert bound(("dog", "dog copy"), "two dogs, a dog") == ["dog", "dog"]
+    assert bound(("dog", "dog 2"), "a dog") == ["dog", "dog"]
+    assert bound(("dog", "cat"), "a dog in a category") is None
+    assert bound(("dog", ""), "a dog") is None
+    assert instances_of(MaskSequence(masks[0]), "a dog") is None
 
 
 def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monkeypatch):
