@@ -1,6 +1,6 @@
 """`python -m benchmarks [WHAT] [--json] [--out FILE]`: how fast the parts are on this machine.
 
-flops and cost are about the method, render, scoring and judging about what stands around it; all is everything.
+flops, cost and long are about the method, render, scoring and judging about what stands around it; all is everything.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 from benchmarks.cost import cost
 from benchmarks.flops import flops
+from benchmarks.long import long
+from benchmarks.masks import masks
 
 Figures = dict[str, Any]
 
@@ -84,9 +86,11 @@ def _seconds(what: Callable[[], object], times: int = 3) -> float:
 MEASURED: dict[str, Callable[[], Figures]] = {
     "flops": flops,
     "cost": cost,
+    "long": long,
     "render": render,
     "scoring": scoring,
     "judging": judging,
+    "masks": masks,
 }
 
 

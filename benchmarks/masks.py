@@ -188,7 +188,9 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
 
 def masks() -> Figures:
     """Everything above that can be measured here; figures of real sequences only where there are some."""
-    figures = world()
+    from benchmarks.sentences import sentences
+
+    figures = world() | sentences()
     if REAL.is_dir():
         figures |= real()
     return figures | {f"tiny_{name}": value for name, value in throughput().items()}

@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
+from mvmodel.cli_masks import masks_app
 from mvmodel.cli_output import fail, print_json, print_table, talking_aside
-from mvmodel.errors import InputError, MvmodelError
+from mvmodel.errors import MvmodelError
 
 app = typer.Typer(
     name="mvmodel",
@@ -22,7 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 clips_app = typer.Typer(help="Clips before anything is made of them.", no_args_is_help=True)
-masks_app = typer.Typer(help="From footage to foreground masks.", no_args_is_help=True)
 packs_app = typer.Typer(help="Model packs: the models behind everything.", no_args_is_help=True)
 app.add_typer(clips_app, name="clips")
 app.add_typer(masks_app, name="masks")
@@ -59,37 +59,6 @@ def clips_check(
         ]
         print_table(["file", "status", "size", "frames", "fps", "reason"], shown)
         print(f"{usable} usable, {len(rows) - usable} quarantined")
-
-
-@masks_app.command("extract")
-def masks_extract(
-    path: Annotated[Path, typer.Argument(help="A video, or a folder of frames.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for one 0/255 PNG a frame.")],
-    preview: Annotated[Path | None, typer.Option(help="Also write an MP4 with the masks tinted in.")] = None,
-    pack: PackName = None,
-    json: AsJson = False,
-) -> None:
-    """Find the foreground of a video without a click: one PNG a frame, at the source's size."""
-    if out.is_dir() and any(file.suffix != ".png" for file in out.iterdir()):
-        raise InputError(f"{out} holds other things than PNGs and would be replaced; give a new folder")
-    from mvmodel.packs import load_pack
-    from mvmodel.segmentation.track import extract
-    from mvmodel.video.decode import decode
-    from mvmodel.video.encode import overlay, write_mp4, write_png_folder
-
-    decoded = decode(path)
-    found = extract(decoded.frames, load_pack(pack).segmenter(), fps=decoded.fps)
-    write_png_folder(out, found.sequence.masks)
-    if preview:
-        write_mp4(preview, overlay(decoded.frames, found.sequence.masks), decoded.fps)
-    quality = found.quality.model_dump()
-    if json:
-        height, width = found.sequence.height, found.sequence.width
-        size = {"frames": found.sequence.frames, "height": height, "width": width, "fps": decoded.fps}
-        print_json({"file": str(path), "out": str(out), **size, **quality})
-    else:
-        print_table(["quality", "value"], [[name, value] for name, value in quality.items()])
-        print(f"{found.sequence.frames} masks in {out}")
 
 
 @packs_app.command("list")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from mvmodel.cli_inputs import control_masks, first_picture, training_clips
 from mvmodel.cli_output import print_json, print_table, talking_aside
-from mvmodel.errors import InputError
+from mvmodel.errors import InputError, MvmodelError
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -132,10 +134,12 @@ def generate(
         raise InputError(f"pack {models.info.name} ships no adapter; train one and give it with --adapter")
     side = models.info.resolution
     sequence = control_masks(masks, instance or [], side)
+    if instance and batch.instances_of(sequence, prompt) is None:
+        raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, sequence.names))}; it should")
     about = [prompt, negative_prompt, seed, config.model_dump(), sequence.content_hash(), sequence.names, mask_term]
     about += [str(weights), models.hash, str(first_frame), first_frame_at]
     room = out.parent / f".{out.name}.{hash_value(about)[:12]}"  # what a killed run left is found by the next one
-    with talking_aside():
+    with talking_aside(), _removed_on_mistake(room):
         sequence.save(room / "masks.npz")
         request = batch.Request(
             name="video", motion="", prompt=prompt, masks=room / "masks.npz", seed=seed, negative_prompt=negative_prompt
@@ -170,14 +174,16 @@ def metrics(
     """Measure videos: every figure that the given inputs allow, with the scorer and the convention behind it."""
     from mvmodel.masks.files import read_masks
     from mvmodel.metrics import METRICS, score_video
+    from mvmodel.metrics.appearance import diversity
     from mvmodel.packs import load_pack
     from mvmodel.reports.collect import read_frames
 
     models = load_pack(pack)
     scorer, segmenter = models.scorer(), models.segmenter()
-    table = []
+    table, embedded = [], []
     for video in videos:
         frames = read_frames(video)
+        embedded.append(scorer.images(frames))
         control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
         scores = score_video(frames, control, prompt, scorer, segmenter, object_word)
         convention = {name: METRICS[name].meaning for name in scores}
@@ -188,13 +194,25 @@ def metrics(
         table.append((video, scores))
     if not json:
         names = [name for name in METRICS if any(name in scores for _, scores in table)]
+        way = {1: "↑", -1: "↓", 0: ""}
         rows = [
-            [METRICS[name].label, *(scores.get(name) for _, scores in table), METRICS[name].meaning] for name in names
+            [
+                METRICS[name].label,
+                way[METRICS[name].better],
+                *(scores.get(name) for _, scores in table),
+                METRICS[name].meaning,
+            ]
+            for name in names
         ]
         short = {video.name for video in videos}
         named = [video.name if len(short) == len(videos) else str(video) for video in videos]
-        print_table(["figure", *named, "meaning"], rows)
+        print_table(["figure", "better", *named, "meaning"], rows)
+        if len(videos) > 1:
+            print(f"diversity of these {len(videos)}: {diversity(embedded):.4f}, lower is more diverse, 1 is one video")
         print(f"scorer {scorer.name}, weights {scorer.weights_hash[:12]}; compare only figures of one scorer")
+    elif len(videos) > 1:
+        facts = {"videos": [str(video) for video in videos], "diversity": diversity(embedded), **scorer.record}
+        print_json(facts, line=True)
 
 
 def report(
@@ -224,6 +242,16 @@ def doctor(json: AsJson = False) -> None:
         print_table(["", "what", "found", "mend"], [[f.mark, f.what, f.found, f.mend] for f in found])
     if any(finding.needed and not finding.ok for finding in found):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _removed_on_mistake(room: Path) -> Iterator[None]:
+    """Keeps a working folder for a run that is killed, not for one that cannot succeed as it was asked for."""
+    try:
+        yield
+    except MvmodelError:
+        shutil.rmtree(room, ignore_errors=True)
+        raise
 
 
 def _sanity(pack: Pack, clip: TrainingClip, as_json: bool) -> None:

@@ -23,6 +23,7 @@ from pipelines.assets.training import read_curve
 from pipelines.partitions import motions
 from pipelines.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
+from pipelines.settings import GateConfig
 from pipelines.store import Handle
 
 # Partitions on checks are what makes a gate's verdict one motion's; Dagster 1.13 warns that they are a preview.
@@ -110,14 +111,80 @@ def promotion_gates(
         current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
     )
     figures = json.loads((evaluation.folder / "figures.json").read_text())
+    gates = settings.read("gates", GateConfig)
+    thresholds: dict[str, dict[str, float]] = {
+        "iou_gate": {"threshold": gates.iou},
+        "alignment_gate": {"threshold": gates.alignment},
+        "not_worse_gate": {"tolerance": gates.tolerance},
+    }
     for verdict in promotion.verdicts(context.instance, store.store, settings, pack, adapter, evaluation):
         yield dg.AssetCheckResult(
             asset_key="adapter_evaluation",
             check_name=verdict.gate,
             passed=verdict.passed,
             description=verdict.reason,
-            metadata={name: value for name, value in figures.items() if name in ("iou", "alignment", "consistency")},
+            metadata={
+                **{name: figures[name] for name in ("iou", "alignment", "consistency", "motion") if name in figures},
+                **thresholds.get(verdict.gate, {}),
+            },
         )
 
 
-all_checks = [some_clips, sound_masks, some_motions, finite_loss, promotion_gates]
+FIGURES = {
+    "follows_masks": "The objects fill their control masks.",
+    "mask_term_matters": "With the mask term the objects fill their masks better than with it off.",
+    "videos_move": "The objects move: a frozen video would be the most consistent of all.",
+}
+
+
+@dg.multi_asset_check(
+    name="video_figures",
+    specs=[
+        dg.AssetCheckSpec(name, asset="video_metrics", description=text, partitions_def=motions)
+        for name, text in FIGURES.items()
+    ],
+)
+@said_plainly
+def video_figures(
+    context: dg.AssetCheckExecutionContext, settings: Settings, store: ArtifactStore
+) -> Iterator[dg.AssetCheckResult]:
+    """What the videos' figures say, each measured value beside the threshold that it is held against."""
+    import pandas as pd
+
+    from mvmodel.metrics.flow import STILL
+    from mvmodel.metrics.report_card import summarise
+
+    handle = current(context.instance, store.store, "video_metrics", context.partition_key)
+    card = summarise(pd.read_parquet(handle.folder / "metrics.parquet"))
+
+    def mean(setting: str, metric: str) -> float:
+        rows = card[(card["setting"] == setting) & (card["metric"] == metric)]
+        return float(rows["mean"].iloc[0]) if len(rows) else math.nan
+
+    full = card[(card["setting"] == "full") & (card["metric"] == "iou")]
+    counts = {name: int(full[name].iloc[0]) for name in ("videos", "prompts", "seeds") if len(full)}
+    held = {
+        "follows_masks": (mean("full", "iou"), float(settings.read("gates", GateConfig).iou), "IoU"),
+        "mask_term_matters": (mean("full", "iou") - mean("no_mask", "iou"), 0.0, "IoU gained by the mask term"),
+        "videos_move": (mean("full", "motion"), STILL, "motion in pixels per frame"),
+    }
+    for name, (measured, threshold, what) in held.items():
+        skipped = math.isnan(measured)  # no video was made with the term off, say
+        said = f"{what} was not measured" if skipped else f"{what} {measured:.3f}, above {threshold:g} is asked"
+        beside = {metric: mean("full", metric) for metric in ("consistency", "motion")}
+        yield dg.AssetCheckResult(
+            asset_key="video_metrics",
+            check_name=name,
+            passed=skipped or measured > threshold,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=said,
+            metadata={
+                **({} if skipped else {"measured": measured}),
+                "threshold": threshold,
+                **counts,
+                **({n: v for n, v in beside.items() if math.isfinite(v)} if name == "videos_move" else {}),
+            },
+        )
+
+
+all_checks = [some_clips, sound_masks, some_motions, finite_loss, promotion_gates, video_figures]

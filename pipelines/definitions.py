@@ -10,7 +10,7 @@ import dagster as dg
 
 from pipelines import automation, checks, jobs
 from pipelines.artefacts import ArtifactStore, HandleIOManager
-from pipelines.assets import experiments, foundation, generation, ingestion, masks, motion, reports, training
+from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import default_clips, home_folder, settings_of
 
@@ -20,6 +20,7 @@ UNPARTITIONED = [
     masks.foreground_masks,
     motion.motion_descriptors,
     motion.motion_groups,
+    library.mask_library,
 ]
 FOLLOWING = [
     training.training_set,

@@ -55,6 +55,18 @@ def tiles(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:
     return Image.fromarray(sheet)
 
 
+def beside(rows: Sequence[tuple[np.ndarray, np.ndarray]], columns: int = 8) -> Image.Image:
+    """Two lines a video: control masks, then frames. rows: masks bool (F, H, W) with frames uint8 (F, H, W, 3)."""
+    import numpy as np
+
+    shown: list[np.ndarray] = []
+    for masks, frames in rows:
+        chosen = np.linspace(0, len(frames) - 1, columns).round().astype(int)
+        shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in masks[chosen]]
+        shown += list(frames[chosen])
+    return tiles(shown or [np.full((16, 16, 3), 255, np.uint8)], columns)
+
+
 def outlined(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A copy of `frame` (H, W, 3) uint8 with what lies outside `mask` (H, W) bool dimmed."""
     import numpy as np

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Sharing = Literal["paper", "noise", "variance_preserving"]
+OtherWords = Literal["union", "none"]
 
 
 class GenerationConfig(BaseModel):
@@ -30,6 +31,9 @@ class GenerationConfig(BaseModel):
     control_scale: float = Field(1.0, ge=0)
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
+    other_words: OtherWords = "union"
+    """With several objects: which mask acts on words of the prompt that belong to none, all of them together or none.
+    With "union" one object is Eq. 7, whatever its words."""
     adapter_scale: float = Field(1.0, ge=0)
     """0 is the base model."""
     first_frame_attention: bool = True

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from mvmodel.errors import InputError
+from mvmodel.generation.config import OtherWords
 from mvmodel.generation.guidance import Branches
-from mvmodel.generation.instances import Instance, merged, word_weights
+from mvmodel.generation.instances import Instance, merged, union, word_weights
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach
 from mvmodel.model.context import FrameContext, MaskTerm, Memory
@@ -52,13 +53,23 @@ class Denoiser:
         with attach(self.unet, self.adapters, self.first_frame_attention):
             yield
 
-    def set_masks(self, cover: torch.Tensor, instances: Sequence[Instance] | None, tokenizer: Any, prompt: Any) -> None:
-        """Encode the masks, float (B, F, H, W), or instead of them those of `instances` with their words."""
+    def set_masks(
+        self,
+        cover: torch.Tensor,
+        instances: Sequence[Instance] | None,
+        tokenizer: Any,
+        prompt: Any,
+        other_words: OtherWords = "union",
+    ) -> None:
+        """Encode the masks, float (B, F, H, W), or instead of them those of `instances` with their words.
+
+        other_words: what acts on words that belong to no instance: the union of the instances, or nothing.
+        """
         bound: list[tuple[torch.Tensor, torch.Tensor | None]] = [(cover, None)]
         if instances:
             if not isinstance(prompt, str):
                 raise InputError("instances are bound to the words of one prompt; give a single prompt with them")
-            bound = self._bind(cover, instances, tokenizer, prompt)
+            bound = self._bind(cover, instances, tokenizer, prompt, other_words)
         for name, (adapter, _) in self.adapters.items():
             terms = []
             for masks, words in bound:
@@ -68,7 +79,12 @@ class Denoiser:
             self.terms[name] = terms
 
     def _bind(
-        self, cover: torch.Tensor, instances: Sequence[Instance], tokenizer: Any, prompt: str
+        self,
+        cover: torch.Tensor,
+        instances: Sequence[Instance],
+        tokenizer: Any,
+        prompt: str,
+        other_words: OtherWords,
     ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
         """(masks (1, F, H, W), words (1, L) or None) of every phrase."""
         phrases = merged(instances)
@@ -77,12 +93,17 @@ class Denoiser:
                 f"the instances' masks are {phrases[0].masks.shape}, the masks {tuple(cover.shape[1:])}; "
                 f"give one length and size"
             )
-        if len(phrases) == 1 and phrases[0].words == " ".join(prompt.lower().split()):
-            return [(torch.from_numpy(phrases[0].masks)[None].float(), None)]  # all words: Eq. 7 itself
+        if len(phrases) == 1 and (other_words == "union" or phrases[0].words == " ".join(prompt.lower().split())):
+            word_weights(tokenizer, prompt, phrases[0].words)
+            return [(torch.from_numpy(phrases[0].masks)[None].float(), None)]  # one mask on all words: Eq. 7 itself
         out: list[tuple[torch.Tensor, torch.Tensor | None]] = []
         for phrase in phrases:
             words = torch.from_numpy(word_weights(tokenizer, prompt, phrase.words))[None]
             out.append((torch.from_numpy(phrase.masks)[None].float(), words.to(self.first.device, self.first.dtype)))
+        if other_words == "union":
+            taken = torch.stack([words for _, words in out if words is not None])
+            rest = 1 - taken.amax(dim=0)
+            out.append((torch.from_numpy(union(phrases))[None].float(), rest))
         return out
 
     @staticmethod

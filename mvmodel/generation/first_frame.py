@@ -88,7 +88,7 @@ def _told_apart(
     adapter = load_adapter(pack.start_adapter()).to(unet.device)
     rows = torch.tensor([0.0, 1.0] if guided else [1.0], device=unet.device)
     terms = []
-    for phrase in merged(instances):
+    for phrase in merged(instances):  # the mask of all of them is the ControlNet's part
         words = torch.from_numpy(word_weights(pack.tokenizer(), prompts[0], phrase.words))[None].to(unet.device)
         mask = torch.from_numpy(phrase.masks[:1]).float().to(unet.device)
         terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scaled(rows))

@@ -170,6 +170,7 @@ def call_options(config: GenerationConfig) -> dict[str, Any]:
         "guidance_scale": config.guidance_scale,
         "mask_guidance": config.mask_guidance,
         "mask_guidance_scale": config.mask_guidance_scale,
+        "other_words": config.other_words,
         "alpha": config.alpha,
         "sharing": config.sharing,
         "adapter_scale": config.adapter_scale,

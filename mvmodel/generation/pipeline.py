@@ -20,7 +20,7 @@ from diffusers.video_processor import VideoProcessor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import InputError
-from mvmodel.generation.config import Sharing
+from mvmodel.generation.config import OtherWords, Sharing
 from mvmodel.generation.denoiser import Denoiser
 from mvmodel.generation.guidance import branches_of
 from mvmodel.generation.inputs import as_latents, as_masks, check_inputs
@@ -185,6 +185,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         mask_guidance_scale: float | None = None,
         mask_term: bool = True,
         instances: Sequence[Instance] | None = None,
+        other_words: OtherWords = "union",
         alpha: float = 0.2,
         sharing: Sharing = "paper",
         adapter_scale: float = 1.0,
@@ -210,7 +211,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         masks: bool or 0/1 (F, H, W) or (B, F, H, W), F counting frame 1; True is foreground. first_frame: uint8
         (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images; or its latents as `first_latents`, (B, C, h, w).
         mask_term False switches Eq. 7's M off everywhere. instances: for one prompt, masks that are bound to words of
-        it; `masks` may then be left out. latents: starting noise of the frames to make, before the scheduler's scale.
+        it, `masks` then being left out; on the `other_words` acts their union, or nothing. latents: starting noise of
+        the frames to make, before the scheduler's scale.
 
         context_latents: (B, K, C, h, w), clean latents of the K frames that come before; `masks` then covers frame 1,
         the context and the new frames. They go in at noise level `context_timestep`; first_index is the place in time
@@ -249,7 +251,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
             first_frame_attention=first_frame_attention,
             remember=remember_first_frame,
         )
-        denoiser.set_masks(cover, instances, self.tokenizer, prompt)
+        denoiser.set_masks(cover, instances, self.tokenizer, prompt, other_words)
         extra = self._step_options(eta, generator)
         with denoiser.attached():
             denoiser.set_text(prompt_embeds, negative_prompt_embeds)

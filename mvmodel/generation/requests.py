@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,11 @@ Progress = Callable[[int, int], None]
 
 
 class Request(BaseModel):
-    """One video to make. masks: an .npz written by `MaskSequence.save`."""
+    """One video to make.
+
+    masks: an .npz written by `MaskSequence.save`. source: what the table says where that is no plain file but words, a
+    library's entry or edits (`mvmodel.generation.mask_sources`); `masks` is then where the outcome belongs.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")
@@ -31,12 +37,14 @@ class Request(BaseModel):
     masks: Path
     seed: int = 0
     negative_prompt: str = ""
+    source: str = ""
 
 
 def read_requests(table: Path) -> list[Request]:
     """Read a CSV with the columns motion, prompt, masks, seed (and optionally name, negative_prompt).
 
-    Mask paths are relative to the table and stay inside its folder. Raises InputError naming table and line.
+    masks is the path of a file, relative to the table and inside its folder, or "words: SENTENCE", "library: NAME", and
+    edits behind a "|". Raises InputError naming table and line.
     """
     table = Path(table)
     root = table.resolve().parent
@@ -48,14 +56,16 @@ def read_requests(table: Path) -> list[Request]:
         raise InputError(f"the request table {table} cannot be read ({error.strerror}); give a CSV file") from error
     for line, row in enumerate(rows, start=2):
         try:
-            masks = (root / row["masks"]).resolve()
+            named = row["masks"] or ""
+            made = named.split(":")[0].strip().lower() in ("words", "library") or "|" in named
+            name = row.get("name") or f"{row['motion']}-{line - 1:02d}"
+            masks = (root / ("masks" if made else named) / (f"{name}.npz" if made else "")).resolve()
             if not masks.is_relative_to(root):
                 raise InputError(
                     f"{table}, line {line}: {row['masks']} lies outside the table's folder; move it inside"
                 )
             values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
-            values.setdefault("name", f"{row['motion']}-{line - 1:02d}")
-            requests.append(Request(**{**values, "masks": masks}))
+            requests.append(Request(**{**values, "name": name, "masks": masks, "source": named if made else ""}))
         except (KeyError, ValidationError) as error:
             reason = f"no column {error}" if isinstance(error, KeyError) else error.errors()[0]["msg"]
             raise InputError(f"{table}, line {line}: {reason}; columns are motion, prompt, masks, seed") from error
@@ -68,6 +78,11 @@ def read_requests(table: Path) -> list[Request]:
 
 def load_masks(request: Request, pack: Any) -> MaskSequence:
     """The request's masks, checked against the pack's size."""
+    if request.source and not request.masks.exists():
+        raise InputError(
+            f"request {request.name}: {request.source!r} has not been made yet; `mask_sources.prepare` does, as the "
+            f"pipeline's generation_requests do"
+        )
     sequence = MaskSequence.load(request.masks)
     if not sequence.masks.any():
         raise InputError(f"{request.masks}: the mask sequence is empty in every frame; draw a foreground")
@@ -103,7 +118,7 @@ def first_frames(
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [request for request in requests if not (folder / f"{request.name}.png").exists()]
     sequences = {request.name: load_masks(request, pack) for request in waiting}
-    plain = [request for request in waiting if instances_of(sequences[request.name]) is None]
+    plain = [request for request in waiting if instances_of(sequences[request.name], request.prompt) is None]
     groups = [plain[start : start + config.batch] for start in range(0, len(plain), config.batch)]
     groups += [[request] for request in waiting if request not in plain]
     done = 0
@@ -116,7 +131,7 @@ def first_frames(
             [r.seed for r in group],
             config,
             [r.negative_prompt for r in group],
-            instances=instances_of(sequences[group[0].name]),
+            instances=instances_of(sequences[group[0].name], group[0].prompt),
         )
         for request, picture in zip(group, pictures, strict=True):
             with write_aside(folder / f"{request.name}.png") as aside:
@@ -183,7 +198,7 @@ def generate(
                 **request.model_dump(mode="json", exclude={"masks"}),
                 "masks": request.masks.name,
                 "masks_sha256": hash_file(request.masks),
-                "instances": [name for name in sequence.names if name],
+                "instances": [bound.words for bound in instances_of(sequence, request.prompt) or ()],
                 "first_frame_sha256": hash_file(picture_file),
                 "config": config.model_dump(),
                 "mask_term": mask_term,
@@ -199,11 +214,17 @@ def generate(
     return folder
 
 
-def instances_of(sequence: MaskSequence) -> list[Instance] | None:
-    """The sequence's objects, each bound to the words of its name; None where not every one has a name."""
-    if sequence.instances is None or not all(sequence.names):
+def instances_of(sequence: MaskSequence, prompt: str) -> list[Instance] | None:
+    """The sequence's objects, each bound to its name's words; None unless every name stands in the prompt.
+
+    "dog copy" and "dog 2" are copies of the dog, as `mvmodel.masks.edit.duplicate` names them.
+    """
+    if sequence.instances is None:
         return None
-    return [Instance(name, masks) for name, masks in zip(sequence.names, sequence.instances, strict=True)]
+    names = [re.sub(r"( copy| \d+)+$", "", name) for name in sequence.names]
+    if not all(name and re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE) for name in names):
+        return None
+    return [Instance(name, masks) for name, masks in zip(names, sequence.instances, strict=True)]
 
 
 def run_request(
@@ -219,18 +240,21 @@ def run_request(
     """One video: uint8 (F, H, W, 3), the first frame being the one given.
 
     A sequence longer than `config.window` is made window by window in the folder `room`, where a stopped one of the
-    same `recipe` goes on; without a folder, in one pass.
+    same `recipe` goes on; without a folder, in a temporary one.
     """
+    import tempfile
+
     import torch
 
     from mvmodel.generation.long_video import call_options, long_video
 
     words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
-    words["instances"] = instances_of(sequence)
-    if room is not None and config.window and sequence.frames > config.window:
-        return long_video(
-            pipeline, request.prompt, sequence.masks, first_frame, config, request.seed, room, **words, recipe=recipe
-        )
+    words["instances"] = instances_of(sequence, request.prompt)
+    if config.window and sequence.frames > config.window:
+        with tempfile.TemporaryDirectory() if room is None else nullcontext(room) as place:
+            given = (request.prompt, sequence.masks, first_frame, config, request.seed, Path(place))
+            made = long_video(pipeline, *given, **words, recipe=recipe)
+            return np.array(made) if room is None else made
     out = pipeline(
         request.prompt,
         sequence.masks,

@@ -67,6 +67,19 @@ def read_masks(
     return MaskSequence.of_instances(instances, fps or rate, names)
 
 
+def read_mask(path: Path) -> np.ndarray:
+    """One mask picture, bool (height, width), not empty. Raises InputError naming the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            mask = _binary(image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"the mask {path} cannot be read ({error}); give a PNG with the object in white") from error
+    _plausible(Path(path), mask[None])
+    return mask
+
+
 def write_masks(path: Path, sequence: MaskSequence) -> Path:
     """Write a mask sequence in the form that the ending names; `read_masks` reads every one of them again.
 

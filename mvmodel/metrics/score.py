@@ -27,7 +27,7 @@ METRICS: dict[str, Metric] = {
     "iou": Metric("IoU", "overlap of the object found in the video with its control mask, mean over frames", 1),
     "consistency": Metric("Consistency", "mean cosine over all pairs of frames i < j", 1),
     "alignment": Metric("Alignment", "mean cosine of the frames with the prompt", 1),
-    "motion": Metric("Motion", "mean optical flow in the foreground, pixels per frame", 0, 2),
+    "motion": Metric("Motion, px", "mean optical flow in the foreground, pixels per frame", 0, 2),
     "motion_cosine": Metric("Motion cosine", "does the foreground's flow follow the mask's centre", 1),
     "colour_drift": Metric("Colour drift", "mean CIELAB distance to frame 1 outside the masks", -1, 2),
     "flicker": Metric("Flicker", "mean grey-level change where the flow is still, 0..255", -1, 2),

@@ -7,6 +7,9 @@ from pathlib import Path
 from mvmodel.errors import PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+"""The file of an adapter's folder that holds its weights."""
+
 
 def load_adapter(folder: Path) -> MotionMaskAdapter:
     """Read an adapter folder. Raises PackError naming it when it is none."""

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mvmodel.errors import InputError
+from mvmodel.motion.choose import choose
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ _FAR = 4.0
 class GroupConfig(BaseModel):
     """How clips are grouped.
 
-    smallest, largest: clips that make a motion; fewer wait, of more the most alike are chosen. join: distance up to
-    which an unlabelled clip joins a labelled motion. clearly: the next motion must be this many times as far. apart:
+    smallest, largest: clips that make a motion; fewer wait, of more the coherent and varied are chosen. join: distance
+    up to which an unlabelled clip joins a labelled motion. clearly: the next motion must be this many times as far. apart:
     distance at which groups of unlabelled clips stay apart (average linkage). neighbours: a clip's distance to a
     motion is the mean to so many of its clips, the nearest ones.
     """
@@ -126,11 +127,13 @@ def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = Gr
         if len(own) < config.smallest:
             waiting[name] = [clips[i] for i in own]
             continue
-        typical = {i: float(apart[i, own].mean()) for i in own}
-        best = sorted(own, key=lambda i: (source[i] != "label", typical[i], clips[i]))[: config.largest]
-        for i in own:
-            chosen[i] = i in best
-            why[i] += "" if chosen[i] else f"; {config.largest} clips that are more alike are enough"
+        labelled_first = [source[i] == "label" for i in own]
+        best = choose(apart[np.ix_(own, own)], config.largest, labelled_first, [clips[i] for i in own])
+        for place, i in enumerate(own):
+            chosen[i] = place in best
+            why[i] += "; " + best.get(
+                place, f"left out: {config.largest} clips are enough, and vary more or are nearer"
+            )
         motions[name] = [clips[i] for i in own if chosen[i]]
     for own_clips in waiting.values():
         for clip in own_clips:

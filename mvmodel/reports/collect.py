@@ -35,6 +35,8 @@ def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion
     """
     import pandas as pd
 
+    from mvmodel import __version__
+    from mvmodel.files import hash_file
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics import score_video
@@ -67,4 +69,6 @@ def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion
     out.mkdir(parents=True, exist_ok=True)
     table.round(6).to_csv(out / "metrics.csv", index=False)
     provenance = {"pack": pack.info.name, "pack_hash": pack.hash, "random": pack.info.random, **scorer.record}
+    provenance |= {"requests": requests.name, "requests_sha256": hash_file(requests), "mvmodel": __version__}
+    provenance |= {"settings": list(settings), "seeds": sorted({request.seed for request in asked})}
     return motion_report(out, motion or asked[0].motion or "videos", entries, table, provenance)

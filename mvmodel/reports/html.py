@@ -143,7 +143,7 @@ def _write(path: Path, template: str, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["number"] = texts.number
-    environment.globals.update(METRICS=METRICS, setting=setting, count=texts.count)
+    environment.globals.update(METRICS=METRICS, setting=setting, count=texts.count, shown=tables.SHOWN)
     with write_aside(path) as aside:
         aside.write_text(environment.get_template(template).render(**values), encoding="utf-8")
     return path

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 HEADLINES = ("iou", "consistency", "alignment", "motion")
 """Metrics on the cards at the top and under every video."""
+SHOWN = (*HEADLINES, "motion_cosine", "colour_drift", "flicker")
+"""Metrics that tables show at once; the others come with "every figure"."""
 
 
 def ordered(names: Any) -> list[str]:
@@ -37,7 +39,7 @@ def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
                 "meaning": metric.meaning,
                 "value": texts.number(row["mean"], metric.digits),
                 "interval": texts.interval(row, metric.digits),
-                "counts": f"{texts.count(row['videos'], 'video')}, {texts.count(row['prompts'], 'prompt')}",
+                "counts": texts.counted(row),
                 "others": [(setting(o), texts.number(r["mean"], metric.digits)) for o, r in others if r is not None],
             }
         )
@@ -45,12 +47,12 @@ def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def counts(card: pd.DataFrame) -> str:
-    """ "4 videos of 4 prompts a setting", or the range when settings differ."""
+    """ "4 videos of 4 prompts and 2 seeds a setting", or the range when settings differ."""
     if card.empty:
         return "no videos"
-    videos, prompts = sorted(set(card["videos"])), sorted(set(card["prompts"]))
+    videos, prompts, seeds = (sorted(set(card[name])) for name in ("videos", "prompts", "seeds"))
     several = texts.count(videos[-1], "video") if len(videos) == 1 else f"{videos[0]} to {videos[-1]} videos"
-    return f"{several} of {texts.count(prompts[-1], 'prompt')} a setting"
+    return f"{several} of {texts.count(prompts[-1], 'prompt')} and {texts.count(seeds[-1], 'seed')} a setting"
 
 
 def _cells(card: pd.DataFrame, name: str, metrics: list[str]) -> list[tuple[str, str]]:
@@ -95,11 +97,19 @@ def board(card: pd.DataFrame, reports: dict[str, str]) -> dict[str, Any]:
                 "motion": slug,
                 "href": reports.get(str(slug), ""),
                 "videos": int(full["videos"].max()) if len(full) else 0,
+                "counts": _other_counts(full),
                 "off": texts.number(off["mean"] if off else None),
                 "cells": _cells(own, "full", names),
             }
         )
     return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows, "notes": texts.metric_notes(names)}
+
+
+def _other_counts(rows: pd.DataFrame) -> str:
+    """Prompts and seeds behind a row of the leaderboard."""
+    if not len(rows):
+        return ""
+    return ", ".join(texts.count(int(rows[f"{noun}s"].max()), noun) for noun in ("prompt", "seed"))
 
 
 def history_table(history: pd.DataFrame | None) -> dict[str, Any]:

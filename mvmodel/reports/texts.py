@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mvmodel.metrics.score import METRICS
@@ -17,6 +18,11 @@ PAPER = {
     "no_first_frame": ("Without ControlNet first frame", {"alignment": 0.299}),
 }
 """arXiv 2503.18386, its tables: measured by its authors with Stable Diffusion, CLIP and their own clips."""
+_NOTES = {
+    "no_mask": "here: switched off in the trained adapter",
+    "no_shared_noise": "here: in the experiment ablation_study",
+    "no_first_frame": "here: in the experiment ablation_study",
+}
 PAPER_METRICS = ("alignment", "consistency", "iou")
 
 
@@ -36,6 +42,11 @@ def interval(row: Any, digits: int = 3) -> str:
 
 def count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def counted(row: Mapping[str, Any]) -> str:
+    """ "4 videos, 4 prompts, 2 seeds": what a mean was taken over."""
+    return ", ".join(count(int(row[f"{noun}s"]), noun) for noun in ("video", "prompt", "seed"))
 
 
 def lookup(card: pd.DataFrame, name: str, metric: str) -> dict[str, Any] | None:
@@ -84,7 +95,7 @@ def paper_rows(card: pd.DataFrame) -> list[dict[str, Any]]:
         rows.append(
             {
                 "label": label,
-                "note": {"no_mask": "here: switched off in the trained adapter"}.get(name, ""),
+                "note": _NOTES.get(name, ""),
                 "ours": {m: number(row["mean"]) if row else "not measured" for m, row in ours.items()},
                 "paper": {m: number(theirs[m]) if m in theirs else "–" for m in PAPER_METRICS},
             }

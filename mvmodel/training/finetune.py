@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +14,9 @@ import torch
 
 from mvmodel import __version__
 from mvmodel.errors import InputError, PackError
-from mvmodel.files import folder_aside, write_json
+from mvmodel.files import folder_aside, hash_file, hash_value, write_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.saving import load_adapter, save_adapter
+from mvmodel.model.saving import WEIGHTS, load_adapter, save_adapter
 from mvmodel.training.card import card
 from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.latents import TrainingLatents, prepare
@@ -106,6 +108,21 @@ def draw(data: TrainingLatents, config: TrainConfig, index: int, steps: int = 10
     return latents, masks, text, noise, timesteps, seen, clean
 
 
+def recipe_of(
+    pack: Any, clips: Sequence[TrainingClip], config: TrainConfig, validation: Sequence[TrainingClip] = ()
+) -> str:
+    """Hash of everything that an adapter depends on beside code and machine."""
+
+    def about(clip: TrainingClip) -> list[str]:
+        content = [hashlib.sha256(part.tobytes()).hexdigest() for part in (clip.frames, clip.masks)]
+        return [clip.name, clip.caption, *content]
+
+    settings = config.model_dump()
+    if config.init_from not in (None, "start"):  # where an adapter lies does not matter, what it is does
+        settings["init_from"] = hash_file(Path(str(config.init_from)) / WEIGHTS)
+    return hash_value([settings, pack.hash, *([about(clip) for clip in group] for group in (clips, validation))])
+
+
 def finetune(
     pack: Any,
     clips: Sequence[TrainingClip],
@@ -117,20 +134,29 @@ def finetune(
 ) -> Path:
     """Tune an adapter on `clips` and write it to `folder`/adapter; returns that path.
 
-    Resumes from `folder`/work if an earlier run was stopped; a finished adapter is returned at once. The folder holds
-    `diffusion_pytorch_model.safetensors`, `config.json`, `README.md` (model card), `train.json` (config, clips, pack,
-    losses), `curve.jsonl` and, if asked for, `previews`. Raises InputError without clips or for clips of different
-    lengths.
+    Resumes from `folder`/work if an earlier run of the same settings and clips was stopped; their finished adapter is
+    returned at once. The adapter's folder holds `diffusion_pytorch_model.safetensors`, `config.json`, `README.md`
+    (model card), `train.json` (config, clips, pack, losses), `curve.jsonl` and, if asked for, `previews`. Raises
+    InputError without clips, for clips of different lengths, and for a folder with an adapter trained otherwise.
     """
     if not clips:
         raise InputError("there is no clip to train on; give at least one with masks")
     shapes = {clip.frames.shape for clip in clips}
     if len(shapes) > 1:
         raise InputError(f"the clips differ in size ({sorted(shapes)}); ingest them with one configuration")
-    out = Path(folder) / "adapter"
+    out, work = Path(folder) / "adapter", Path(folder) / "work"
+    recipe = recipe_of(pack, clips, config, validation)
     if (out / "train.json").exists():
+        if json.loads((out / "train.json").read_text()).get("recipe", recipe) != recipe:
+            raise InputError(
+                f"{out} holds an adapter that was trained with other settings, clips or models; give another folder, "
+                f"or remove it"
+            )
         return out
-    work = Path(folder) / "work"
+    if work.exists() and (not (work / "recipe").exists() or (work / "recipe").read_text() != recipe):
+        shutil.rmtree(work)  # the checkpoint of another run
+    with write_aside(work / "recipe") as aside:
+        aside.write_text(recipe)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     data = prepare(pack, clips, work / "latents.safetensors", config.flip)
     held = prepare(pack, validation, work / "validation.safetensors", False) if validation else None
@@ -180,6 +206,7 @@ def finetune(
         "pack_hash": pack.hash,
         "random_pack": pack.info.random,
         "mvmodel": __version__,
+        "recipe": recipe,
         "config": config.model_dump(),
         "clips": [{"name": clip.name, "caption": clip.caption, "frames": len(clip.frames)} for clip in clips],
         "parameters": adapter.parameter_counts(),

@@ -21,7 +21,7 @@ class CutConfig(BaseModel):
     """How footage is cut.
 
     scan_fps: thumbnails looked at per second. thumbnail: their width in pixels. shot_change: mean grey difference of
-    neighbouring thumbnails that counts as a cut, when it is also `shot_ratio` times what is usual around it.
+    neighbouring thumbnails that counts as a cut, when it is also `shot_ratio` times the mean of the changes around it.
     changed: grey levels by which a pixel must leave the background; active: share of such pixels, above the quiet
     level, that makes a moment active. gap_seconds: shorter pauses are bridged. min_seconds, max_seconds: shorter
     stretches are dropped, longer ones divided. pad_seconds: added to both ends.
@@ -73,14 +73,24 @@ def scan(path: Path, facts: Probe, first: int, last: int, config: CutConfig) -> 
 
 
 def shots(seen: Scan, last: int, config: CutConfig) -> list[tuple[int, int]]:
-    """Frame ranges between hard cuts, in order; together they cover the scan up to frame `last`."""
-    change = seen.change()
-    cuts = []
-    for at in np.flatnonzero(change > config.shot_change):
-        around = np.concatenate([change[max(1, at - 5) : at], change[at + 1 : at + 6]])
-        if change[at] > config.shot_ratio * (np.median(around) if len(around) else 0.0):
-            cuts.append(int(seen.indices[at]))
-    edges = [int(seen.indices[0]), *cuts, last]
+    """Frame ranges between hard cuts, in order; together they cover the scan up to frame `last`.
+
+    PySceneDetect's adaptive detector on the thumbnails' brightness: a change counts when it is large, and large beside
+    the changes around it, so that a fast pan is no cut.
+    """
+    from scenedetect import FrameTimecode
+    from scenedetect.detectors import AdaptiveDetector
+
+    detector = AdaptiveDetector(
+        adaptive_threshold=config.shot_ratio, min_content_val=config.shot_change, min_scene_len=1, luma_only=True
+    )
+    # The detector looks at two changes on both sides: repeated frames at the end let it see the last ones.
+    padded = np.concatenate([seen.thumbs, np.repeat(seen.thumbs[-1:], detector.window_width, axis=0)])
+    cuts: list[int] = []
+    for number, thumb in enumerate(padded):
+        colour = np.repeat(thumb[..., None], 3, axis=2)
+        cuts += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, 10.0), colour)]
+    edges = [int(seen.indices[0]), *(int(seen.indices[cut]) for cut in cuts), last]
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
 

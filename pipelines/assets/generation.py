@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from pipelines import preview, promotion
-from pipelines.artefacts import ArtifactStore, clear
+from pipelines.artefacts import ArtifactStore, clear, current
 from pipelines.assets.common import stage
 from pipelines.assets.training import SCRATCH, read_set
 from pipelines.evaluation import read_frames
@@ -35,7 +36,8 @@ def _shipped(settings: Settings, config: RequestConfig, motion: str) -> list[Any
     "generation",
     "parquet",
     partitions_def=motions,
-    code_version=code_version("mvmodel.generation.requests", files=(__file__,)),
+    deps=["mask_library"],
+    code_version=code_version("mvmodel.generation.mask_sources", files=(__file__,)),
 )
 def generation_requests(
     context: dg.AssetExecutionContext,
@@ -44,7 +46,10 @@ def generation_requests(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """What to generate: the request file's rows for this motion, or requests made up from its clips' masks."""
+    """What to generate: the request file's rows for this motion, or requests made up from its clips' masks.
+
+    A row may name a file, words, or an entry of the mask library, each with edits behind it.
+    """
     from mvmodel.files import hash_file
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
@@ -52,18 +57,28 @@ def generation_requests(
     motion = context.partition_key
     config = settings.read("requests", RequestConfig)
     shipped = _shipped(settings, config, motion)
+    named = any(r.source.strip().lower().startswith("library") for r in shipped)
+    library = current(context.instance, store.store, "mask_library") if named else None
 
     def build(folder: Path) -> None:
         clear(folder)
+        masks: dict[str, MaskSequence] = {}
         if shipped:
-            wanted = [
-                Wanted(r.prompt, MaskSequence.load(r.masks).masks, r.seed, r.name, r.negative_prompt) for r in shipped
-            ]
+            from mvmodel.authoring.library import Library
+            from mvmodel.generation.mask_sources import prepare
+
+            opened = Library.load(library.folder) if library else None
+            masks, doubts = prepare(shipped, pack.load(), settings.path(config.file).parent, opened)
+            wanted = [Wanted(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
+            (folder / "doubts.json").write_text(json.dumps(doubts, indent=1))
         else:
             train, held = read_set(training_set.folder)
             clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
             wanted = make_up(clips, list(pack.load().info.objects), config.count, config.seed)
         write_requests(folder, motion, wanted, float(pack.load().info.fps))
+        for name, sequence in masks.items():
+            if sequence.instances is not None:  # the table's masks are their union
+                sequence.save(folder / "masks" / f"{name}.npz")
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np
@@ -75,19 +90,24 @@ def generation_requests(
             masks = MaskSequence.load(request.masks).masks
             chosen = masks[np.linspace(0, len(masks) - 1, 8).round().astype(int)]
             shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in chosen]
+        doubts = folder / "doubts.json"
         return {
             "requests": len(requests),
             "made_up": not shipped,
+            "doubts": dg.MetadataValue.json(json.loads(doubts.read_text()) if doubts.exists() else {}),
             "prompts": preview.table(pd.DataFrame(describe_requests(requests))),
             "sheet": preview.picture(preview.tiles(shown), "control masks"),
         }
 
     # Shipped requests do not depend on the clips: a retrained motion is asked for the very same videos.
-    rows = [[r.name, r.prompt, hash_file(r.masks), r.seed, r.negative_prompt] for r in shipped]
-    inputs = {} if shipped else {"training_set": training_set}
-    return store.step(
-        context, inputs, {**config.model_dump(), "rows": rows}, build, describe, pack.recipe("text_encoder")
-    )
+    made_of = [r.source or hash_file(r.masks) for r in shipped]
+    rows = [[r.name, r.prompt, made, r.seed, r.negative_prompt] for r, made in zip(shipped, made_of, strict=True)]
+    inputs: dict[str, Handle] = {} if shipped else {"training_set": training_set}
+    if library is not None:
+        inputs["mask_library"] = library
+    words = any(r.source.strip().lower().startswith("words") for r in shipped)
+    models = pack.recipe() if words else pack.recipe("text_encoder")
+    return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, describe, models)
 
 
 @stage(

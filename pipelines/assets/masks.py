@@ -32,6 +32,7 @@ def foreground_masks(
     A clip's masks are kept, so that one more clip costs one clip.
     """
     from mvmodel.masks.files import clip_masks
+    from mvmodel.segmentation.quality import measure
     from mvmodel.segmentation.track import ExtractConfig, extract
     from mvmodel.video.catalogue import Catalogue
 
@@ -50,7 +51,8 @@ def foreground_masks(
                 taken = clip_masks(settings.clips_folder, catalogue.row(clip.clip))
                 if taken is not None:
                     taken.save(item / "masks.npz")
-                    said = {"coverage": float(taken.coverage().mean()), "weak": False, "source": "own"}
+                    # What a user supplied is used; its figures and what speaks against it are shown all the same.
+                    said = {**_plain(measure(taken.masks, config=config.quality)), "weak": False, "source": "own"}
                 else:
                     found = extract(catalogue.frames(clip.clip), pack.load().segmenter(), config, fps=clip.fps)
                     found.sequence.save(item / "masks.npz")
@@ -84,6 +86,13 @@ def foreground_masks(
 
     recorded = {"extract": config.model_dump(mode="json"), "own_masks": own}
     return store.step(context, {"clips": clips}, recorded, build, describe, pack=model)
+
+
+def read_quality(folder: Path) -> Any:
+    """The quality table of a `foreground_masks` version, one row a clip."""
+    import pandas as pd
+
+    return pd.read_parquet(folder / "quality.parquet")
 
 
 def _own_masks(folder: Path, named: list[str]) -> dict[str, str]:

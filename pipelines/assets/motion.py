@@ -17,7 +17,11 @@ from pipelines.store import Handle
 from pipelines.versions import code_version
 
 
-@stage("motion", "parquet", code_version=code_version("mvmodel.motion.descriptor", files=(__file__,)))
+@stage(
+    "motion",
+    "parquet",
+    code_version=code_version("mvmodel.motion.descriptor", "mvmodel.motion.plot", files=(__file__,)),
+)
 def motion_descriptors(
     context: dg.AssetExecutionContext, foreground_masks: Handle, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
@@ -28,9 +32,13 @@ def motion_descriptors(
 
         from mvmodel.masks import MaskSequence
         from mvmodel.motion.descriptor import describe
+        from mvmodel.motion.plot import way
 
-        rows = {p.stem: describe(MaskSequence.load(p)) for p in sorted(foreground_masks.folder.glob("*.npz"))}
+        masks = {p.stem: MaskSequence.load(p) for p in sorted(foreground_masks.folder.glob("*.npz"))}
+        rows = {clip: describe(sequence) for clip, sequence in masks.items()}
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
+        ways = {clip: way(sequence).tolist() for clip, sequence in masks.items()}
+        (folder / "ways.json").write_text(json.dumps(ways))
 
     def show(folder: Path) -> dict[str, Any]:
         import pandas as pd
@@ -41,7 +49,12 @@ def motion_descriptors(
     return store.step(context, {"foreground_masks": foreground_masks}, {}, build, show)
 
 
-@stage("motion", "scikitlearn", "parquet", code_version=code_version("mvmodel.motion.grouping", files=(__file__,)))
+@stage(
+    "motion",
+    "scikitlearn",
+    "parquet",
+    code_version=code_version("mvmodel.motion.grouping", "mvmodel.motion.plot", files=(__file__,)),
+)
 def motion_groups(
     context: dg.AssetExecutionContext,
     clips: Handle,
@@ -55,9 +68,11 @@ def motion_groups(
     config = settings.read("groups", GroupConfig)
 
     def build(folder: Path) -> None:
+        import numpy as np
         import pandas as pd
 
         from mvmodel.motion.grouping import group
+        from mvmodel.motion.plot import draw
         from mvmodel.video.catalogue import Catalogue
 
         descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")
@@ -66,12 +81,23 @@ def motion_groups(
         groups.table.to_parquet(folder / "groups.parquet", index=False)
         kept = {"motions": groups.motions, "waiting": groups.waiting, "disagreements": groups.disagreements}
         (folder / "motions.json").write_text(json.dumps(kept, indent=1, default=str))
+        if len(descriptors):
+            ways = json.loads((motion_descriptors.folder / "ways.json").read_text())
+            draw(descriptors, {clip: np.array(way) for clip, way in ways.items()}, groups.table).save(
+                folder / "groups.png"
+            )
 
     def show(folder: Path) -> dict[str, Any]:
         import pandas as pd
 
         groups = read_groups(folder)
+        drawn = {}
+        if (folder / "groups.png").exists():
+            from PIL import Image
+
+            drawn["map"] = preview.picture(Image.open(folder / "groups.png"), "motions and their ways")
         return {
+            **drawn,
             "motions": len(groups["motions"]),
             "waiting": len(groups["waiting"]),
             "disagreements": len(groups["disagreements"]),

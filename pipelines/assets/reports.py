@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines import preview, promotion
+from pipelines import preview, promotion, provenance
 from pipelines.artefacts import ArtifactStore, clear, history
 from pipelines.assets.common import stage
 from pipelines.assets.motion import read_groups
-from pipelines.assets.training import read_curve, read_json
 from pipelines.evaluation import read_frames, score
 from pipelines.partitions import motions
-from pipelines.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.store import SHORT, BrokenVersion, Handle, Store, recipe_hash
 from pipelines.versions import code_version
@@ -27,6 +25,10 @@ if TYPE_CHECKING:
 
     from mvmodel.reports import VideoEntry
 
+SHEET = "sheet.png"
+"""In a report's version: control masks and videos, line under line."""
+SHEET_VIDEOS = 3
+"""Best videos on the leaderboard's sheet, and as many of the worst."""
 METRICS_CODE = code_version("mvmodel.metrics.score", files=(__file__,))
 
 
@@ -102,7 +104,9 @@ def means(rows: pd.DataFrame, setting: str = "full") -> dict[str, float]:
     "reports",
     "html",
     partitions_def=motions,
-    code_version=code_version("mvmodel.reports.html", "mvmodel.metrics.report_card", files=(__file__,)),
+    code_version=code_version(
+        "mvmodel.reports.html", "mvmodel.metrics.report_card", files=(__file__, provenance.__file__)
+    ),
 )
 def metric_report(
     context: dg.AssetExecutionContext,
@@ -128,10 +132,18 @@ def metric_report(
 
         clear(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
+        made = {"requests": generation_requests, "videos": generated_videos, "figures": video_metrics}
         entries = read_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
         motion_report(
-            folder, motion, entries, rows, made_from(pack, store.store, adapter), trained(training_set, adapter)
+            folder,
+            motion,
+            entries,
+            rows,
+            provenance.made_from(pack, store.store, adapter, made),
+            provenance.trained(training_set, adapter),
         )
+        full = [(entry.masks, entry.frames) for entry in entries if entry.setting == "full"]
+        preview.beside(full).save(folder / SHEET)
         rows.to_parquet(folder / "metrics.parquet", index=False)
         rows.to_csv(folder / "metrics.csv", index=False)
         summarise(rows).to_csv(folder / "summary.csv", index=False)
@@ -141,6 +153,7 @@ def metric_report(
 
         return {
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            "sheet": sheet(folder, f"{motion}: control masks, and the full method's videos under them"),
             "adapter": adapter.sha,
             "summary": preview.table(pd.read_csv(folder / "summary.csv")),
             **means(pd.read_parquet(folder / "metrics.parquet")),
@@ -156,6 +169,14 @@ def metric_report(
     result = store.step(context, inputs, {}, build, describe, pack.recipe(), source={"adapter": adapter.sha})
     publish(result.value, settings, f"{motion}.html")
     return result
+
+
+def sheet(folder: Path, title: str) -> dg.MarkdownMetadataValue:
+    """The contact sheet of a report's version, as the UI shows it."""
+    from PIL import Image
+
+    with Image.open(folder / SHEET) as image:
+        return preview.picture(image, title)
 
 
 def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") -> list[VideoEntry]:
@@ -187,37 +208,6 @@ def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") 
             )
         )
     return entries
-
-
-def trained(training: Handle, adapter: Handle) -> dict[str, Any]:
-    """What a report says about the adapter's training."""
-    recorded = read_json(adapter.folder / ADAPTER / "train.json")
-    clips = json.loads((training.folder / "clips.json").read_text())["clips"]
-    return {
-        "clips": [
-            {**clip, "clip": clip["clip"] + (" (held out)" if clip["role"] == "held_out" else "")} for clip in clips
-        ],
-        "curve": read_curve(adapter.folder / ADAPTER),
-        "steps": recorded.get("config", {}).get("steps"),
-        "init_from": recorded.get("config", {}).get("init_from"),
-    }
-
-
-def made_from(pack: PackResource, store: Store, adapter: Handle) -> dict[str, Any]:
-    """Where a report's figures come from, down to code, libraries and the pack."""
-    model, made = pack.load(), store.version(adapter.asset, adapter.partition, adapter.sha)
-    return {
-        "random": bool(model.info.random),
-        "pack": {"name": model.info.name, "hash": model.hash[:SHORT]},
-        "adapter": {
-            "version": adapter.sha[:SHORT],
-            "recipe": made.recipe[:SHORT],
-            "trained": made.created,
-            "code": made.code,
-        },
-        "training_set": {name: value["sha"][:SHORT] for name, value in made.inputs.items()},
-        "libraries": made.libraries,
-    }
 
 
 def publish(handle: Handle, settings: Settings, name: str) -> Path:
@@ -274,6 +264,11 @@ def leaderboard(
                 for name in ("video_metrics", "generated_videos", "generation_requests")
             )
             entries += read_entries(scored, videos, asked, before=f"{motion}/")
+        ranked = sorted(
+            (entry for entry in entries if entry.setting == "full"), key=lambda e: -e.metrics.get("iou", 0.0)
+        )
+        ends = [*ranked[:SHEET_VIDEOS], *ranked[SHEET_VIDEOS:][-SHEET_VIDEOS:]]
+        preview.beside([(entry.masks, entry.frames) for entry in ends]).save(folder / SHEET)
         leaderboard_report(
             folder,
             tables,
@@ -290,6 +285,7 @@ def leaderboard(
         rows = pd.read_parquet(folder / "metrics.parquet")
         return {
             "report": dg.MetadataValue.path(str(folder / "leaderboard.html")),
+            "sheet": sheet(folder, "control masks and videos, the best first, the worst last"),
             "motions": len(shown),
             "without_report": dg.MetadataValue.json(sorted(set(known) - set(shown))),
             "summary": preview.table(pd.read_csv(folder / "summary.csv"), rows=60),

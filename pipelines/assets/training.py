@@ -156,6 +156,8 @@ def motion_adapter(
             finetune(model, train, how, (folder / name).parent, held, report, device=hardware["device"])
 
     def describe(folder: Path) -> dict[str, Any]:
+        import pandas as pd
+
         metadata: dict[str, Any] = {}
         for name, how in runs.items():
             short = Path(name).parent.name
@@ -164,6 +166,8 @@ def motion_adapter(
             metadata[f"{short}/init_from"] = how.init_from or "scratch"
             recorded = read_json(folder / name / "train.json")
             losses = {key: value for key, value in recorded.items() if key.startswith("validation_loss")}
+            if counts := recorded.get("parameters"):
+                metadata[f"{short}/trained"] = preview.table(pd.DataFrame(counts.items(), columns=["part", "weights"]))
             metadata |= preview.numbers(losses, f"{short}/")
             if curve := read_curve(folder / name):
                 metadata |= preview.numbers(curve[-1], f"{short}/")

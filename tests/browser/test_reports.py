@@ -124,6 +124,17 @@ def test_tables_sort_both_ways_and_say_so(open_page, report):
     assert page.locator("#videos tbody tr").first.text_content().count("horse") == 1
 
 
+def test_the_other_figures_come_when_asked_for(open_page, tmp_path, videos):
+    rows = pd.DataFrame([{"setting": v.setting, "prompt": v.prompt, "smoothness": 0.9, **v.metrics} for v in videos])
+    page, complaints, _ = open_page(motion_report(tmp_path, "glide", videos, rows, {}))
+    more = page.locator(".more")
+    assert more.count() == 1 + 1 + len(rows)  # a line of the means, a head and a cell a video
+    assert not any(one.is_visible() for one in more.all())
+    page.get_by_label("every figure").check()
+    assert all(one.is_visible() for one in more.all())
+    assert complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(open_page, report, scheme):
     page, _, _ = open_page(report, color_scheme=scheme)

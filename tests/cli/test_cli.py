@@ -210,6 +210,12 @@ def test_train_then_generate_twice_gives_the_same_bytes(run, small_pack_folder, 
     assert made[0]["pack_hash"]
     assert not list(tmp_path.glob(".*.mp4.*")), "the working folder is gone"
     assert "trained part" in trained.err
+    wrong = run(
+        *("generate", "--prompt", "a car", "--instance", f"a dog={masks}", "--out", tmp_path / "x.mp4"),
+        *("--adapter", trained.json["adapter"], "--pack", small_pack_folder),
+    )
+    assert wrong.code == 2 and "does not contain 'a dog'" in wrong.err
+    assert not list(tmp_path.glob(".x.mp4.*"))
     two = run(
         *("generate", "--prompt", "a car", "--instance", f"a car={masks}", "--out", tmp_path / "three.mp4"),
         *("--seed", 3, "--steps", 2, "--adapter", trained.json["adapter"], "--pack", small_pack_folder, "--json"),

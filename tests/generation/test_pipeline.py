@@ -281,14 +281,26 @@ class TestInstances:
         instance = Instance("a horse", arguments["masks"])
         assert np.array_equal(plain, pipeline(**arguments, instances=[instance], generator=seeded()).frames)
 
+    def test_one_instance_is_equation_7_whatever_its_words(self, pipeline, arguments):
+        given = {**arguments, "prompt": "a dog in the snow"}
+        plain = pipeline(**given, generator=seeded()).frames
+        instance = Instance("a dog", arguments["masks"])
+        assert np.array_equal(plain, pipeline(**given, instances=[instance], generator=seeded()).frames)
+        alone = pipeline(**given, instances=[instance], other_words="none", generator=seeded()).frames
+        assert np.abs(alone - plain).max() > 1e-3
+
     def test_identities_matter_and_copies_are_one_term(self, pipeline, arguments, two):
-        def run(*instances: Instance) -> np.ndarray:
+        def run(*instances: Instance, other: str = "union") -> np.ndarray:
             given = {**arguments, "prompt": "a dog and a red ball", "masks": None}
-            return pipeline(**given, instances=instances, generator=seeded()).frames
+            return pipeline(**given, instances=instances, other_words=other, generator=seeded()).frames
 
         one = run(Instance("a dog", two[0]), Instance("a red ball", two[1]))
         swapped = run(Instance("a dog", two[1]), Instance("a red ball", two[0]))
         assert np.abs(one - swapped).max() > 1e-3
+        none = run(Instance("a dog", two[0]), Instance("a red ball", two[1]), other="none")
+        assert np.abs(one - none).max() > 1e-3
+        same = run(Instance("a dog", two[0]), Instance("a red ball", two[0]))
+        np.testing.assert_allclose(same, run(Instance("a dog", two[0])), atol=1e-4)
         copies = run(Instance("A dog", two[0]), Instance("a  dog", two[1]))
         assert np.array_equal(copies, run(Instance("a dog", two[0] | two[1])))
 

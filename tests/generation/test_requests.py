@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mvmodel.errors import InputError
+from mvmodel.generation.build import build_pipeline
 from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.requests import Request, first_frames, generate, read_requests
+from mvmodel.generation.requests import Request, first_frames, generate, instances_of, read_requests, run_request
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -68,6 +70,10 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(small_pack, adapte
     frames = first_frames(small_pack, [request], config, tmp_path / "first")
     whole = generate(small_pack, adapter, [request], frames, config, tmp_path / "whole")
     assert not list(whole.glob(".*.windows"))
+    picture = np.asarray(Image.open(frames / "long.png").convert("RGB"))
+    pipeline = build_pipeline(small_pack, adapter, config)
+    alone = run_request(pipeline, request, MaskSequence.load(request.masks), picture, config)
+    assert np.array_equal(alone, np.load(whole / "long.npz")["frames"])
 
     from mvmodel.generation import long_video
 
@@ -100,6 +106,22 @@ def test_named_instances_are_bound_to_the_prompt(small_pack, adapter, tmp_path):
         made[key] = np.load(out / f"{key}.npz")["frames"]
         assert json.loads((out / f"{key}.json").read_text())["instances"] == list(names)
     assert not np.array_equal(made["bound"], made["swapped"]) and not np.array_equal(made["bound"], made["one"])
+
+
+def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
+    masks = np.zeros((2, 2, 8, 8), bool)
+    masks[0, :, :4], masks[1, :, 4:] = True, True
+
+    def bound(names: tuple[str, ...], prompt: str) -> list[str] | None:
+        found = instances_of(MaskSequence.of_instances(masks, names=names), prompt)
+        return None if found is None else [instance.words for instance in found]
+
+    assert bound(("dog", "ball"), "A Dog and a ball") == ["dog", "ball"]
+    assert bound(("dog", "dog copy"), "two dogs, a dog") == ["dog", "dog"]
+    assert bound(("dog", "dog 2"), "a dog") == ["dog", "dog"]
+    assert bound(("dog", "cat"), "a dog in a category") is None
+    assert bound(("dog", ""), "a dog") is None
+    assert instances_of(MaskSequence(masks[0]), "a dog") is None
 
 
 def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monkeypatch):

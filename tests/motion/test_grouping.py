@@ -72,7 +72,7 @@ def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
     assert groups.disagreements[0].startswith("spin-0 is labelled gallop, but moves more like spin")
 
 
-def test_few_wait_and_of_many_the_most_alike_are_chosen(rendered: pd.DataFrame) -> None:
+def test_few_wait_and_of_many_the_coherent_and_varied_are_chosen(rendered: pd.DataFrame) -> None:
     labels = rendered["truth"].where(rendered["truth"].isin(["grow", "spin"]), "")
     few = rendered[(rendered["truth"] == "grow") | rendered.index.isin([f"spin-{i}" for i in range(4)])]
     groups = group(few, labels)
@@ -83,7 +83,8 @@ def test_few_wait_and_of_many_the_most_alike_are_chosen(rendered: pd.DataFrame) 
     assert table.loc["spin-0", "why"].endswith("waits, since 4 of 5 clips are there")
     assert table["chosen"].sum() == 8
     left = table[(table["motion"] == "grow") & ~table["chosen"]]
-    assert left["why"].str.contains("more alike").all()
+    assert left["why"].str.contains("8 clips are enough").all()
+    assert table.loc[table["chosen"], "why"].str.contains("taken").all()
 
 
 def test_proposed_names_are_slugs_and_plain(rendered: pd.DataFrame) -> None:

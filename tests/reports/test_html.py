@@ -34,7 +34,7 @@ def test_it_fetches_nothing(page):
 
 def test_headlines_come_with_interval_counts_and_what_is_compared(page):
     text = text_of(page)
-    assert "IoU 0.750 0.700 to 0.800 (95 %) 2 videos, 2 prompts" in text
+    assert "IoU 0.750 0.700 to 0.800 (95 %) 2 videos, 2 prompts, 2 seeds" in text
     assert "the same adapter with its mask term switched off reaches 0.150" in text
     assert "an adapter trained on this motion's clips alone" in text
     assert "Consistency is 0.900 while the foreground moves 3.00 pixels a frame" in text

@@ -68,8 +68,27 @@ def test_same_seed_same_bytes_and_finished_work_is_kept(small_pack, clips, tmp_p
     second = finetune(small_pack, clips, QUICK, tmp_path / "b")
     name = "diffusion_pytorch_model.safetensors"
     assert (first / name).read_bytes() == (second / name).read_bytes()
+    with pytest.raises(InputError, match="trained with other settings, clips or models; give another folder"):
+        finetune(small_pack, clips, QUICK.model_copy(update={"steps": 7}), tmp_path / "a")
+    with pytest.raises(InputError, match="trained with other settings"):
+        finetune(small_pack, clips[:1], QUICK, tmp_path / "a")
     third = finetune(small_pack, clips, QUICK.model_copy(update={"seed": 1}), tmp_path / "c")
     assert (first / name).read_bytes() != (third / name).read_bytes()
+
+
+def test_the_checkpoint_of_other_settings_is_not_gone_on_with(small_pack, clips, tmp_path):
+    def stop(row: dict) -> None:
+        if row["step"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(small_pack, clips, QUICK.model_copy(update={"lr": 1e-1}), tmp_path / "a", report=stop)
+    assert (tmp_path / "a" / "work" / "checkpoint").exists()
+    rows: list[dict] = []
+    other = finetune(small_pack, clips, QUICK, tmp_path / "a", report=rows.append)
+    assert rows[0]["step"] == 1
+    same = finetune(small_pack, clips, QUICK, tmp_path / "b")
+    assert all(torch.equal(value, weights(other)[name]) for name, value in weights(same).items())
 
 
 def test_starts_from_another_adapter(small_pack, clips, tmp_path):
@@ -147,6 +166,13 @@ def test_loss_ignores_frame_one_and_weighs_the_foreground(small_pack):
             )
 
     plain = measure(noise)
+
+    def spoil(module, given, output):
+        output.sample.unflatten(0, (1, 3))[:, 0] += 1000
+
+    hook = unet.register_forward_hook(spoil)
+    assert measure(noise) == plain, "whatever is predicted for frame 1"
+    hook.remove()
     first = noise.clone()
     first[:, 0] += 5
     assert measure(first) == plain

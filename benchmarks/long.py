@@ -1,0 +1,64 @@
+"""Memory and time of long videos on the tiny pack, each length in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LENGTHS = (24, 50, 100, 200)
+
+
+def long(steps: int = 2) -> dict[str, Any]:
+    """By length: seconds a frame, and by how many MB the process grew over one window's video (16 frames).
+
+    Few denoising steps, since they repeat the same memory. one_pass is the longest again, without windows.
+    """
+    alone = _fresh(16, steps, 16)
+    lengths = {str(n): _fresh(n, steps, 16) for n in LENGTHS}
+    lengths["one_pass"] = _fresh(LENGTHS[-1], steps, 0)
+    return {
+        "one_window_peak_megabytes": alone["peak_megabytes"],
+        "seconds_a_frame": {name: found["seconds"] / found["frames"] for name, found in lengths.items()},
+        "megabytes_over_one_window": {
+            name: found["peak_megabytes"] - alone["peak_megabytes"] for name, found in lengths.items()
+        },
+    }
+
+
+def _fresh(frames: int, steps: int, window: int) -> dict[str, float]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_make, frames, steps, window).result()
+
+
+def _make(frames: int, steps: int, window: int) -> dict[str, float]:
+    import resource
+    import tempfile
+    import time
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+
+    from mvmodel.generation.build import build_pipeline
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.long_video import call_options, long_video
+    from mvmodel.packs import load_pack
+    from mvmodel.world.render import random_clip
+
+    torch.set_num_threads(1)
+    pack = load_pack("tiny")
+    clip = random_clip((2, 1), frames=16, motion="orbit", second_object=0)
+    masks = np.resize(clip.masks, (frames, *clip.masks.shape[1:]))
+    config = GenerationConfig(steps=steps, window=window)
+    pipeline = build_pipeline(pack, pack.start_adapter(), config)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as room:
+        if window:
+            long_video(pipeline, clip.caption, masks, clip.frames[0], config, 0, Path(room))
+        else:
+            pipeline(clip.caption, masks, clip.frames[0], **call_options(config))
+    taken = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"frames": frames, "seconds": taken, "peak_megabytes": peak}

@@ -1,0 +1,131 @@
+"""How well sentences about motion are understood: direction, count and end, read off the masks made of them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvmodel.errors import InputError
+
+FOLDER = Path(__file__).resolve().parents[1] / "tests" / "authoring"
+FILE = FOLDER / "sentences.csv"
+"""The sentences that the grammar was made with."""
+HELD_OUT = FOLDER / "held_out.csv"
+"""Sentences written after it was finished, which it was not changed for."""
+_FRAMES, _SIDE, _MARGIN = 32, 96, 64
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a mask sequence shows: directions of its first way ("right", "up"; both of a diagonal), number of jumps,
+    swings or turns, the place where it ends, and whether that is where it began."""
+
+    directions: tuple[str, ...]
+    count: int
+    end: str
+    back: bool
+
+    def agrees(self, direction: str, count: str, end: str) -> bool:
+        """Whether it is as expected; an empty count is not looked at."""
+        way = direction in self.directions if direction != "none" else not self.directions
+        return way and count in ("", str(self.count)) and (self.back if end == "start" else self.end == end)
+
+
+def look(sentence: str) -> Seen:
+    """Author a sentence with a wedge for a shape and measure the masks; only turns are read off the poses."""
+    from mvmodel.authoring.choreography import perform
+    from mvmodel.authoring.grammar import understand
+    from mvmodel.masks.poses import Poses, lay
+
+    rows, columns = np.mgrid[:_SIDE, :_SIDE]
+    wedge = (np.abs(rows - 48) < 7 + 0.3 * (columns - 33)) & (columns >= 33) & (columns < 63)
+    cast, _ = perform(understand(sentence), _FRAMES, 8.0, (_SIDE, _SIDE))
+    own = cast[0][1]
+    # What happens outside the picture is measured too.
+    shifted = Poses(own.x + _MARGIN, own.y + _MARGIN, own.scale_x, own.scale_y, own.angle)
+    masks = lay(wedge, shifted, (_SIDE + 2 * _MARGIN, _SIDE + 2 * _MARGIN))
+    x, y = (np.array(column) for column in zip(*(_centre(mask) for mask in masks), strict=True))
+    spread = min(float(np.std(own.x)), float(np.std(own.angle)))
+    rolls = spread > 0 and np.corrcoef(own.x, own.angle)[0, 1] < -0.99  # turns as far as it goes
+    turns = 0 if rolls else round(abs(own.angle[-1] - own.angle[0]) / 360)
+    back = bool(np.hypot(x[-1] - x[0], y[-1] - y[0]) < 0.06 and max(np.ptp(x), np.ptp(y)) > 0.2)
+    return Seen(_directions(x, y), _count(x, y, turns), _place(float(x[-1]), float(y[-1])), back)
+
+
+def _centre(mask: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask)
+    return (columns.mean() - _MARGIN) / _SIDE, (rows.mean() - _MARGIN) / _SIDE
+
+
+def _peaks(values: np.ndarray, low: float, high: float = 9.0) -> int:
+    from scipy.signal import find_peaks
+
+    return len(find_peaks(values, prominence=(low, high))[0])
+
+
+def _directions(x: np.ndarray, y: np.ndarray) -> tuple[str, ...]:
+    """Where it first goes for an eighth of the picture; heights that a jump comes down from again do not count."""
+    found = []
+    lasting = np.minimum.accumulate(np.abs(y - y[0])[::-1])[::-1]
+    for away, values, names in ((np.abs(x - x[0]), x, ("left", "right")), (lasting, y, ("up", "down"))):
+        if (away > 0.12).any():
+            at = int(np.argmax(away > 0.12))
+            found.append((at, names[int(values[at] > values[0])]))
+    first = min((at for at, _ in found), default=0)
+    return tuple(name for at, name in found if at <= first + len(x) // 5)
+
+
+def _count(x: np.ndarray, y: np.ndarray, turns: int) -> int:
+    """Jumps, which are lower than a climb; where there are none, whole turns, rounds or swings to and fro."""
+    floor = np.concatenate([[y.max()], y, [y.max()]])
+    round_trip = np.hypot(x[-1] - x[0], y[-1] - y[0]) < 0.06
+    if round_trip and np.ptp(x) > 0.25 and np.ptp(y) > 0.25:
+        return max(_peaks(x, 0.1), _peaks(-x, 0.1))
+    jumps = _peaks(-floor if round_trip or abs(y[-1] - y[0]) < 0.12 else -y, 0.06, 0.4)
+    swings = max(_peaks(x, 0.1), _peaks(-x, 0.1))
+    return jumps or turns or (swings if swings > 1 else 0)
+
+
+def _place(x: float, y: float) -> str:
+    if not -0.02 < x < 1.02:
+        return "out left" if x < 0 else "out right"
+    column = "left" if x < 0.38 else "right" if x > 0.62 else ""
+    row = "top" if y < 0.33 else "bottom" if y > 0.72 else ""
+    return " ".join(part for part in (row, column) if part) or "middle"
+
+
+def judge(path: Path = FILE) -> list[dict[str, Any]]:
+    """One row a sentence: what was expected, what was seen, whether all three agree."""
+    rows: list[dict[str, Any]] = []
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                seen = look(row["sentence"])
+                right = seen.agrees(row["direction"], row["count"], row["end"])
+                rows.append({**row, "seen": seen, "right": right})
+            except InputError as error:  # a sentence that is refused is a sentence not understood
+                rows.append({**row, "seen": str(error), "right": False})
+    return rows
+
+
+def sentences() -> dict[str, float]:
+    """Sentences understood: of those that the grammar was made with, and of held-out ones."""
+    figures: dict[str, float] = {}
+    for name, path in (("sentences", FILE), ("held_out", HELD_OUT)):
+        rows = judge(path)
+        figures |= {name: len(rows), f"{name}_right": sum(bool(row["right"]) for row in rows)}
+    return figures
+
+
+if __name__ == "__main__":
+    for source in (FILE, HELD_OUT):
+        table = judge(source)
+        for entry in table:
+            if not entry["right"]:
+                wanted = ", ".join(entry[name] for name in ("direction", "count", "end"))
+                print(f"{entry['sentence']}: expected {wanted}; {entry['seen']}")
+        print(f"{source.name}: {sum(bool(entry['right']) for entry in table)} of {len(table)} right")

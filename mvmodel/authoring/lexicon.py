@@ -1,0 +1,107 @@
+"""The words that the grammar of motion knows: verbs, places, counts, speeds. Its lists are its documentation."""
+
+from __future__ import annotations
+
+VERBS: dict[str, tuple[str, ...]] = {
+    "travel": (
+        "go", "run", "walk", "move", "drive", "swim", "slide", "glide", "gallop", "trot", "crawl", "ride", "roll",
+        "sail", "cross", "travel", "race", "stroll", "sprint", "wander", "creep", "march", "slither", "waddle", "head",
+        "come", "pass", "skate", "ski", "dash", "proceed", "follow", "drift",
+    ),
+    "fly": ("fly", "float", "soar", "hover"),
+    "enter": ("enter", "arrive", "appear"),
+    "leave": ("leave", "exit", "depart", "disappear", "vanish"),
+    "return": ("return",),
+    "jump": ("jump", "hop", "leap", "skip", "bounce", "spring"),
+    "fall": ("fall", "drop", "sink", "descend", "land", "plunge", "tumble", "dive"),
+    "rise": ("rise", "climb", "ascend", "lift", "ascend"),
+    "spin": ("spin", "turn", "rotate", "twirl", "whirl", "somersault", "pirouette", "revolve"),
+    "circle": ("circle", "orbit",),
+    "zigzag": ("zigzag", "weave", "meander", "zig-zag"),
+    "sway": ("sway", "swing", "rock", "wobble", "pendulum"),
+    "shake": ("shake", "tremble", "vibrate", "shiver"),
+    "flap": ("flap", "flutter", "beat"),
+    "grow": ("grow", "swell", "expand", "inflate"),
+    "shrink": ("shrink", "deflate", "dwindle"),
+    "stay": ("stay", "stand", "stop", "wait", "rest", "sit", "pause", "halt", "sleep", "lie", "remain", "freeze"),
+}  # fmt: skip
+"""Kind of motion -> the verbs that mean it."""
+
+IRREGULAR: dict[str, str] = {
+    "ran": "run", "went": "go", "goes": "go", "gone": "go", "drove": "drive", "swam": "swim", "slid": "slide",
+    "rode": "ride", "crept": "creep", "came": "come", "flew": "fly", "left": "", "leapt": "leap", "sprang": "spring",
+    "fell": "fall", "sank": "sink", "rose": "rise", "spun": "spin", "swung": "swing", "shook": "shake",
+    "grew": "grow", "shrank": "shrink", "stood": "stand", "sat": "sit", "slept": "sleep", "lay": "lie", "lying": "lie",
+    "dove": "dive", "wove": "weave", "froze": "freeze",
+}  # fmt: skip
+"""Form -> verb. "left" is always the side."""
+
+LIGHT_VERBS = frozenset({"make", "do", "take", "perform"})
+"""Verbs that say nothing themselves: "makes three jumps" jumps three times."""
+HELPERS = frozenset({"start", "begin", "keep", "try", "want", "continue"})
+"""Verbs in front of another one: "starts to run" runs."""
+
+BOBBING: dict[str, float] = {"gallop": 3.0, "run": 2.5, "walk": 1.5, "trot": 2.5, "sprint": 3.0, "waddle": 1.5}
+"""Verb -> steps a second of the small up and down that goes with it."""
+WHEELED = frozenset({"roll"})
+"""Verbs of things that turn as they go."""
+
+PLACES: dict[str, tuple[float | None, float | None]] = {
+    "left": (0.18, None), "right": (0.82, None), "top": (None, 0.2), "bottom": (None, 0.8), "middle": (0.5, None),
+    "center": (0.5, None), "centre": (0.5, None), "ceiling": (None, 0.2), "sky": (None, 0.2), "ground": (None, 0.8),
+    "floor": (None, 0.8), "up": (None, 0.2), "down": (None, 0.8), "above": (None, 0.2), "below": (None, 0.8),
+    "upper": (None, 0.2), "lower": (None, 0.8), "upward": (None, 0.2), "upwards": (None, 0.2),
+    "downward": (None, 0.8), "downwards": (None, 0.8), "leftward": (0.18, None), "leftwards": (0.18, None),
+    "rightward": (0.82, None), "rightwards": (0.82, None), "water": (None, 0.62),
+}  # fmt: skip
+"""Word -> x and y it stands for, shares of the picture; None leaves that coordinate alone."""
+
+NUMBERS: dict[str, float] = {
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "half": 0.5, "both": 2,
+}  # fmt: skip
+TIMES: dict[str, float] = {"once": 1, "twice": 2, "thrice": 3}
+VAGUE: dict[str, float] = {"several": 3, "few": 3, "many": 5, "couple": 2, "some": 3, "repeatedly": 4, "again": 4}
+"""Counts that leave it open; the number taken is said."""
+
+SPEEDS: dict[str, float] = {
+    "slowly": 0.5, "slow": 0.5, "gently": 0.6, "lazily": 0.5, "calmly": 0.6, "leisurely": 0.6, "quickly": 2.0,
+    "fast": 2.0, "rapidly": 2.0, "quick": 2.0, "swiftly": 2.0, "hastily": 2.0, "suddenly": 3.0, "briskly": 1.5,
+}  # fmt: skip
+EASED: dict[str, str] = {
+    "accelerating": "ease-in", "accelerates": "ease-in", "faster": "ease-in", "slower": "ease-out",
+    "decelerating": "ease-out", "decelerates": "ease-out", "braking": "ease-out", "brakes": "ease-out",
+}  # fmt: skip
+AMOUNTS: dict[str, float] = {"little": 0.5, "slightly": 0.5, "bit": 0.5, "briefly": 0.5, "high": 1.6, "halfway": 0.5}
+
+THEN = frozenset({"then", "before", "afterwards", "afterward", "until", "finally", "next", "."})
+TOGETHER = frozenset({"while", "as", "when", "whilst", "during"})
+CONNECTORS = THEN | TOGETHER | {",", ";", "and", "but", "after", "first"}
+PRONOUNS = frozenset({"it", "he", "she", "they", "them", "itself", "him", "her"})
+DETERMINERS = frozenset({"a", "an", "the", "this", "that", "its", "his", "her", "their", "some", "another"})
+PREPOSITIONS = frozenset(
+    {"to", "from", "in", "into", "on", "onto", "at", "over", "across", "out", "of", "off", "through", "towards",
+     "toward", "by", "with", "under", "past", "around", "along", "up", "down"}
+)  # fmt: skip
+
+
+def _forms(verb: str) -> set[str]:
+    """A verb's regular forms: jump -> jump, jumps, jumped, jumping; hop -> hopped; slide -> sliding; fly -> flies."""
+    forms = {verb, verb + "s", verb + "es", verb + "ed", verb + "ing"}
+    if verb.endswith("e"):
+        forms |= {verb[:-1] + "ing", verb + "d"}
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        forms |= {verb[:-1] + "ies", verb[:-1] + "ied"}
+    if len(verb) > 2 and verb[-1] not in "aeiouwxy" and verb[-2] in "aeiou" and verb[-3] not in "aeiou":
+        forms |= {verb + verb[-1] + "ing", verb + verb[-1] + "ed"}
+    return forms
+
+
+KIND_OF: dict[str, str] = {verb: kind for kind, verbs in VERBS.items() for verb in verbs}
+FORMS: dict[str, str] = {form: verb for verb in KIND_OF for form in _forms(verb)} | {
+    form: verb for form, verb in IRREGULAR.items() if verb
+}
+"""Every form of every verb -> the verb."""
+FORMS.pop("left", None)
+LIGHT_FORMS = {form for verb in LIGHT_VERBS for form in _forms(verb)} | {"made", "did", "took"}
+HELPER_FORMS = {form for verb in HELPERS for form in _forms(verb)} | {"began", "kept"}

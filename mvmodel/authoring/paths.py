@@ -1,0 +1,86 @@
+"""Ways through the picture with a speed along them: points, SVG paths, easings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mvmodel.errors import InputError
+
+Easing = Callable[[np.ndarray], np.ndarray]
+
+EASINGS: dict[str, Easing] = {
+    "linear": lambda t: t,
+    "ease-in": lambda t: t**2,
+    "ease-out": lambda t: 1 - (1 - t) ** 2,
+    "ease-in-out": lambda t: t**2 * (3 - 2 * t),
+    "hold": lambda t: np.floor(t),
+}
+"""Name -> share of the way done at a share of the time, both 0..1; "hold" stands still and jumps at the end."""
+
+Speed = str | Sequence[float]
+"""An easing's name, or relative speeds spread evenly over the time, such as (1, 3, 0): ever faster, then to a halt."""
+
+_FINE = 512
+
+
+def progress(frames: int, speed: Speed = "linear") -> np.ndarray:
+    """Share of the way done at every frame, float (frames,), from 0 to 1. Raises InputError for an unknown speed."""
+    time = np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
+    if isinstance(speed, str):
+        if speed not in EASINGS:
+            raise InputError(f"there is no speed named {speed!r}; use {', '.join(EASINGS)}, or a list of numbers")
+        return EASINGS[speed](time)
+    values = np.asarray(speed, float)
+    if values.ndim != 1 or not len(values) or (values < 0).any() or not np.isfinite(values).all() or not values.any():
+        raise InputError(f"speeds are numbers of 0 or more, not all 0, and not {list(speed)}")
+    fine = np.linspace(0, 1, _FINE)
+    rate = np.interp(fine, np.linspace(0, 1, len(values)), values)
+    done = np.concatenate([[0], np.cumsum((rate[1:] + rate[:-1]) / 2)])
+    return np.interp(time, fine, done / done[-1])
+
+
+def along(points: np.ndarray, frames: int, speed: Speed = "linear", round_corners: bool = True) -> np.ndarray:
+    """Places at every frame on a way through points, float (frames, 2), at an even pace but for `speed`.
+
+    points: (n, 2) x, y. round_corners: a smooth curve through three points or more, else straight lines.
+    """
+    points = np.asarray(points, float)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+        raise InputError(f"a way is a list of points [x, y], not an array of shape {points.shape}")
+    kept = points[np.concatenate([[True], np.any(np.diff(points, axis=0) != 0, axis=1)])]
+    if len(kept) == 1:
+        return np.repeat(kept, frames, axis=0)
+    if round_corners and len(kept) > 2:
+        from scipy.interpolate import CubicSpline
+
+        # The root of the distance keeps the curve from swinging out between points that lie unevenly.
+        knots = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(kept, axis=0), axis=1) ** 0.5)])
+        ends = "periodic" if np.allclose(kept[0], kept[-1]) else "natural"
+        kept = CubicSpline(knots, kept, bc_type=ends)(np.linspace(0, knots[-1], _FINE))
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(kept, axis=0), axis=1))])
+    wanted = progress(frames, speed) * length[-1]
+    return np.column_stack([np.interp(wanted, length, kept[:, axis]) for axis in (0, 1)])
+
+
+def from_svg(path: str) -> np.ndarray:
+    """Points of an SVG path's `d` ("M 10 90 C 30 10, 70 10, 90 90"), float (n, 2), finely sampled.
+
+    Raises InputError when it is no path, or one of several pieces.
+    """
+    from svg.path import Move, parse_path
+
+    try:
+        parsed = parse_path(path)
+        pieces = [segment for segment in parsed if not isinstance(segment, Move)]
+        if not pieces:
+            raise ValueError("it draws nothing")
+        if sum(isinstance(segment, Move) for segment in parsed) > 1:
+            raise ValueError("it has several pieces")
+        points = np.array([segment.point(t) for segment in pieces for t in np.linspace(0, 1, 33)])
+    except (ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError) as error:
+        raise InputError(
+            f"the SVG path {path!r} cannot be used ({error}); give one piece, as in M 0 0 L 1 1"
+        ) from error
+    return np.column_stack([points.real, points.imag])

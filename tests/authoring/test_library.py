@@ -1,0 +1,78 @@
+"""The library finds what was put in: by word, by caption, by motion; and lends its motions to other shapes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvmodel.authoring.library import Entry, Library, retarget, words_of, write_library
+from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
+from mvmodel.masks.poses import centre
+from mvmodel.world.render import HELD_OUT, random_clip
+
+KINDS = ("gallop", "bounce", "spin", "grow", "zigzag")
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[Entry]:
+    made = []
+    for number, motion in enumerate(KINDS):
+        for place, thing in enumerate(("horse", "ball")):
+            seed = (HELD_OUT, 77_000 + place, number)
+            clip = random_clip(seed, frames=12, side=96, motion=motion, objects=(thing,), pan=0.0, facing=1)
+            made.append(Entry(f"{thing}-{motion}", MaskSequence(clip.masks), clip.caption, motion, "render"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def library(entries, tmp_path_factory) -> Library:
+    return write_library(tmp_path_factory.mktemp("library") / "lib", entries)
+
+
+def test_words_find_verbs_in_any_form(library: Library) -> None:
+    for query in ("gallop", "galloping", "something that gallops"):
+        hits = library.search(query)
+        assert {hit.name for hit in hits} == {"horse-gallop", "ball-gallop"}, query
+    first = library.search("a ball bounces")[0]
+    assert first.name == "ball-bounce" and "100%" in first.why
+    assert library.search("submarine") == []
+    assert words_of("A dog gallops in the snow") == {"dog", "gallop", "snow"}
+
+
+def test_embeddings_order_what_words_leave_open(entries, tmp_path: Path) -> None:
+    def embed(texts):
+        rows = np.array([[1.0, 0.0] if "horse" in text or "steed" in text else [0.0, 1.0] for text in texts])
+        return rows
+
+    library = write_library(tmp_path / "lib", entries, embed)
+    assert all("horse" in hit.name for hit in library.search("steed", embed))
+
+
+def test_motion_finds_its_like(entries, tmp_path: Path) -> None:
+    horses = write_library(tmp_path / "lib", [entry for entry in entries if entry.name.startswith("horse")])
+    for entry in entries:
+        if entry.name.startswith("ball") and entry.motion not in ("spin", "gallop"):  # a ball shows no angle
+            assert horses.search("", moves_like=entry.sequence)[0].motion == entry.motion
+
+
+def test_retargeting_changes_length_place_size_and_direction(library: Library) -> None:
+    masks = library.sequence("horse-gallop")
+    shape = np.zeros((20, 30), bool)
+    shape[2:18, 2:28] = True
+    made = retarget(masks, 20, (64, 80), shape, heading=-1.0, scale_to=0.05)
+    assert made.masks.shape == (20, 64, 80)
+    assert centre(made.masks[-1])[0] < centre(made.masks[0])[0] - 10
+    assert made.coverage().mean() == pytest.approx(0.05, rel=0.15)
+
+
+def test_mistakes_are_named(library: Library, entries, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="near are horse-gallop"):
+        library.sequence("horse-galop")
+    with pytest.raises(InputError, match="no library"):
+        Library.load(tmp_path)
+    with pytest.raises(InputError, match="cannot name an entry"):
+        write_library(tmp_path / "a", [Entry("../x", entries[0].sequence)])
+    with pytest.raises(InputError, match="each name once"):
+        write_library(tmp_path / "a", [entries[0], entries[0]])
+    assert write_library(tmp_path / "none", []).search("gallop") == []

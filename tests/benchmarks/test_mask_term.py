@@ -1,0 +1,80 @@
+"""The comparison of mask terms: what it tests on, and how its table is made."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+
+import numpy as np
+import pytest
+
+from benchmarks import mask_term, two_objects
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.training.config import TrainConfig
+
+
+def test_test_clips_are_apart_from_what_was_tuned_on():
+    clips = mask_term.test_clips(12)
+    assert [group for group, _ in clips[:2]] == ["trained motion", "new motion"]
+    for group, clip in clips:
+        assert not set(clip.objects) & set(mask_term.TRAINED_ON)
+        assert (clip.motion == mask_term.MOTION) == (group == "trained motion")
+        assert clip.masks.any(axis=(1, 2)).all()
+    tuned = mask_term.training_clips(0)
+    assert {clip.name for clip in tuned} == set(mask_term.TRAINED_ON)
+    assert not np.array_equal(tuned[0].frames, mask_term.training_clips(1)[0].frames)
+
+
+@pytest.mark.parametrize("name", mask_term.VARIANTS)
+def test_every_variant_is_a_valid_configuration(name):
+    variant = mask_term.VARIANTS[name]
+    TrainConfig(**(variant.train or {}))
+    GenerationConfig(**variant.generate)
+
+
+def test_table_gives_means_spread_and_shares_of_the_ceiling():
+    groups = ["trained motion", "new motion"] * 2
+    rows = [
+        {"variant": "ceiling", "seed": 0, "group": groups, "iou": [0.8, 0.5, 0.8, 0.5]},
+        {"variant": "a", "seed": 0, "group": groups, "iou": [0.4, 0.1, 0.6, 0.1]},
+        {"variant": "a", "seed": 1, "group": groups, "iou": [0.2, 0.1, 0.4, 0.1]},
+    ]
+    line = mask_term.table(rows).splitlines()[3]
+    assert line == "| a | 2 | 0.400 (0.300–0.500, seeds ±0.141) | 0.50 | 0.100 (0.100–0.100, seeds ±0.000) | 0.20 |"
+
+
+def test_a_stopped_comparison_measures_what_is_missing(tmp_path, monkeypatch, tiny_pack):
+    seen: list[tuple[str, int]] = []
+
+    def cell(pack, variant, seed, clips, judge, work):
+        seen.append((next(n for n, v in mask_term.VARIANTS.items() if v is variant), seed))
+        return [0.5] * len(clips)
+
+    monkeypatch.setattr(mask_term, "cell", cell)
+    monkeypatch.setattr(mask_term, "ceiling", lambda pack, clips, judge: [1.0] * len(clips))
+    asked = Namespace(pack="tiny", clips=4, stride=2, out=tmp_path / "f.jsonl", seeds=[0], only=["dropout"], work=None)
+    asked.threads = 1
+    mask_term.measure(asked)
+    first = list(seen)
+    assert len(first) == sum("dropout" in name for name in mask_term.VARIANTS)
+    asked.seeds = [0, 1]
+    mask_term.measure(asked)
+    assert [seed for _, seed in seen[len(first) :]] == [1] * len(first)
+    rows = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert sum(row["variant"] == "ceiling" for row in rows) == 1
+    assert mask_term.table(rows).count("1.000") == 2 * 3  # the ceiling's means and intervals
+
+
+def test_an_object_is_in_place_over_its_own_mask_and_no_other():
+    assert two_objects.in_place(np.array([[0.6, 0.1], [0.0, 0.5]]), 0.3)
+    assert not two_objects.in_place(np.array([[0.6, 0.1], [0.0, 0.2]]), 0.3)
+    assert not two_objects.in_place(np.array([[0.4, 0.5], [0.5, 0.6]]), 0.3)
+
+
+@pytest.mark.slow
+def test_true_clips_of_two_objects_are_in_place(tiny_pack):
+    """The judge tells the objects apart, or the figure would say nothing."""
+    tables = [two_objects.overlaps(tiny_pack, clip.frames, clip, 3) for clip in two_objects.videos(4, 8)]
+    assert np.mean([two_objects.in_place(table, 0.3) for table in tables]) >= 0.75
+    swapped = [table[::-1] for table in tables]
+    assert not any(two_objects.in_place(table, 0.3) for table in swapped)

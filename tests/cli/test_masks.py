@@ -1,0 +1,119 @@
+"""The masks commands, run as a user does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvmodel.masks import MaskSequence
+from mvmodel.masks.files import read_masks
+from mvmodel.masks.poses import centre
+from mvmodel.video.encode import write_png_folder
+
+COMMANDS = ["extract", "author", "from-text", "edit", "preview", "check", "search"]
+
+
+@pytest.fixture
+def wedge(tmp_path: Path) -> Path:
+    picture = np.zeros((40, 60), np.uint8)
+    picture[10:30, 10:50] = 255
+    picture[10:20, 10:20] = 0
+    Image.fromarray(picture).save(tmp_path / "wedge.png")
+    return tmp_path / "wedge.png"
+
+
+def test_every_command_has_an_example_in_its_help(run):
+    listed = run("masks", "--help").out
+    assert [listed.index(f" {name} ") for name in COMMANDS] == sorted(listed.index(f" {name} ") for name in COMMANDS)
+    for name in COMMANDS:
+        assert f"Example: mvmodel masks {name}" in " ".join(run("masks", name, "--help").out.split())
+
+
+def test_a_scene_becomes_masks_and_a_preview(run, tmp_path):
+    (tmp_path / "scene.yaml").write_text(
+        "frames: 10\nsize: [48, 64]\nobjects:\n"
+        "  - name: ball\n    shape: {kind: disc, width: 0.3}\n"
+        "    motion: {kind: bounce, start: [0.2, 0.2], velocity: [0.4, 0]}\n"
+    )
+    made = run(
+        "masks",
+        "author",
+        tmp_path / "scene.yaml",
+        "--out",
+        tmp_path / "b.json",
+        "--preview",
+        tmp_path / "b.gif",
+        "--json",
+    )
+    assert made.code == 0, made.err
+    assert (made.json["frames"], made.json["height"], made.json["objects"]) == (10, 48, ["ball"])
+    assert read_masks(tmp_path / "b.json").names == ("ball",)
+    assert (tmp_path / "b-sheet.png").exists()
+    wrong = run("masks", "author", tmp_path / "gone.yaml", "--out", tmp_path / "x.npz")
+    assert wrong.code == 2 and "gone.yaml cannot be read" in wrong.err
+
+
+def test_edits_from_the_command_line(run, masks, tmp_path):
+    before = read_masks(masks)
+    done = run("masks", "edit", masks, "flip | move 3 0 | duplicate 0 5", "--out", tmp_path / "e.npz", "--json")
+    assert done.code == 0, done.err
+    after = read_masks(tmp_path / "e.npz")
+    assert len(after.per_instance) == 2 and done.json["frames"] == before.frames
+    assert "outside=clip" in run("masks", "edit", masks, "list").out
+    for edits, reason in (("melt", "no edit 'melt'"), ("move left", "is a number")):
+        wrong = run("masks", "edit", masks, edits, "--out", tmp_path / "x.npz")
+        assert wrong.code == 2 and reason in wrong.err and len(wrong.err.splitlines()) == 1
+
+
+def test_preview_and_check(run, masks, video, clip, tmp_path):
+    shown = run("masks", "preview", masks, "--out", tmp_path / "p.mp4", "--on", video)
+    assert shown.code == 0, shown.err
+    assert [Path(line).name for line in shown.out.split()] == ["p.mp4", "p-sheet.png"]
+    good = run("masks", "check", masks, "--for", video, "--json")
+    assert good.code == 0 and good.json["coverage"] == pytest.approx(clip.masks.mean(), abs=1e-6)
+    assert good.json["reasons"] == [] and good.json["confidence"] is None
+    write_png_folder(tmp_path / "three", clip.masks[:3])
+    short = run("masks", "check", tmp_path / "three", "--for", video)
+    assert short.code == 2 and "has 3 masks, the clip 4 frames" in short.err
+    write_png_folder(tmp_path / "inverted", ~clip.masks)
+    inverted = run("masks", "check", tmp_path / "inverted")
+    assert inverted.code == 2 and "inside out" in inverted.err
+    assert run("masks", "check", tmp_path / "inverted", "--black").code == 0
+    gone = clip.masks.copy()
+    gone[1:] = False
+    MaskSequence(gone).save(tmp_path / "gone.npz")
+    weak = run("masks", "check", tmp_path / "gone.npz", "--json")
+    assert weak.code == 1 and "no foreground in 75%" in weak.json["reasons"][0]
+
+
+def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path):
+    made = run(
+        *("masks", "from-text", "a dog runs from left to right, jumps twice", "--out", tmp_path / "d.npz"),
+        *("--shape", wedge, "--frames", 16, "--pack", small_pack_folder, "--json"),
+    )
+    assert made.code == 0, made.err
+    assert made.json["objects"] == ["dog"] and any("together was taken" in doubt for doubt in made.json["doubts"])
+    masks = read_masks(tmp_path / "d.npz")
+    width = masks.width
+    assert centre(masks.masks[0])[0] < 0.3 * width and centre(masks.masks[-1])[0] > 0.7 * width
+    refused = run(
+        "masks", "from-text", "a dog", "--out", tmp_path / "x.npz", "--shape", wedge, "--pack", small_pack_folder
+    )
+    assert refused.code == 2 and "no verb of motion" in refused.err
+
+
+def test_search_in_a_library(run, clip, tmp_path):
+    from mvmodel.authoring.library import Entry, write_library
+
+    sequence = MaskSequence(clip.masks)
+    write_library(
+        tmp_path / "lib", [Entry("car-1", sequence, "a car glides in the snow", "glide"), Entry("x", sequence)]
+    )
+    (hit,) = run("masks", "search", "gliding", "--library", tmp_path / "lib", "--json").json
+    assert hit["name"] == "car-1" and Path(hit["file"]).exists()
+    assert "nothing in" in run("masks", "search", "submarine", "--library", tmp_path / "lib").out
+    missing = run("masks", "search", "x", "--library", tmp_path)
+    assert missing.code == 2 and "no library of mask sequences" in missing.err

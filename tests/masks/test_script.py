@@ -1,0 +1,50 @@
+"""Edits as text do what the functions do, and every slip is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
+from mvmodel.masks import edit as e
+from mvmodel.masks.exchange import combine, replace_shape
+from mvmodel.masks.script import edits_help, run_edits
+from tests.masks.conftest import blob
+
+ONE = MaskSequence(np.stack([blob(np.random.default_rng(n)) for n in range(4)]))
+
+
+def test_text_and_functions_agree(tmp_path: Path) -> None:
+    expected = e.scale(e.flip(e.move(ONE, 3, -2)), 0.8, outside="keep")
+    assert np.array_equal(run_edits(ONE, "move 3 -2 | flip | scale 0.8 outside=keep").masks, expected.masks)
+    assert run_edits(ONE, "loop 2 there_and_back=yes").frames == 7
+    assert run_edits(ONE, "retime frames=9 smooth=true").frames == 9
+    assert run_edits(ONE, "resize 20 20").masks.shape[1:] == (20, 20)
+    assert run_edits(ONE, "") is ONE
+    ONE.save(tmp_path / "other.npz")
+    assert np.array_equal(run_edits(ONE, "combine other.npz", tmp_path).per_instance, combine(ONE, ONE).per_instance)
+    largest = ONE.masks[int(ONE.coverage().argmax())]
+    given = run_edits(ONE, "replace-shape other.npz", tmp_path)
+    assert np.array_equal(given.masks, replace_shape(ONE, largest).masks)
+    assert {line.split()[0] for line in edits_help().splitlines()} >= {*e.EDITS, "combine", "resize"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("explode", "no edit 'explode'"),
+        ("move 1 2 clip 4", "too many values"),
+        ("move z=1", "takes no 'z'"),
+        ("move one", "dx is a number"),
+        ("loop 1.5", "whole number"),
+        ("resize 20", "lacks width"),
+        ("scale 2 outside=wrap", "clip or keep"),
+        ("retime 3 smooth=maybe", "too many|yes or no|number"),
+        ("move '1", "cannot be read"),
+        ("combine gone.npz", "do not exist"),
+    ],
+)
+def test_slips_are_named(text: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        run_edits(ONE, text)

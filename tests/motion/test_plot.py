@@ -1,0 +1,35 @@
+"""The groups' picture: ways measured in object sizes, a map that keeps groups together."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mvmodel.masks import MaskSequence
+from mvmodel.motion.descriptor import describe
+from mvmodel.motion.grouping import group
+from mvmodel.motion.plot import draw, embedding, way
+from mvmodel.world.render import HELD_OUT, random_clip
+
+
+def test_a_way_is_in_object_sizes_and_up_is_up() -> None:
+    masks = np.zeros((3, 60, 60), bool)
+    for frame in range(3):
+        masks[frame, 40 - 10 * frame : 50 - 10 * frame, 10 + 5 * frame : 20 + 5 * frame] = True
+    assert way(MaskSequence(masks))[-1] == pytest.approx([1.0, 2.0])
+    assert not way(MaskSequence(np.zeros((3, 8, 8), bool))).any()
+
+
+def test_like_motions_lie_close_and_the_picture_is_drawn() -> None:
+    clips = {
+        f"{motion}-{n}": MaskSequence(random_clip((HELD_OUT, 90 + n, k), 12, 64, motion, pan=0.0).masks)
+        for k, motion in enumerate(("grow", "fall", "spin"))
+        for n in range(5)
+    }
+    descriptors = pd.DataFrame.from_dict({name: describe(s) for name, s in clips.items()}, orient="index")
+    places = embedding(descriptors).reshape(3, 5, 2)
+    inside = np.mean([np.linalg.norm(own - own.mean(axis=0), axis=1).mean() for own in places])
+    between = np.linalg.norm(places.mean(axis=1)[:, None] - places.mean(axis=1)[None], axis=2).sum() / 6
+    assert between > 2 * inside
+    table = group(descriptors, pd.Series("", index=descriptors.index)).table
+    picture = np.asarray(draw(descriptors, {name: way(s) for name, s in clips.items()}, table))
+    assert picture.ndim == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20

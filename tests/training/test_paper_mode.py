@@ -1,0 +1,20 @@
+"""configs/paper.yaml is the paper's method as far as it is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.guidance import branches_of
+from mvmodel.training.config import TrainConfig
+
+
+def test_paper_mode_is_equation_7_with_nothing_added(repository: Path):
+    sections = yaml.safe_load((repository / "configs" / "paper.yaml").read_text())
+    training, generation = TrainConfig(**sections["training"]), GenerationConfig(**sections["generation"])
+    assert training.mask_encoder == "linear" and training.lr == training.mask_lr
+    assert training.init_from is None and training.foreground_tokens == 0 and training.foreground_weight == 0
+    assert (generation.scheduler, generation.steps, generation.alpha) == ("ddim", 50, 0.2)
+    assert branches_of(generation.guidance_scale, generation.mask_guidance).masked == (True, True)
