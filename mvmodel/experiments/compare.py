@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PAIR = ["slug", "name", "seed"]
 """Columns that say which videos of two settings belong together: the same request from the same seed."""
+LEAST_PAIRS = 4
+"""Fewer pairs are never certain: the bootstrap of two or three values is hardly more than their range."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Difference:
 
     @property
     def certain(self) -> bool:
-        """Whether the interval leaves 0 out; never with a single pair."""
-        return math.isfinite(self.low) and (self.low > 0 or self.high < 0)
+        """Whether the interval leaves 0 out, over enough pairs for an interval to mean something."""
+        return self.pairs >= LEAST_PAIRS and math.isfinite(self.low) and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
         if not self.pairs:
@@ -84,8 +86,7 @@ def verdict(found: Difference, better: int, least: float = 0.0) -> str:
     gain = better * found.mean
     if gain <= 0 or gain < least:
         return "does not hold"
-    lowest = min(better * found.low, better * found.high) if math.isfinite(found.low) else -math.inf
-    return "holds" if lowest > 0 else "holds here, but these few videos do not make it certain"
+    return "holds" if found.certain else "holds here, but these few videos do not make it certain"
 
 
 def means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:

@@ -33,8 +33,9 @@ def test_only_pairs_count(rows):
     assert found.first == pytest.approx(0.6)
 
 
-def test_a_single_pair_is_never_certain(rows):
-    found = compare.difference(rows[rows["name"] == "r0"], {"setting": "full"}, {"setting": "off"}, "iou")
+@pytest.mark.parametrize("names", [("r0",), ("r0", "r1", "r2")])
+def test_a_few_pairs_are_never_certain(rows, names):
+    found = compare.difference(rows[rows["name"].isin(names)], {"setting": "full"}, {"setting": "off"}, "iou")
     assert not found.certain
     assert compare.verdict(found, 1) == "holds here, but these few videos do not make it certain"
 

@@ -109,9 +109,9 @@ class Ablation(Experiment[AblationConfig]):
         gained = against("no_mask", "iou")
         control = against("no_control", "alignment")
         sentences = [
-            f"Colour drift with shared noise less without: {drift}.",
-            f"IoU of the full method less that of an adapter tuned without the mask term: {gained}.",
-            f"Alignment with a ControlNet first frame less without ControlNet: {control}.",
+            f"Shared noise changes colour drift by {drift}.",
+            f"The mask term, against an adapter tuned without it, changes IoU by {gained}.",
+            f"A ControlNet first frame, against one without, changes alignment by {control}.",
             f"Switching the mask term off in the tuned adapter changes IoU by {_minus(against('mask_off', 'iou'))}; "
             f"doing without first-frame keys and values changes consistency by "
             f"{_minus(against('no_first_frame_attention', 'consistency'))}.",
