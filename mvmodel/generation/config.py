@@ -27,7 +27,7 @@ class GenerationConfig(BaseModel):
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
     sharing: Sharing = "paper"
     first_frame_steps: int = Field(20, ge=1)
-    first_frame_guidance: float = Field(3.0, ge=1)
+    first_frame_guidance: float = Field(2.0, ge=1)
     control_scale: float = Field(1.0, ge=0)
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
