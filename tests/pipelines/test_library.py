@@ -17,7 +17,7 @@ def test_clips_become_a_library_that_requests_can_name(lab) -> None:
     rows = ["slide,a square slides,library: slide-1 | flip,1,mirrored", "slide,a square,library: slide-1,2,as-it-is"]
     table.write_text("\n".join(["motion,prompt,masks,seed,name", *rows]) + "\n")
     lab.settings = {"requests": {"file": str(table)}}
-    lab.run()
+    assert lab.run()["status"] == 0
     (folder,) = (lab.home / "store" / "mask_library").glob("*/*")
     library = Library.load(folder)
     assert library.embeddings is not None and len(library.embeddings) == len(library.table)
