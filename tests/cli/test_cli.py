@@ -128,8 +128,9 @@ def test_packs_list_names_every_pack_with_its_folder(run, small_pack_folder, mon
 def test_metrics_of_any_video(run, video, masks, small_pack_folder):
     result = run("metrics", video, video, "--masks", masks, "--prompt", "a car", "--pack", small_pack_folder, "--json")
     assert result.code == 0, result.err
-    first, second = result.lines
+    first, second, together = result.lines
     assert first["flicker"] == second["flicker"]
+    assert together["diversity"] == pytest.approx(1, abs=1e-4)
     assert first["frames"] == 4
     assert {"iou", "iou_prompted", "consistency", "alignment", "flicker", "colour_drift"} <= set(first)
     assert "all pairs" in first["convention"]["consistency"]
