@@ -26,8 +26,8 @@ _LOADED: dict[tuple[str, str], Any] = {}
 class Settings(dg.ConfigurableResource):
     """Where things are, and the sections of numbers that differ from the library's defaults.
 
-    `sections` is what a settings file holds; one run may override parts of it with `override` in the Launchpad or in
-    `--config-json '{"resources": {"settings": {"config": {"override": {"training": {"steps": 50}}}}}}'`.
+    `sections` is what a settings file holds; one run may override parts of it with `override` in the Launchpad, and a
+    command with a settings file of its own in `MVMODEL_CONFIG`.
     """
 
     home: str
