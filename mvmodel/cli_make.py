@@ -87,7 +87,7 @@ def train(
 
 def generate(
     prompt: Annotated[str, typer.Option(help="What to show.")],
-    out: Annotated[Path, typer.Option("--out", help="The .mp4; an .npz with the exact frames goes beside it.")],
+    out: Annotated[Path, typer.Option("--out", help="The .mp4; OUT.frames.npz with the exact frames goes beside it.")],
     masks: Annotated[Path | None, typer.Option(help="Where it is: .npz, a folder of PNGs, a GIF or a video.")] = None,
     instance: Annotated[
         list[str] | None,
@@ -124,6 +124,8 @@ def generate(
 
     if out.suffix.lower() != ".mp4":
         raise InputError(f"{out} should end in .mp4, the one format that is written")
+    if out.exists() and any(given and given.exists() and given.samefile(out) for given in (masks, first_frame)):
+        raise InputError(f"{out} is what the video is made from and would be replaced; give another --out")
     models = load_pack(pack)
     wanted = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
     wanted |= {"mask_guidance_scale": mask_guidance_scale, "sharing": sharing, "adapter_scale": adapter_scale}
@@ -152,9 +154,9 @@ def generate(
         else:
             batch.first_frames(models, [request], config, room / "first")
         batch.generate(models, weights, [request], room / "first", config, room / "videos", mask_term)
-        for suffix in (".npz", ".mp4"):
-            with write_aside(out.with_suffix(suffix)) as aside:
-                shutil.copyfile(room / "videos" / f"video{suffix}", aside)
+        for made, target in (("video.npz", out.with_suffix(".frames.npz")), ("video.mp4", out)):
+            with write_aside(target) as aside:
+                shutil.copyfile(room / "videos" / made, aside)
         facts = _read_json(room / "videos" / "video.json")
         shutil.rmtree(room)
     facts |= {"out": str(out), "masks": str(masks) if masks else instance, "adapter": str(weights)}

@@ -141,6 +141,14 @@ def test_metrics_of_any_video(run, video, masks, small_pack_folder):
     assert "consistency" in bare
 
 
+def test_generate_does_not_replace_what_it_is_made_from(run, video, small_pack_folder):
+    before = video.read_bytes()
+    result = run("generate", "--prompt", "a car", "--masks", video, "--out", video, "--pack", small_pack_folder)
+    assert result.code == 2
+    assert "give another --out" in result.err
+    assert video.read_bytes() == before
+
+
 def test_metrics_refuses_masks_of_another_length(run, video, small_pack_folder, tmp_path, clip):
     from mvmodel.masks import MaskSequence
 
@@ -202,7 +210,7 @@ def test_train_then_generate_twice_gives_the_same_bytes(run, small_pack_folder, 
         assert result.code == 0, result.err
         made.append(result.json)
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
-    assert (tmp_path / "one.npz").exists()
+    assert (tmp_path / "one.frames.npz").exists()
     assert {key: value for key, value in made[0].items() if key != "out"} == {
         key: value for key, value in made[1].items() if key != "out"
     }
