@@ -105,7 +105,7 @@ class Library:
         )
         caption = np.zeros(len(self.table))
         if embed is not None and self.embeddings is not None and query.strip():
-            likeness = self.embeddings @ embed([query])[0]
+            likeness = self._embedded(embed) @ embed([query])[0]
             spread = float(np.ptp(likeness))
             caption = (likeness - likeness.min()) / spread if spread > 1e-6 else caption
         motion = np.zeros(len(self.table))
@@ -123,6 +123,15 @@ class Library:
             reasons += [f"motion {motion[i]:.2f}"] if motion.any() else []
             hits.append(Hit(rows[i].name_, float(score[i]), rows[i].caption, rows[i].motion, ", ".join(reasons)))
         return hits
+
+    def _embedded(self, embed: Embed) -> np.ndarray:
+        """The captions' embeddings by `embed`: the stored ones, or new ones where another scorer wrote those."""
+        texts = [_text(row.caption, row.motion, row.name_) for row in self._rows()]
+        first = embed(texts[:1])
+        stored = self.embeddings
+        if stored is not None and first.shape[1:] == stored.shape[1:] and np.allclose(first[0], stored[0], atol=1e-3):
+            return stored
+        return embed(texts)
 
     def distances(self, sequence: MaskSequence) -> np.ndarray:
         """Distance of every entry's motion to a sequence's, as in grouping: about 1 inside one motion."""
@@ -159,8 +168,13 @@ def fill(folder: Path, entries: Iterable[Entry], rows: list[dict[str, Any]], emb
         shape = {"frames": entry.sequence.frames, "height": entry.sequence.height, "width": entry.sequence.width}
         rows.append({"name": entry.name, **about, **shape, "fps": entry.sequence.fps, **describe(entry.sequence)})
     if embed is not None and rows:
-        texts = [row["caption"] or row["motion"] or row["name"] for row in rows]
+        texts = [_text(row["caption"], row["motion"], row["name"]) for row in rows]
         np.save(folder / "embeddings.npy", embed(texts).astype(np.float32), allow_pickle=False)
+
+
+def _text(caption: str, motion: str, name: str) -> str:
+    """What stands for an entry when captions are compared."""
+    return caption or motion or name
 
 
 def _columns() -> list[str]:

@@ -76,3 +76,17 @@ def test_mistakes_are_named(library: Library, entries, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="each name once"):
         write_library(tmp_path / "a", [entries[0], entries[0]])
     assert write_library(tmp_path / "none", []).search("gallop") == []
+
+
+def test_a_library_that_another_scorer_wrote_is_embedded_anew(tmp_path, entries):
+    def narrow(texts):
+        return np.array([[len(text), 1.0] for text in texts], float)
+
+    def wide(texts):
+        return np.array([[text.count("o"), text.count("a"), 1.0] for text in texts], float)
+
+    library = write_library(tmp_path / "lib", entries, narrow)
+    fresh = write_library(tmp_path / "fresh", entries, wide)
+    query = "something over there"
+    assert library.search(query, wide) == fresh.search(query, wide)
+    assert library.search(query, wide) != [], "captions are compared although no word is shared"
