@@ -10,6 +10,7 @@ import numpy as np
 
 from mvmodel.foundation.check_video import few_shot
 from mvmodel.generation.config import GenerationConfig
+from mvmodel.segmentation.segmenter import mask_iou
 from mvmodel.world.render import HELD_OUT, article, caption_of, random_clip, stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -82,20 +83,16 @@ def segmenter(pack: Any, count: int = 96) -> dict[str, float]:
         masks, scores = judge.predict(
             encoding, points=np.array([[columns[pick], rows[pick]]], float), labels=np.array([1])
         )
-        point.append(_iou(masks[int(np.argmax(scores))], mask))
+        point.append(mask_iou(masks[int(np.argmax(scores))], mask))
         corners = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
         masks, scores = judge.predict(encoding, box=corners)
-        box.append(_iou(masks[int(np.argmax(scores))], mask))
-        automatic.append(_iou(find_foreground(frame, judge, pack.scorer(), list(clip.objects))[0], mask))
+        box.append(mask_iou(masks[int(np.argmax(scores))], mask))
+        automatic.append(mask_iou(find_foreground(frame, judge, pack.scorer(), list(clip.objects))[0], mask))
     return {
         "segmenter_iou_point": float(np.mean(point)),
         "segmenter_iou_box": float(np.mean(box)),
         "segmenter_iou_automatic": float(np.mean(automatic)),
     }
-
-
-def _iou(found: np.ndarray, truth: np.ndarray) -> float:
-    return float((found & truth).sum() / max(1, (found | truth).sum()))
 
 
 def generated(pack: Any, prompts: list[str], seed: int) -> np.ndarray:
@@ -166,7 +163,7 @@ def controlnet(pack: Any, count: int = 48) -> dict[str, float]:
         frames = control_frames(pack, prompts, masks, seeds, GenerationConfig())
         for frame, still in zip(frames, drawn, strict=True):
             found = find_foreground(frame[None], pack.segmenter(), pack.scorer(), list(still.objects))[0]
-            scores.append(_iou(found, still.mask))
+            scores.append(mask_iou(found, still.mask))
     return {"controlnet_iou": float(np.mean(scores))}
 
 
