@@ -22,11 +22,15 @@ from mvmodel.world.render import TRAIN, caption_of, stills
 CONFIG = LoopConfig(
     steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
 )
-PICTURES = 40_000
+PICTURES = 60_000
 """How many different renders the latents are cached of; a few thousand are seen so often that objects blur."""
 TEXT_DROPOUT = 0.1
 SIDES = (16, 16)
 OBJECT_WEIGHT = 2.0
+SHAPE_WEIGHT = 4.0
+SHAPE_BELOW = 650
+"""Below this timestep the loss weighs the object by `SHAPE_WEIGHT`: its place is settled there, its outline is not.
+Above it so much weight would draw objects everywhere."""
 SECOND_OBJECT = 0.4
 """Share of pictures with two objects."""
 
@@ -193,7 +197,8 @@ def run(
         noisy, t, text, target, mask = drawn
         error = (net(noisy, t, text).float() - target).square()
         inside = float((error.detach() * mask).sum() / mask.sum().clamp(min=1) / error.shape[1])
-        return (error * (1 + (OBJECT_WEIGHT - 1) * mask)).mean(), {
+        more = torch.where(t < SHAPE_BELOW, SHAPE_WEIGHT - 1, OBJECT_WEIGHT - 1).view(-1, 1, 1, 1)
+        return (error * (1 + more * mask)).mean(), {
             "plain": float(error.detach().mean()),
             "object": inside,
         }

@@ -16,6 +16,8 @@ CONFIG = LoopConfig(steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkp
 WHOLE_FROM = 0.68
 """Share of the steps after which training goes from crops around objects to whole pictures."""
 KL_WEIGHT = 1e-6
+TINT_WEIGHT = 20.0
+"""Of the squared error of 32x32-pixel means: what eyes see as a tint over a whole scene, and L1 hardly does."""
 LATENT_CHANNELS = 8
 OBJECT_WEIGHT = 2.5
 
@@ -42,9 +44,8 @@ def _crop(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, side: i
     return image[top : top + side, left : left + side], mask[top : top + side, left : left + side]
 
 
-def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(index: int, config: LoopConfig, whole: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures in -1..1, (batch, 3, side, side), and object weights (batch, 1, side, side)."""
-    whole = index >= WHOLE_FROM * config.steps
     count = config.batch // 3 if whole else config.batch
     rng = np.random.default_rng((config.seed, index))
     pictures, masks = [], []
@@ -58,11 +59,12 @@ def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def reconstruction_loss(difference: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """L1 + 2 L2 + 0.5 L1 of the gradients, weighted; difference (n, 3, h, w), weight (n, 1, h, w)."""
+    """L1 + 2 L2 + 0.5 L1 of the gradients, weighted, + tints; difference (n, 3, h, w), weight (n, 1, h, w)."""
     pixel = ((difference.abs() + 2 * difference.square()) * weight).mean()
     dx = (difference[..., 1:] - difference[..., :-1]).abs() * weight[..., 1:]
     dy = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * weight[..., 1:, :]
-    return pixel + 0.5 * (dx.mean() + dy.mean())
+    tint = torch.nn.functional.avg_pool2d(difference, 32).square().mean()
+    return pixel + 0.5 * (dx.mean() + dy.mean()) + TINT_WEIGHT * tint
 
 
 def loss(
@@ -117,7 +119,10 @@ def pictures(split: int, start: int, count: int, second_object: float = 0.1) -> 
 
 
 def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> AutoencoderKL:
-    """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance."""
+    """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance.
+
+    From a `start`, which has seen its crops, whole pictures only.
+    """
     fast_group_norm()
     torch.manual_seed(config.seed)
     vae = build()
@@ -130,7 +135,8 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
         grid(vae, png)
         return quality(vae, 32)
 
-    train("vae", step, lambda i: batch(i, config), loss, config, folder, sample)
+    whole_from = 0 if start is not None else WHOLE_FROM * config.steps
+    train("vae", step, lambda i: batch(i, config, i >= whole_from), loss, config, folder, sample)
     x, _ = pictures(TRAIN, 0, 128)
     with torch.no_grad():
         latents = vae.encode(x).latent_dist.mode()
