@@ -28,6 +28,8 @@ CONFIG = LoopConfig(
     steps=800, batch=24, lr=7e-4, warmup=50, ema=0.99, final_lr=0.05, checkpoint_every=200, sample_every=800
 )
 TEXT_DROPOUT = 0.1
+WITHOUT_MOTION = 0.5
+"""Share of captions whose motion is left out: a mask may ask for any pose, whatever the prompt says of it."""
 
 
 def build(unet: UNet2DConditionModel) -> ControlNetModel:
@@ -87,7 +89,7 @@ def run(
         model.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]
         model.to(memory_format=torch.channels_last)
     data: CachedLatents = cache_latents(vae, cache, pictures)
-    table, row_of = embed_captions(text_encoder, tokenizer, ["", *data.captions])
+    table, row_of = embed_captions(text_encoder, tokenizer, ["", *data.captions, *data.plain])
 
     def batch(index: int) -> tuple[torch.Tensor, ...]:
         generator = torch.Generator().manual_seed(config.seed * 1_000_033 + index)
@@ -96,7 +98,8 @@ def run(
         noise = torch.randn(clean.shape, generator=generator)
         t = high_timesteps(config.batch, generator)
         keep = torch.rand(config.batch, generator=generator) >= TEXT_DROPOUT
-        text = table[row_of[(rows + 1) * keep]]
+        unmoved = torch.rand(config.batch, generator=generator) < WITHOUT_MOTION
+        text = table[row_of[(rows + 1 + unmoved * len(data.captions)) * keep]]
         noisy = scheduler.add_noise(clean, noise, t).contiguous(memory_format=torch.channels_last)
         return noisy, t, text, data.full_masks(rows), scheduler.get_velocity(clean, noise, t), data.masks[rows].float()
 

@@ -185,10 +185,13 @@ class Still:
     motion: str
 
 
-def stills(split: int, start: int, count: int, side: int = 128, second_object: float = 0.1) -> Iterator[Still]:
+def stills(
+    split: int, start: int, count: int, side: int = 128, second_object: float = 0.1, standing: float = 0.0
+) -> Iterator[Still]:
     """`count` pictures from the stream of `split` (`TRAIN` or `HELD_OUT`), beginning at position `start`.
 
-    Each is one random frame of a random clip. Half of the captions name the motion.
+    Each is one random frame of a random clip. Half of the captions name the motion. Of the pictures whose captions do
+    not, the share `standing` shows its objects upright and as the sprites face, like most pictures of a thing at rest.
     """
     for position in range(start, start + count):
         rng = np.random.default_rng((split, position, 7))
@@ -196,16 +199,21 @@ def stills(split: int, start: int, count: int, side: int = 128, second_object: f
         pair = rng.random() < second_object
         names = tuple(str(name) for name in rng.choice(list(OBJECTS), 2 if pair else 1, replace=False))
         background = str(rng.choice(list(BACKGROUNDS)))
+        still_rng = np.random.default_rng((split, position, 8))  # its own, so that `standing` moves nothing else
+        names_motion = still_rng.random() < 0.5 and not pair
+        stands = not names_motion and still_rng.random() < standing
         actors = []
         for number, name in enumerate(names):
             own = motion if number == 0 else str(rng.choice(MOTIONS))
             path = poses(own, 16, rng)
             moment = int(rng.integers(16))
             one = _at(path, moment)
+            if stands:
+                one = _upright(one, float(still_rng.normal(0, 3)))
             size = rng.uniform(0.34, 0.42) if pair else rng.uniform(0.46, 0.60)
             actors.append(Actor(name, own, float(size), _to_one_side(one, number) if pair else one))
         frames, instances = render(actors, background, rng, side)
-        named = motion if not pair and rng.random() < 0.5 else None
+        named = motion if names_motion else None
         yield Still(
             frames[0],
             np.logical_or.reduce(instances, axis=0)[0],
@@ -214,6 +222,12 @@ def stills(split: int, start: int, count: int, side: int = 128, second_object: f
             background,
             motion,
         )
+
+
+def _upright(pose: Poses, angle: float) -> Poses:
+    """The same place, but undistorted, turned by `angle` degrees only, and facing as the sprite does."""
+    one = np.ones_like(pose.x)
+    return Poses(pose.x, pose.y, one, one, one * angle, facing=-1)
 
 
 def _at(path: Poses, moment: int) -> Poses:
