@@ -101,6 +101,8 @@ def long_video(
     masks: bool (F, H, W). first_frame: uint8 (H, W, 3). recipe: identifies what the pipeline is made of; with another
     one, or other inputs, what lies in `folder` is begun anew, with the same it is gone on with.
     """
+    guidance = config.guidance_scale or pipeline.config.default_guidance_scale
+    config = config.model_copy(update={"guidance_scale": guidance})
     about = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
     about += [np.packbits(masks).tobytes().hex()]
     about += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]
