@@ -44,7 +44,7 @@ class CostConfig(BaseModel):
 def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmarks/cost.jsonl")) -> dict[str, Any]:
     """Figures of one thread.
 
-    For "tiny" (the shipped UNet) and "middle" (random, 62 M): seconds a frame of each variant, its ratio to the image
+    For "tiny" (the shipped UNet) and "middle" (random, 45 M): seconds a frame of each variant, its ratio to the image
     UNet, and by how many MB a pass lifts a fresh process over its models. training_step: seconds and MB of an
     optimiser step with latents cached and with the clip encoded anew. growth: seconds of a pass over 8..200 frames,
     and the exponent fitted to them (1 is linear). highest_load: the machine's load average, at its highest, before a

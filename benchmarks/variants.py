@@ -92,7 +92,7 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int) -> Any:
 
 
 def models(size: str) -> tuple[Any, Any, int]:
-    """UNet, adapter and latent side: "tiny" is the shipped pack, "middle" random weights of 62 M."""
+    """UNet, adapter and latent side: "tiny" is the shipped pack, "middle" random weights of 45 M."""
     import torch
     from diffusers import UNet2DConditionModel
 

@@ -55,6 +55,11 @@ class GenerationConfig(BaseModel):
     """Last frames of the window before that a window is given, clean, as context."""
     anchor: Literal["video", "window"] = "video"
     """What a window's keys, values and shared noise come from: frame 1 of the video, or the window's own first."""
+    reanchor: int = Field(0, ge=0)
+    """Windows after which the anchor "video" moves on to the newest frame before the window; 0 keeps frame 1."""
+    match_first: float = Field(0.0, ge=0, le=1)
+    """How far a window's background is pulled back to frame 1's: per latent channel, the mean and spread outside the
+    masks. 0 leaves it, 1 makes them equal."""
     context_noise: float = Field(0.0, ge=0, lt=1)
     """How noisy the context goes in, as a share of the noise schedule."""
     positions: Literal["window", "video"] = "window"
@@ -64,6 +69,8 @@ class GenerationConfig(BaseModel):
     def _window_has_room(self) -> GenerationConfig:
         if self.window and self.window < self.overlap + 2:
             raise ValueError(f"window {self.window} leaves no new frame beside frame 1 and overlap {self.overlap}")
+        if self.reanchor and self.anchor == "window":
+            raise ValueError('reanchor moves the anchor "video" on; with the anchor "window" it has no effect')
         if self.mask_guidance_scale is not None and not self.mask_guidance:
             raise ValueError("mask_guidance_scale without mask_guidance has no effect; set one of them")
         return self
