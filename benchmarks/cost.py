@@ -1,61 +1,138 @@
-"""Time and memory on this machine's CPU, side by side in one run: ours against what it could be mistaken for."""
+"""Time and memory on this machine's CPU, side by side in one run: ours against what it could be mistaken for.
+
+Every measurement has a process of its own and is kept as soon as it is there: a stopped run goes on with the next.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmarks.kept import Kept, lifted
 from benchmarks.variants import VARIANTS, call, models
 
-FRAMES = 16
-GROWTH = (8, 16, 32, 64, 100, 200)
+Size = Literal["tiny", "middle"]
+STEPS = ("cached", "encoded_anew")
+SOURCES = ("benchmarks/cost.py", "benchmarks/variants.py", "mvmodel/model", "mvmodel/training")
+"""Where the code lies that these figures rest on: other code is measured anew."""
 
 
-def cost(repeats: int = 3) -> dict[str, Any]:
-    """Figures of one thread, the quickest of `repeats` interleaved runs.
+class CostConfig(BaseModel):
+    """How much is measured; one thread throughout."""
 
-    For "tiny" and "middle": seconds a frame of each variant, its ratio to the image UNet, and its peak memory above the
-    loaded models, in MB. training_step: seconds with latents cached and with clips encoded anew. growth: seconds of a
-    pass over 8..200 frames, and the exponent fitted to them (1 is linear).
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sizes: tuple[Size, ...] = ("tiny", "middle")
+    frames: int = Field(16, ge=2)
+    """Of the clip that the variants are compared on, and of the training step."""
+    repeats: int = Field(3, ge=1)
+    """The quickest of so many runs counts, after one to warm up."""
+    growth: tuple[int, ...] = Field((8, 16, 32, 64, 100, 200), min_length=2)
+
+    @classmethod
+    def quick(cls) -> CostConfig:
+        """The smallest that goes through every part, to see that it runs."""
+        return cls(sizes=("tiny",), frames=4, repeats=1, growth=(4, 8))
+
+
+def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmarks/cost.jsonl")) -> dict[str, Any]:
+    """Figures of one thread.
+
+    For "tiny" (the shipped UNet) and "middle" (random, 45 M): seconds a frame of each variant, its ratio to the image
+    UNet, and by how many MB a pass lifts a fresh process over its models. training_step: seconds and MB of an
+    optimiser step with latents cached and with the clip encoded anew. growth: seconds of a pass over 8..200 frames,
+    and the exponent fitted to them (1 is linear). highest_load: the machine's load average, at its highest, before a
+    measurement; on an idle machine it is near 1, of this run itself.
     """
-    import torch
-
-    torch.set_num_threads(1)
+    config = config or CostConfig()
+    kept = Kept(file, {"config": config.model_dump(mode="json"), "code": _code(), "machine": _machine()})
     out: dict[str, Any] = {}
-    for size in ("tiny", "middle"):
-        unet, adapter, side = models(size)
-        taken = interleaved({name: call(name, unet, adapter, FRAMES, side) for name in VARIANTS}, repeats)
-        memory = {name: peak_megabytes(size, name) for name in VARIANTS}
-        out[size] = {
-            "parameters_millions": sum(p.numel() for p in unet.parameters()) / 1e6,
-            "latent_side": side,
-            "seconds_a_frame": {name: value / FRAMES for name, value in taken.items()},
-            "ratio": {name: value / taken["image"] for name, value in taken.items()},
-            "peak_megabytes": memory,
+    for size in config.sizes:
+        taken = kept.measured(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
+        memory = {
+            name: kept.measured(f"{size}: memory of {name}", variant_megabytes, size, name, config.frames)
+            for name in VARIANTS
         }
-    out["training_step"] = training_step(repeats)
-    out["growth"] = growth(repeats)
+        seconds = taken["seconds"]
+        out[size] = {
+            "parameters_millions": taken["parameters_millions"],
+            "latent_side": taken["latent_side"],
+            "frames": config.frames,
+            "seconds_a_frame": {name: value / config.frames for name, value in seconds.items()},
+            "ratio": {name: value / seconds["image"] for name, value in seconds.items()},
+            "peak_megabytes": {name: found["megabytes"] for name, found in memory.items()},
+        }
+    steps = kept.measured("training step: seconds", training_seconds, config.frames, config.repeats)
+    memory = {
+        name: kept.measured(f"training step: memory, {name}", training_megabytes, name, config.frames) for name in STEPS
+    }
+    out["training_step"] = {
+        "seconds": steps["seconds"],
+        "encoded_anew_over_cached": steps["seconds"]["encoded_anew"] / steps["seconds"]["cached"],
+        "peak_megabytes": {name: found["megabytes"] for name, found in memory.items()},
+    }
+    grown = kept.measured("growth", growth_seconds, config.growth, config.repeats)["seconds"]
+    out["growth"] = {"seconds": grown, "exponent": exponent(list(config.growth), list(grown.values()))}
+    out["highest_load"] = max(found["load_before"] for found in kept.rows().values())
     return out
+
+
+def variants_seconds(size: Size, frames: int, repeats: int) -> dict[str, Any]:
+    """Seconds of a pass of each variant over `frames` frames, taking turns."""
+    _one_thread()
+    unet, adapter, side = models(size)
+    return {
+        "seconds": interleaved({name: call(name, unet, adapter, frames, side) for name in VARIANTS}, repeats),
+        "parameters_millions": sum(p.numel() for p in unet.parameters()) / 1e6,
+        "latent_side": side,
+    }
+
+
+def variant_megabytes(size: Size, name: str, frames: int) -> dict[str, Any]:
+    """By how much one pass of a variant lifts the process's memory over its models."""
+    _one_thread()
+    unet, adapter, side = models(size)
+    call("image", unet, adapter, 1, side)()  # libraries claim their own memory at the first call
+    return {"megabytes": lifted(call(name, unet, adapter, frames, side))}
+
+
+def growth_seconds(lengths: Sequence[int], repeats: int) -> dict[str, Any]:
+    """One prediction of the tiny UNet over `lengths` frames, in one pass."""
+    _one_thread()
+    unet, adapter, side = models("tiny")
+    return {"seconds": interleaved({str(n): call("ours", unet, adapter, n, side) for n in lengths}, repeats)}
+
+
+def training_seconds(frames: int, repeats: int) -> dict[str, Any]:
+    """An optimiser step of the tiny pack: latents and text from the cache, and encoded anew, taking turns."""
+    _one_thread()
+    with _training(frames) as steps:
+        return {"seconds": interleaved(steps, repeats)}
+
+
+def training_megabytes(name: str, frames: int) -> dict[str, Any]:
+    """By how much one such step lifts the process's memory."""
+    _one_thread()
+    with _training(frames) as steps:
+        return {"megabytes": lifted(steps[name])}
 
 
 def interleaved(what: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Name -> seconds of its quickest run; the runs take turns, so that other load hits all alike."""
     best = dict.fromkeys(what, math.inf)
-    for _ in range(repeats + 1):  # the first warms up
+    for number in range(repeats + 1):
         for name, run in what.items():
             began = time.perf_counter()
             run()
-            best[name] = min(best[name], time.perf_counter() - began)
+            if number:  # the first warms up
+                best[name] = min(best[name], time.perf_counter() - began)
     return best
-
-
-def growth(repeats: int, lengths: Sequence[int] = GROWTH) -> dict[str, Any]:
-    """One denoising prediction of the tiny pack over `lengths` frames, in one pass."""
-    unet, adapter, side = models("tiny")
-    seconds = interleaved({str(n): call("ours", unet, adapter, n, side) for n in lengths}, repeats)
-    return {"seconds": seconds, "exponent": exponent(list(lengths), list(seconds.values()))}
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -65,8 +142,9 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def training_step(repeats: int) -> dict[str, float]:
-    """Seconds of an optimiser step of the tiny pack, 12 frames: latents and text from the cache, and encoded anew."""
+@contextmanager
+def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
+    """A training step of the tiny pack's adapter from nothing, ready to run: name of `STEPS` -> the step."""
     import numpy as np
     import torch
 
@@ -77,7 +155,7 @@ def training_step(repeats: int) -> dict[str, float]:
     from mvmodel.world.render import random_clip
 
     pack = load_pack("tiny")
-    clip = random_clip((1, 1), frames=12)
+    clip = random_clip((1, 1), frames=frames)
     config = TrainConfig(init_from=None, flip=False)
     adapter, unet = new_adapter(pack, config).train(), pack.unet().requires_grad_(False)
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-5, fused=True)
@@ -97,26 +175,27 @@ def training_step(repeats: int) -> dict[str, float]:
         optimizer.zero_grad()
 
     with adapter.attached(unet), plain_attention():
-        return interleaved({"cached": lambda: step(lambda: cached), "encoded_anew": lambda: step(encoded)}, repeats)
+        yield {"cached": lambda: step(lambda: cached), "encoded_anew": lambda: step(encoded)}
 
 
-def peak_megabytes(size: str, name: str) -> float:
-    """How far a variant's run lifts a fresh process's memory above what its models hold, in MB."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_lift, size, name).result()
-
-
-def _lift(size: str, name: str) -> float:
-    import resource
-
+def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-    unet, adapter, side = models(size)
-    call("image", unet, adapter, 1, side)()  # libraries claim their own memory at the first call
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    call(name, unet, adapter, FRAMES, side)()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def _code() -> str:
+    from mvmodel.files import hash_file, hash_value
+
+    root = Path(__file__).resolve().parent.parent
+    found = [(root / source).glob("*.py") if not source.endswith(".py") else [root / source] for source in SOURCES]
+    files = [path for paths in found for path in paths]
+    return hash_value({p.relative_to(root).as_posix(): hash_file(p) for p in sorted(files)})
+
+
+def _machine() -> list[str]:
+    import platform
+
+    import torch
+
+    return [platform.node(), platform.machine(), torch.__version__]

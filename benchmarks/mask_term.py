@@ -2,69 +2,29 @@
 
 One cell is a variant and a seed: an adapter tuned on six clips of one motion, then videos on held-out clips whose
 objects, backgrounds and, for half of them, motion it was not tuned on. Frame 1 is the held-out clip's own, so that
-only the mask term is compared. Each cell is a line of FILE; a stopped run goes on where it was.
+only the mask term is compared. Each cell is a line of FILE; a stopped run goes on where it was. Samplers and ways of
+sharing noise are compared by `benchmarks.sampling`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.mask_term_variants import DEFAULT, MORE, VARIANTS, Variant
 
 MOTION = "gallop"
 OTHERS = ("bounce", "zigzag", "glide", "spin", "fall", "flap")
 """Motions of the test clips that the adapter was not tuned on."""
 TRAINED_ON = ("horse", "dog", "cow", "pig", "elephant", "cat")
 FRAMES = 12
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Changes to the default configurations; `train` None takes the pack's start adapter as it is."""
-
-    train: dict[str, Any] | None = field(default_factory=dict)
-    generate: dict[str, Any] = field(default_factory=dict)
-    mask_term: bool = True
-
-
-_SCRATCH = {"init_from": None, "steps": 350, "lr": 3e-4}
-_LINEAR = {**_SCRATCH, "mask_encoder": "linear"}
-_UNGUIDED = {"mask_guidance": False}
-VARIANTS = {
-    "no mask term": Variant(mask_term=False),
-    "paper: linear, one lr, no mask guidance": Variant({**_LINEAR, "mask_lr": 3e-4, "foreground_weight": 0}, _UNGUIDED),
-    "linear, lr of its own": Variant({**_LINEAR, "mask_lr": 4e-2, "foreground_weight": 0}, _UNGUIDED),
-    "linear, lr of its own, mask guidance": Variant({**_LINEAR, "mask_lr": 4e-2, "foreground_weight": 0}),
-    "conv": Variant({**_SCRATCH, "mask_lr": 3e-3, "foreground_weight": 0}, _UNGUIDED),
-    "conv, mask guidance": Variant({**_SCRATCH, "mask_lr": 3e-3, "foreground_weight": 0}),
-    "conv, mask guidance, foreground-weighted": Variant({**_SCRATCH, "mask_lr": 3e-3}),
-    "conv, mask guidance, mask dropout": Variant({**_SCRATCH, "mask_lr": 3e-3, "mask_dropout": 0.1}),
-    "conv, mask guidance, 4 foreground keys": Variant({**_SCRATCH, "mask_lr": 3e-3, "foreground_tokens": 4}),
-    "start adapter, not tuned": Variant(None),
-    "from start, no mask guidance": Variant({}, _UNGUIDED),
-    "from start (the default)": Variant(),
-    "from start, mask guidance 4": Variant({}, {"mask_guidance_scale": 4.0}),
-    "from start, mask guidance 6": Variant({}, {"mask_guidance_scale": 6.0}),
-    "from start, both guidances 4": Variant({}, {"guidance_scale": 4.0}),
-    "from start, foreground not weighted": Variant({"foreground_weight": 0}),
-    "from start, mask dropout": Variant({"mask_dropout": 0.1}),
-    "from start, min-SNR 5": Variant({"min_snr_gamma": 5.0}),
-    "from start, EMA": Variant({"ema": 0.98}),
-    "from start, no dropout": Variant({"dropout": 0.0}),
-    "from start, dpm++ at 20": Variant({}, {"scheduler": "dpm++"}),
-    "from start, unipc at 20": Variant({}, {"scheduler": "unipc"}),
-    "from start, ddim at 50": Variant({}, {"steps": 50}),
-    "from start, alpha 0": Variant({}, {"alpha": 0.0}),
-    "from start, alpha 0.4": Variant({}, {"alpha": 0.4}),
-    "from start, sharing noise": Variant({}, {"sharing": "noise"}),
-    "from start, sharing variance-preserving": Variant({}, {"sharing": "variance_preserving"}),
-}
+CEILING = "ceiling"
 
 
 def test_clips(count: int) -> list[tuple[str, Any]]:
@@ -125,29 +85,34 @@ def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[f
     return scores
 
 
+def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
+    """The variant's adapter, tuned if it has not been; variants that differ later share it."""
+    from mvmodel.files import hash_value
+    from mvmodel.training.config import TrainConfig
+    from mvmodel.training.finetune import finetune
+
+    if variant.train is None:
+        start: Path = pack.start_adapter()
+        return start
+    config = TrainConfig(**{"seed": seed, **variant.train})
+    room = work / hash_value([config.model_dump(), seed, pack.hash, FRAMES])[:16]
+    return finetune(pack, training_clips(seed), config, room, report=lambda row: None)
+
+
 def cell(
     pack: Any, variant: Variant, seed: int, clips: Sequence[tuple[str, Any]], judge: Judge, work: Path
 ) -> list[Any]:
     """IoU of every test clip's video."""
     import torch
 
-    from mvmodel.files import hash_value
     from mvmodel.generation.build import build_pipeline
     from mvmodel.generation.config import GenerationConfig
     from mvmodel.generation.long_video import call_options
-    from mvmodel.training.config import TrainConfig
-    from mvmodel.training.finetune import finetune
 
-    if variant.train is None:
-        adapter = pack.start_adapter()
-    else:
-        config = TrainConfig(**{"seed": seed, **variant.train})
-        room = work / hash_value([config.model_dump(), seed, pack.hash])[:16]  # variants that differ later share it
-        adapter = finetune(pack, training_clips(seed), config, room, report=lambda row: None)
     generation = GenerationConfig(**variant.generate)
-    pipeline = build_pipeline(pack, adapter, generation)
+    pipeline = build_pipeline(pack, tuned(pack, variant, seed, work), generation)
     scores = []
-    for number, (_, clip) in enumerate(clips):
+    for number, (_, clip) in enumerate(clips):  # one by one: batches of four were no quicker on a CPU
         generator = torch.Generator().manual_seed(seed * 1000 + number)
         options = {**call_options(generation), "mask_term": variant.mask_term, "generator": generator}
         video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
@@ -155,33 +120,64 @@ def cell(
     return scores
 
 
-def measure(given: argparse.Namespace) -> None:
-    """Fill in the cells that FILE lacks, ceiling first."""
-    import torch
+def known(name: str) -> Variant:
+    return {**VARIANTS, **MORE}[name]
 
+
+def tune_one(pack: str, name: str, seed: int, work: Path) -> None:
+    """A worker's part: one adapter."""
+    tuned(_loaded(pack), known(name), seed, work)
+
+
+def cell_of(pack: str, name: str, seed: int, count: int, stride: int, work: Path) -> list[Any]:
+    """A worker's part: one cell, "ceiling" among them."""
+    models = _loaded(pack)
+    clips, judge = test_clips(count), Judge(models, stride)
+    return ceiling(models, clips, judge) if name == CEILING else cell(models, known(name), seed, clips, judge, work)
+
+
+@cache
+def _loaded(name: str) -> Any:
     from mvmodel.packs import load_pack
 
-    torch.set_num_threads(given.threads)
-    pack = load_pack(given.pack)
-    clips, judge = test_clips(given.clips), Judge(pack, given.stride)
-    groups = [group for group, _ in clips]
+    return load_pack(name)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Fill in the cells that FILE lacks, ceiling first, seed by seed; each adapter is tuned once."""
+    from benchmarks.workers import one_thread, spread
+
+    one_thread()
+    pack, work = _loaded(given.pack), Path(given.work)
     about = {"pack": pack.hash, "clips": given.clips, "stride": given.stride}
     done = {(row["variant"], row["seed"]) for row in rows(given.out) if all(row[k] == v for k, v in about.items())}
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(given.work or tempfile.mkdtemp(prefix="mask-term-"))
-
-    def keep(variant: str, seed: int, scores: list[float]) -> None:
-        with open(given.out, "a") as file:
-            file.write(json.dumps({"variant": variant, "seed": seed, **about, "group": groups, "iou": scores}) + "\n")
-        print(f"{variant}, seed {seed}: {np.mean(scores):.3f}", flush=True)
-
-    if ("ceiling", 0) not in done:
-        keep("ceiling", 0, ceiling(pack, clips, judge))
+    groups = [group for group, _ in test_clips(given.clips)]
+    wanted = chosen(given.only, given.all)
     for seed in given.seeds:
-        for name, variant in VARIANTS.items():
-            if (name, seed) in done or (given.only and not any(part in name for part in given.only)):
-                continue
-            keep(name, seed, cell(pack, variant, seed, clips, judge, work))
+        lacking = [name for name in wanted if (name, seed) not in done]
+        first = [] if (CEILING, 0) in done else [(CEILING, 0)]
+        apart = {json.dumps(known(name).train): name for name in lacking if known(name).train is not None}
+        tuning = [(given.pack, name, seed, work) for name in apart.values()]
+        for (_, name, *_), _ in spread(tune_one, tuning, given.workers):
+            print(f"tuned for {name}, seed {seed}", flush=True)
+        cells = [
+            (given.pack, name, s, given.clips, given.stride, work)
+            for name, s in [*first, *((n, seed) for n in lacking)]
+        ]
+        for (_, name, own, *_), scores in spread(cell_of, cells, given.workers):
+            with open(given.out, "a") as file:
+                row = {"variant": name, "seed": own, **about, "group": groups, "iou": scores}
+                file.write(json.dumps(row) + "\n")
+            print(f"{name}, seed {own}: {np.mean(scores):.3f}", flush=True)
+        done.add((CEILING, 0))
+
+
+def chosen(only: Sequence[str] | None, every: bool) -> list[str]:
+    """Names of the variants to measure."""
+    if only:
+        return [name for name in {**VARIANTS, **MORE} if any(part in name for part in only)]
+    return list({**VARIANTS, **MORE} if every else VARIANTS)
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
@@ -190,22 +186,30 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    """Markdown: mean IoU by group, a 95 % interval over clips, the spread over seeds, and the share of the ceiling."""
+    """Markdown: mean IoU by group, a 95 % interval over clips, the spread over seeds, the share of the ceiling, and how
+    much more than the default it is on the same clips and seeds, with the interval of that."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     groups = ("trained motion", "new motion")
-    ceilings = next(row for row in found if row["variant"] == "ceiling")
-    out = ["| variant | seeds | " + " | ".join(f"{group} | of ceiling" for group in groups) + " |", "|---" * 6 + "|"]
+    ceilings = next(row for row in found if row["variant"] == CEILING)
+    scores = {(row["variant"], row["seed"]): np.array(row["iou"]) for row in found}
+    heads = " | ".join(f"{group} | of ceiling | against the default" for group in groups)
+    out = [f"| variant | seeds | {heads} |", "|---" * 8 + "|"]
     for name in dict.fromkeys(row["variant"] for row in found):
-        cells = [row for row in found if row["variant"] == name]
-        line = [name, str(len(cells))]
+        seeds = [seed for variant, seed in scores if variant == name]
+        line = [name, str(len(seeds))]
         for group in groups:
-            chosen = np.array([g == group for g in ceilings["group"]])
-            values = np.array([row["iou"] for row in cells])[:, chosen]  # (seeds, clips)
+            picked = np.array([g == group for g in ceilings["group"]])
+            values = np.array([scores[name, seed][picked] for seed in seeds])  # (seeds, clips)
             low, high = bootstrap_interval(values.mean(axis=0))
-            spread = f", seeds ±{values.mean(axis=1).std(ddof=1):.3f}" if len(cells) > 1 else ""
-            share = values.mean() / np.array(ceilings["iou"])[chosen].mean()
-            line += [f"{values.mean():.3f} ({low:.3f}–{high:.3f}{spread})", f"{share:.2f}"]
+            spread = f", seeds ±{values.mean(axis=1).std(ddof=1):.3f}" if len(seeds) > 1 else ""
+            share = values.mean() / np.array(ceilings["iou"])[picked].mean()
+            line += [f"{values.mean():.3f} ({low:.3f}–{high:.3f}{spread})", f"{share:.2f}", ""]
+            both = [seed for seed in seeds if (DEFAULT, seed) in scores]
+            if both and name not in (CEILING, DEFAULT):
+                gap = np.mean([(scores[name, seed] - scores[DEFAULT, seed])[picked] for seed in both], axis=0)
+                low, high = bootstrap_interval(gap)
+                line[-1] = f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})"
         out.append("| " + " | ".join(line) + " |")
     return "\n".join(out)
 
@@ -217,9 +221,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--stride", type=int, default=2, help="judge every so many frames")
     parser.add_argument("--only", nargs="+", help="variants whose names contain one of these")
+    parser.add_argument("--all", action="store_true", help="the neighbours of the contenders too")
     parser.add_argument("--pack", default="tiny")
-    parser.add_argument("--work", help="where adapters are kept between runs")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--work", default=".mvmodel/benchmarks/mask_term", help="where adapters are kept between runs")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
     parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
     given = parser.parse_args()
     if given.table:

@@ -122,7 +122,7 @@ def text2video_zero(pack: Any, config: GenerationConfig, with_masks: bool) -> Ma
 def _sampling(config: GenerationConfig) -> dict[str, Any]:
     return {
         "num_inference_steps": config.steps,
-        "guidance_scale": max(config.guidance_scale, 1.01),
+        "guidance_scale": max(config.guidance_scale or 1.0, 1.01),
         "output_type": "np",
     }
 

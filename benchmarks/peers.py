@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     pack = load_pack(chosen.pack)
     motions = read_motions(pack, chosen.clips, chosen.requests, chosen.motion)
     generation = GenerationConfig(steps=chosen.denoising_steps, first_frame_steps=chosen.denoising_steps)
+    generation = generation.for_pack(pack.info)
     rows = [
         row
         for motion in motions

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-VARIANTS = ("image", "ours", "repeated", "full")
-"""image: the UNet alone, every frame a picture. ours: the adapter attached. repeated: ours, but frame 1's keys and
-values projected and held for every frame. full: every frame reads all frames."""
+VARIANTS = ("image", "ours", "remembered", "repeated", "full")
+"""image: the UNet alone, every frame a picture. ours: the adapter attached, all frames in one call, as in training.
+remembered: as a denoising step has it, frame 1 and the text's keys and values computed beforehand. repeated: ours, but
+frame 1's keys and values projected and held for every frame. full: every frame reads all frames."""
 
 
 class OtherKeys:
@@ -50,7 +51,7 @@ def variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[None]:
         yield
         return
     with adapter.attached(unet):
-        if name != "ours":
+        if name not in ("ours", "remembered"):
             ours = unet.attn_processors
             other = OtherKeys(frames, full=name == "full")
             unet.set_attn_processor({k: other if ".attn1." in k else v for k, v in ours.items()})
@@ -61,7 +62,7 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int) -> Any:
     """A function that runs the UNet once on `frames` frames of `side`x`side` latents under variant `name`."""
     import torch
 
-    from mvmodel.model.context import DEFAULT, FrameContext
+    from mvmodel.model.context import DEFAULT, FrameContext, Memory
 
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(frames, unet.config.in_channels, side, side, generator=generator)
@@ -69,20 +70,29 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int) -> Any:
     text = torch.randn(frames if name == "image" else 1, 77, width, generator=generator)
     masks = (torch.rand(frames, side * 8, side * 8, generator=generator) > 0.8).float()
     t = torch.full((frames,), 500)
+    t[0] = 0 if name != "image" else 500
 
-    def run() -> Any:
+    def once(context: Any, rows: slice) -> Any:
+        options = {} if context is None else {"cross_attention_kwargs": {"context": context}}
         with torch.no_grad(), variant(name, unet, adapter, frames):
-            options = {}
-            if name != "image":
-                context = FrameContext(frames, {DEFAULT: (adapter.mask_term(masks),)})
-                options["cross_attention_kwargs"] = {"context": context}
-            return unet(sample, t, encoder_hidden_states=text, **options).sample
+            return unet(sample[rows], t[rows], encoder_hidden_states=text, **options).sample
 
-    return run
+    def term(rows: slice) -> Any:
+        with torch.no_grad():
+            return {DEFAULT: (adapter.mask_term(masks[rows]),)}
+
+    if name == "image":
+        return lambda: once(None, slice(None))
+    if name == "remembered":
+        memory: Memory = {}
+        once(FrameContext(1, term(slice(1)), remember=memory), slice(1))
+        later = slice(1, None)
+        return lambda: once(FrameContext(frames - 1, term(later), memory, first=1), later)
+    return lambda: once(FrameContext(frames, term(slice(None))), slice(None))
 
 
 def models(size: str) -> tuple[Any, Any, int]:
-    """UNet, adapter and latent side: "tiny" is the shipped pack, "middle" random weights of 62 M."""
+    """UNet, adapter and latent side: "tiny" is the shipped pack, "middle" random weights of 45 M."""
     import torch
     from diffusers import UNet2DConditionModel
 

@@ -130,7 +130,7 @@ def generate(
     wanted = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
     wanted |= {"mask_guidance_scale": mask_guidance_scale, "sharing": sharing, "adapter_scale": adapter_scale}
     wanted |= {"window": window, "overlap": overlap}
-    config = settings(GenerationConfig, wanted)
+    config = settings(GenerationConfig, wanted).for_pack(models.info)
     weights = adapter or models.start_adapter()
     if weights is None:
         raise InputError(f"pack {models.info.name} ships no adapter; train one and give it with --adapter")

@@ -59,9 +59,7 @@ def verdicts(
     now = in_use(instance, store, str(adapter.partition))
     if now is None or now.sha == adapter.sha:
         return judge(candidate, config)
-    from mvmodel.generation.config import GenerationConfig
-
-    generation = settings.read("generation", GenerationConfig)
+    generation = pack.generation(settings)
     made = evaluate(store, now.folder / ADAPTER, now.sha, evaluation.folder / "set", generation, pack.load())
     return judge(candidate, config, json.loads((made / "figures.json").read_text()))
 

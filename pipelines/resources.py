@@ -16,6 +16,7 @@ from mvmodel.errors import InputError, PackError
 from pipelines import settings as files
 
 if TYPE_CHECKING:
+    from mvmodel.generation.config import GenerationConfig
     from mvmodel.packs import Pack
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -88,6 +89,12 @@ class PackResource(dg.ConfigurableResource):
 
             _LOADED[key] = load_pack(self.name or None, device=device_of(self.device))
         return _LOADED[key]
+
+    def generation(self, settings: Settings) -> GenerationConfig:
+        """The settings' section "generation", with the pack's own numbers where the section says nothing."""
+        from mvmodel.generation.config import GenerationConfig
+
+        return settings.read("generation", GenerationConfig).for_pack(self.load().info)
 
     def recipe(self, *parts: str) -> dict[str, str]:
         """Name and hash for a recipe: of the named parts where the pack tells them apart, else of all of it."""

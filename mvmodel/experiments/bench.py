@@ -75,7 +75,7 @@ class Bench:
     ) -> None:
         self.pack, self.motions, self.cells = pack, tuple(motions), cells
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
-        self.generation, self.training, self.say = generation, training, say
+        self.generation, self.training, self.say = generation.for_pack(pack.info), training, say
         self.seconds = 0.0
         self._pipelines: dict[tuple[str, str], Any] = {}
 

@@ -14,6 +14,8 @@ from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
 RESOLUTION, FRAMES, FPS = 128, 12, 8.0
+GENERATION = {"guidance_scale": 2.5, "first_frame_guidance": 2.0}
+"""Recommended to whoever samples: more lowers how well these small models follow a mask."""
 _STAGES = ("vae", "decoder", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
 
 
@@ -83,6 +85,7 @@ def assemble(
             "segmenter": {"type": "tiny", "checkpoint": "segmenter/sam.safetensors"},
             "scorer": {"folder": "scorer"},
             "start_adapter": "start_adapter",
+            "generation": GENERATION,
             "made_by": _history(foundation, start),
         }
         files = sorted(p for p in aside.rglob("*") if p.is_file())

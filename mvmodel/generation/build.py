@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.config import GENERAL, GenerationConfig
 
 
 def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, device: str | None = None) -> Any:
@@ -16,6 +16,7 @@ def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, de
     from mvmodel.generation.schedulers import build_scheduler
     from mvmodel.model.saving import load_adapter
 
+    config = config.for_pack(pack.info)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     unet = pack.unet()
     loaded = None
@@ -31,6 +32,7 @@ def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, de
         unet=unet,
         scheduler=build_scheduler(pack, config.scheduler),
         adapter=loaded,
+        default_guidance_scale=config.guidance_scale or GENERAL["guidance_scale"],
     ).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

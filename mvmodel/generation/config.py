@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+if TYPE_CHECKING:
+    from mvmodel.packs.info import PackInfo
+
 Sharing = Literal["paper", "noise", "variance_preserving"]
 OtherWords = Literal["union", "none"]
+GENERAL = {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
+"""What is taken where neither the run nor the pack says: what Stable Diffusion 1.5 is usually sampled with."""
 
 
 class GenerationConfig(BaseModel):
@@ -18,7 +23,8 @@ class GenerationConfig(BaseModel):
     steps: int = Field(20, ge=1)
     scheduler: str = Field("ddim", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
     """A name of `mvmodel.generation.schedulers.SOLVERS`, or a diffusers scheduler's class name."""
-    guidance_scale: float = Field(2.5, ge=1)
+    guidance_scale: float | None = Field(None, ge=1)
+    """None is what the pack recommends in its `pack.json`, else `GENERAL`'s."""
     mask_guidance: bool = True
     """Leave the mask out of guidance's unconditional branch, so that guidance strengthens it too."""
     mask_guidance_scale: float | None = Field(None, ge=0)
@@ -27,7 +33,8 @@ class GenerationConfig(BaseModel):
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
     sharing: Sharing = "paper"
     first_frame_steps: int = Field(20, ge=1)
-    first_frame_guidance: float = Field(2.0, ge=1)
+    first_frame_guidance: float | None = Field(None, ge=1)
+    """As `guidance_scale`, for the ControlNet's frame 1."""
     control_scale: float = Field(1.0, ge=0)
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
@@ -48,6 +55,11 @@ class GenerationConfig(BaseModel):
     """Last frames of the window before that a window is given, clean, as context."""
     anchor: Literal["video", "window"] = "video"
     """What a window's keys, values and shared noise come from: frame 1 of the video, or the window's own first."""
+    reanchor: int = Field(0, ge=0)
+    """Windows after which the anchor "video" moves on to the newest frame before the window; 0 keeps frame 1."""
+    match_first: float = Field(0.0, ge=0, le=1)
+    """How far a window's background is pulled back to frame 1's: per latent channel, the mean and spread outside the
+    masks. 0 leaves it, 1 makes them equal."""
     context_noise: float = Field(0.0, ge=0, lt=1)
     """How noisy the context goes in, as a share of the noise schedule."""
     positions: Literal["window", "video"] = "window"
@@ -57,6 +69,14 @@ class GenerationConfig(BaseModel):
     def _window_has_room(self) -> GenerationConfig:
         if self.window and self.window < self.overlap + 2:
             raise ValueError(f"window {self.window} leaves no new frame beside frame 1 and overlap {self.overlap}")
+        if self.reanchor and self.anchor == "window":
+            raise ValueError('reanchor moves the anchor "video" on; with the anchor "window" it has no effect')
         if self.mask_guidance_scale is not None and not self.mask_guidance:
             raise ValueError("mask_guidance_scale without mask_guidance has no effect; set one of them")
         return self
+
+    def for_pack(self, info: PackInfo) -> GenerationConfig:
+        """The same settings with numbers where they were left to the pack; what a run records of itself."""
+        own = {name: getattr(info.generation, name) for name in GENERAL}
+        open_ones = {name: own[name] or general for name, general in GENERAL.items() if getattr(self, name) is None}
+        return self.model_copy(update=open_ones)

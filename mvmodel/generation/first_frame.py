@@ -37,6 +37,8 @@ def control_frames(
     for prompt, mask in zip(prompts, masks, strict=True):
         if not mask.any():
             raise InputError(f"the first mask of {prompt!r} is empty; frame 1 is made from it, so give it a foreground")
+    config = config.for_pack(pack.info)
+    guidance = config.first_frame_guidance or 1.0
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = StableDiffusionControlNetPipeline(
         vae=pack.vae(),
@@ -51,13 +53,13 @@ def control_frames(
     ).to(device)
     pipeline.set_progress_bar_config(disable=True)
     control = torch.from_numpy(np.ascontiguousarray(masks)).to(pack.unet().dtype)[:, None].expand(-1, 3, -1, -1)
-    with _told_apart(pack, prompts, instances, config.first_frame_guidance > 1) as options:
+    with _told_apart(pack, prompts, instances, guidance > 1) as options:
         out = pipeline(
             list(prompts),
             image=control.contiguous(),
             negative_prompt=list(negative_prompts) if negative_prompts else None,
             num_inference_steps=config.first_frame_steps,
-            guidance_scale=config.first_frame_guidance,
+            guidance_scale=guidance,
             controlnet_conditioning_scale=config.control_scale,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             height=masks.shape[1],

@@ -1,8 +1,8 @@
 """Videos of any length in the memory of one window: autoregressive extension, streamed to disk, resumable.
 
-Frame 1 of the video anchors every window: its keys and values, and its share of the noise. The last frames of the
-window before go in clean as context. Each window's noise is drawn from the seed and the window's place, so that a
-video that was killed and resumed has the bytes of an unbroken one.
+Frame 1 of the video anchors every window: its keys and values, and its share of the noise; or, with `reanchor`, a later
+frame in its turn. The last frames of the window before go in clean as context. Each window's noise is drawn from the
+seed and the window's place, so that a video that was killed and resumed has the bytes of an unbroken one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 
 from mvmodel.files import hash_value, write_aside
 from mvmodel.generation.config import GenerationConfig
+from mvmodel.generation.drift import match_background
 from mvmodel.generation.instances import Instance
 from mvmodel.generation.noise import share_noise
 
@@ -41,13 +42,15 @@ class Window:
 def windows(frames: int, config: GenerationConfig) -> list[Window]:
     """The windows that make frames 1.. of a video (frame 0 is given), each of at most `config.window` frames."""
     out: list[Window] = []
-    start = 1
+    start, anchor = 1, 0
+    moved = 1 if config.anchor == "window" else config.reanchor
     while start < frames:
         context = min(config.overlap, start - 1)
-        anchor = 0
-        if config.anchor == "window" and start > 1:
+        if moved and out and len(out) % moved == 0:
             context = max(0, context - 1)
             anchor = start - context - 1
+        elif anchor:
+            context = min(context, start - 1 - anchor)  # a frame is either anchor or context
         stop = min(frames, start + config.window - 1 - context)
         out.append(Window(anchor, context, start, stop))
         start = stop
@@ -60,25 +63,25 @@ class _State:
     def __init__(self, folder: Path, recipe: str, shape: tuple[int, ...]) -> None:
         self.folder, self.recipe = folder, recipe
         folder.mkdir(parents=True, exist_ok=True)
-        self.done, self.latents = 1, None
+        self.done, self.latents, self.anchor = 1, None, None
         file = folder / "state.npz"
         if file.exists() and (folder / "frames.npy").exists():
             with np.load(file, allow_pickle=False) as data:
                 if str(data["recipe"]) == recipe:
                     self.done = int(data["done"])
-                    self.latents = torch.from_numpy(data["latents"])
+                    self.latents, self.anchor = (torch.from_numpy(data[name]) for name in ("latents", "anchor"))
         if self.latents is None:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.uint8, shape)
         else:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "r+")
 
-    def add(self, window: Window, frames: np.ndarray, latents: torch.Tensor) -> None:
-        """Keep a window's frames, then say that they are there."""
+    def add(self, window: Window, frames: np.ndarray, latents: torch.Tensor, anchor: torch.Tensor) -> None:
+        """Keep a window's frames, then say that they are there. latents: of the last frames; anchor: of its own."""
         self.frames[window.start : window.stop] = frames
         self.frames.flush()
-        self.done, self.latents = window.stop, latents
+        self.done, self.latents, self.anchor = window.stop, latents, anchor
         with write_aside(self.folder / "state.npz") as aside, open(aside, "wb") as file:
-            np.savez(file, recipe=self.recipe, done=self.done, latents=latents.numpy())
+            np.savez(file, recipe=self.recipe, done=self.done, latents=latents.numpy(), anchor=anchor.numpy())
 
 
 @torch.no_grad()
@@ -101,6 +104,8 @@ def long_video(
     masks: bool (F, H, W). first_frame: uint8 (H, W, 3). recipe: identifies what the pipeline is made of; with another
     one, or other inputs, what lies in `folder` is begun anew, with the same it is gone on with.
     """
+    guidance = config.guidance_scale or pipeline.config.default_guidance_scale
+    config = config.model_copy(update={"guidance_scale": guidance})
     about = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
     about += [np.packbits(masks).tobytes().hex()]
     about += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]
@@ -111,15 +116,20 @@ def long_video(
         if window.stop <= state.done:
             continue
         tail = first if state.latents is None else state.latents  # frames start - K .. start - 1
-        anchor = first[:, 0] if window.anchor == 0 else tail[:, window.anchor - window.start]
+        anchor = first[:, 0] if state.anchor is None else state.anchor
+        if 0 < window.anchor >= window.start - tail.shape[1]:  # it has moved on to a frame that is still at hand
+            anchor = tail[:, window.anchor - window.start]
         context = tail[:, tail.shape[1] - window.context :] if window.context else None
         words: dict[str, Any] = {"negative_prompt": negative_prompt, "mask_term": mask_term, "instances": None}
         if instances is not None:
             words["instances"] = [Instance(i.words, i.masks[window.seen]) for i in instances]
         made = _window(pipeline, window, prompt, masks, config, seed, anchor, context, words)
+        if config.match_first:
+            seen = torch.from_numpy(masks[[0, *range(window.start, window.stop)]]).float()
+            made = match_background(made, first[:, 0], seen[1:], seen[0], config.match_first)
         frames = pipeline.decode_latents(made.to(pipeline._execution_device), "np")[0]
         kept = torch.cat([tail, made], dim=1)[:, -config.overlap :].contiguous()
-        state.add(window, (frames * 255).round().astype(np.uint8), kept)
+        state.add(window, (frames * 255).round().astype(np.uint8), kept, anchor)
         if progress:
             progress(window.stop, len(masks))
     return state.frames

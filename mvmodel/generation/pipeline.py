@@ -20,7 +20,7 @@ from diffusers.video_processor import VideoProcessor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import InputError
-from mvmodel.generation.config import OtherWords, Sharing
+from mvmodel.generation.config import GENERAL, OtherWords, Sharing
 from mvmodel.generation.denoiser import Denoiser
 from mvmodel.generation.guidance import branches_of
 from mvmodel.generation.inputs import as_latents, as_masks, check_inputs
@@ -45,6 +45,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     Several motion adapters can be loaded, switched and scaled: `load_adapter`, `set_adapters`, `delete_adapter`. The
     one given at construction is called "default", and is the one that `save_pretrained` writes.
+
+    default_guidance_scale: what a call without a guidance scale takes; `build_pipeline` sets it to the pack's.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -60,11 +62,13 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         unet: UNet2DConditionModel,
         scheduler: KarrasDiffusionSchedulers,
         adapter: MotionMaskAdapter | None = None,
+        default_guidance_scale: float = GENERAL["guidance_scale"],
     ) -> None:
         super().__init__()
         self.register_modules(
             vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler, adapter=adapter
         )
+        self.register_to_config(default_guidance_scale=default_guidance_scale)
         blocks = getattr(getattr(vae, "config", None), "block_out_channels", (0,) * 4)
         self.vae_scale_factor = 2 ** (len(blocks) - 1)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
@@ -180,7 +184,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         first_frame: np.ndarray | torch.Tensor | PIL.Image.Image | list[PIL.Image.Image] | None = None,
         negative_prompt: str | list[str] = "",
         num_inference_steps: int = 20,
-        guidance_scale: float = 2.5,
+        guidance_scale: float | None = None,
         mask_guidance: bool = True,
         mask_guidance_scale: float | None = None,
         mask_term: bool = True,
@@ -212,7 +216,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images; or its latents as `first_latents`, (B, C, h, w).
         mask_term False switches Eq. 7's M off everywhere. instances: for one prompt, masks that are bound to words of
         it, `masks` then being left out; on the `other_words` acts their union, or nothing. latents: starting noise of
-        the frames to make, before the scheduler's scale.
+        the frames to make, before the scheduler's scale. guidance_scale: None is the pipeline's own default.
 
         context_latents: (B, K, C, h, w), clean latents of the K frames that come before; `masks` then covers frame 1,
         the context and the new frames. They go in at noise level `context_timestep`; first_index is the place in time
@@ -221,6 +225,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         Raises InputError when sizes do not fit.
         """
         device, dtype = self._execution_device, self.unet.dtype
+        if guidance_scale is None:
+            guidance_scale = float(self.config.default_guidance_scale)
         self._guidance_scale, self._interrupt = guidance_scale, False
         batch = len(prompt_embeds) if prompt_embeds is not None else 1 if isinstance(prompt, str) else len(prompt or ())
         cover = as_masks(masks, instances)

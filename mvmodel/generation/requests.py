@@ -173,6 +173,7 @@ def generate(
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    config = config.for_pack(pack.info)
     waiting = [request for request in requests if not (folder / f"{request.name}.json").exists()]
     if not waiting:
         return folder

@@ -57,6 +57,7 @@ def write_fake(kind: str, folder: Path, seed: int = 0) -> Path:
                 "fps": 8,
                 "segmenter": segmenter,
                 "scorer": scorer,
+                "generation": {"guidance_scale": 7.5, "first_frame_guidance": 7.5} if full else {},
                 "random": True,
                 "made_by": {"seed": seed, "kind": kind},
                 "hashes": {p.relative_to(out).as_posix(): hash_file(p) for p in files},

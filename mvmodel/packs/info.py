@@ -32,6 +32,16 @@ class ScorerInfo(BaseModel):
     checkpoint: str | None = None
 
 
+class GenerationInfo(BaseModel):
+    """Settings that suit a pack's models; one that is None leaves the choice to `mvmodel.generation.config.GENERAL`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    guidance_scale: float | None = Field(None, ge=1)
+    """Guidance of the frames after frame 1."""
+    first_frame_guidance: float | None = Field(None, ge=1)
+    """Guidance of frame 1 under the ControlNet."""
+
+
 class PackInfo(BaseModel):
     """`pack.json`."""
 
@@ -51,6 +61,8 @@ class PackInfo(BaseModel):
     segmenter: SegmenterInfo
     scorer: ScorerInfo
     start_adapter: str | None = None
+    generation: GenerationInfo = GenerationInfo()
+    """What settings take that a run leaves open."""
     random: bool = False
     """Weights were drawn at random: fit for tests and benchmarks, and marked so in every report."""
     made_by: dict[str, Any] = {}

@@ -39,6 +39,7 @@ ABOUT: dict[str, dict[str, Any]] = {
         "fps": 8,
         "segmenter": {"type": "vit_b", "checkpoint": "segmenter/sam.pth"},
         "scorer": {"folder": "scorer"},
+        "generation": {"guidance_scale": 7.5, "first_frame_guidance": 7.5},
     }
 }
 

@@ -64,13 +64,12 @@ def motion_of(name: str, training: Path, requests: Path, pack: Any) -> Motion:
     return Motion(name, read_tasks(requests / "requests.csv", None, pack), clips)
 
 
-def general(settings: Settings, pack: Any) -> tuple[GenerationConfig, TrainConfig]:
+def general(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
     """The settings that every cell changes one thing of: the home's own for generation and training."""
-    from mvmodel.generation.config import GenerationConfig
     from mvmodel.training.config import TrainConfig
 
-    start = "start" if pack.start_adapter() is not None else None
-    return settings.read("generation", GenerationConfig), settings.read("training", TrainConfig, init_from=start)
+    start = "start" if pack.load().start_adapter() is not None else None
+    return pack.generation(settings), settings.read("training", TrainConfig, init_from=start)
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Handle]:
         adapter = promotion.pointed_at(promoted_adapter, store.store)
         config = sizes(settings, name)
-        generation, training = general(settings, pack.load())
+        generation, training = general(settings, pack)
 
         def build_folder(folder: Path) -> None:
             from mvmodel.experiments import run_experiment
@@ -177,7 +176,7 @@ def zero_shot_motion(
 ) -> dg.MaterializeResult[Handle]:
     """One adapter over many motions against one per motion, on motions that the first has never seen."""
     config = sizes(settings, "zero_shot_motion")
-    generation, training = general(settings, pack.load())
+    generation, training = general(settings, pack)
     names = sorted(set(training_set) & set(generation_requests))
 
     def build_folder(folder: Path) -> None:

@@ -126,9 +126,8 @@ def first_frames(
 ) -> dg.MaterializeResult[Handle]:
     """Each video's first frame, by the pack's text-to-image model under ControlNet and the first mask."""
     from mvmodel.generation import requests as batches
-    from mvmodel.generation.config import GenerationConfig
 
-    config = settings.read("generation", GenerationConfig)
+    config = pack.generation(settings)
 
     def build(folder: Path) -> None:
         requests = batches.read_requests(generation_requests.folder / "requests.csv")
@@ -163,10 +162,9 @@ def generated_videos(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The videos by the promoted adapter; to compare, also with its mask term off, and by the adapter from scratch."""
-    from mvmodel.generation.config import GenerationConfig
     from mvmodel.generation.requests import generate, read_requests
 
-    config = settings.read("generation", GenerationConfig)
+    config = pack.generation(settings)
     adapter = promotion.pointed_at(promoted_adapter, store.store)
     compare = settings.read("comparison", ComparisonConfig)
     wanted = {

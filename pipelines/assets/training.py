@@ -222,10 +222,8 @@ def adapter_evaluation(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The adapter measured on held-out masks with prompts of other objects; what its promotion is decided by."""
-    from mvmodel.generation.config import GenerationConfig
-
     config = settings.read("evaluation", EvaluationConfig)
-    generation = settings.read("generation", GenerationConfig)
+    generation = pack.generation(settings)
 
     def build(folder: Path) -> None:
         clear(folder)

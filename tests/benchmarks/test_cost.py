@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.cost import exponent, interleaved
-from benchmarks.variants import call
+from benchmarks.cost import STEPS, CostConfig, cost, exponent, interleaved
+from benchmarks.kept import Kept, in_fresh_process, lifted
+from benchmarks.variants import VARIANTS, call
 from tests.model.conftest import small_unet
 
 
@@ -34,3 +35,64 @@ def test_runs_take_turns():
     order: list[str] = []
     taken = interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
     assert order == ["a", "b"] * 3 and set(taken) == {"a", "b"}
+
+
+def test_a_remembered_step_gives_the_later_frames_of_the_whole_pass(small):
+    unet, adapter = small
+    torch.manual_seed(4)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    whole = call("ours", unet, adapter, 3, 8)()
+    torch.testing.assert_close(call("remembered", unet, adapter, 3, 8)(), whole[1:], atol=1e-4, rtol=1e-4)
+
+
+def test_the_first_run_does_not_count():
+    import time
+
+    waits = iter([0.0, 0.2, 0.05])
+    taken = interleaved({"a": lambda: time.sleep(next(waits))}, 2)
+    assert 0.05 <= taken["a"] < 0.2
+
+
+def test_what_was_measured_is_kept_and_other_recipes_measure_anew(tmp_path):
+    import os
+
+    kept = Kept(tmp_path / "kept.jsonl", {"code": 1})
+    first = kept.measured("a", figure, 3)
+    assert first["value"] == 9 and first["process"] != os.getpid() and "load_before" in first
+    with open(tmp_path / "kept.jsonl", "a") as file:
+        file.write('{"recipe": "cut off in the mid')
+    assert kept.measured("a", figure, 4) == first, "not measured again"
+    assert kept.measured("b", figure, 4)["value"] == 16
+    other = Kept(tmp_path / "kept.jsonl", {"code": 2})
+    assert other.rows() == {} and set(kept.rows()) == {"a", "b"}
+
+
+def test_memory_is_what_the_run_needs_at_its_highest_and_no_more():
+    found = in_fresh_process(megabytes, 200)
+    assert 190 < found["lifted"] < 260, "held for a moment only, after more had been held before"
+
+
+def figure(number: int) -> dict:
+    import os
+
+    return {"value": number**2, "process": os.getpid()}
+
+
+def megabytes(count: int) -> dict:
+    import numpy as np
+
+    np.ones(2 * count * 2**17)  # what loading left behind is no part of it
+    return {"lifted": lifted(lambda: np.ones(count * 2**17).sum())}
+
+
+@pytest.mark.slow
+def test_the_smallest_run_gives_every_figure_and_is_not_made_twice(tmp_path, capfd):
+    config, file = CostConfig.quick(), tmp_path / "cost.jsonl"
+    found = cost(config, file)
+    assert set(found["tiny"]["ratio"]) == set(found["tiny"]["peak_megabytes"]) == set(VARIANTS)
+    assert found["tiny"]["ratio"]["image"] == 1 and min(found["tiny"]["peak_megabytes"].values()) > 0
+    assert set(found["training_step"]["seconds"]) == set(STEPS) and found["growth"]["exponent"] > 0
+    told = capfd.readouterr().err
+    assert "tiny: seconds" in told and "growth" in told
+    assert cost(config, file) == found and "seconds" not in capfd.readouterr().err

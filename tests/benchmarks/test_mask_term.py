@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import mask_term, two_objects
+from benchmarks.workers import spread
 from mvmodel.generation.config import GenerationConfig
 from mvmodel.training.config import TrainConfig
 
@@ -25,9 +26,9 @@ def test_test_clips_are_apart_from_what_was_tuned_on():
     assert not np.array_equal(tuned[0].frames, mask_term.training_clips(1)[0].frames)
 
 
-@pytest.mark.parametrize("name", mask_term.VARIANTS)
+@pytest.mark.parametrize("name", [*mask_term.VARIANTS, *mask_term.MORE])
 def test_every_variant_is_a_valid_configuration(name):
-    variant = mask_term.VARIANTS[name]
+    variant = mask_term.known(name)
     TrainConfig(**(variant.train or {}))
     GenerationConfig(**variant.generate)
 
@@ -40,29 +41,75 @@ def test_table_gives_means_spread_and_shares_of_the_ceiling():
         {"variant": "a", "seed": 1, "group": groups, "iou": [0.2, 0.1, 0.4, 0.1]},
     ]
     line = mask_term.table(rows).splitlines()[3]
-    assert line == "| a | 2 | 0.400 (0.300–0.500, seeds ±0.141) | 0.50 | 0.100 (0.100–0.100, seeds ±0.000) | 0.20 |"
+    trained, new = "0.400 (0.300–0.500, seeds ±0.141) | 0.50 | ", "0.100 (0.100–0.100, seeds ±0.000) | 0.20 | "
+    assert line == f"| a | 2 | {trained} | {new} |"
+    rows.append({"variant": mask_term.DEFAULT, "seed": 1, "group": groups, "iou": [0.5, 0.3, 0.3, 0.1]})
+    cells = mask_term.table(rows).splitlines()[3].split(" | ")
+    assert cells[4] == "-0.100 (-0.300 to +0.100)", "of seed 1 alone, clip by clip"
+    assert cells[7] == "-0.100 (-0.200 to +0.000) |"
+    assert all(len(line.split("|")) == 10 for line in mask_term.table(rows).splitlines())
+
+
+def asked(tmp_path, **changes):
+    given = {"pack": "tiny", "clips": 4, "stride": 2, "out": tmp_path / "f.jsonl", "seeds": [0], "all": False}
+    return Namespace(**{**given, "only": ["dropout"], "work": tmp_path / "work", "workers": 1, **changes})
 
 
 def test_a_stopped_comparison_measures_what_is_missing(tmp_path, monkeypatch, tiny_pack):
     seen: list[tuple[str, int]] = []
+    tuned: list[tuple[str, int]] = []
 
     def cell(pack, variant, seed, clips, judge, work):
-        seen.append((next(n for n, v in mask_term.VARIANTS.items() if v is variant), seed))
+        name = next(n for n in mask_term.chosen(None, True) if mask_term.known(n) is variant)
+        assert variant.train is None or any(mask_term.known(n).train == variant.train for n, s in tuned if s == seed)
+        if name == "from start, mask dropout" and seed == 1 and not stopped:
+            stopped.append(name)
+            raise KeyboardInterrupt
+        seen.append((name, seed))
         return [0.5] * len(clips)
 
+    stopped: list[str] = []
     monkeypatch.setattr(mask_term, "cell", cell)
+    monkeypatch.setattr(mask_term, "tuned", lambda pack, variant, seed, work: tuned.append(name_of(variant, seed)))
     monkeypatch.setattr(mask_term, "ceiling", lambda pack, clips, judge: [1.0] * len(clips))
-    asked = Namespace(pack="tiny", clips=4, stride=2, out=tmp_path / "f.jsonl", seeds=[0], only=["dropout"], work=None)
-    asked.threads = 1
-    mask_term.measure(asked)
-    first = list(seen)
-    assert len(first) == sum("dropout" in name for name in mask_term.VARIANTS)
-    asked.seeds = [0, 1]
-    mask_term.measure(asked)
-    assert [seed for _, seed in seen[len(first) :]] == [1] * len(first)
+    mask_term.measure(asked(tmp_path))
+    names = mask_term.chosen(["dropout"], False)
+    assert seen == [(name, 0) for name in names] and len(names) > 3
+    with pytest.raises(KeyboardInterrupt):
+        mask_term.measure(asked(tmp_path, seeds=[0, 1]))
+    mask_term.measure(asked(tmp_path, seeds=[0, 1]))
+    assert sorted(seen) == sorted((name, seed) for name in names for seed in (0, 1)), "each once"
     rows = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
     assert sum(row["variant"] == "ceiling" for row in rows) == 1
     assert mask_term.table(rows).count("1.000") == 2 * 3  # the ceiling's means and intervals
+
+
+def name_of(variant, seed):
+    return next(n for n in mask_term.chosen(None, True) if mask_term.known(n).train == variant.train), seed
+
+
+def test_variants_that_share_an_adapter_tune_it_once(tmp_path, monkeypatch, tiny_pack):
+    tuned: list[str] = []
+    monkeypatch.setattr(mask_term, "tuned", lambda pack, variant, seed, work: tuned.append(json.dumps(variant.train)))
+    monkeypatch.setattr(mask_term, "cell", lambda pack, variant, seed, clips, *more: [0.5] * len(clips))
+    monkeypatch.setattr(mask_term, "ceiling", lambda pack, clips, judge: [1.0] * len(clips))
+    mask_term.measure(asked(tmp_path, only=None))
+    assert len(tuned) == len(set(tuned)) < len(mask_term.VARIANTS) - 3
+
+
+def test_tasks_are_spread_over_processes_and_each_is_done_once():
+    import os
+
+    done = dict(spread(square, [(1,), (2,), (3,)], 2))
+    assert {task[0]: value for task, (value, _) in done.items()} == {1: 1, 2: 4, 3: 9}
+    assert os.getpid() not in {process for _, process in done.values()}
+    assert list(spread(square, [(2,)], 1)) == [((2,), (4, os.getpid()))]
+
+
+def square(number):
+    import os
+
+    return number**2, os.getpid()
 
 
 def test_an_object_is_in_place_over_its_own_mask_and_no_other():

@@ -56,6 +56,21 @@ def test_windows_of_a_short_example():
     assert windows(9, other) == [Window(0, 0, 1, 5), Window(3, 1, 5, 8), Window(6, 1, 8, 9)]
 
 
+@pytest.mark.parametrize("reanchor", [1, 2, 3])
+@pytest.mark.parametrize(("window", "overlap"), [(16, 4), (5, 2), (4, 1), (6, 4)])
+def test_the_anchor_moves_on_after_so_many_windows(window, overlap, reanchor):
+    config = GenerationConfig(window=window, overlap=overlap, reanchor=reanchor)
+    made = windows(100, config)
+    assert [i for one in made for i in range(one.start, one.stop)] == list(range(1, 100))
+    for number, one in enumerate(made):
+        assert len(one.seen) <= window and one.seen == sorted(set(one.seen))
+        begun = made[number // reanchor * reanchor]  # the window in which this anchor was taken
+        assert one.anchor == begun.anchor and one.anchor < one.start - one.context
+        assert one.anchor == 0 if number < reanchor else begun.start - overlap <= one.anchor < begun.start
+    by_window = windows(100, config.model_copy(update={"anchor": "window", "reanchor": 0}))
+    assert reanchor != 1 or made == by_window
+
+
 def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
     """With the noise that the window draws, handed to the pipeline."""
     short = {**inputs, "masks": inputs["masks"][:5]}
@@ -76,34 +91,82 @@ def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
     assert np.array_equal(made[0], short["first_frame"])
 
 
-def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(pipeline, inputs, tmp_path):
-    whole = np.array(long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "whole"))
+@pytest.mark.parametrize(
+    ("change", "killed_at", "rest"),
+    [
+        ({}, 7, [(9, 11), (11, 11)]),
+        ({"reanchor": 2}, 10, [(11, 11)]),  # the moved anchor is no longer among the last frames
+        ({"match_first": 0.5}, 7, [(9, 11), (11, 11)]),
+    ],
+)
+def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
+    pipeline, inputs, tmp_path, change, killed_at, rest
+):
+    config = QUICK.model_copy(update=change)
+    whole = np.array(long_video(pipeline, **inputs, config=config, folder=tmp_path / "whole"))
     told: list[tuple[int, int]] = []
 
     def kill(done: int, of: int) -> None:
         told.append((done, of))
-        if done == 7:
+        if done == killed_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "cut", progress=kill)
+        long_video(pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=kill)
     told.clear()
-    resumed = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "cut", progress=lambda *p: told.append(p))
-    assert told == [(9, 11), (11, 11)]
+    resumed = long_video(pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=lambda *p: told.append(p))
+    assert told == rest
     assert np.array_equal(resumed, whole)
     other = {**inputs, "seed": 4}
-    assert not np.array_equal(long_video(pipeline, **other, config=QUICK, folder=tmp_path / "cut"), whole)
+    assert not np.array_equal(long_video(pipeline, **other, config=config, folder=tmp_path / "cut"), whole)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"anchor": "window"}, {"context_noise": 0.3}, {"positions": "video"}, {"overlap": 1}, {"sharing": "noise"}],
+    [
+        {"anchor": "window"},
+        {"reanchor": 1},
+        {"match_first": 1.0},
+        {"context_noise": 0.3},
+        {"positions": "video"},
+        {"overlap": 1},
+        {"sharing": "noise"},
+    ],
 )
 def test_every_option_changes_the_video(pipeline, inputs, tmp_path, change):
     plain = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "plain")
     other = long_video(pipeline, **inputs, config=QUICK.model_copy(update=change), folder=tmp_path / "other")
     assert other.shape == plain.shape and not np.array_equal(other[5:], plain[5:])
     assert np.isfinite(other).all() and other[5:].std() > 0
+
+
+@pytest.mark.parametrize("change", [{}, {"anchor": "window"}, {"reanchor": 2}])
+def test_every_window_is_given_the_latents_of_its_anchor_and_context(pipeline, inputs, tmp_path, monkeypatch, change):
+    from mvmodel.generation import long_video as module
+
+    made = {0: pipeline.encode_frames(inputs["first_frame"][None])}
+    original, anchors = module._window, []
+
+    def spy(pipe, window, *given):
+        anchor, context = given[4], given[5]
+        assert torch.equal(anchor, made[window.anchor])
+        for index, frame in enumerate(range(window.start - window.context, window.start)):
+            assert torch.equal(context[:, index], made[frame])
+        out = original(pipe, window, *given)
+        made.update({window.start + index: out[:, index] for index in range(out.shape[1])})
+        anchors.append(window.anchor)
+        return out
+
+    monkeypatch.setattr(module, "_window", spy)
+    config = QUICK.model_copy(update=change)
+    long_video(pipeline, **inputs, config=config, folder=tmp_path)
+    assert sorted(made) == list(range(11)) and (len(set(anchors)) > 1) == bool(change)
+
+
+def test_reanchoring_every_window_is_the_anchor_of_the_window(pipeline, inputs, tmp_path):
+    moved, own = (QUICK.model_copy(update=change) for change in ({"reanchor": 1}, {"anchor": "window"}))
+    made = np.array(long_video(pipeline, **inputs, config=moved, folder=tmp_path / "a"))
+    assert np.array_equal(made, long_video(pipeline, **inputs, config=own, folder=tmp_path / "b"))
 
 
 def test_instances_are_cut_to_their_windows(pipeline, inputs, tmp_path):

@@ -40,5 +40,7 @@ def test_names_and_classes_that_cannot_be_used_are_refused(small_pack, tiny_pack
 def test_options_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="leaves no new frame"):
         GenerationConfig(window=4, overlap=3)
+    with pytest.raises(ValueError, match="reanchor moves the anchor"):
+        GenerationConfig(anchor="window", reanchor=2)
     with pytest.raises(ValueError, match="has no effect"):
         GenerationConfig(mask_guidance=False, mask_guidance_scale=2.0)

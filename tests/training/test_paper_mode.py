@@ -17,4 +17,4 @@ def test_paper_mode_is_equation_7_with_nothing_added(repository: Path):
     assert training.mask_encoder == "linear" and training.lr == training.mask_lr
     assert training.init_from is None and training.foreground_tokens == 0 and training.foreground_weight == 0
     assert (generation.scheduler, generation.steps, generation.alpha) == ("ddim", 50, 0.2)
-    assert branches_of(generation.guidance_scale, generation.mask_guidance).masked == (True, True)
+    assert branches_of(7.5, generation.mask_guidance).masked == (True, True)

@@ -1,0 +1,168 @@
+"""Ways of sharing frame 1's noise, and schedulers: `python -m benchmarks.sampling` measures, with `--table` it prints.
+
+One cell is a setting and a held-out clip: a video by the pack's start adapter, from the clip's own first frame, scored
+by every metric against the clip's masks. Cells are kept one by one; a stopped run goes on where it was. Seconds are of
+one thread, the first call of a process left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.kept import Kept
+from benchmarks.mask_term import FRAMES, test_clips
+from benchmarks.workers import one_thread, spread
+
+ALPHAS = (0.1, 0.2, 0.4)
+SHARING = {"no sharing": {"alpha": 0.0}} | {
+    f"{mode.replace('_', '-')}, alpha {alpha}": {"sharing": mode, "alpha": alpha}
+    for mode in ("paper", "noise", "variance_preserving")
+    for alpha in ALPHAS
+}
+SCHEDULERS = {
+    "ddim at 50 (the paper's)": {"scheduler": "ddim", "steps": 50},
+    "ddim at 20": {"scheduler": "ddim", "steps": 20},
+    "dpm++ at 20": {"scheduler": "dpm++", "steps": 20},
+    "unipc at 20": {"scheduler": "unipc", "steps": 20},
+    "dpm++ at 10": {"scheduler": "dpm++", "steps": 10},
+}
+SETTINGS: dict[str, dict[str, Any]] = {**SHARING, **SCHEDULERS}
+TRUE = "true clips"
+"""The clips themselves through the autoencoder: what a perfect video would get."""
+COLUMNS = {
+    "iou": "IoU",
+    "consistency": "consistency",
+    "colour_drift": "colour drift",
+    "motion": "motion",
+    "flicker": "flicker",
+    "seconds": "seconds",
+}
+GAPS = ("iou", "colour_drift", "motion")
+DEFAULTS = {"sharing": "paper, alpha 0.2", "scheduler": "ddim at 20"}
+"""What each group's settings are compared with; both are one setting, the default configuration."""
+
+
+def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
+    """Every figure of one video."""
+    import torch
+
+    from mvmodel.foundation.check_video import copy_of
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.long_video import call_options
+    from mvmodel.metrics import score_video
+
+    models, clip = _pack(pack), _clips(count)[number]
+    taken = float("nan")
+    if setting == TRUE:
+        frames = copy_of(models, clip.frames)
+    else:
+        config = GenerationConfig(**SETTINGS[setting])
+        pipeline = _pipeline(pack, config.scheduler)
+        options = {**call_options(config), "generator": torch.Generator().manual_seed(number)}
+        began = time.perf_counter()
+        video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
+        taken = time.perf_counter() - began
+        frames = (video * 255).round().astype(np.uint8)
+    words = list(clip.objects)
+    figures = score_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
+    return {**figures, "seconds": taken}
+
+
+@cache
+def _pack(name: str) -> Any:
+    from mvmodel.packs import load_pack
+
+    return load_pack(name)
+
+
+@cache
+def _clips(count: int) -> list[Any]:
+    return [clip for _, clip in test_clips(count)]
+
+
+@cache
+def _pipeline(pack: str, scheduler: str) -> Any:
+    """The start adapter's pipeline, warm: the first call claims memory and builds kernels."""
+    from mvmodel.generation.build import build_pipeline
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.long_video import call_options
+
+    models, clip = _pack(pack), _clips(1)[0]
+    config = GenerationConfig(scheduler=scheduler)
+    built = build_pipeline(models, models.start_adapter(), config)
+    built(clip.caption, clip.masks, clip.frames[0], **call_options(config.model_copy(update={"steps": 2})))
+    return built
+
+
+def table(found: dict[str, list[dict[str, float] | None]], names: Sequence[str], default: str) -> str:
+    """Markdown, a setting a line: mean and 95 % interval over clips, and gaps to `default`, clip by clip.
+
+    found: setting -> figures by clip, None where a cell is lacking.
+    """
+    from mvmodel.metrics.report_card import bootstrap_interval
+
+    gaps = [f"{COLUMNS[metric]} against the default" for metric in GAPS]
+    out = ["| " + " | ".join(["setting", "videos", *COLUMNS.values(), *gaps]) + " |"]
+    out.append("|---" * (2 + len(COLUMNS) + len(GAPS)) + "|")
+    for name in names:
+        rows = [row for row in found.get(name, ()) if row is not None]
+        if not rows:
+            continue
+        line = [name, str(len(rows))]
+        for metric in COLUMNS:
+            values = np.array([row.get(metric, np.nan) for row in rows], float)
+            values = values[np.isfinite(values)]
+            low, high = bootstrap_interval(values)
+            line.append(f"{values.mean():.3f} ({low:.3f}–{high:.3f})" if len(values) else "")
+        for metric in GAPS:
+            pairs = zip(found[name], found.get(default, ()), strict=False)
+            gap = np.array([own[metric] - its[metric] for own, its in pairs if own and its])
+            low, high = bootstrap_interval(gap)
+            told = len(gap) and name not in (default, TRUE)
+            line.append(f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" if told else "")
+        out.append("| " + " | ".join(line) + " |")
+    return "\n".join(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sampling", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sampling.jsonl"))
+    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
+    parser.add_argument("--pack", default="tiny")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
+    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
+    given = parser.parse_args()
+    one_thread()
+    kept = Kept(given.out, {"pack": _pack(given.pack).hash, "frames": FRAMES, "defaults": _defaults()})
+    if not given.table:
+        wanted = [n for n in (TRUE, *SETTINGS) if not given.only or any(part in n for part in given.only)]
+        known = kept.rows()
+        # clip by clip, so that what a stopped run leaves compares all settings on the same clips
+        cells = [(given.pack, name, clip, given.clips) for clip in range(given.clips) for name in wanted]
+        cells = [one for one in cells if f"{one[1]}/{one[2]}" not in known]
+        for (_, name, clip, _), figures in spread(cell, cells, given.workers):
+            kept.put(f"{name}/{clip}", figures)
+    rows = kept.rows()
+    found = {name: [rows.get(f"{name}/{clip}") for clip in range(given.clips)] for name in (TRUE, *SETTINGS)}
+    print(table(found, [TRUE, *SHARING], DEFAULTS["sharing"]))
+    print()
+    print(table(found, [TRUE, *SCHEDULERS], DEFAULTS["scheduler"]))
+
+
+def _defaults() -> dict[str, Any]:
+    """What the settings leave as it is, for the recipe: other defaults make other videos."""
+    from mvmodel.generation.config import GenerationConfig
+
+    return GenerationConfig().model_dump(mode="json", exclude={"sharing", "alpha", "scheduler", "steps"})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Guidance that a run leaves open is the pack's, then the general one; what was used is recorded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mvmodel.generation.build import build_pipeline
+from mvmodel.generation.config import GENERAL, GenerationConfig
+from mvmodel.generation.first_frame import control_frames
+from mvmodel.generation.long_video import call_options, long_video
+from mvmodel.generation.pipeline import MaskVideoPipeline
+from mvmodel.generation.requests import Request, first_frames, generate
+from mvmodel.masks import MaskSequence
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.packs import load_pack
+from mvmodel.packs.pull import ABOUT
+
+QUICK = GenerationConfig(steps=2, first_frame_steps=2, window=4, overlap=1)
+
+
+@pytest.fixture
+def recommending(small_pack_folder: Path, tmp_path: Path):
+    """The small pack with a recommendation of its own."""
+    copy = shutil.copytree(small_pack_folder, tmp_path / "recommending")
+    about = json.loads((copy / "pack.json").read_text())
+    about["generation"] = {"guidance_scale": 3.0, "first_frame_guidance": 4.0}
+    (copy / "pack.json").write_text(json.dumps(about))
+    return load_pack(copy)
+
+
+def test_the_run_then_the_pack_then_the_general_default(small_pack, recommending):
+    assert recommending.hash == small_pack.hash and recommending.check_hashes() == []
+    own = GenerationConfig(guidance_scale=1.5).for_pack(recommending.info)
+    assert (own.guidance_scale, own.first_frame_guidance) == (1.5, 4.0)
+    general = GenerationConfig().for_pack(small_pack.info)
+    assert {name: getattr(general, name) for name in GENERAL} == GENERAL
+    assert own.for_pack(small_pack.info) == own
+
+
+def test_every_shipped_pack_recommends(tiny_pack):
+    assert tiny_pack.info.generation.guidance_scale == 2.5
+    assert tiny_pack.info.generation.first_frame_guidance == 2.0
+    assert ABOUT["sd15"]["generation"] == {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
+
+
+def test_first_frames_are_sampled_with_the_packs_guidance(recommending):
+    masks = np.zeros((1, 64, 64), bool)
+    masks[:, 16:48, 16:48] = True
+
+    def made(**guidance: float) -> np.ndarray:
+        config = QUICK.model_copy(update=guidance)
+        return control_frames(recommending, ["a horse"], masks, [0], config)
+
+    assert np.array_equal(made(), made(first_frame_guidance=4.0))
+    assert not np.array_equal(made(), made(first_frame_guidance=GENERAL["first_frame_guidance"]))
+
+
+def test_videos_are_made_with_it_and_say_so(recommending, tmp_path):
+    torch.manual_seed(0)
+    adapter = MotionMaskAdapter.for_unet(recommending.unet(), mask_width=4)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    adapter.save_pretrained(tmp_path / "adapter")
+    MaskSequence(np.random.default_rng(0).random((3, 64, 64)) > 0.5).save(tmp_path / "m.npz")
+    request = Request(name="v", motion="run", prompt="a horse", masks=tmp_path / "m.npz")
+
+    def made(name: str, config: GenerationConfig) -> tuple[np.ndarray, dict]:
+        first = first_frames(recommending, [request], config, tmp_path / "first")
+        out = generate(recommending, tmp_path / "adapter", [request], first, config, tmp_path / name)
+        return np.load(out / "v.npz")["frames"], json.loads((out / "v.json").read_text())["config"]
+
+    plain, recorded = made("open", QUICK)
+    assert (recorded["guidance_scale"], recorded["first_frame_guidance"]) == (3.0, 4.0)
+    assert np.array_equal(plain, made("said", QUICK.model_copy(update={"guidance_scale": 3.0}))[0])
+    assert not np.array_equal(plain, made("other", QUICK.model_copy(update={"guidance_scale": 7.5}))[0])
+
+
+def test_the_pipeline_keeps_it_through_saving_and_in_windows(recommending, tmp_path):
+    pipeline = build_pipeline(recommending, None, QUICK)
+    pipeline.save_pretrained(tmp_path / "saved")
+    again = MaskVideoPipeline.from_pretrained(tmp_path / "saved")
+    assert again.config.default_guidance_scale == pipeline.config.default_guidance_scale == 3.0
+    masks, picture = np.ones((6, 64, 64), bool), np.zeros((64, 64, 3), np.uint8)
+
+    def made(config: GenerationConfig) -> np.ndarray:
+        options = {**call_options(config), "generator": torch.Generator().manual_seed(0)}
+        return pipeline("a cat", masks[:3], picture, **options).frames
+
+    said = QUICK.model_copy(update={"guidance_scale": 3.0})
+    assert np.array_equal(made(QUICK), made(said))
+    assert not np.array_equal(made(QUICK), made(QUICK.model_copy(update={"guidance_scale": 7.5})))
+    long = [
+        np.array(long_video(pipeline, "a cat", masks, picture, config, 0, tmp_path / str(number)))
+        for number, config in enumerate((QUICK, said))
+    ]
+    assert np.array_equal(*long)
