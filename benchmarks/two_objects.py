@@ -44,13 +44,13 @@ def measure(count: int, frames: int, least: float, given_first: bool, threads: i
     """Share of videos with every object in its place, and mean IoU with the own mask, by setting."""
     import torch
 
+    from mvmodel.english import article
     from mvmodel.generation.build import build_pipeline
     from mvmodel.generation.config import GenerationConfig
     from mvmodel.generation.first_frame import control_frames
     from mvmodel.generation.instances import Instance
     from mvmodel.generation.long_video import call_options
     from mvmodel.packs import load_pack
-    from mvmodel.world.render import article
 
     torch.set_num_threads(threads)
     pack, config = load_pack("tiny"), GenerationConfig()

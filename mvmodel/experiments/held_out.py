@@ -8,17 +8,16 @@ class   the request's masks under the word of an object that no clip shows
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mvmodel.english import of_another
 from mvmodel.errors import InputError
 from mvmodel.experiments.cells import Task
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import scale, warp
-from mvmodel.metrics.adherence import article, words_in
 
 FAMILIES = ("shape", "size", "motion", "class")
 SIZES = (0.4, 0.55, 0.7, 1.3, 1.6, 1.9)
@@ -48,7 +47,7 @@ def catalogue(task: Task, motion: str, seen: Sequence[str], objects: Sequence[st
         yield Item("motion", other, replace(task, masks=moved_like(task, other)))
     words = [word for word in objects if word not in seen and word not in task.words]
     for word in words[:items]:
-        prompt = _of_another(task.prompt, task.words[0], word) if task.words else task.prompt
+        prompt = of_another(task.prompt, task.words[0], word) if task.words else task.prompt
         if prompt != task.prompt:
             yield Item("class", word, replace(task, prompt=prompt, words=(word,)))
 
@@ -77,13 +76,6 @@ def _other_motions(motion: str) -> list[str]:
     from mvmodel.world.motions import MOTIONS
 
     return [name for name in ("spin", "orbit", "fall", "sway", "grow", "glide", *MOTIONS) if name != motion]
-
-
-def _of_another(prompt: str, old: str, new: str) -> str:
-    """`prompt` about another object, its article too; unchanged when it does not name the old one."""
-    if not words_in(prompt, [old]):
-        return prompt
-    return re.sub(rf"\b(?:an?\s+)?{re.escape(old)}(?:e?s)?\b", article(new), prompt, count=1, flags=re.IGNORECASE)
 
 
 def _as_shape(masks: np.ndarray, inside: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

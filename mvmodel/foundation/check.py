@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.english import article
 from mvmodel.foundation.check_video import few_shot
 from mvmodel.generation.config import GenerationConfig
 from mvmodel.segmentation.segmenter import mask_iou
-from mvmodel.world.render import HELD_OUT, article, caption_of, random_clip, stills
+from mvmodel.world.render import HELD_OUT, caption_of, random_clip, stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 

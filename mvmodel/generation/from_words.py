@@ -166,8 +166,8 @@ def paint(pack: Any, nouns: list[str], config: WordsConfig) -> np.ndarray:
     import torch
     from diffusers import StableDiffusionPipeline
 
+    from mvmodel.english import article
     from mvmodel.generation.schedulers import build_scheduler
-    from mvmodel.metrics.adherence import article
 
     pipeline = StableDiffusionPipeline(
         vae=pack.vae(),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mvmodel.english import article
 from mvmodel.metrics.appearance import GREY
 
 
@@ -70,13 +71,6 @@ def words_in(prompt: str, words: Sequence[str]) -> list[str]:
     spoken = [word.strip(".,;:!?\"'()") for word in prompt.lower().split()]
     known = {form: word for word in words for form in (word, f"{word}s", f"{word}es")}
     return list(dict.fromkeys(known[word] for word in spoken if word in known))
-
-
-def article(noun: str) -> str:
-    """ "a horse", "an owl"; a phrase of several words is left as it is."""
-    if " " in noun.strip():
-        return noun
-    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
 
 
 def cut_out(frame: np.ndarray, mask: np.ndarray, config: JudgeConfig = JudgeConfig()) -> np.ndarray:

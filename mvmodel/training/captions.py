@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.english import article
+
 
 def propose_caption(pack: Any, frames: np.ndarray) -> str:
     """The sentence that the pack's scorer ties best to a clip's frames, uint8 (F, H, W, 3).
@@ -21,7 +23,7 @@ def propose_caption(pack: Any, frames: np.ndarray) -> str:
     def best(sentences: list[str]) -> int:
         return int(np.argmax(scorer.texts(sentences) @ image))
 
-    named = [f"an {word}" if word[0] in "aeiou" else f"a {word}" for word in objects]
+    named = [article(word) for word in objects]
     subject = named[best(named)]
     if not backgrounds:
         return subject

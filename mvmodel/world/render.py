@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mvmodel.english import article
 from mvmodel.world.motions import MOTIONS, VERBS, Poses, poses
 from mvmodel.world.scenes import BACKGROUNDS, paint
 from mvmodel.world.sprites import CELL, OBJECTS, atlas
@@ -49,10 +50,6 @@ class RenderedClip:
     @property
     def motion(self) -> str:
         return self.motions[0]
-
-
-def article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def caption_of(objects: tuple[str, ...], background: str, motion: str | None = None) -> str:

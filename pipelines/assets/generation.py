@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from mvmodel.generation.made_up import Wanted, describe_requests, make_up, write_requests
 from pipelines import preview, promotion
 from pipelines.artefacts import ArtifactStore, clear, current
 from pipelines.assets.common import stage
@@ -19,7 +20,6 @@ from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestConfig
 from pipelines.store import Handle
 from pipelines.versions import code_version
-from pipelines.wording import Wanted, describe_requests, make_up, write_requests
 
 SETTINGS = {"full": (ADAPTER, True), "no_mask": (ADAPTER, False), "scratch": (SCRATCH, True)}
 """Setting -> which adapter of the version makes it, and whether the mask term is on."""

@@ -198,7 +198,7 @@ def read_curve(adapter: Path) -> list[dict[str, Any]]:
 
 def evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
     """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
-    from pipelines.wording import make_up, write_requests
+    from mvmodel.generation.made_up import make_up, write_requests
 
     train, held = read_set(training)
     clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from mvmodel.english import article
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench, Measured
 from mvmodel.experiments.cells import Cell, FirstFrame, Task
 from mvmodel.experiments.compare import chosen, difference, slope
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
-from mvmodel.metrics.adherence import article
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

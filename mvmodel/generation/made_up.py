@@ -7,24 +7,16 @@ stand.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvmodel.english import of_another
 from mvmodel.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def of_another(sentence: str, old: str, new: str) -> str:
-    """`sentence` with one object's word replaced, its article too: "a horse gallops", "owl" -> "an owl gallops"."""
-    from mvmodel.metrics.adherence import article
-
-    pattern = rf"\b(?:an?\s+)?{re.escape(old)}(?:e?s)?\b"
-    return re.sub(pattern, article(new), sentence, count=1, flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True)
