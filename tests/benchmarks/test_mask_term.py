@@ -8,7 +8,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from benchmarks import mask_term, two_objects
+from benchmarks import mask_term
 from benchmarks.workers import spread
 from mvmodel.generation.config import GenerationConfig
 from mvmodel.training.config import TrainConfig
@@ -110,18 +110,3 @@ def square(number):
     import os
 
     return number**2, os.getpid()
-
-
-def test_an_object_is_in_place_over_its_own_mask_and_no_other():
-    assert two_objects.in_place(np.array([[0.6, 0.1], [0.0, 0.5]]), 0.3)
-    assert not two_objects.in_place(np.array([[0.6, 0.1], [0.0, 0.2]]), 0.3)
-    assert not two_objects.in_place(np.array([[0.4, 0.5], [0.5, 0.6]]), 0.3)
-
-
-@pytest.mark.slow
-def test_true_clips_of_two_objects_are_in_place(tiny_pack):
-    """The judge tells the objects apart, or the figure would say nothing."""
-    tables = [two_objects.overlaps(tiny_pack, clip.frames, clip, 3) for clip in two_objects.videos(4, 8)]
-    assert np.mean([two_objects.in_place(table, 0.3) for table in tables]) >= 0.75
-    swapped = [table[::-1] for table in tables]
-    assert not any(two_objects.in_place(table, 0.3) for table in swapped)

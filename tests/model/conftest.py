@@ -23,9 +23,22 @@ def small_unet(seed: int = 0) -> UNet2DConditionModel:
     ).eval()
 
 
-@pytest.fixture
-def unet() -> UNet2DConditionModel:
-    return small_unet()
+def shaped_as_sd15(seed: int = 0) -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's blocks, four levels of two layers with no attention at the lowest, in narrow widths."""
+    torch.manual_seed(seed)
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16, 16, 16),
+        cross_attention_dim=24,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    ).eval()
+
+
+@pytest.fixture(params=[small_unet, shaped_as_sd15])
+def unet(request: pytest.FixtureRequest) -> UNet2DConditionModel:
+    made: UNet2DConditionModel = request.param()
+    return made
 
 
 @pytest.fixture

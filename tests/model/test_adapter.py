@@ -119,16 +119,25 @@ def test_remembered_first_frame_equals_the_whole_clip(unet, trained, inputs):
 
 
 def test_gradients_with_and_without_checkpointing_agree(unet, trained, inputs):
-    gradients = []
+    gradients, blocks = [], 0
     for checkpointing in (False, True):
         unet.train()
         if checkpointing:
             unet.enable_gradient_checkpointing()
             trained.enable_gradient_checkpointing()
+            ours = trained._gradient_checkpointing_func
+
+            def counted(block, *given, ours=ours):
+                nonlocal blocks
+                blocks += 1
+                return ours(block, *given)
+
+            trained._gradient_checkpointing_func = counted
         trained.zero_grad()
         with trained.attached(unet):  # the backward pass runs the layers again, so it belongs inside
             call(unet, trained, inputs).square().mean().backward()
         gradients.append({n: p.grad.clone() for n, p in trained.named_parameters() if p.grad is not None})
+    assert blocks == len(trained.temporal), "or the memory would not be saved, and nothing compared"
     assert set(gradients[0]) == set(gradients[1]) == {n for n, _ in trained.named_parameters()}
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4)
@@ -138,7 +147,10 @@ def test_every_trainable_weight_gets_a_gradient_or_starts_at_zero(unet, fresh, i
     call(unet, fresh, inputs).square().mean().backward()
     assert all(fresh.to_m[name].weight.grad.abs().sum() > 0 for name in fresh.to_m)
     assert all(block.to_out.weight.grad.abs().sum() > 0 for block in fresh.temporal.values())
-    assert all(parameter.grad.abs().sum() > 0 for parameter in fresh.query.values())
+    lowest = 8 >> (len(unet.config.block_out_channels) - 1)
+    choosing = {n: p for n, p in fresh.query.items() if lowest > 1 or "mid_block" not in n}  # one key leaves no choice
+    assert len(choosing) >= len(fresh.query) - 1
+    assert all(parameter.grad.abs().sum() > 0 for parameter in choosing.values())
 
 
 def test_detaching_leaves_no_trace(unet, trained, inputs):
@@ -159,7 +171,7 @@ def test_saved_adapter_gives_the_same_output(unet, trained, inputs, tmp_path):
         assert torch.equal(call(unet, trained, inputs), call(unet, again, inputs))
 
 
-def test_adapter_of_another_architecture_is_refused(trained):
+def test_adapter_of_another_architecture_is_refused(unet, trained):
     from diffusers import UNet2DConditionModel
 
     other = UNet2DConditionModel(
@@ -172,8 +184,9 @@ def test_adapter_of_another_architecture_is_refused(trained):
         attention_head_dim=2,
         norm_num_groups=8,
     )
+    own = f"{len(unet.attn_processors)} attention layers of widths {'16/32' if len(trained.to_m) == 7 else '8/16'}"
     with (
-        pytest.raises(PackError, match=r"14 attention layers of widths 16/32.*this one has 8 .* of widths 8/16"),
+        pytest.raises(PackError, match=rf"{own}.*this one has 8 .* of widths 8/16"),
         trained.attached(other),
     ):
         pass

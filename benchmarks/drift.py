@@ -1,0 +1,235 @@
+"""What lowers the drift of long videos: `python -m benchmarks.drift` measures, with `--table` it prints.
+
+One cell is a setting and a held-out clip: its masks are played there and back for `--frames` frames, and a video is
+made of them window by window by the pack's start adapter, from the clip's own first frame. Every `--stride`-th frame is
+judged. Since a window depends on earlier frames only, the first 24, 50 or 100 frames of a long video stand for videos
+of those lengths. Cells are kept one by one; a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.kept import Kept
+from benchmarks.workers import one_thread, spread
+
+CLIP_FRAMES = 12
+LENGTHS = (24, 50, 100, 200)
+DEFAULT = "the default"
+SETTINGS: dict[str, dict[str, Any]] = {
+    DEFAULT: {},
+    "overlap 1": {"overlap": 1},
+    "overlap 2": {"overlap": 2},
+    "overlap 8": {"overlap": 8},
+    "windows of 12": {"window": 12},
+    "windows of 12, overlap 2": {"window": 12, "overlap": 2},
+    "anchored to each window's first": {"anchor": "window"},
+    "re-anchored every 4 windows": {"reanchor": 4},
+    "context noise 0.05": {"context_noise": 0.05},
+    "context noise 0.15": {"context_noise": 0.15},
+    "background matched by half": {"match_first": 0.5},
+    "background matched": {"match_first": 1.0},
+    "no shared noise": {"alpha": 0.0},
+    "shared noise 0.4": {"alpha": 0.4},
+    "counting on through the video": {"positions": "video"},
+}
+TRUE = "true clips"
+"""The clips themselves, there and back, through the autoencoder: what a video without drift would get."""
+FIGURES = {"iou": "IoU", "to_first": "cosine with frame 1", "colour_drift": "colour drift", "sharpness": "sharpness"}
+
+
+def clips(count: int) -> list[Any]:
+    """Held-out clips of one object before a camera that does not move."""
+    from mvmodel.world.render import HELD_OUT, random_clip
+
+    return [random_clip((HELD_OUT, n, 74), CLIP_FRAMES, pan=0.0, second_object=0) for n in range(count)]
+
+
+def there_and_back(values: np.ndarray, frames: int) -> np.ndarray:
+    """The first axis played forwards and backwards until it is `frames` long; the turning frames come once."""
+    turn = np.concatenate([np.arange(len(values)), np.arange(len(values) - 2, 0, -1)])
+    return np.asarray(values[np.resize(turn, frames)])
+
+
+def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: int, stride: int, steps: int) -> Any:
+    """Per-frame figures of one video, beginning with frame 2; "frame" counts from 1."""
+    import tempfile
+
+    from mvmodel.foundation.check_video import copy_of
+    from mvmodel.generation.build import build_pipeline
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.generation.long_video import long_video, windows
+
+    models, clip = _pack(pack), clips(number + 1)[number]
+    masks = there_and_back(clip.masks, frames)
+    config = GenerationConfig(**{"steps": steps, **change})
+    began = time.perf_counter()
+    if setting == TRUE:
+        video = there_and_back(copy_of(models, clip.frames), frames)
+    else:
+        pipeline = build_pipeline(models, models.start_adapter(), config)
+        with tempfile.TemporaryDirectory() as room:
+            video = np.array(long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room)))
+    seconds = float("nan") if setting == TRUE else (time.perf_counter() - began) / frames
+    seams = [window.start for window in windows(frames, config)[1:]]
+    return {**judged(models, video, masks, clip, stride), "seam": seam(video, masks, seams), "seconds_a_frame": seconds}
+
+
+def judged(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
+    """ "frame" and `FIGURES` of every `stride`-th frame; sharpness is a share of frame 1's."""
+    from mvmodel.metrics.adherence import find_foreground, iou
+    from mvmodel.metrics.appearance import colour_drift
+
+    picked = np.arange(1, len(video), stride)
+    found = find_foreground(video[picked], models.segmenter(), models.scorer(), list(clip.objects))
+    embeddings = models.scorer().images(video[[0, *picked]])
+    return {
+        "frame": [int(index) + 1 for index in picked],
+        "iou": iou(found, masks[picked]).tolist(),
+        "to_first": (embeddings[1:] @ embeddings[0]).tolist(),
+        "colour_drift": [float(colour_drift(video[[0, index]], masks[[0, index]])) for index in picked],
+        "sharpness": [_detail(video[index]) / _detail(video[0]) for index in picked],
+    }
+
+
+def _detail(frame: np.ndarray) -> float:
+    """Mean magnitude of a frame's Laplacian, which falls as pictures blur."""
+    import cv2
+
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
+
+
+def seam(video: np.ndarray, masks: np.ndarray, starts: Sequence[int]) -> float:
+    """How much more the background changes into a window's first frame than elsewhere, as a ratio; NaN without one."""
+    free = ~(masks[1:] | masks[:-1])
+    change = np.abs(np.diff(video.astype(np.int16), axis=0)).mean(axis=-1)
+    steps = np.array([c[f].mean() if f.any() else np.nan for c, f in zip(change, free, strict=True)])
+    at = np.isin(np.arange(1, len(video)), starts)
+    if not at.any() or at.all():
+        return float("nan")
+    return float(np.nanmean(steps[at]) / max(float(np.nanmean(steps[~at])), 1e-6))
+
+
+@cache
+def _pack(name: str) -> Any:
+    from mvmodel.packs import load_pack
+
+    return load_pack(name)
+
+
+def bands(frames: int) -> list[tuple[int, int]]:
+    """(after, up to) of the spans between 1 and the `LENGTHS` that a video of `frames` has, the last one cut."""
+    ends = [length for length in LENGTHS if length < frames] + [frames]
+    return list(zip([1, *ends[:-1]], ends, strict=True))
+
+
+def table(found: dict[str, list[dict[str, Any]]], frames: int) -> str:
+    """Markdown, a setting and figure a line: its mean by span of frames, and how much it changes from the first span to
+    the last, with a 95 % interval over clips. found: setting -> cells."""
+    from mvmodel.metrics.report_card import bootstrap_interval
+
+    spans = bands(frames)
+    heads = " | ".join(f"frames {after + 1}–{end}" for after, end in spans)
+    out = [f"| setting | figure | videos | {heads} | change |", "|---" * (4 + len(spans)) + "|"]
+    for name, cells in found.items():
+        for metric, label in FIGURES.items():
+            rows = np.array([[_mean(one, metric, *span) for span in spans] for one in cells])  # (clips, spans)
+            low, high = bootstrap_interval(rows[:, -1] - rows[:, 0])
+            means = " | ".join(f"{value:.3f}" for value in rows.mean(axis=0))
+            gap = rows[:, -1].mean() - rows[:, 0].mean()
+            out.append(f"| {name} | {label} | {len(cells)} | {means} | {gap:+.3f} ({low:+.3f} to {high:+.3f}) |")
+    out += ["", "| setting | jump at a window's first frame, times the usual | seconds a frame |", "|---|---|---|"]
+    for name, cells in found.items():
+        jump, seconds = (float(np.mean([one[key] for one in cells])) for key in ("seam", "seconds_a_frame"))
+        out.append(f"| {name} | {jump:.2f} | {seconds:.2f} |")
+    return "\n".join(out)
+
+
+def _mean(one: dict[str, Any], metric: str, after: int, end: int) -> float:
+    at = np.array(one["frame"])
+    inside = np.array(one[metric])[(at > after) & (at <= end)]
+    return float(inside.mean()) if len(inside) else float("nan")
+
+
+def plot(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
+    """Every figure against frame index, a line a setting, smoothed over up to 9 judged frames."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(FIGURES), 1, figsize=(9, 3 * len(FIGURES)), sharex=True)
+    for axis, (metric, label) in zip(axes, FIGURES.items(), strict=True):
+        for name, cells in found.items():
+            values = np.mean([one[metric] for one in cells], axis=0)
+            width = min(9, max(1, len(values) // 5))
+            smooth = np.convolve(values, np.ones(width) / width, "valid")
+            at = np.array(cells[0]["frame"])[width // 2 :][: len(smooth)]
+            axis.plot(at, smooth, label=name, lw=2 if name in (DEFAULT, TRUE) else 1)
+        axis.set_ylabel(label)
+    axes[-1].set_xlabel("frame")
+    axes[0].legend(fontsize=7, ncol=3)
+    figure.tight_layout()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/drift.jsonl"))
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("--stride", type=int, default=4, help="judge every so many frames")
+    parser.add_argument("--steps", type=int, default=20, help="denoising steps")
+    parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
+    parser.add_argument("--also", action="append", default=[], help='another setting, as "name={...}" in JSON')
+    parser.add_argument("--pack", default="tiny")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
+    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
+    parser.add_argument("--plot", type=Path, help="draw what FILE holds")
+    given = parser.parse_args()
+    one_thread()
+    about = {"frames": given.frames, "stride": given.stride, "steps": given.steps, "pack": _pack(given.pack).hash}
+    kept = Kept(given.out, about)
+    more = {name: json.loads(text) for name, _, text in (one.partition("=") for one in given.also)}
+    settings = {TRUE: {}, **SETTINGS, **more}
+    names = [n for n in settings if not given.only or any(part in n for part in given.only)]
+    if not (given.table or given.plot):
+        known = kept.rows()
+        cells = [
+            (given.pack, name, settings[name], clip, given.frames, given.stride, given.steps)
+            for clip in range(given.clips)
+            for name in names
+            if _key(name, settings[name], clip) not in known
+        ]
+        for (_, name, change, clip, *_), figures in spread(cell, cells, given.workers):
+            kept.put(_key(name, change, clip), figures)
+    rows = kept.rows()
+    keys = {name: [_key(name, settings[name], clip) for clip in range(given.clips)] for name in names}
+    found = {name: [rows[key] for key in own if key in rows] for name, own in keys.items()}
+    found = {name: cells for name, cells in found.items() if cells}
+    print(table(found, given.frames))
+    if given.plot:
+        plot(found, given.plot)
+
+
+def _key(name: str, change: dict[str, Any], clip: int) -> str:
+    """What a cell depends on beside the recipe: the whole configuration, so that another default is measured anew."""
+    from mvmodel.files import hash_value
+    from mvmodel.generation.config import GenerationConfig
+
+    whole = GenerationConfig(**change).model_dump(mode="json")
+    return f"{'true' if name == TRUE else hash_value(whole)[:12]}/{clip}"
+
+
+if __name__ == "__main__":
+    main()

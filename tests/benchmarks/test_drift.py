@@ -1,0 +1,74 @@
+"""The comparison of long videos: its masks, figures, table and what makes a cell another one."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import drift
+from mvmodel.generation.config import GenerationConfig
+
+
+def test_clips_are_played_there_and_back_without_a_stop():
+    played = drift.there_and_back(np.arange(4), 11)
+    assert played.tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2]
+    assert drift.there_and_back(np.arange(4), 3).tolist() == [0, 1, 2]
+
+
+def test_spans_end_at_the_lengths_and_at_the_videos_end():
+    assert drift.bands(200) == [(1, 24), (24, 50), (50, 100), (100, 200)]
+    assert drift.bands(30) == [(1, 24), (24, 30)] and drift.bands(24) == [(1, 24)]
+
+
+@pytest.mark.parametrize("name", drift.SETTINGS)
+def test_every_setting_is_a_configuration_of_its_own(name):
+    GenerationConfig(**drift.SETTINGS[name])
+    keys = {drift._key(other, change, 0) for other, change in drift.SETTINGS.items()}
+    assert len(keys) == len(drift.SETTINGS)
+    assert drift._key(drift.TRUE, {}, 0) not in keys and drift._key("other name", {}, 0) == drift._key("x", {}, 0)
+
+
+def test_a_jump_at_the_seams_shows_and_the_object_does_not():
+    video = np.zeros((9, 8, 8, 3), np.uint8)
+    video += np.arange(9, dtype=np.uint8)[:, None, None, None]
+    masks = np.zeros((9, 8, 8), bool)
+    masks[:, :2] = True
+    assert drift.seam(video, masks, [4]) == pytest.approx(1.0)
+    jumping = video.copy()
+    jumping[4:] += 9
+    assert drift.seam(jumping, masks, [4]) == pytest.approx(10.0)
+    moving = video.copy()
+    moving[4:, :2] += 200
+    assert drift.seam(moving, masks, [4]) == pytest.approx(1.0)
+    assert math.isnan(drift.seam(video, masks, []))
+
+
+def test_table_gives_spans_and_the_change_over_clips():
+    def cell(late: float) -> dict:
+        flat = {"to_first": [1.0] * 3, "colour_drift": [2.0] * 3, "sharpness": [0.5] * 3}
+        return {"frame": [2, 24, 30], "iou": [0.8, 0.6, late], **flat, "seam": 1.5, "seconds_a_frame": 0.25}
+
+    lines = drift.table({"a": [cell(0.4), cell(0.6)]}, 30).splitlines()
+    assert lines[0].startswith("| setting | figure | videos | frames 2–24 | frames 25–30 |")
+    assert lines[2] == "| a | IoU | 2 | 0.700 | 0.500 | -0.200 (-0.300 to -0.100) |"
+    assert lines[-1] == "| a | 1.50 | 0.25 |"
+
+
+@pytest.mark.slow
+def test_cells_are_made_once_and_true_clips_do_not_drift(tiny_pack, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "drift.jsonl"
+
+    def run(*more: str) -> str:
+        options = ["--out", str(file), "--clips", "1", "--frames", "26", "--steps", "2", "--workers", "1"]
+        monkeypatch.setattr(sys, "argv", ["drift", *options, "--only", "true", "default", *more])
+        drift.main()
+        return capsys.readouterr().out
+
+    first, size = run(), file.stat().st_size
+    assert run("--plot", str(tmp_path / "drift.png")) == first and file.stat().st_size == size
+    assert (tmp_path / "drift.png").stat().st_size > 10_000
+    lines = [line.split("|") for line in first.splitlines() if line.startswith("| true clips | colour drift")]
+    assert abs(float(lines[0][5]) - float(lines[0][4])) < 0.5
