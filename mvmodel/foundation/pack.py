@@ -111,10 +111,11 @@ def _history(foundation: Path, start: Path | None) -> dict[str, Any]:
             continue
         config, curve = foundation / stage / "config.json", foundation / stage / "curve.jsonl"
         rows = [json.loads(line) for line in curve.read_text().splitlines()] if curve.exists() else []
-        history[stage] = {
-            "config": json.loads(config.read_text()) if config.exists() else {},
-            "last": rows[-1] if rows else {},
-        }
+        facts = json.loads(config.read_text()) if config.exists() else {}
+        history[stage] = {"config": facts, "last": rows[-1] if rows else {}}
+        rates = [row["rate"] for row in rows if row.get("rate")]
+        if facts and rates:
+            history[stage]["minutes"] = round(facts["steps"] * facts["batch"] / rates[-1] / 60)
         start = foundation / stage / "start.json"
         if start.exists():
             history[stage]["start"] = json.loads(start.read_text())
@@ -131,7 +132,8 @@ def _legs(facts: dict[str, Any]) -> str:
 def _card(info: dict[str, Any]) -> str:
     rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in info.get("quality", {}).items())
     steps = "\n".join(
-        f"| {stage} | {_legs(facts)} | {facts['config'].get('batch', '')} |" for stage, facts in info["made_by"].items()
+        f"| {stage} | {_legs(facts)} | {facts['config'].get('batch', '')} | {facts.get('minutes', '-')} |"
+        for stage, facts in info["made_by"].items()
     )
     return f"""# The tiny pack
 
@@ -141,9 +143,10 @@ def _card(info: dict[str, Any]) -> str:
 ## Training
 Every model was trained on renders of `mvmodel.world` (training split), with `python -m mvmodel.foundation`. "a + b" is
 a training of b steps that went on, with a warm-up and a learning rate of its own, from the weights after a steps.
+Minutes are those of the last training, on two CPU cores; of a stage taken over from an earlier pack they are not known.
 
-| stage | steps | pictures a step |
-|---|---|---|
+| stage | steps | pictures a step | minutes |
+|---|---|---|---|
 {steps}
 
 ## Measured on held-out renders
@@ -157,7 +160,7 @@ pack's segmenter and scorer, which were trained on renders only.
 ## What it cannot do
 - Anything but those words, one or two objects, and still or gently panning backgrounds; an unknown word is no word.
 - Details: 128 pixels a side go through 16 x 16 latent cells, so whiskers, spokes and stars blur.
-- Shapes without a mask: the text-to-image model alone gets colours and places right long before it gets outlines right.
+- Draw every shape without a mask: from text alone two or three of the 24 objects still come out as a blur.
 - Tell people anything about photographs. Its segmenter and scorer have seen renders only.
 
 ## Licence
