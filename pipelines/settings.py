@@ -77,6 +77,7 @@ class ComparisonConfig(Frozen):
 
     scratch: bool = Field(default=True, description="also train an adapter without the pack's start adapter")
     no_mask: bool = Field(default=True, description="also generate with the mask term off")
+    schedulers: bool = Field(default=False, description="also generate by DDIM at 50 steps and multistep at 20")
 
 
 class ExperimentsConfig(Frozen):

@@ -21,8 +21,14 @@ from pipelines.settings import ComparisonConfig, RequestConfig
 from pipelines.store import Handle
 from pipelines.versions import code_version
 
-SETTINGS = {"full": (ADAPTER, True), "no_mask": (ADAPTER, False), "scratch": (SCRATCH, True)}
-"""Setting -> which adapter of the version makes it, and whether the mask term is on."""
+SETTINGS: dict[str, tuple[str, bool, dict[str, Any]]] = {
+    "full": (ADAPTER, True, {}),
+    "no_mask": (ADAPTER, False, {}),
+    "scratch": (SCRATCH, True, {}),
+    "ddim_50": (ADAPTER, True, {"scheduler": "ddim", "steps": 50}),
+    "multistep_20": (ADAPTER, True, {"scheduler": "dpm++", "steps": 20}),
+}
+"""Setting -> which adapter of the version makes it, whether the mask term is on, what else is generated otherwise."""
 
 
 def _shipped(settings: Settings, config: RequestConfig, motion: str) -> list[Any]:
@@ -161,7 +167,7 @@ def generated_videos(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """The videos by the promoted adapter; to compare, also with its mask term off, and by the adapter from scratch."""
+    """The videos by the promoted adapter; to compare, also without its mask term, from scratch, and resampled."""
     from mvmodel.generation.requests import generate, read_requests
 
     config = pack.generation(settings)
@@ -171,16 +177,19 @@ def generated_videos(
         "full": True,
         "no_mask": compare.no_mask,
         "scratch": compare.scratch and (adapter.folder / SCRATCH).is_dir(),
+        "ddim_50": compare.schedulers,
+        "multistep_20": compare.schedulers,
     }
     chosen = [name for name, on in wanted.items() if on]
 
     def build(folder: Path) -> None:
         requests = read_requests(generation_requests.folder / "requests.csv")
         for setting in chosen:  # resumes request by request from what a killed step left in the folder
-            which, mask_term = SETTINGS[setting]
+            which, mask_term, changes = SETTINGS[setting]
+            own = config.model_copy(update=changes)
             context.log.info(f"{context.partition_key}: {len(requests)} videos, setting {setting}")
             weights = adapter.folder / which
-            generate(pack.load(), weights, requests, first_frames.folder, config, folder / setting, mask_term=mask_term)
+            generate(pack.load(), weights, requests, first_frames.folder, own, folder / setting, mask_term=mask_term)
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np

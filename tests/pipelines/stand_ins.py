@@ -122,7 +122,9 @@ def generate(
         frames = np.where(shown[..., None], np.uint8(230), np.uint8(40)).repeat(3, axis=-1)
         write_mp4(folder / f"{request.name}.mp4", frames, 8.0)
         np.savez_compressed(folder / f"{request.name}.npz", frames=frames)
-        (folder / f"{request.name}.json").write_text(json.dumps({"prompt": request.prompt, "seed": request.seed}))
+        (folder / f"{request.name}.json").write_text(
+            json.dumps({"prompt": request.prompt, "sampled": [config.scheduler, config.steps]})
+        )
     return folder
 
 

@@ -109,6 +109,18 @@ def test_other_settings_make_what_they_change_and_no_more(done) -> None:
     assert computed(done.run()) == []
 
 
+def test_schedulers_are_compared_in_the_report_where_asked_for(done) -> None:
+    assert "DDIM at 50" not in (done.home / "reports" / "slide.html").read_text()
+    done.settings = {"comparison": {"scratch": False, "schedulers": True}}
+    done.run()
+    with done.instance as instance:
+        videos = current(instance, done.store, "generated_videos", "slide").folder
+        record = {p.parent.name: json.loads(p.read_text())["sampled"] for p in videos.glob("*/*.json")}
+    assert record["ddim_50"] == ["ddim", 50] and record["multistep_20"] == ["dpm++", 20]
+    report = (done.home / "reports" / "slide.html").read_text()
+    assert "DDIM at 50" in report and "DPM++ at 20" in report
+
+
 def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(done) -> None:
     with done.instance as instance:
         handle = current(instance, done.store, "first_frames", "slide")
