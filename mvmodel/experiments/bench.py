@@ -18,6 +18,7 @@ from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Task
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_file, hash_value, write_json
 from mvmodel.generation.config import GenerationConfig
+from mvmodel.metrics.appearance import GREY
 from mvmodel.training.config import TrainConfig, TrainingClip
 
 if TYPE_CHECKING:
@@ -209,6 +210,8 @@ class Bench:
         from mvmodel.masks.edit import erode, move
 
         how, side = cell.first, cell.masks.shape[2]
+        if how.blank:
+            return np.full((*cell.masks.shape[1:], 3), GREY, np.uint8)
         shown = MaskSequence(cell.masks[:1])
         if how.erode:
             shown = erode(shown, how.erode * side)

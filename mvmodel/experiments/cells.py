@@ -56,6 +56,8 @@ class FirstFrame(BaseModel):
     """Off: the text-to-image model alone, without ControlNet and mask 1."""
     prompt: str | None = None
     """Another prompt than the video's."""
+    blank: bool = False
+    """Even grey instead of a picture: nothing to begin with."""
     shift: float = 0.0
     """How far to the right mask 1 is moved for the ControlNet alone, in shares of the picture's width."""
     erode: float = Field(0.0, ge=0)

@@ -101,15 +101,14 @@ def tables_of(bench: Bench, experiment: Experiment[Any], results: Sequence[Measu
             own = {name: float(values[index]) for name, values in result.per_frame.items()}
             frames.append({**said, "frame": index + 1, **own})
     tables = Tables(pd.DataFrame(videos), pd.DataFrame(frames))
-    return experiment.complete(tables, results)
+    return experiment.complete(tables, results, bench)
 
 
 def measured_in(rows: pd.DataFrame) -> list[str]:
     """The metrics that a table has, in the order of reports."""
     from mvmodel.metrics.score import METRICS
 
-    own = [name for name in rows.columns if name.startswith("iou_") and name not in METRICS]
-    return [name for name in (*METRICS, *own) if name in rows.columns]
+    return [name for name in (*METRICS, *plots.OWN) if name in rows.columns]
 
 
 def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:

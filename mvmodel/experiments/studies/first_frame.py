@@ -59,7 +59,7 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
             cells += [Cell({"first_frame": name}, task, OWN, plain, first=way) for name, way in ways.items()]
         return sorted(cells, key=lambda cell: (cell.factors["first_frame"] != CLEAN, str(cell.factors["first_frame"])))
 
-    def complete(self, tables: Tables, results: Sequence[Measured]) -> Tables:
+    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
         """Adds `error` to the frames: 1 - cosine with the same frame of the video that started well."""
         clean = {
             (r.cell.task.name, r.cell.task.seed): r.embeddings

@@ -57,7 +57,7 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
             for task in bench.tasks(config)
         ]
 
-    def complete(self, tables: Tables, results: object) -> Tables:
+    def complete(self, tables: Tables, results: object, bench: Bench) -> Tables:
         videos = tables.videos.copy()
         videos["step"] = 1 - videos["consistency_adjacent"]
         return Tables(videos, tables.frames)
