@@ -29,7 +29,6 @@ class NoiseSharingConfig(ExperimentConfig):
 
     quick_sizes = {"alphas": (0.0, 0.2, 0.5), "modes": ("paper", "variance_preserving")}
 
-    requests: int = Field(3, ge=1)
     alphas: tuple[float, ...] = Field((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), min_length=2)
     modes: tuple[Sharing, ...] = Field(("paper", "noise", "variance_preserving"), min_length=1)
 
