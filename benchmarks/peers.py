@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from mvmodel.experiments.__main__ import read_motions
-from mvmodel.experiments.bench import OWN, Bench, Motion, judge
+from mvmodel.experiments.bench import OWN, Bench, Motion
 from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash, hash_masks
+from mvmodel.experiments.judging import judge
 from mvmodel.files import hash_value, write_aside, write_json
 from mvmodel.generation.config import GenerationConfig
 from mvmodel.training.config import TrainConfig

@@ -222,6 +222,7 @@ def report(
     requests: Annotated[Path, typer.Option(help="The requests' CSV: motion, prompt, masks, seed.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for report.html and metrics.csv.")],
     motion: Annotated[str | None, typer.Option(help="Only this motion's requests.")] = None,
+    ablation: Annotated[Path | None, typer.Option(help="A finished ablation_study's folder, for its table.")] = None,
     pack: PackName = None,
 ) -> None:
     """Measure a batch of generated videos and write its report."""
@@ -229,7 +230,7 @@ def report(
     from mvmodel.reports.collect import report_of_folder
 
     with talking_aside():
-        page = report_of_folder(load_pack(pack), videos, requests, out, motion)
+        page = report_of_folder(load_pack(pack), videos, requests, out, motion, ablation)
     print(page)
 
 

@@ -30,7 +30,8 @@ def when_inputs_change() -> Condition:
       would otherwise retrain every motion.
     - The changes are latched (`since`) until the asset was requested or updated, so that one seen while an upstream was
       still running is not forgotten.
-    - No parent may be missing, running, or stopped by a blocking check (a gate that failed).
+    - No parent may be missing, running, or stopped by a blocking check (a gate that failed). Experiments are run by
+      hand: a report takes their figures where there are some, and waits for none.
     """
     input_changed = Condition.any_deps_match(Condition.data_version_changed()).with_label("an input's content changed")
     changed = (input_changed | Condition.code_version_changed()).since(
@@ -38,7 +39,7 @@ def when_inputs_change() -> Condition:
     )
     first = Condition.missing() & ~Condition.execution_failed() & ~Condition.newly_requested()
     ready = (
-        ~Condition.any_deps_missing()
+        ~Condition.any_deps_missing().ignore(dg.AssetSelection.groups("experiments"))
         & ~Condition.any_deps_in_progress()
         & ~Condition.in_progress()
         & Condition.all_deps_blocking_checks_passed()

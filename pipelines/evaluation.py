@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvmodel.files import hash_file
 from pipelines.store import Store, recipe_hash
 from pipelines.versions import code_version
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 CODE = code_version("mvmodel.generation.requests", "mvmodel.metrics.score", files=(__file__,))
+SCORING = code_version("mvmodel.metrics.score", files=(__file__,))
+"""What a video's figures rest on: a changed report scores nothing again."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,23 @@ def read_frames(video: Path) -> np.ndarray:
     with np.load(video, allow_pickle=False) as data:
         frames: np.ndarray = data["frames"]
     return frames
+
+
+def scored(store: Store, video: Path, request: Any, pack: Pack, judges: str) -> Path:
+    """A folder with figures.json (figures, scorer) and found.npz, where the judge saw the object; made once.
+
+    judges: the hash of the pack's scorer and segmenter.
+    """
+
+    def fill(folder: Path) -> None:
+        from mvmodel.masks import MaskSequence
+
+        found = score(video, request, pack)
+        MaskSequence(found.found, float(pack.info.fps)).save(folder / "found.npz")
+        (folder / "figures.json").write_text(json.dumps({**found.figures, **found.scorer}))
+
+    made_of = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
+    return store.item("scores", recipe_hash(**made_of, code=SCORING, pack=judges), fill)
 
 
 def evaluate(store: Store, adapter: Path, adapter_sha: str, requests: Path, generation: Any, pack: Pack) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.assets.training import read_curve, read_json
-from pipelines.promotion import ADAPTER
+from pipelines.promotion import ADAPTER, pointed_at
 from pipelines.resources import PackResource
 from pipelines.store import SHORT, Handle, Store
 
@@ -33,14 +33,73 @@ def made_from(
 
     shown: the versions of what the report shows (requests, videos, figures), by name.
     """
-    model, made = pack.load(), store.version(adapter.asset, adapter.partition, adapter.sha)
+    made = store.version(adapter.asset, adapter.partition, adapter.sha)
+    return {**_judged(pack), **_motion(store, adapter, shown or {}), "libraries": made.libraries}
+
+
+def of_motions(pack: PackResource, store: Store, reports: Mapping[str, Handle], code: str) -> dict[str, Any]:
+    """The same for reports of several motions: what they have in common once, then what is each one's own.
+
+    reports: motion -> the version of its `metric_report`. code: the leaderboard's own code version.
+    """
+    from mvmodel.generation.requests import read_requests
+
+    each: dict[str, Any] = {}
+    for motion, handle in reports.items():
+        made = store.version(handle.asset, motion, handle.sha)
+        parts = {
+            name: store.open(value["asset"], motion, value["sha"])
+            for name, value in made.inputs.items()
+            if name not in ("promoted_adapter", "training_set")
+        }
+        adapter = pointed_at(store.open("promoted_adapter", motion, made.inputs["promoted_adapter"]["sha"]), store)
+        libraries = store.version(adapter.asset, motion, adapter.sha).libraries
+        seeds = [request.seed for request in read_requests(parts["generation_requests"].folder / "requests.csv")]
+        own = _motion(store, adapter, {"report": handle, **parts})
+        each[motion] = {**own, "seeds": sorted(set(seeds)), "requests": len(seeds), "libraries": libraries}
+    same, differing = common(each)
+    return {**_judged(pack), "leaderboard": {"code": code}, **same, **differing}
+
+
+def common(each: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Nested values by name, taken apart: what all of them have alike, and {name: what is left of its own}."""
+    if len(each) < 2:
+        return {}, dict(each)
+    first = next(iter(each.values()))
+    same: dict[str, Any] = {}
+    rest: dict[str, dict[str, Any]] = {name: dict(values) for name, values in each.items()}
+    for key in list(first):
+        if not all(key in values for values in each.values()):
+            continue
+        values = {name: one[key] for name, one in each.items()}
+        if all(isinstance(value, Mapping) for value in values.values()):
+            same[key], left = common(values)
+            for name in rest:
+                rest[name][key] = left[name]
+        elif all(value == values[next(iter(values))] for value in values.values()):
+            same[key] = first[key]
+            for own in rest.values():
+                del own[key]
+    return same, rest
+
+
+def _judged(pack: PackResource) -> dict[str, Any]:
+    """Pack, scorer with the hash of its weights, preprocessing; `random` marks a pack that was never trained."""
+    model = pack.load()
     return {
         "random": bool(model.info.random),
         "pack": {"name": model.info.name, "hash": model.hash[:SHORT]},
         **model.scorer().record,
+    }
+
+
+def _motion(store: Store, adapter: Handle, shown: Mapping[str, Handle]) -> dict[str, Any]:
+    """One motion's versions, its adapter and what that was trained on."""
+    made = store.version(adapter.asset, adapter.partition, adapter.sha)
+    return {
         **{
             name: {"version": handle.sha[:SHORT], "recipe": handle.recipe[:SHORT], **_made(store, handle)}
-            for name, handle in (shown or {}).items()
+            for name, handle in shown.items()
         },
         "adapter": {
             "version": adapter.sha[:SHORT],
@@ -50,7 +109,6 @@ def made_from(
             "config": made.config.get(ADAPTER, made.config),
         },
         "training_set": {name: value["sha"][:SHORT] for name, value in made.inputs.items()},
-        "libraries": made.libraries,
     }
 
 

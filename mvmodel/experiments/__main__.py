@@ -1,6 +1,8 @@
 """`python -m mvmodel.experiments NAME --clips FOLDER --requests CSV --out FOLDER`: an experiment without a pipeline.
 
-Reads clips with masks as `mvmodel train` does, and requests as `mvmodel report` does.
+Reads clips with masks as `mvmodel train` does, and requests as `mvmodel report` does. Experiments of one motion take
+the first of the manifest, unless others are named; `zero_shot_motion` takes all. Stop it anywhere: the same command
+goes on with the cell that it was at.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=Path, default=Path("datasets/samples"), help="folder of clips with a manifest")
     parser.add_argument("--requests", type=Path, default=Path("datasets/prompts/requests.csv"))
     parser.add_argument("--motion", action="append", help="a motion of the manifest; may be given more than once")
+    parser.add_argument("--every-motion", action="store_true", help="experiments of one motion on every one in turn")
     parser.add_argument("--out", type=Path, default=Path(".mvmodel/experiments"))
     parser.add_argument("--pack", default=None)
     parser.add_argument("--training-steps", type=int, default=60, help="optimiser steps of the motions' own adapters")
@@ -47,28 +50,46 @@ def _run(chosen: argparse.Namespace) -> int:
     from mvmodel.packs import load_pack
     from mvmodel.training.config import TrainConfig
 
+    began = time.perf_counter()
     pack = load_pack(chosen.pack)
     cells = Cells(chosen.out / "cells")
-    motions = read_motions(pack, chosen.clips, chosen.requests, chosen.motion)
     start = "start" if pack.start_adapter() is not None else None
     training = TrainConfig(steps=1 if chosen.quick else chosen.training_steps, init_from=start)
     names = list(EXPERIMENTS) if chosen.name == "all" else [chosen.name]
+    motions = read_motions(pack, chosen.clips, chosen.requests)
+    wanted = chosen_motions(motions, chosen.motion or [])
+    ended = []
     for name in names:
-        alone = [[motion] for motion in motions] if EXPERIMENTS[name].per_motion else [motions]
-        for group in alone:
-            began = time.perf_counter()
+        one_by_one = EXPERIMENTS[name].per_motion
+        together = wanted if len(wanted) > 1 else motions
+        alone = wanted if wanted and not chosen.every_motion else motions if chosen.every_motion else motions[:1]
+        for group in [[motion] for motion in alone] if one_by_one else [together]:
             bench = Bench(pack, group, cells, {}, training=training, say=lambda text: print(f"  {text}", flush=True))
-            if EXPERIMENTS[name].per_motion:
+            started = time.perf_counter()
+            if one_by_one:
                 bench.tune(OWN, group[0].clips, training)
             config = EXPERIMENTS[name].config.quick() if chosen.quick else None
-            place = chosen.out / name / (group[0].name if EXPERIMENTS[name].per_motion else "all")
-            folder = run_experiment(name, bench, place, config)
+            folder = run_experiment(name, bench, chosen.out / name / (group[0].name if one_by_one else "all"), config)
             print((folder / "conclusion.md").read_text())
-            print(f"{folder}: {time.perf_counter() - began:.0f} s", flush=True)
+            ended.append(f"{folder}: {bench.spent}; {time.perf_counter() - started:.0f} s in all")
+            print(ended[-1], flush=True)
+    if len(ended) > 1:
+        print("", *ended, f"{len(ended)} experiments in {(time.perf_counter() - began) / 60:.1f} minutes", sep="\n")
     return 0
 
 
-def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | None) -> list[Motion]:
+def chosen_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
+    """The motions with these names, in that order. Raises InputError for one that is not there."""
+    from mvmodel.errors import InputError
+
+    known = {motion.name: motion for motion in motions}
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no motion {name} with clips and requests; there are {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | None = None) -> list[Motion]:
     """Every motion of a clip folder's manifest that has requests, with its usable clips; masks are found by the pack.
 
     Raises InputError when there is none.

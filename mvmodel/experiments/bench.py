@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Task, code_hash, hash_masks
+from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Spent, Task, code_hash, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.judging import judge
 from mvmodel.files import hash_file, hash_value, write_json
 from mvmodel.generation.config import GenerationConfig
+from mvmodel.metrics.appearance import GREY
 from mvmodel.training.config import TrainConfig, TrainingClip
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class Bench:
         self.pack, self.motions, self.cells = pack, tuple(motions), cells
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
         self.generation, self.training, self.say = generation.for_pack(pack.info), training, say
-        self.seconds = 0.0
+        self.spent = Spent()
         self._pipelines: dict[tuple[str, str], Any] = {}
 
     @property
@@ -114,11 +116,14 @@ class Bench:
             }
         )
         place = self.cells.place("cell_adapters", recipe)
-        if not (place / "adapter" / "train.json").exists():
+        new = not (place / "adapter" / "train.json").exists()
+        if new:
             self.say(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
         began = time.perf_counter()
         self.adapters[name] = finetune(self.pack, clips, config, place)
-        self.seconds += time.perf_counter() - began
+        if new:
+            self.spent.tuned += 1
+            self.spent.tuning += time.perf_counter() - began
         return name
 
     def untuned(self, config: TrainConfig) -> str:
@@ -142,11 +147,13 @@ class Bench:
         """Make the cell's video and judge it, or find what an earlier run left."""
         about = {"pack": self.pack.hash, "adapter": hash_file(self.adapters[cell.adapter] / WEIGHTS)}
         made = cell.recipe(**about, code=code_hash(*MAKING))
-        began = time.perf_counter()
+        began, new = time.perf_counter(), not self.cells.place("cell_videos", made).exists()
         video = self.cells.item("cell_videos", made, lambda folder: self._make(cell, folder, made)) / "video.npz"
         judged = hash_value({"video": made, "code": code_hash(*JUDGING)})
         scores = self.cells.item("cell_scores", judged, lambda folder: self._judge(cell, video, folder))
-        self.seconds += time.perf_counter() - began
+        self.spent.cells += 1
+        self.spent.made += new
+        self.spent.making += time.perf_counter() - began
         with np.load(scores / "per_frame.npz", allow_pickle=False) as data:
             per_frame = {name: data[name] for name in data.files}
         embeddings = per_frame.pop("embeddings")
@@ -209,6 +216,8 @@ class Bench:
         from mvmodel.masks.edit import erode, move
 
         how, side = cell.first, cell.masks.shape[2]
+        if how.blank:
+            return np.full((*cell.masks.shape[1:], 3), GREY, np.uint8)
         shown = MaskSequence(cell.masks[:1])
         if how.erode:
             shown = erode(shown, how.erode * side)
@@ -250,31 +259,3 @@ class Bench:
     def record(self) -> dict[str, str]:
         """What stands beside every figure: pack, scorer, weights and preprocessing."""
         return {"pack": self.pack.info.name, "pack_hash": self.pack.hash, **self.pack.scorer().record}
-
-
-def judge(
-    pack: Pack, frames: np.ndarray, task: Task, given: np.ndarray | None = None
-) -> tuple[dict[str, float], dict[str, np.ndarray], np.ndarray]:
-    """Every figure of a video that was made for `task`, its figures per frame, and where the object was found.
-
-    frames: uint8 (frames, height, width, 3). given: the masks that the generator saw, when they are not the task's.
-    Returns metric -> value; name -> float (frames,), and `embeddings`, (frames, size); bool (frames, height, width).
-    """
-    from mvmodel.metrics import adherence, score_video
-    from mvmodel.metrics.appearance import colour_drift
-
-    scorer, segmenter, wanted = pack.scorer(), pack.segmenter(), task.masks
-    words = list(task.words)
-    seen = adherence.look(frames, segmenter, scorer, words)
-    figures = score_video(frames, wanted, task.prompt, scorer, segmenter, words, seen)
-    embeddings, text = scorer.images(frames), scorer.texts([task.prompt])[0]
-    drift = [colour_drift(frames[[0, i]], wanted[[0, i]]) for i in range(1, len(frames))]
-    per_frame = {
-        "iou": adherence.iou(seen.foreground, wanted),
-        "iou_given": adherence.iou(seen.foreground, wanted if given is None else given),
-        "alignment": embeddings @ text,
-        "to_first": embeddings @ embeddings[0],
-        "colour_drift": np.array([0.0, *drift]),
-    }
-    figures["iou_given"] = float(per_frame["iou_given"].mean())
-    return figures, {**per_frame, "embeddings": embeddings}, seen.foreground

@@ -19,7 +19,7 @@ from mvmodel.generation.config import GenerationConfig
 Factor = str | float | int | bool
 _SHORT = 24
 MAKING = ("generation", "model", "masks/sequence.py", "experiments/bench.py")
-JUDGING = ("metrics", "segmentation")
+JUDGING = ("metrics", "segmentation", "experiments/judging.py")
 TUNING = ("training", "model")
 """Folders and files of the library whose code decides what a video is, how it is judged, what an adapter learns."""
 
@@ -56,6 +56,8 @@ class FirstFrame(BaseModel):
     """Off: the text-to-image model alone, without ControlNet and mask 1."""
     prompt: str | None = None
     """Another prompt than the video's."""
+    blank: bool = False
+    """Even grey instead of a picture: nothing to begin with."""
     shift: float = 0.0
     """How far to the right mask 1 is moved for the ControlNet alone, in shares of the picture's width."""
     erode: float = Field(0.0, ge=0)
@@ -134,3 +136,19 @@ class Cells:
             with folder_aside(folder) as aside:
                 build(aside)
         return folder
+
+
+@dataclass
+class Spent:
+    """What a bench has done so far: cells that were asked for, those that had to be made, adapters, and seconds."""
+
+    cells: int = 0
+    made: int = 0
+    making: float = 0.0
+    tuned: int = 0
+    tuning: float = 0.0
+
+    def __str__(self) -> str:
+        each = f" ({self.making / self.made:.1f} s each)" if self.made else ""
+        tuned = f", {self.tuned} adapters tuned in {self.tuning:.0f} s" if self.tuned else ""
+        return f"{self.cells} cells, {self.made} of them made in {self.making:.0f} s{each}{tuned}"

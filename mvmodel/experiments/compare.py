@@ -79,14 +79,16 @@ def difference(
 def verdict(found: Difference, better: int, least: float = 0.0) -> str:
     """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
 
-    better: +1 when the first setting ought to have more of the figure, -1 when less. least: by how much at least.
+    better: +1 when the first setting ought to have more of the figure, -1 when less. least: by how much at least; it is
+    certain when the whole interval lies beyond that.
     """
     if not found.pairs:
         return "could not be measured"
     gain = better * found.mean
     if gain <= 0 or gain < least:
         return "does not hold"
-    return "holds" if found.certain else "holds here, but these few videos do not make it certain"
+    sure = found.certain and min(better * found.low, better * found.high) >= least
+    return "holds" if sure else "holds here, but these few videos do not make it certain"
 
 
 def means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:

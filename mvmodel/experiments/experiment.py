@@ -72,7 +72,7 @@ class Experiment(ABC, Generic[Config]):
     def cells(self, bench: Bench, config: Config) -> list[Cell]:
         """The grid. May tune adapters on the bench first."""
 
-    def complete(self, tables: Tables, results: Sequence[Measured]) -> Tables:
+    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
         """Add columns that need more than one cell; `results` are in the order of the rows."""
         return tables
 

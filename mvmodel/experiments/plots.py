@@ -43,8 +43,9 @@ _STYLE: Any = {
 }
 
 
-_OWN = {
+OWN = {
     "iou_given": "IoU with the masks given",
+    "diversity": "Diversity over seeds",
     "to_first": "Cosine with frame 1",
     "step": "Frame-to-frame distance",
     "error": "Distance from the clean video",
@@ -54,7 +55,7 @@ _OWN = {
 
 def label(metric: str) -> str:
     """A metric as an axis names it."""
-    known = _OWN.get(metric) or (METRICS[metric].label if metric in METRICS else None)
+    known = OWN.get(metric) or (METRICS[metric].label if metric in METRICS else None)
     return known or metric.replace("_", " ")
 
 

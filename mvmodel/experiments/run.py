@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import PIL.Image
 
 SHEET_COLUMNS = 8
+TIMING = "timing.json"
+"""The one file that differs between two runs of the same."""
 
 
 def run_experiment(
@@ -36,9 +40,10 @@ def run_experiment(
     videos.parquet and .csv: one row a video (factors, slug, name, prompt, seed, metrics, scorer). frames.parquet and
     .csv: one row a video and frame. summary.csv: means, intervals and counts. plots/*.png and *.svg. conclusion.md and
     conclusion.json: computed from the tables. config.json. sheet.jpg: a film strip a setting of its first request.
-    report.html: all of it on one page. Cells that an earlier run finished are found, not made: a killed run goes on
-    where it was.
+    report.html: all of it on one page. timing.json: how many cells, how many of them had to be made, and seconds.
+    Cells that an earlier run finished are found, not made: a killed run goes on where it was.
     """
+    began = time.perf_counter()
     experiment: Experiment[Any] = EXPERIMENTS[name]
     config = config or experiment.config()
     cells = experiment.cells(bench, config)
@@ -76,6 +81,7 @@ def run_experiment(
     write_json(folder / "config.json", facts)
     with write_aside(folder / "sheet.jpg") as aside:
         sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
+    write_json(folder / TIMING, {**asdict(bench.spent), "seconds": round(time.perf_counter() - began, 1)})
     motion = bench.motion.name if experiment.per_motion else ""
     write_page(folder / "report.html", experiment, conclusion, summary, counts, results, pictures, facts, motion)
     return folder
@@ -101,15 +107,14 @@ def tables_of(bench: Bench, experiment: Experiment[Any], results: Sequence[Measu
             own = {name: float(values[index]) for name, values in result.per_frame.items()}
             frames.append({**said, "frame": index + 1, **own})
     tables = Tables(pd.DataFrame(videos), pd.DataFrame(frames))
-    return experiment.complete(tables, results)
+    return experiment.complete(tables, results, bench)
 
 
 def measured_in(rows: pd.DataFrame) -> list[str]:
     """The metrics that a table has, in the order of reports."""
     from mvmodel.metrics.score import METRICS
 
-    own = [name for name in rows.columns if name.startswith("iou_") and name not in METRICS]
-    return [name for name in (*METRICS, *own) if name in rows.columns]
+    return [name for name in (*METRICS, *plots.OWN) if name in rows.columns]
 
 
 def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:

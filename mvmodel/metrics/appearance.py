@@ -96,19 +96,28 @@ def lab(frames: np.ndarray) -> np.ndarray:
     return np.stack([cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for frame in frames])
 
 
-def colour_drift(frames: np.ndarray, masks: np.ndarray | None = None) -> float:
-    """Mean CIELAB distance (CIE76) of the later frames to frame 1, pixel by pixel outside the masks.
+def colour_distances(frames: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+    """Mean CIELAB distance (CIE76) of every later frame to frame 1, pixel by pixel outside the masks: (frames - 1,).
 
     frames: uint8 (frames, height, width, 3). masks: bool (frames, height, width), or None for the whole picture; a
-    pixel counts in frame i when neither mask 1 nor mask i covers it. Range 0..about 150, 0 is no drift, 2 is just
-    visible. A moving camera counts as drift: compare videos that share a camera. NaN when masks leave no pixel.
+    pixel counts in frame i when neither mask 1 nor mask i covers it. Range 0..about 150; NaN where no pixel counts.
     """
     colours = lab(frames)
-    distances = []
+    out = np.full(max(0, len(frames) - 1), np.nan)
     for index in range(1, len(frames)):
         distance = np.linalg.norm(colours[index] - colours[0], axis=-1)
         if masks is not None:
             distance = distance[~(masks[0] | masks[index])]
         if distance.size:
-            distances.append(float(distance.mean()))
-    return float(np.mean(distances)) if distances else float("nan")
+            out[index - 1] = distance.mean()
+    return out
+
+
+def colour_drift(frames: np.ndarray, masks: np.ndarray | None = None) -> float:
+    """Mean of `colour_distances` over the later frames: how far the colours wander from frame 1.
+
+    frames, masks: as there. Range 0..about 150, lower is steadier, 0 is no drift, 2 is just visible. A moving camera
+    counts as drift: compare videos that share a camera. NaN when masks leave no pixel.
+    """
+    distances = colour_distances(frames, masks)
+    return float(np.nanmean(distances)) if np.isfinite(distances).any() else float("nan")

@@ -61,6 +61,7 @@ def score_video(
     object_word: str | Sequence[str] | None = None,
     foreground: np.ndarray | adherence.Seen | None = None,
     judge: adherence.JudgeConfig = adherence.JudgeConfig(),
+    embeddings: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Every metric in `METRICS` that the inputs allow; what cannot be computed is left out.
 
@@ -68,6 +69,7 @@ def score_video(
     prompt, scorer (`Scorer`), segmenter (`Segmenter`): None leaves out what needs them. object_word: the object(s) to
     look for; None takes the scorer's words that the prompt names, else the prompt itself. foreground: what
     `adherence.look` (or `find_foreground`, without a count) returned for these frames, to save looking again.
+    embeddings: what `scorer.images` gave for them, (frames, size), to save embedding them again.
 
     motion is taken inside the found foreground where there is a segmenter, else inside the masks, else everywhere.
     Raises InputError when frames and masks do not fit each other.
@@ -88,7 +90,7 @@ def score_video(
         prompted = adherence.prompted_foreground(frames, masks, segmenter)
         out["iou_prompted"] = float(adherence.iou(prompted, masks).mean())
     if scorer is not None:
-        embeddings = scorer.images(frames)
+        embeddings = scorer.images(frames) if embeddings is None else embeddings
         if len(frames) > 1:
             out |= _consistencies(frames, embeddings, found, scorer, judge)
         if prompt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -85,20 +86,32 @@ def prepared(preprocess: Callable[[Image.Image], torch.Tensor], frames: np.ndarr
     """`preprocess` of every frame, float32 (frames, 3, side, side), to the bit what it gives one by one.
 
     open_clip's transform ends in two steps, to a tensor and normalised, that cost a small encoder a third of its speed
-    when done picture by picture; those are done once a batch. Any other transform is called as it is.
+    when done picture by picture; those are done once a batch, and what goes before (resizing, which leaves Python's
+    lock) on as many threads as torch has. Any other transform is called as it is.
     """
     from torchvision.transforms import Normalize
+    from torchvision.transforms.functional import normalize
 
-    pictures = [Image.fromarray(frame) for frame in frames]
     steps = list(getattr(preprocess, "transforms", []))
     to_tensor, normalise = steps[-2:] if len(steps) > 1 else (None, None)
     if not isinstance(normalise, Normalize) or type(to_tensor).__name__ not in ("ToTensor", "MaybeToTensor"):
-        return torch.stack([preprocess(picture) for picture in pictures])
-    for step in steps[:-2]:
-        pictures = [step(picture) for picture in pictures]
-    values = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-    batch: torch.Tensor = normalise(values.permute(0, 3, 1, 2).contiguous().float().div(255))
-    return batch
+        return torch.stack([preprocess(Image.fromarray(frame)) for frame in frames])
+
+    def pixels(some: np.ndarray) -> list[np.ndarray]:
+        pictures: list[Any] = [Image.fromarray(frame) for frame in some]
+        for step in steps[:-2]:
+            pictures = [step(picture) for picture in pictures]
+        return [np.asarray(picture) for picture in pictures]
+
+    count = max(1, min(torch.get_num_threads(), len(frames)))
+    if count == 1:
+        parts = [pixels(frames)]
+    else:
+        with ThreadPoolExecutor(count) as threads:
+            parts = list(threads.map(pixels, np.array_split(frames, count)))
+    values = torch.from_numpy(np.stack([picture for part in parts for picture in part]))
+    batch: torch.Tensor = values.permute(0, 3, 1, 2).contiguous().float().div_(255)
+    return normalize(batch, normalise.mean, normalise.std, inplace=True)
 
 
 def describe(preprocess: Any) -> str:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.reports.paper import STUDY
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mvmodel.packs import Pack
 
 
@@ -27,11 +30,14 @@ def read_frames(path: Path) -> np.ndarray:
     return frames
 
 
-def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion: str | None = None) -> Path:
+def report_of_folder(
+    pack: Pack, videos: Path, requests: Path, out: Path, motion: str | None = None, study: Path | None = None
+) -> Path:
     """Score the videos of `requests` (a CSV) under `videos` and write `out`/report.html and metrics.csv.
 
-    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder a setting. Raises InputError
-    when no video of a request is there.
+    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder a setting. study: the folder
+    that `python -m mvmodel.experiments ablation_study` left, for the paper's table. Raises InputError when no video of
+    a request is there.
     """
     import pandas as pd
 
@@ -71,4 +77,21 @@ def report_of_folder(pack: Pack, videos: Path, requests: Path, out: Path, motion
     provenance = {"pack": pack.info.name, "pack_hash": pack.hash, "random": pack.info.random, **scorer.record}
     provenance |= {"requests": requests.name, "requests_sha256": hash_file(requests), "mvmodel": __version__}
     provenance |= {"settings": list(settings), "seeds": sorted({request.seed for request in asked})}
-    return motion_report(out, motion or asked[0].motion or "videos", entries, table, provenance)
+    name = motion or asked[0].motion or "videos"
+    command = f"`python -m mvmodel.experiments {STUDY} --motion {name}`, and then --ablation with the folder it leaves,"
+    return motion_report(
+        out, name, entries, table, provenance, study=None if study is None else read_study(study), measured_by=command
+    )
+
+
+def read_study(folder: Path) -> pd.DataFrame:
+    """The videos of a finished `ablation_study`, one row each. Raises InputError when there are none in `folder`."""
+    import pandas as pd
+
+    path = Path(folder) / "videos.parquet"
+    if not path.is_file():
+        raise InputError(f"{path} is not there; give the folder that `python -m mvmodel.experiments {STUDY}` left")
+    rows = pd.read_parquet(path)
+    if "setting" not in rows.columns:
+        raise InputError(f"{path} is of another experiment; give the folder of {STUDY}")
+    return rows

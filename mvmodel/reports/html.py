@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvmodel.files import write_aside
 from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
-from mvmodel.reports import figures, media, tables, texts
+from mvmodel.reports import figures, media, paper, tables, texts
 from mvmodel.reports.entries import VideoEntry, setting
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def motion_report(
     notes: Sequence[str] = (),
     *,
     quarantined: Sequence[Mapping[str, Any]] | None = None,
+    study: pd.DataFrame | None = None,
+    measured_by: str = "",
 ) -> Path:
     """Write `folder_out/report.html`, the report of one motion, and return its path.
 
@@ -36,7 +38,9 @@ def motion_report(
     video and setting (setting, name, prompt, seed, then metrics of `METRICS`). provenance: nested names and values for
     the foot; `random: True` marks figures of an untrained pack. training: any of clips (names, or dicts with clip and
     caption), curve (dicts with step, loss, validation), steps, seconds, init_from. notes: sentences to print.
-    quarantined: dicts with file and reason; None leaves them out of this report.
+    quarantined: dicts with file and reason; None leaves them out of this report. study: the videos of the experiment
+    `ablation_study` on this motion, one row each, for the paper's table; None where it has not been run, and then
+    measured_by is the command that runs it.
     """
     card = summarise(metrics)
     training = training or {}
@@ -49,7 +53,6 @@ def motion_report(
         ),
     ]
     loss = figures.loss_curve(list(training.get("curve") or []))
-    shape = videos[0].frames.shape if videos else (0, 0, 0, 3)
     return _write(
         Path(folder_out) / "report.html",
         "motion.html.j2",
@@ -68,9 +71,7 @@ def motion_report(
         table=tables.video_table(metrics),
         plots=[plot for plot in plots if plot[0]],
         training_plots=[(loss, "Training loss", "")] if loss else [],
-        paper=texts.paper_rows(card),
-        paper_metrics=[(name, METRICS[name].label) for name in texts.PAPER_METRICS],
-        differences=texts.paper_differences(dict(provenance), shape),
+        paper=_beside_the_paper(metrics, study, measured_by, provenance, _shape(videos)),
         clips=[clip if isinstance(clip, Mapping) else {"clip": clip} for clip in training.get("clips") or []],
         training_line=tables.training_line(training),
         quarantined=None if quarantined is None else list(quarantined),
@@ -90,12 +91,15 @@ def leaderboard_report(
     quarantined: Sequence[Mapping[str, Any]] | None = None,
     provenance: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    study: pd.DataFrame | None = None,
+    measured_by: str = "",
 ) -> Path:
     """Write `folder_out/leaderboard.html`: motions side by side, their history, best and worst videos.
 
     motions: slug -> rows as `motion_report` takes them. history: one row a motion and adapter version, oldest first
     (motion, version, when, promoted, metrics). videos: to pick the best and worst of, by IoU; named motion/request.
-    reports: slug -> address of its report, relative to `folder_out`.
+    reports: slug -> address of its report, relative to `folder_out`. study, measured_by: as for `motion_report`, over
+    the motions that have been experimented on.
     """
     import pandas as pd
 
@@ -125,6 +129,7 @@ def leaderboard_report(
         plots=[plot for plot in plots if plot[0]],
         history=tables.history_table(history),
         regressions=tables.regressions(history),
+        paper=_beside_the_paper(rows, study, measured_by, provenance or {}, _shape(videos)),
         quarantined=None if quarantined is None else list(quarantined),
         notes=list(notes),
         random=bool((provenance or {}).get("random")),
@@ -147,6 +152,28 @@ def _write(path: Path, template: str, **values: Any) -> Path:
     with write_aside(path) as aside:
         aside.write_text(environment.get_template(template).render(**values), encoding="utf-8")
     return path
+
+
+def _beside_the_paper(
+    metrics: pd.DataFrame,
+    study: pd.DataFrame | None,
+    measured_by: str,
+    provenance: Mapping[str, Any],
+    shape: tuple[int, ...],
+) -> dict[str, Any]:
+    rows = paper.table(metrics, study)
+    heads = paper.heads()
+    return {
+        "rows": rows,
+        "heads": heads,
+        "theirs": heads[: len(paper.COLUMNS)],
+        "missing": paper.how_to_measure(rows, measured_by),
+        "differences": paper.differences(provenance, shape, study is not None and len(study) > 0),
+    }
+
+
+def _shape(videos: Sequence[VideoEntry]) -> tuple[int, ...]:
+    return videos[0].frames.shape if videos else (0, 0, 0, 3)
 
 
 def _same_start(videos: Sequence[VideoEntry]) -> bool:

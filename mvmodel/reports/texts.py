@@ -11,20 +11,6 @@ from mvmodel.metrics.score import METRICS
 if TYPE_CHECKING:
     import pandas as pd
 
-PAPER = {
-    "full": ("Full method", {"alignment": 0.330, "consistency": 0.974, "iou": 0.917}),
-    "no_mask": ("Without mask cross-attention", {"iou": 0.184}),
-    "no_shared_noise": ("Without first-frame shared noise", {"iou": 0.908}),
-    "no_first_frame": ("Without ControlNet first frame", {"alignment": 0.299}),
-}
-"""arXiv 2503.18386, its tables: measured by its authors with Stable Diffusion, CLIP and their own clips."""
-_NOTES = {
-    "no_mask": "here: switched off in the trained adapter",
-    "no_shared_noise": "here: in the experiment ablation_study",
-    "no_first_frame": "here: in the experiment ablation_study",
-}
-PAPER_METRICS = ("alignment", "consistency", "iou")
-
 
 def number(value: Any, digits: int = 3) -> str:
     """A figure as text, a dash when there is none."""
@@ -85,39 +71,6 @@ def stillness(card: pd.DataFrame) -> str:
         f"Consistency is {number(same['mean'])} while the foreground moves {number(moves['mean'], 2)} pixels a frame; "
         "a still video would score 1.000 with motion 0."
     )
-
-
-def paper_rows(card: pd.DataFrame) -> list[dict[str, Any]]:
-    """The paper's table beside ours: [{label, ours: {metric: text}, paper: {metric: text}}]."""
-    rows = []
-    for name, (label, theirs) in PAPER.items():
-        ours = {metric: lookup(card, name, metric) for metric in PAPER_METRICS}
-        rows.append(
-            {
-                "label": label,
-                "note": _NOTES.get(name, ""),
-                "ours": {m: number(row["mean"]) if row else "not measured" for m, row in ours.items()},
-                "paper": {m: number(theirs[m]) if m in theirs else "–" for m in PAPER_METRICS},
-            }
-        )
-    return rows
-
-
-def paper_differences(provenance: dict[str, Any], frames: tuple[int, ...]) -> list[str]:
-    """What differs between the paper's measurement and this one, so that nobody compares the figures themselves."""
-    pack = provenance.get("pack", "unnamed")
-    pack = pack.get("name", "unnamed") if isinstance(pack, dict) else pack
-    scorer = provenance.get("scorer", "the pack's own scorer")
-    shape = f"{frames[0]} frames of {frames[2]}×{frames[1]}"
-    return [
-        f"Models: the paper builds on Stable Diffusion and scores with CLIP; here it is the pack “{pack}”, scored by "
-        f"{scorer}. Cosines of different scorers do not compare.",
-        f"Pictures: {shape} here; the authors' clips, prompts and masks are not public.",
-        "Without the mask: the paper trains without mask cross-attention; here the term of the trained adapter is "
-        "switched off, so what is left is an adapter that has learned to expect it.",
-        "IoU: here the judge looks for the object without seeing the control mask; the paper does not say how it found "
-        "its own.",
-    ]
 
 
 def metric_notes(names: list[str]) -> list[tuple[str, str]]:

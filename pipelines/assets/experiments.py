@@ -25,6 +25,8 @@ from pipelines.store import Handle
 from pipelines.versions import code_version
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.config import ExperimentConfig
     from mvmodel.generation.config import GenerationConfig
@@ -40,6 +42,8 @@ PER_MOTION = {
     "long_video_drift": "Videos of 24 to 200 frames, extended window by window: what adds up.",
 }
 """Experiment -> its asset's description."""
+VOLATILE = ("timing.json",)
+"""Seconds differ from run to run, and make no other version."""
 SHOWN_GROUPS = 12
 """Settings whose means become figures that plot over time; the tables have all."""
 
@@ -80,6 +84,7 @@ def describe(folder: Path) -> dict[str, Any]:
     from mvmodel.experiments import EXPERIMENTS
 
     rows = pd.read_parquet(folder / "videos.parquet")
+    timing = json.loads((folder / "timing.json").read_text())
     experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
     claims = json.loads((folder / "conclusion.json").read_text())["claims"]
     groups = list(rows.groupby(experiment.factors[-1], sort=False))[:SHOWN_GROUPS]
@@ -90,14 +95,29 @@ def describe(folder: Path) -> dict[str, Any]:
     return {
         "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
         "report": dg.MetadataValue.path(str(folder / "report.html")),
-        "videos": len(rows),
-        "claims": len(claims),
-        "claims_that_hold": sum(claim["holds"] is True for claim in claims),
-        "summary": preview.table(pd.read_csv(folder / "summary.csv")),
         "plot": preview.picture(Image.open(plot), plot.stem),
         "sheet": preview.picture(Image.open(folder / "sheet.jpg"), "one setting a row"),
+        "videos": len(rows),
+        "cells_made": timing["made"],
+        "minutes": round(timing["seconds"] / 60, 2),
+        "claims": len(claims),
+        "claims_that_hold": sum(claim["holds"] is True for claim in claims),
+        "means": means(experiment, rows),
+        "summary": preview.table(pd.read_csv(folder / "summary.csv")),
         **figures,
     }
+
+
+def means(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataValue:
+    """One row a setting: its factors, the means of the figures that matter most, and the number of videos."""
+    import pandas as pd
+
+    lines = []
+    for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
+        said = dict(zip(experiment.factors, map(experiment.shown, key), strict=True))
+        figures = preview.numbers({name: group[name].mean() for name in experiment.headline if name in group})
+        lines.append({**said, **figures, "videos": len(group)})
+    return preview.table(pd.DataFrame(lines))
 
 
 def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
@@ -132,9 +152,8 @@ def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
             "promoted_adapter": promoted_adapter,
         }
         recorded = _recorded(config, generation, training)
-        return store.step(
-            context, inputs, recorded, build_folder, describe, pack.recipe(), source={"adapter": adapter.sha}
-        )
+        source = {"adapter": adapter.sha}
+        return store.step(context, inputs, recorded, build_folder, describe, pack.recipe(), VOLATILE, source=source)
 
     run.__name__, run.__doc__ = name, description
     made: dg.AssetsDefinition = stage(
@@ -193,4 +212,6 @@ def zero_shot_motion(
         "training_set": {name: training_set[name] for name in names},
         "generation_requests": {name: generation_requests[name] for name in names},
     }
-    return store.step(context, inputs, _recorded(config, generation, training), build_folder, describe, pack.recipe())
+    return store.step(
+        context, inputs, _recorded(config, generation, training), build_folder, describe, pack.recipe(), VOLATILE
+    )

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mvmodel.experiments.catalogue import EXPERIMENTS
+from mvmodel.experiments.compare import difference, verdict
 from mvmodel.experiments.experiment import Tables
 from mvmodel.experiments.studies.ablation import SETTINGS, AblationConfig
 from mvmodel.experiments.studies.first_frame import FirstFrameConfig, _wrong_prompt
@@ -53,6 +54,39 @@ def test_the_ablations_claims_follow_the_table():
     bad = {**good, "no_mask": {"iou": 0.7}, "no_shared_noise": {"colour_drift": 1.0}, "no_control": {"alignment": 0.4}}
     assert claims("ablation_study", made_up("setting", bad), AblationConfig()) == [False, False, False]
     assert claims("ablation_study", made_up("setting", {"full": good["full"]}), AblationConfig()) == [None] * 3
+
+
+def first_frames(with_control: float, without: float) -> pd.DataFrame:
+    """Frame 1 of four videos a setting: how it overlaps mask 1."""
+    figures = {"full": {"iou": with_control, "alignment": 0.9}, "no_control": {"iou": without, "alignment": 0.9}}
+    return made_up("setting", figures).assign(frame=1)
+
+
+def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
+    def said(alignment: float, frames: pd.DataFrame, ceiling: float, blank: float = 0.3) -> str:
+        figures = {
+            "full": {"iou": 0.8, "alignment": 0.9, "clips_alignment": ceiling},
+            "no_control": {"iou": 0.7, "alignment": alignment, "clips_alignment": ceiling},
+            "blank_first": {"iou": 0.2, "alignment": blank, "clips_alignment": ceiling},
+        }
+        rows = made_up("setting", figures).assign(clips_alignment=ceiling)
+        return sentences("ablation_study", rows, AblationConfig(), frames)
+
+    assert "Why no certain gain" not in said(0.5, first_frames(0.8, 0.2), 0.95)
+    placed = said(0.901, first_frames(0.8, 0.2), 0.905)
+    assert "it decides where the object stands" in placed and "so there is no room above it" in placed
+    assert "a picture of some kind is needed" in placed
+    room = said(0.901, first_frames(0.5, 0.5), 0.99, blank=0.95)
+    assert "decides where" not in room and "so there was room" in room and "a picture of some kind" not in room
+    assert "nothing in this table explains it" in said(0.901, first_frames(0.5, 0.5), np.nan, blank=0.95)
+
+
+def test_a_gain_is_certain_only_beyond_the_least_that_is_asked():
+    rows = made_up("setting", {"full": {"iou": 0.9}, "no_mask": {"iou": 0.55}})
+    rows.loc[4:, "iou"] += [0.06, -0.06, 0.1, -0.1]
+    gap = difference(rows, {"setting": "full"}, {"setting": "no_mask"}, "iou")
+    assert gap.certain and verdict(gap, 1) == "holds"
+    assert verdict(gap, 1, 0.3).startswith("holds here, but") and verdict(gap, 1, 0.4) == "does not hold"
 
 
 def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():

@@ -52,14 +52,44 @@ def test_every_video_is_inside_and_decodes(page, videos, tmp_path):
     assert np.abs(small - videos[0].frames).mean() < 6
 
 
+def paper_table(page: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Our cells and the paper's, row by row."""
+    table = re.search(r'<table class="dense paper">.*?</table>', page, re.DOTALL).group(0)
+    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", table, re.DOTALL)
+    ours = [[text_of(cell) for cell in re.findall(r'<td class="n(?: small)?">(.*?)</td>', row)] for row in rows]
+    theirs = [re.findall(r'class="n theirs[^"]*">([\d.–]*)<', row) for row in rows]
+    return ours, theirs
+
+
 def test_the_papers_figures_never_stand_among_ours(page):
-    table = re.search(r"<table>.*?Printed in the paper.*?</table>", page, re.DOTALL).group(0)
-    theirs = re.findall(r'class="n theirs[^"]*">([\d.–]+)<', table)
-    ours = re.findall(r'<td class="n(?: small)?">([^<]+)<', table)
-    assert theirs == ["0.330", "0.974", "0.917", "–", "–", "0.184", "–", "–", "0.908", "0.299", "–", "–"]
-    assert ours[:6] == ["0.350", "0.900", "0.750", "0.350", "0.900", "0.150"]
-    assert set(ours[6:]) == {"not measured"}
+    ours, theirs = paper_table(page)
+    assert theirs == [["0.330", "0.974", "0.917"], ["–", "–", "0.184"], ["–", "–", "0.908"], ["0.299", "–", "–"]]
+    assert ours[0][:3] == ["0.350 0.300 to 0.400, 2 videos", "0.900 0.900 to 0.900, 2 videos", ours[0][2]]
+    assert ours[0][2].startswith("0.750") and ours[1][2].startswith("0.150")
+    assert ours[2] == ours[3] == ["not measured"] * 5 and ours[0][4] == "not measured"
     assert "were not measured here" in page
+
+
+def test_an_ablations_figures_come_into_the_papers_table_with_their_counts(tmp_path, videos, rows):
+    figures = {"full": 0.8, "no_mask": 0.3, "no_shared_noise": 0.7, "no_control": 0.6, "static_mask": 0.1}
+    study = pd.DataFrame(
+        [
+            {"setting": name, "prompt": f"p{i}", "seed": seed, "iou": iou, "alignment": 0.2, "consistency": 0.9}
+            | {"motion": 2.0, "diversity": 0.77 if seed == 0 else np.nan}
+            for name, iou in figures.items()
+            for i in range(3)
+            for seed in (0, 1000)
+        ]
+    )
+    command = "run the experiment"
+    page = motion_report(tmp_path, "gallop", videos, rows, {}, study=study, measured_by=command).read_text()
+    ours, theirs = paper_table(page)
+    assert [row[2][:5] for row in ours] == ["0.750", "0.800", "0.300", "0.700", "0.600"]
+    assert all(row[2].endswith("6 videos") and row[4] == "0.770 0.770 to 0.770, 3 prompts" for row in ours[1:])
+    assert [row[2] for row in theirs] == ["0.917", "", "0.184", "0.908", "–"]
+    assert "an adapter tuned without it" in page and command not in page
+    without = motion_report(tmp_path, "gallop", videos, rows, {}, measured_by=command).read_text()
+    assert f"{command} measures what is missing" in without
 
 
 def test_clips_quarantine_notes_and_provenance_are_listed(page):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.bench import OWN, Bench, Measured
 from mvmodel.experiments.cells import Cell, FirstFrame
-from mvmodel.experiments.compare import Difference, difference, verdict
 from mvmodel.experiments.config import ExperimentConfig
-from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
+from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
+from mvmodel.experiments.studies.ablation_words import ablation_conclusion
+from mvmodel.metrics.appearance import alignment, diversity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +26,7 @@ SETTINGS: dict[str, str] = {
     "no_first_frame_attention": "No first-frame keys and values",
     "no_shared_noise": "No shared noise",
     "no_control": "First frame without ControlNet",
+    "blank_first": "No first frame: even grey",
     "untrained": "Not tuned",
     "static_mask": "Mask 1 in every frame",
     "shuffled_mask": "Masks in shuffled order",
@@ -51,7 +54,7 @@ class Ablation(Experiment[AblationConfig]):
     question = "What does each part of the method bring, and is motion learned or only constrained by the mask?"
     factors = ("setting",)
     names = SETTINGS
-    headline = ("iou", "iou_given", "consistency", "alignment", "motion", "motion_cosine", "colour_drift")
+    headline = ("iou", "iou_given", "consistency", "alignment", "motion", "motion_cosine", "colour_drift", "diversity")
     config = AblationConfig
 
     def cells(self, bench: Bench, config: AblationConfig) -> list[Cell]:
@@ -71,6 +74,7 @@ class Ablation(Experiment[AblationConfig]):
                 "no_first_frame_attention": {"generation": bench.settings(config, first_frame_attention=False)},
                 "no_shared_noise": {"generation": bench.settings(config, alpha=0.0)},
                 "no_control": {"first": FirstFrame(control=False)},
+                "blank_first": {"first": FirstFrame(blank=True)},
                 "untrained": {"adapter": bench.untuned(bench.training)},
                 **{name: {"given": given} for name, given in masks.items()},
             }
@@ -90,6 +94,17 @@ class Ablation(Experiment[AblationConfig]):
             how = how.model_copy(update={"steps": config.tuning_steps})
         return bench.tune("no_mask", bench.motion.clips, how)
 
+    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
+        """Adds `diversity`, once a request that has several seeds, and what alignment the motion's own clips reach."""
+        together: dict[tuple[str, str], list[np.ndarray]] = {}
+        for result in results:
+            key = (str(result.cell.factors["setting"]), result.cell.task.name)
+            together.setdefault(key, []).append(result.embeddings)
+        found = {key: diversity(videos) for key, videos in together.items() if len(videos) > 1}
+        column = [found.pop((str(row["setting"]), str(row["name"])), np.nan) for _, row in tables.videos.iterrows()]
+        ceiling = _clips_alignment(bench) if bench.motion.clips else np.nan
+        return Tables(tables.videos.assign(diversity=column, clips_alignment=ceiling), tables.frames)
+
     def plots(self, tables: Tables) -> dict[str, Figure]:
         rows = tables.videos
         four = rows[rows["setting"].isin(("full", "untrained", "static_mask", "shuffled_mask"))]
@@ -100,47 +115,11 @@ class Ablation(Experiment[AblationConfig]):
         }
 
     def conclude(self, tables: Tables, config: AblationConfig) -> Conclusion:
-        rows = tables.videos
-
-        def against(setting: str, metric: str) -> Difference:
-            return difference(rows, {"setting": "full"}, {"setting": setting}, metric)
-
-        drift = against("no_shared_noise", "colour_drift")
-        gained = against("no_mask", "iou")
-        control = against("no_control", "alignment")
-        sentences = [
-            f"Shared noise changes colour drift by {drift}.",
-            f"The mask term, against an adapter tuned without it, changes IoU by {gained}.",
-            f"A ControlNet first frame, against one without, changes alignment by {control}.",
-            f"Switching the mask term off in the tuned adapter changes IoU by {_minus(against('mask_off', 'iou'))}; "
-            f"doing without first-frame keys and values changes consistency by "
-            f"{_minus(against('no_first_frame_attention', 'consistency'))}.",
-            self._learned(rows),
-        ]
-        least = config.least_mask_gain
-        claims = [
-            Claim.judged("colour drift is lower with shared noise", verdict(drift, -1)),
-            Claim.judged(f"the mask term brings an IoU of {least:g} or more", verdict(gained, 1, least)),
-            Claim.judged("a ControlNet first frame aligns better with the prompt", verdict(control, 1)),
-        ]
-        return Conclusion(sentences, claims)
-
-    @staticmethod
-    def _learned(rows: Any) -> str:
-        """What static and shuffled masks say about learned motion."""
-        still = difference(rows, {"setting": "static_mask"}, {"setting": "full"}, "motion")
-        tuned = difference(rows, {"setting": "full"}, {"setting": "untrained"}, "iou")
-        if not still.pairs:
-            return "How much of the motion is learned was not measured."
-        kept = still.first / still.second if still.second else float("nan")
-        source = "mostly the mask moves the object" if kept < 0.5 else "the adapter moves the object by itself as well"
-        return (
-            f"Under a mask that stands still, {kept:.0%} of the foreground's motion remains "
-            f"({still.first:.2f} of {still.second:.2f} pixels a frame): {source}. "
-            f"Tuning on this motion changes IoU by {tuned}."
-        )
+        return ablation_conclusion(tables, config.least_mask_gain)
 
 
-def _minus(found: Difference) -> str:
-    """The change from full to the other setting."""
-    return str(Difference(-found.mean, -found.high, -found.low, found.second, found.first, found.pairs))
+def _clips_alignment(bench: Bench) -> float:
+    """Mean cosine of the training clips' frames with their own captions: what a true video reaches on this scorer."""
+    scorer = bench.pack.scorer()
+    of = [alignment(scorer.images(clip.frames), scorer.texts([clip.caption])[0]) for clip in bench.motion.clips]
+    return float(np.mean(of))

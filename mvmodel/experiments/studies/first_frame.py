@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from mvmodel.english import article
 from mvmodel.experiments import plots
@@ -27,7 +26,6 @@ class FirstFrameConfig(ExperimentConfig):
 
     quick_sizes = {"latent_noise": (0.5,)}
 
-    requests: int = Field(3, ge=1)
     shift: float = 0.15
     """How far mask 1 is moved for the ControlNet alone, share of the picture's width."""
     erode: float = 0.04
@@ -59,7 +57,7 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
             cells += [Cell({"first_frame": name}, task, OWN, plain, first=way) for name, way in ways.items()]
         return sorted(cells, key=lambda cell: (cell.factors["first_frame"] != CLEAN, str(cell.factors["first_frame"])))
 
-    def complete(self, tables: Tables, results: Sequence[Measured]) -> Tables:
+    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
         """Adds `error` to the frames: 1 - cosine with the same frame of the video that started well."""
         clean = {
             (r.cell.task.name, r.cell.task.seed): r.embeddings

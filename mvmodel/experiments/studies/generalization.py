@@ -27,7 +27,6 @@ class GeneralizationConfig(ExperimentConfig):
 
     quick_sizes = {"items": 1}
 
-    requests: int = Field(2, ge=1)
     items: int = Field(6, ge=1, le=6)
     """Entries of each of the four families."""
 

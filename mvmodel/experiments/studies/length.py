@@ -31,7 +31,6 @@ class LengthConfig(ExperimentConfig):
 
     quick_sizes = {"lengths": (6, 20)}
 
-    requests: int = Field(2, ge=1)
     lengths: tuple[int, ...] = Field((24, 50, 100, 200), min_length=1)
     """Frames. A request's masks are played there and back until they are long enough."""
     anchors: tuple[Literal["video", "window"], ...] = Field(("video",), min_length=1)

@@ -29,7 +29,6 @@ class NoiseSharingConfig(ExperimentConfig):
 
     quick_sizes = {"alphas": (0.0, 0.2, 0.5), "modes": ("paper", "variance_preserving")}
 
-    requests: int = Field(3, ge=1)
     alphas: tuple[float, ...] = Field((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), min_length=2)
     modes: tuple[Sharing, ...] = Field(("paper", "noise", "variance_preserving"), min_length=1)
 
@@ -57,7 +56,7 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
             for task in bench.tasks(config)
         ]
 
-    def complete(self, tables: Tables, results: object) -> Tables:
+    def complete(self, tables: Tables, results: object, bench: Bench) -> Tables:
         videos = tables.videos.copy()
         videos["step"] = 1 - videos["consistency_adjacent"]
         return Tables(videos, tables.frames)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
@@ -32,7 +31,6 @@ class RobustnessConfig(ExperimentConfig):
 
     quick_sizes = {"distances": (0.02,), "shifts": (0.05,), "dropped": (0.3,)}
 
-    requests: int = Field(2, ge=1)
     distances: tuple[float, ...] = (0.01, 0.02, 0.035, 0.05, 0.07)
     """Erosion and dilation."""
     shifts: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2)

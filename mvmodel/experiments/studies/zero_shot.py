@@ -30,7 +30,6 @@ class ZeroShotConfig(ExperimentConfig):
 
     quick_sizes = {"tuning_steps": 1}
 
-    requests: int = Field(3, ge=1)
     tuning_steps: int = Field(200, ge=1)
     """Optimiser steps of every adapter: the same whether it sees one motion or many."""
     from_start: bool = False
