@@ -261,6 +261,24 @@ def test_context_frames_are_read_and_their_place_in_time_counts(pipeline, argume
     assert (run(context) - run(context, first_index=9)).abs().max() > 1e-4
 
 
+def test_every_call_has_the_noise_level_and_the_place_in_time_of_its_frames(pipeline, arguments):
+    calls: list[tuple[list[int], int, int]] = []
+
+    def spy(unet, given, named):
+        context = named["cross_attention_kwargs"]["context"]
+        calls.append((sorted(set(given[1].tolist())), context.frames, context.first))
+
+    hook = pipeline.unet.register_forward_pre_hook(spy, with_kwargs=True)
+    inputs = {**arguments, "masks": np.ones((6, 64, 64), bool)}
+    context = torch.randn(1, 2, 4, 8, 8, generator=seeded())
+    pipeline(**inputs, context_latents=context, context_timestep=300, first_index=9, generator=seeded())
+    hook.remove()
+    first, before, *steps = calls
+    assert first == ([0], 1, 0) and before == ([300], 2, 9)
+    assert [call[1:] for call in steps] == [(3, 11)] * 2
+    assert [call[0] for call in steps] == [[int(t)] for t in pipeline.scheduler.timesteps]
+
+
 def test_the_unet_is_left_as_it_was(pipeline, arguments):
     before = dict(pipeline.unet.attn_processors)
     pipeline(**arguments, generator=seeded())

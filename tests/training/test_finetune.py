@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -361,6 +362,35 @@ def test_a_preview_that_fails_is_told_and_does_not_stop_the_run(tmp_path):
     assert [row for row in rows if "preview_failed" in row] == [
         {"step": step, "preview_failed": "RuntimeError: no room on the device"} for step in (2, 4)
     ]
+
+
+def test_looking_at_averaged_weights_leaves_training_its_own(tmp_path):
+    seen: list[float] = []
+
+    def trained(name: str, **changes: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        model, config = _line(12, ema=0.9, **changes)
+
+        def sample(net, png):
+            seen.append(float(net.weight.detach()))
+
+        def loss(net, x, step):
+            return (net(x) - 3).square().mean(), {}
+
+        return train(
+            "line",
+            model,
+            lambda i: torch.ones(1, 1),
+            loss,
+            config,
+            tmp_path / name,
+            sample=sample,
+            report=lambda row: None,
+        ).weight.detach()
+
+    looked = trained("often", sample_every=4)
+    assert torch.equal(looked, trained("once", sample_every=100))
+    assert len(seen) == 4 and len(set(seen[:3])) == 3
 
 
 @pytest.mark.slow
