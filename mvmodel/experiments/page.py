@@ -59,7 +59,7 @@ def write_page(
         factors=experiment.factors,
         labels=[plots.label(name) for name in _shown(experiment, summary)],
         means=_means(experiment, summary),
-        provenance=tables.flat(provenance),
+        provenance=tables.sections(provenance),
     )
     with write_aside(path) as aside:
         aside.write_text(page, encoding="utf-8")

@@ -77,7 +77,7 @@ def motion_report(
         quarantined=None if quarantined is None else list(quarantined),
         notes=list(notes),
         random=bool(provenance.get("random")),
-        provenance=tables.flat(provenance),
+        provenance=tables.sections(provenance),
     )
 
 
@@ -133,7 +133,7 @@ def leaderboard_report(
         quarantined=None if quarantined is None else list(quarantined),
         notes=list(notes),
         random=bool((provenance or {}).get("random")),
-        provenance=tables.flat(provenance or {}),
+        provenance=tables.sections(provenance or {}),
     )
 
 

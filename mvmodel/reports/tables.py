@@ -156,6 +156,15 @@ def training_line(training: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def sections(values: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Provenance in parts: the single values under "", then every nested one under its name, as lines of `flat`."""
+    single = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    nested = [
+        (str(name).replace("_", " "), flat(value)) for name, value in values.items() if isinstance(value, Mapping)
+    ]
+    return [(name, lines) for name, lines in [("", flat(single)), *nested] if lines]
+
+
 def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     """Nested provenance as lines: ("adapter / version", "3f2c...")."""
     out: list[tuple[str, str]] = []
@@ -166,7 +175,9 @@ def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             out += flat(value, f"{label} / ")
         elif isinstance(value, (list, tuple)):
-            out.append((label, ", ".join(str(item) for item in value)))
+            rows = any(isinstance(item, (list, tuple)) for item in value)
+            parts = [", ".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item) for item in value]
+            out.append((label, ("; " if rows else ", ").join(parts)))
         else:
             out.append((label, str(value)))
     return out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -38,3 +40,11 @@ def open_page(browser):
     yield open_one
     for tab in contexts:
         tab.close()
+
+
+def until(page: Any, condition: str, seconds: float = 10) -> None:
+    """Wait for a condition; the page's own policy forbids the browser library to poll in there."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"never became true: {condition}"
+        page.wait_for_timeout(30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from PIL import Image
 
 from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
 from mvmodel.world.render import HELD_OUT, random_clip
+from tests.browser.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 IOU = {"full": (0.8, 0.7), "no_mask": (0.2, 0.1), "scratch": (0.5, 0.6)}
@@ -37,7 +37,14 @@ def report(tmp_path_factory, videos):
     rows = pd.DataFrame([{"setting": v.setting, "prompt": v.prompt, "seed": v.seed, **v.metrics} for v in videos])
     curve = [{"step": step, "loss": 1 / (1 + step)} for step in range(10)]
     folder = tmp_path_factory.mktemp("report")
-    return motion_report(folder, "glide", videos, rows, {"pack": "tiny"}, {"clips": ["one"], "curve": curve})
+    return motion_report(
+        folder,
+        "glide",
+        videos,
+        rows,
+        {"pack": "tiny", "adapter": {"version": "a1b2"}},
+        {"clips": ["one"], "curve": curve},
+    )
 
 
 def test_it_opens_without_network_and_without_complaints(open_page, report):
@@ -163,6 +170,22 @@ def test_print_shows_film_strips_instead_of_videos(open_page, report):
     assert page.locator(".strips img").first.is_visible()
 
 
+def test_nothing_sticks_out_in_print(open_page, report):
+    page, _, _ = open_page(report, viewport={"width": 1000, "height": 900})
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+
+
+def test_what_it_was_made_from_is_at_the_foot_and_opens(open_page, report):
+    page, _, _ = open_page(report)
+    assert page.locator("footer dd", has_text="tiny").is_visible()
+    version = page.locator("footer dd", has_text="a1b2")
+    assert not version.is_visible()
+    page.locator("footer summary", has_text="Adapter").click()
+    assert version.is_visible()
+
+
 def test_without_javascript_the_browsers_controls_remain(open_page, report):
     page, _, _ = open_page(report, java_script_enabled=False)
     assert page.locator("video[controls]").count() == 8
@@ -179,14 +202,6 @@ def test_the_leaderboard_opens_and_sorts(open_page, tmp_path, videos):
     assert page.evaluate(order) == ["spin", "glide"]
     assert complaints == []
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-
-
-def until(page, condition: str, seconds: float = 10) -> None:
-    """Wait for a condition; the page's own policy forbids the browser library to poll in there."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"never became true: {condition}"
-        page.wait_for_timeout(30)
 
 
 def contrast(first: str, second: str) -> float:

@@ -97,7 +97,7 @@ def test_clips_quarantine_notes_and_provenance_are_listed(page):
     assert "2 clips; 20 steps, 12 seconds, starting from the adapter that ships with the pack" in text
     assert "broken.mp4 the file ends in the middle" in text
     assert "A note." in text
-    assert "adapter / version a1b2c3" in text
+    assert "Adapter version a1b2c3 seed 7" in text
 
 
 def test_words_from_outside_cannot_become_markup(page):
