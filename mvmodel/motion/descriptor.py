@@ -48,13 +48,13 @@ def describe(sequence: MaskSequence) -> dict[str, float]:
     seen = np.flatnonzero(sequence.masks.any(axis=(1, 2)))
     if len(seen) < 3:
         return dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
-    track = _Track(sequence.masks, seen)
+    track = Track(sequence.masks, seen)
     values = {name: float(measure(track)) for name, measure in _MEASURES.items()}
     return {name: value if np.isfinite(value) else 0.0 for name, value in values.items()}
 
 
-class _Track:
-    """Where the foreground is, how large and how turned, for every frame."""
+class Track:
+    """Where the foreground is, how large and how turned, for every frame; mirrored where it ends left of its start."""
 
     def __init__(self, masks: np.ndarray, seen: np.ndarray) -> None:
         every = np.arange(len(masks))
@@ -62,7 +62,8 @@ class _Track:
         area, x, y, height, width, _, elongation = (np.interp(every, seen, column) for column in rows.T)
         self.size = float(np.sqrt(area.mean()))
         self.x, self.y = _calm(x / self.size), _calm(-y / self.size)
-        if self.x[-1] < self.x[0]:
+        self.mirrored = bool(self.x[-1] < self.x[0])
+        if self.mirrored:
             self.x = -self.x
         self.log_area = np.log(area)
         self.log_aspect = np.log(height / width)
@@ -127,21 +128,21 @@ def _jerk(values: np.ndarray) -> float:
     return float(np.abs(np.diff(speed)).mean() / mean) if mean > 0.01 else 0.0
 
 
-def _circling(track: _Track) -> float:
+def _circling(track: Track) -> float:
     x, y = np.append(track.x, track.x[0]), np.append(track.y, track.y[0])
     area = 0.5 * abs(float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum()))
     extent = max(np.ptp(track.x), np.ptp(track.y))
     return area / extent**2 if extent > 0.15 else 0.0
 
 
-def _squash_low(track: _Track) -> float:
+def _squash_low(track: Track) -> float:
     aspect, height = _even(track.log_aspect), _even(track.y)
     if aspect.std() < 0.01 or height.std() < 0.02:
         return 0.0
     return float(np.corrcoef(aspect, height)[0, 1] * aspect.std())
 
 
-def _deformation(track: _Track) -> float:
+def _deformation(track: Track) -> float:
     import cv2
 
     side = 48
@@ -156,7 +157,7 @@ def _deformation(track: _Track) -> float:
     return float(1 - np.mean(overlaps))
 
 
-def _rhythm(track: _Track) -> float:
+def _rhythm(track: Track) -> float:
     """The strongest share of one frequency (two cycles or more would be a rhythm) in the spectrum of any signal."""
     strongest = 0.0
     for signal, least in ((track.y, 0.04), (track.x, 0.04), (track.log_area, 0.04), (track.angle, 0.03)):
@@ -168,7 +169,7 @@ def _rhythm(track: _Track) -> float:
     return strongest
 
 
-_MEASURES: dict[str, Callable[[_Track], float]] = {
+_MEASURES: dict[str, Callable[[Track], float]] = {
     "travel": lambda t: float(np.hypot(t.x[-1] - t.x[0], t.y[-1] - t.y[0])),
     "path": lambda t: float(np.hypot(np.diff(t.x), np.diff(t.y)).sum()),
     "straightness": lambda t: float(

@@ -47,6 +47,8 @@ SPREAD: dict[str, float] = {
 }
 """How much a number varies between clips of one motion: measured on renders, with room for badly cut masks."""
 _FAR = 4.0
+_ONE_WAY = 0.8
+"""Share of a group's clips that go one way for its name to say so."""
 
 
 class GroupConfig(BaseModel):
@@ -214,7 +216,9 @@ def _propose(
         own = [left[i] for i in np.flatnonzero(found == cluster)]
         if len(own) < 2:
             continue
-        name = _unique(name_of(descriptors.iloc[own].median(numeric_only=True).to_dict()), taken)
+        name = _unique(
+            name_of(descriptors.iloc[own].median(numeric_only=True).to_dict(), _side(descriptors, own)), taken
+        )
         for i in own:
             motion[i], source[i] = name, "proposed"
             others = f"{len(own) - 1} other unlabelled clip{'s' if len(own) > 2 else ''}"
@@ -229,8 +233,19 @@ def _unique(name: str, taken: set[str]) -> str:
     return unique
 
 
-def name_of(values: dict[Any, float]) -> str:
-    """A plain name for how something moves, from its descriptor: "hopping-sideways", "growing", "still"."""
+def _side(descriptors: pd.DataFrame, own: list[int]) -> str:
+    """ "right" or "left" where most of the clips go that way, else "sideways"; needs the fact `rightward`."""
+    if "rightward" not in descriptors:
+        return "sideways"
+    right = float((descriptors["rightward"].iloc[own] > 0).mean())
+    return "right" if right >= _ONE_WAY else "left" if right <= 1 - _ONE_WAY else "sideways"
+
+
+def name_of(values: dict[Any, float], side: str = "sideways") -> str:
+    """A plain name for how something moves, from its descriptor: "bouncing-right", "growing", "still".
+
+    side: what to call going sideways, when all of the group go one way.
+    """
     how = ""
     if values["spin"] > 1:
         how = "turning"
@@ -250,10 +265,10 @@ def name_of(values: dict[Any, float]) -> str:
     elif abs(values["rise"]) > 0.5 and abs(values["rise"]) > values["sideways"]:
         where = "rising" if values["rise"] > 0 else "falling"
     elif values["sideways"] > 0.4:
-        where = "sideways"
+        where = side
     elif values["sideways_turns"] >= 2 and values["sideways_swing"] > 0.12 and not how:
         where = "to-and-fro"
-    if where == "sideways" and not how:
+    if where == side and not how:
         how = "going"
     return "-".join(part for part in (how, where) if part) or "still"
 

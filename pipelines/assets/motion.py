@@ -20,22 +20,30 @@ from pipelines.versions import code_version
 @stage(
     "motion",
     "parquet",
-    code_version=code_version("mvmodel.motion.descriptor", "mvmodel.motion.plot", files=(__file__,)),
+    code_version=code_version(
+        "mvmodel.motion.descriptor", "mvmodel.motion.facts", "mvmodel.motion.plot", files=(__file__,)
+    ),
 )
 def motion_descriptors(
-    context: dg.AssetExecutionContext, foreground_masks: Handle, store: ArtifactStore
+    context: dg.AssetExecutionContext, clips: Handle, foreground_masks: Handle, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
-    """How each clip's foreground moves, as named numbers, whatever it is and wherever it is."""
+    """How each clip's foreground moves, as named numbers, whatever and wherever it is; and what the camera did."""
 
     def build(folder: Path) -> None:
         import pandas as pd
 
         from mvmodel.masks import MaskSequence
         from mvmodel.motion.descriptor import describe
+        from mvmodel.motion.facts import camera_travel, facts_of
         from mvmodel.motion.plot import way
+        from mvmodel.video.catalogue import Catalogue
 
+        catalogue = Catalogue.load(clips.folder)
         masks = {p.stem: MaskSequence.load(p) for p in sorted(foreground_masks.folder.glob("*.npz"))}
-        rows = {clip: describe(sequence) for clip, sequence in masks.items()}
+        rows = {
+            clip: describe(sequence) | facts_of(sequence, camera_travel(catalogue.frames(clip)))
+            for clip, sequence in masks.items()
+        }
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
         ways = {clip: way(sequence).tolist() for clip, sequence in masks.items()}
         (folder / "ways.json").write_text(json.dumps(ways))
@@ -46,7 +54,7 @@ def motion_descriptors(
         descriptors = pd.read_parquet(folder / "descriptors.parquet")
         return {"clips": len(descriptors), "descriptors": preview.table(descriptors.reset_index())}
 
-    return store.step(context, {"foreground_masks": foreground_masks}, {}, build, show)
+    return store.step(context, {"clips": clips, "foreground_masks": foreground_masks}, {}, build, show)
 
 
 @stage(

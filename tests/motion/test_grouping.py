@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import describe
+from mvmodel.motion.facts import facts_of
 from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group, slug_of
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
@@ -15,10 +16,10 @@ from mvmodel.world.render import HELD_OUT, random_clip
 
 @pytest.fixture(scope="module")
 def rendered() -> pd.DataFrame:
-    """Descriptors of ten clips of each motion, other objects, sides, places, sizes, camera pans; and the truth."""
+    """Descriptors of twelve clips of each motion, other objects, sides, places, sizes, camera pans; and the truth."""
     rows = {}
     for number, motion in enumerate(MOTIONS):
-        for index in range(10):
+        for index in range(12):
             clip = random_clip((HELD_OUT, 710_000 + index, number), frames=12, side=128, motion=motion)
             rows[f"{motion}-{index}"] = {**describe(MaskSequence(clip.masks)), "truth": motion}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
@@ -96,6 +97,18 @@ def test_proposed_names_are_slugs_and_plain(rendered: pd.DataFrame) -> None:
     assert by_truth["grow"].startswith("growing")
     assert by_truth["fall"].startswith("falling")
     assert by_truth["spin"].startswith("turning")
+
+
+@pytest.mark.parametrize(("sides", "name"), [((1,), "right"), ((-1,), "left"), ((1, -1), "sideways")])
+def test_names_say_which_way_when_all_go_there(sides: tuple[int, ...], name: str) -> None:
+    rows = {}
+    for index in range(6):
+        facing = sides[index % len(sides)]
+        clip = random_clip((HELD_OUT, 720_000, index), frames=12, motion="glide", facing=facing, pan=0.0)
+        masks = MaskSequence(clip.masks)
+        rows[f"clip-{index}"] = describe(masks) | facts_of(masks)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    assert list(group(table, _unlabelled(table)).motions) == [f"going-{name}"]
 
 
 def test_same_clips_in_another_order_give_the_same_groups(rendered: pd.DataFrame) -> None:

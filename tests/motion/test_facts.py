@@ -1,0 +1,102 @@
+"""The facts of a motion, on ways whose facts are known, and what they do not depend on."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mvmodel.masks import MaskSequence
+from mvmodel.motion.facts import FACTS, camera_travel, facts_of
+from mvmodel.world.render import HELD_OUT, random_clip
+
+SIDE, SIZE = 96, 16
+
+
+def _sequence(x: np.ndarray, y: np.ndarray, fps: float = 8.0) -> MaskSequence:
+    """A square of SIZE pixels at centres x (right) and y (up), in object sizes from the middle."""
+    masks = np.zeros((len(x), SIDE, SIDE), bool)
+    for frame, (right, up) in enumerate(zip(x, y, strict=True)):
+        left, top = round(SIDE / 2 + right * SIZE - SIZE / 2), round(SIDE / 2 - up * SIZE - SIZE / 2)
+        masks[frame, top : top + SIZE, left : left + SIZE] = True
+    return MaskSequence(masks, fps)
+
+
+def _straight(degrees: float, fps: float = 8.0) -> MaskSequence:
+    way = np.linspace(-1, 1, 9)
+    return _sequence(way * np.cos(np.radians(degrees)), way * np.sin(np.radians(degrees)), fps)
+
+
+def _hops(cycles: float, frames: int, fps: float) -> MaskSequence:
+    time = np.arange(frames) / frames
+    return _sequence(2 * time - 1, 0.5 * np.sin(2 * np.pi * cycles * time), fps)
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 90, 180, -90])
+def test_direction(degrees: float) -> None:
+    found = facts_of(_straight(degrees))
+    assert np.cos(np.radians(found["direction"] - degrees)) > 0.999
+    assert found["rightward"] == pytest.approx(2 * np.cos(np.radians(degrees)), abs=0.07)
+    assert found["curvature"] < 0.6
+    assert found["unsteadiness"] < 0.3
+
+
+def test_speed_is_a_second_whatever_the_frame_rate() -> None:
+    assert facts_of(_straight(0))["speed"] == pytest.approx(2.0, rel=0.05)  # two sizes in one second
+    assert facts_of(_straight(0, fps=16.0))["speed"] == pytest.approx(4.0, rel=0.05)
+
+
+@pytest.mark.parametrize(("frames", "fps"), [(24, 12.0), (48, 24.0)])
+def test_frequency_and_amplitude_do_not_depend_on_the_frame_rate(frames: int, fps: float) -> None:
+    found = facts_of(_hops(3, frames, fps))  # three hops in two seconds
+    assert found["frequency"] == pytest.approx(1.5, abs=0.1)
+    assert found["amplitude"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_what_does_not_repeat_has_no_frequency() -> None:
+    found = facts_of(_straight(30))
+    assert found["frequency"] == 0 and found["amplitude"] == 0
+
+
+def test_a_circle_turns_by_one_over_its_radius() -> None:
+    around = np.linspace(0, 2 * np.pi, 25)
+    found = facts_of(_sequence(1.5 * np.cos(around), 1.5 * np.sin(around)))
+    assert found["curvature"] == pytest.approx(1 / 1.5, rel=0.25)
+    assert found["direction"] == 0  # it ends where it began
+
+
+def test_an_uneven_pace_is_said() -> None:
+    stop_and_go = np.array([-1, -1, -0.4, -0.4, 0.2, 0.2, 0.8, 0.8])
+    assert facts_of(_sequence(stop_and_go, 0 * stop_and_go))["unsteadiness"] > 0.8
+
+
+def test_mirroring_turns_the_direction_and_nothing_else() -> None:
+    masks = random_clip((HELD_OUT, 3, 5), 12, motion="gallop", pan=0.0).masks
+    one, other = facts_of(MaskSequence(masks)), facts_of(MaskSequence(masks[:, :, ::-1]))
+    assert other["rightward"] == pytest.approx(-one["rightward"], abs=1e-6)
+    assert np.cos(np.radians(other["direction"])) == pytest.approx(-np.cos(np.radians(one["direction"])), abs=1e-6)
+    for name in ("curvature", "speed", "unsteadiness", "frequency", "amplitude"):
+        assert other[name] == pytest.approx(one[name], rel=0.02, abs=0.02), name
+
+
+def test_place_and_resolution_change_little() -> None:
+    masks = random_clip((HELD_OUT, 4, 5), 12, motion="bounce", pan=0.0).masks
+    larger = np.stack([cv2.resize(m.astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST) > 0 for m in masks])
+    moved = np.pad(masks, ((0, 0), (5, 40), (40, 5)))
+    for other in (larger, moved):
+        for name, value in facts_of(MaskSequence(masks)).items():
+            assert facts_of(MaskSequence(other))[name] == pytest.approx(value, rel=0.1, abs=0.1), name
+
+
+@pytest.mark.parametrize("pan", [-0.4, 0.0, 0.4])
+def test_the_camera_is_followed(pan: float) -> None:
+    found = []
+    for seed in range(4):
+        clip = random_clip((HELD_OUT, seed, 6), 12, motion="bounce", background="forest", pan=pan)
+        found.append(camera_travel(clip.frames))
+    right, up = np.median(found, axis=0)
+    assert right == pytest.approx(pan, abs=0.1)
+    assert up == pytest.approx(0, abs=0.05)
+
+
+def test_nothing_seen_gives_zeros_but_for_the_camera() -> None:
+    found = facts_of(MaskSequence(np.zeros((6, 16, 16), bool)), camera=(0.2, -0.1))
+    assert found == {**dict.fromkeys(FACTS, 0.0), "camera_right": 0.2, "camera_up": -0.1}
