@@ -12,6 +12,7 @@ from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
 from mvmodel.reports import figures, media, paper, tables, texts
 from mvmodel.reports.entries import VideoEntry, setting
+from mvmodel.reports.grouping import Grouping, motion_map, motion_ways
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,13 +94,14 @@ def leaderboard_report(
     notes: Sequence[str] = (),
     study: pd.DataFrame | None = None,
     measured_by: str = "",
+    grouping: Grouping | None = None,
 ) -> Path:
     """Write `folder_out/leaderboard.html`: motions side by side, their history, best and worst videos.
 
     motions: slug -> rows as `motion_report` takes them. history: one row a motion and adapter version, oldest first
     (motion, version, when, promoted, metrics). videos: to pick the best and worst of, by IoU; named motion/request.
     reports: slug -> address of its report, relative to `folder_out`. study, measured_by: as for `motion_report`, over
-    the motions that have been experimented on.
+    the motions that have been experimented on. grouping: how the clips were grouped; None leaves its plots out.
     """
     import pandas as pd
 
@@ -127,6 +129,7 @@ def leaderboard_report(
         worst=_wall(worst),
         columns=[("full", setting("full"))],
         plots=[plot for plot in plots if plot[0]],
+        groups=_groups(grouping),
         history=tables.history_table(history),
         regressions=tables.regressions(history),
         paper=_beside_the_paper(rows, study, measured_by, provenance or {}, _shape(videos)),
@@ -135,6 +138,16 @@ def leaderboard_report(
         random=bool((provenance or {}).get("random")),
         provenance=tables.sections(provenance or {}),
     )
+
+
+def _groups(grouping: Grouping | None) -> list[tuple[str, str, str]]:
+    if grouping is None:
+        return []
+    drawn = [
+        (motion_map(grouping), "Map of the clips", "near is alike; filled is trained on"),
+        (motion_ways(grouping), "Ways", "in object sizes; a dot ends each; dark is trained on"),
+    ]
+    return [(svg, name, words) for svg, name, words in drawn if svg]
 
 
 def _write(path: Path, template: str, **values: Any) -> Path:

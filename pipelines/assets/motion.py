@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,6 +15,9 @@ from pipelines.partitions import check_slug, motions
 from pipelines.resources import Settings
 from pipelines.store import Handle
 from pipelines.versions import code_version
+
+if TYPE_CHECKING:
+    from mvmodel.reports.grouping import Grouping
 
 
 @stage(
@@ -80,7 +83,7 @@ def motion_groups(
         import pandas as pd
 
         from mvmodel.motion.grouping import group
-        from mvmodel.motion.plot import draw
+        from mvmodel.motion.plot import draw, embedding
         from mvmodel.video.catalogue import Catalogue
 
         descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")
@@ -91,6 +94,8 @@ def motion_groups(
         (folder / "motions.json").write_text(json.dumps(kept, indent=1, default=str))
         if len(descriptors):
             ways = json.loads((motion_descriptors.folder / "ways.json").read_text())
+            places = dict(zip(descriptors.index, embedding(descriptors).tolist(), strict=True))
+            (folder / "map.json").write_text(json.dumps({"places": places, "ways": ways}))
             draw(descriptors, {clip: np.array(way) for clip, way in ways.items()}, groups.table).save(
                 folder / "groups.png"
             )
@@ -119,6 +124,21 @@ def motion_groups(
     new = [name for name in found if not context.instance.has_dynamic_partition(str(motions.name), name)]
     context.instance.add_dynamic_partitions(str(motions.name), new)
     return also(result, added_partitions=dg.MetadataValue.json(new))
+
+
+def read_grouping(folder: Path) -> Grouping | None:
+    """What a report draws of a `motion_groups` version; None when no clip was there to group."""
+    import numpy as np
+    import pandas as pd
+
+    from mvmodel.reports.grouping import Grouping
+
+    if not (folder / "map.json").exists():
+        return None
+    drawn = json.loads((folder / "map.json").read_text())
+    ways = {clip: np.array(way) for clip, way in drawn["ways"].items()}
+    places = {clip: (x, y) for clip, (x, y) in drawn["places"].items()}
+    return Grouping(pd.read_parquet(folder / "groups.parquet"), places, ways)
 
 
 def read_groups(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import dagster as dg
 from pipelines import evaluation, preview, promotion, provenance, shown
 from pipelines.artefacts import ArtifactStore, clear
 from pipelines.assets.common import stage
-from pipelines.assets.motion import read_groups
+from pipelines.assets.motion import read_grouping, read_groups
 from pipelines.evaluation import scored
 from pipelines.partitions import motions
 from pipelines.resources import PackResource, Settings
@@ -244,6 +244,7 @@ def leaderboard(
             provenance=provenance.of_motions(pack, store.store, reports, code=REPORT_CODE),
             study=shown.study_rows(studies) if studies else None,
             measured_by=shown.command("MOTION"),
+            grouping=read_grouping(motion_groups.folder),
         )
 
     def describe(folder: Path) -> dict[str, Any]:
@@ -260,7 +261,11 @@ def leaderboard(
             **(means(rows) if len(rows) else {}),
         }
 
-    inputs: dict[str, Handle | Mapping[str, Handle]] = {"clips": clips, "metric_report": reports}
+    inputs: dict[str, Handle | Mapping[str, Handle]] = {
+        "clips": clips,
+        "motion_groups": motion_groups,
+        "metric_report": reports,
+    }
     result = store.step(context, inputs, {"versions": past}, build, describe, pack.recipe())
     publish(result.value, settings, "index.html")
     return result

@@ -10,6 +10,7 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
+from mvmodel.reports.grouping import Grouping
 
 
 @pytest.fixture
@@ -176,6 +177,19 @@ def test_leaderboard_ranks_links_and_names_regressions(tmp_path, videos, rows):
     assert text.index("a horse gallops") < text.index("a car gallops")  # the better video first
     assert "0.650" in text  # spin's mean
     assert "gallop v1 yes 0.700" in text
+
+
+def test_leaderboard_draws_how_the_clips_were_grouped(tmp_path):
+    names = [f"clip-{i}" for i in range(7)]
+    table = pd.DataFrame(
+        {"clip": names, "motion": ["gallop"] * 3 + ["bouncing-right"] * 3 + [""], "chosen": [True, False] * 3 + [False]}
+    )
+    ways = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
+    places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
+    page = leaderboard_report(tmp_path, {}, grouping=Grouping(table, places, ways)).read_text()
+    assert "Map of the clips by how they move: bouncing-right 3, gallop 3, without a motion 1" in page
+    assert "Ways of the clips of each motion, in object sizes: bouncing-right, gallop, without a motion" in page
+    assert "How the clips move" not in leaderboard_report(tmp_path, {}).read_text()
 
 
 def test_leaderboard_of_nothing(tmp_path):
