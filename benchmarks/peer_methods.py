@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mvmodel.experiments.cells import Task
+from mvmodel.files import write_aside
 from mvmodel.generation.build import build_pipeline
 from mvmodel.generation.config import GenerationConfig
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -128,7 +129,7 @@ def _sampling(config: GenerationConfig) -> dict[str, Any]:
 
 
 def animatediff(
-    pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path
+    pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
 ) -> tuple[Make, Make]:
     """AnimateDiff's motion modules, trained on the clips with the UNet frozen: (text alone, under ControlNet)."""
     from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, MotionAdapter, UNetMotionModel
@@ -164,7 +165,7 @@ def animatediff(
         latents, _, text, noise, timesteps, *_ = drawn
         return loss(latents, text, noise, timesteps)
 
-    _train(pack, clips, training, trained, step, work)
+    _train(pack, clips, training, trained, step, work, kept)
     moving.eval()
     shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
     plain = quiet(AnimateDiffPipeline(unet=moving, motion_adapter=modules, **shared))
@@ -216,7 +217,7 @@ class _Convolved(torch.nn.Module):
 
 
 def lamp_like(
-    pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path
+    pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
 ) -> Make:
     """Our adapter without mask term, with a gated causal convolution along the frames: LAMP's parts, our code.
 
@@ -238,7 +239,7 @@ def lamp_like(
         return denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, timesteps, torch.zeros_like(keep))
 
     with adapter.attached(unet), plain_attention():
-        _train(pack, clips, training, [*groups["query"], *groups["temporal"]], step, work)
+        _train(pack, clips, training, [*groups["query"], *groups["temporal"]], step, work, kept)
     pipeline = build_pipeline(pack, None, config)
     pipeline.load_adapter(adapter.eval(), "lamp-like")
 
@@ -261,10 +262,22 @@ def _train(
     weights: list[torch.nn.Parameter],
     step: Callable[[tuple[torch.Tensor, ...]], torch.Tensor],
     work: Path,
+    kept: Path,
 ) -> None:
-    """`training.steps` steps of AdamW over the same draws of clips, timesteps and noise that our adapter sees."""
+    """`training.steps` steps of AdamW over the same draws of clips, timesteps and noise that our adapter sees.
+
+    kept: the file that the trained weights are kept in; where an earlier run left it, it is read instead.
+    """
+    from safetensors.torch import load_file, save_file
+
     from mvmodel.training.finetune import draw, plain_attention
     from mvmodel.training.latents import prepare
+
+    if kept.exists():
+        with torch.no_grad():
+            for own, (_, stored) in zip(weights, sorted(load_file(kept).items()), strict=True):
+                own.copy_(stored)
+        return
 
     data = prepare(pack, clips, work / "latents.safetensors", training.flip)
     optimiser = torch.optim.AdamW(weights, lr=LAMP_LR, weight_decay=training.weight_decay)
@@ -275,3 +288,5 @@ def _train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
+    with write_aside(kept) as aside:
+        save_file({f"{i:05}": own.detach().contiguous().clone() for i, own in enumerate(weights)}, aside)

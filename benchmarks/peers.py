@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from mvmodel.experiments.__main__ import read_motions
+from mvmodel.experiments.__main__ import chosen_motions, read_motions
 from mvmodel.experiments.bench import OWN, Bench, Motion
-from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash, hash_masks
+from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrame, Task, code_hash, hash_masks
 from mvmodel.experiments.judging import judge
 from mvmodel.files import hash_value, write_aside, write_json
 from mvmodel.generation.config import GenerationConfig
@@ -46,7 +46,10 @@ MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--motion", action="append", default=None, help="a motion of the manifest; all when left out")
+    parser.add_argument(
+        "--motion", action="append", default=None, help="a motion of the manifest; may be given more than once"
+    )
+    parser.add_argument("--every-motion", action="store_true", help="all motions of the manifest, not the first alone")
     parser.add_argument("--clips", type=Path, default=Path("datasets/samples"))
     parser.add_argument("--requests", type=Path, default=Path("datasets/prompts/requests.csv"))
     parser.add_argument("--steps", type=int, default=60, help="optimiser steps of everything that is trained")
@@ -59,9 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     from mvmodel.packs import load_pack
 
+    began = time.perf_counter()
     pack = load_pack(chosen.pack)
-    motions = read_motions(pack, chosen.clips, chosen.requests, chosen.motion)
-    generation = GenerationConfig(steps=chosen.denoising_steps, first_frame_steps=chosen.denoising_steps)
+    every = read_motions(pack, chosen.clips, chosen.requests)
+    motions = every if chosen.every_motion else chosen_motions(every, chosen.motion or []) or every[:1]
+    steps = {"steps": chosen.denoising_steps, "first_frame_steps": chosen.denoising_steps}
+    generation = GenerationConfig(**steps).for_pack(pack.info)
     generation = generation.for_pack(pack.info)
     rows = [
         row
@@ -70,6 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     write_rows(rows, chosen.out, pack, generation, chosen.steps)
     print(table(rows))
+    print(f"{len(rows)} videos in {(time.perf_counter() - began) / 60:.1f} minutes")
     if chosen.page:
         put_into(PAGE, f"{table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {chosen.steps} optimiser steps.")
 
@@ -100,7 +107,7 @@ def compare(
                     "task": [task.prompt, task.seed, hash_masks(task.masks)],
                     "clips": [[clip.name, clip.caption] for clip in motion.clips],
                     "training": training.model_dump(mode="json"),
-                    "generation": generation.model_dump(mode="json"),
+                    "generation": bench.generation.model_dump(mode="json"),
                     "pack": pack.hash,
                     "code": [
                         code_hash("generation", "model", "training"),
@@ -109,10 +116,10 @@ def compare(
                 }
             )
             folder = cells.item("peer_videos", recipe, functools.partial(_make, maker, task, bench))
-            with np.load(folder / "video.npz", allow_pickle=False) as data:
-                frames = data["frames"]
             facts = json.loads((folder / "facts.json").read_text())
-            figures, _, _ = judge(pack, frames, task)
+            judged = hash_value({"video": recipe, "code": code_hash(*JUDGING)})
+            scores = cells.item("peer_scores", judged, functools.partial(_judge, pack, task, folder))
+            figures = json.loads((scores / "figures.json").read_text())
             said = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
             rows.append({**said, **figures, **facts, **bench.record})
     return rows
@@ -131,21 +138,27 @@ def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple
 
     pack, clips, config = bench.pack, bench.motion.clips, bench.generation
     work = cells.place("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
+    code = [code_hash("model", "training"), Path(peers.__file__).read_text()]
+    recipe = hash_value([name, work.name, training.model_dump(mode="json"), code])
+    kept = cells.place("peer_weights", recipe) / "weights.safetensors"
     began = time.perf_counter()
     made: Any = peers.first_frame_repeated
     if name in ("ours", "ours_from_nothing"):
         how = training if name == "ours" else training.model_copy(update={"init_from": None})
         made = _ours(bench, bench.tune(name, clips, how))
     elif name == "lamp_like":
-        made = peers.lamp_like(pack, clips, training, config, work)
+        made = peers.lamp_like(pack, clips, training, config, work, kept)
     elif name == "animatediff":
-        made = peers.animatediff(pack, clips, training, config, work)
+        made = peers.animatediff(pack, clips, training, config, work, kept)
     elif name.startswith("text2video_zero"):
         made = peers.text2video_zero(pack, config, name.endswith("control"))
     elif name.startswith("frame_by_frame"):
         made = peers.frame_by_frame(pack, config, name.endswith("control"))
-    trains = name in ("ours", "ours_from_nothing", "lamp_like", "animatediff")
-    return made, time.perf_counter() - began if trains else 0.0
+    if name not in ("ours", "ours_from_nothing", "lamp_like", "animatediff"):
+        return made, 0.0
+    taken = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
+    folder = cells.item("peer_seconds", recipe, lambda new: write_json(new / "taken.json", taken))
+    return made, float(json.loads((folder / "taken.json").read_text())["seconds"])
 
 
 def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray]:
@@ -169,6 +182,12 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
     facts = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}
     np.savez_compressed(folder / "video.npz", frames=frames)
     write_json(folder / "facts.json", facts)
+
+
+def _judge(pack: Any, task: Task, video: Path, folder: Path) -> None:
+    with np.load(video / "video.npz", allow_pickle=False) as data:
+        figures, _, _ = judge(pack, data["frames"], task)
+    write_json(folder / "figures.json", figures)
 
 
 def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: GenerationConfig, steps: int) -> None:

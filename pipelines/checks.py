@@ -179,10 +179,10 @@ def video_figures(
             severity=dg.AssetCheckSeverity.WARN,
             description=said,
             metadata={
-                **({} if skipped else {"measured": measured}),
+                **({} if skipped else {"measured": round(measured, 4)}),
                 "threshold": threshold,
                 **counts,
-                **({n: v for n, v in beside.items() if math.isfinite(v)} if name == "videos_move" else {}),
+                **({n: round(v, 4) for n, v in beside.items() if math.isfinite(v)} if name == "videos_move" else {}),
             },
         )
 

@@ -25,7 +25,7 @@ TABLE_ROWS = 30
 
 
 def picture(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
-    """A picture inside a markdown entry, made smaller until it fits `PICTURE_BYTES`."""
+    """A picture inside a markdown entry under its title, made smaller until it fits `PICTURE_BYTES`."""
     image = image.convert("RGB")
     quality = 85
     while True:
@@ -38,7 +38,8 @@ def picture(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
         else:
             image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
     data = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{title}](data:image/jpeg;base64,{data})")
+    said = f"{title}\n\n" if title else ""
+    return dg.MetadataValue.md(f"{said}![{title}](data:image/jpeg;base64,{data})")
 
 
 def tiles(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:

@@ -46,7 +46,7 @@ def study_rows(studies: Sequence[Handle]) -> pd.DataFrame:
 
 def command(motion: str) -> str:
     """What runs the ablation of a motion."""
-    return f"`dagster asset materialize -m pipelines.definitions --select {STUDY} --partition {motion}`"
+    return f"dagster asset materialize -m pipelines.definitions --select {STUDY} --partition {motion}"
 
 
 def headlines(rows: pd.DataFrame) -> dict[str, float]:

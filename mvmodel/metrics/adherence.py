@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mvmodel.english import article
-from mvmodel.metrics.appearance import GREY
+from mvmodel.metrics.appearance import GREY, consistency
 
 
 class JudgeConfig(BaseModel):
@@ -39,9 +39,10 @@ class JudgeConfig(BaseModel):
 
 
 def iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Intersection over union of every frame: float (frames,), 0..1, higher is better.
+    """|found and mask| / |found or mask| of every frame: float (frames,), 0..1, higher is better.
 
-    found, masks: bool (frames, height, width). Both empty counts 1, one empty counts 0.
+    found, masks: bool (frames, height, width). Both empty counts 1, one empty counts 0. The mean over frames is the
+    paper's "IoU of foreground against the control mask"; how its authors found the foreground they do not say.
     """
     both = (found & masks).sum(axis=(1, 2))
     either = (found | masks).sum(axis=(1, 2))
@@ -49,7 +50,11 @@ def iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def centroid_error(found: np.ndarray, masks: np.ndarray) -> float:
-    """Mean distance between the two centres, share of the picture's diagonal. 0 is exact; NaN when none is found."""
+    """Mean over frames of |centre of found - centre of mask| / picture's diagonal. Range 0..1, lower is better.
+
+    found, masks: bool (frames, height, width). 0 is exact. Frames in which either is empty are left out; NaN when all
+    are. Peekaboo's centroid distance, with the mean of coordinates for a centre.
+    """
     from mvmodel.metrics.flow import centroids
 
     distance = np.linalg.norm(centroids(found) - centroids(masks), axis=1) / np.hypot(*masks.shape[1:])
@@ -57,9 +62,10 @@ def centroid_error(found: np.ndarray, masks: np.ndarray) -> float:
 
 
 def area_ratio(found: np.ndarray, masks: np.ndarray) -> float:
-    """Mean of found area over wanted area, frame by frame: 1 is exact, above is too large, 0 is nothing found.
+    """Mean over frames of found area / wanted area. Range 0 upwards: 1 is exact, above is too large, 0 nothing found.
 
-    found, masks: bool (frames, height, width). Frames with an empty mask are left out; NaN when all are.
+    found, masks: bool (frames, height, width). Frames with an empty mask are left out; NaN when all are. Peekaboo
+    reports the distance of this ratio from 1; the ratio itself keeps which way it errs.
     """
     wanted = masks.sum(axis=(1, 2))
     asked = wanted > 0
@@ -203,11 +209,24 @@ def count_parts(masks: np.ndarray, smallest: float = JudgeConfig().smallest) -> 
 
 
 def count_accuracy(counts: np.ndarray, masks: np.ndarray) -> float:
-    """Share of frames with as many objects as their control mask has parts: 0..1, higher is better.
+    """Share of frames with as many objects as their control mask has parts. Range 0..1, higher is better.
 
-    counts: int (frames,), from `look`. masks: bool (frames, height, width). A frame whose mask is empty wants none.
+    counts: int (frames,), from `look`. masks: bool (frames, height, width). A frame whose mask is empty wants none. Our
+    own: the paper claims control of the number of objects and prints no figure for it.
     """
     return float((counts == count_parts(masks)).mean())
+
+
+def consistency_foreground(
+    frames: np.ndarray, found: np.ndarray, scorer: Any, config: JudgeConfig = JudgeConfig()
+) -> float:
+    """`appearance.consistency` of the found object alone, cut out on grey. Range -1..1, higher is more alike.
+
+    frames: uint8 (frames, height, width, 3). found: bool (frames, height, width). Frames without an object are left
+    out; NaN when fewer than two have one. VBench's subject consistency asks the same with DINO on whole frames.
+    """
+    shown = [cut_out(frame, mask, config) for frame, mask in zip(frames, found, strict=True) if mask.any()]
+    return consistency(scorer.images(np.stack(shown))) if len(shown) > 1 else float("nan")
 
 
 def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ figures says anything about motion: a still video reaches 1.0 in every consisten
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,16 @@ def without_foreground(frames: np.ndarray, foreground: np.ndarray) -> np.ndarray
     return np.where(ever[None, ..., None], np.uint8(GREY), frames)
 
 
+def consistency_background(frames: np.ndarray, foreground: np.ndarray, scorer: Any) -> float:
+    """`consistency` of `without_foreground`. Range -1..1, higher is more alike; NaN when too little ground is left.
+
+    frames: uint8 (frames, height, width, 3). foreground: bool (frames, height, width). VBench's background consistency
+    asks the same with CLIP on whole frames, object and all.
+    """
+    background = without_foreground(frames, foreground)
+    return consistency(scorer.images(background)) if background is not None else float("nan")
+
+
 def alignment(embeddings: np.ndarray, text: np.ndarray) -> float:
     """Mean cosine of the frames with the prompt. Range -1..1, higher fits better.
 
@@ -117,7 +128,8 @@ def colour_drift(frames: np.ndarray, masks: np.ndarray | None = None) -> float:
     """Mean of `colour_distances` over the later frames: how far the colours wander from frame 1.
 
     frames, masks: as there. Range 0..about 150, lower is steadier, 0 is no drift, 2 is just visible. A moving camera
-    counts as drift: compare videos that share a camera. NaN when masks leave no pixel.
+    counts as drift: compare videos that share a camera. NaN when masks leave no pixel. No paper's formula: it is the
+    quantity that shared noise is meant to lower (paper, Eq. 8), which its authors show in pictures alone.
     """
     distances = colour_distances(frames, masks)
     return float(np.nanmean(distances)) if np.isfinite(distances).any() else float("nan")

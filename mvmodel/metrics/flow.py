@@ -32,7 +32,10 @@ def flows(frames: np.ndarray) -> np.ndarray:
 
 
 def motion(flow: np.ndarray, foreground: np.ndarray | None = None) -> float:
-    """Mean length of the flow inside the foreground, pixels per frame. 0 is a still.
+    """Mean length of the flow inside the foreground, pixels per frame. Range 0 upwards; 0 is a still.
+
+    Neither way is better by itself: it stands beside consistency, which a still video wins. EvalCrafter's flow score,
+    there over the whole picture with RAFT.
 
     flow: (frames - 1, height, width, 2). foreground: bool (frames, height, width), or None for the whole picture.
     A pair of frames without foreground is left out; NaN when all are.
@@ -55,7 +58,9 @@ def centroids(masks: np.ndarray) -> np.ndarray:
 
 
 def motion_cosine(flow: np.ndarray, masks: np.ndarray, foreground: np.ndarray) -> float:
-    """Does the foreground move the way the control masks move? Cosine of the two tracks of velocities, -1..1.
+    """Does the foreground move the way the control masks move? sum(w . s) / (|w| |s|), w wanted and s shown velocities.
+
+    Range -1..1, higher is better. No paper's formula: published motion scores know no wanted direction.
 
     flow: (frames - 1, height, width, 2). masks: control masks, bool (frames, height, width): their centroids give the
     wanted velocities. foreground: where the object was found; the flow's mean in there is the velocity shown. Both
@@ -103,7 +108,9 @@ def still_places(frames: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def flicker(frames: np.ndarray, flow: np.ndarray) -> float:
-    """Mean absolute difference of neighbouring frames where nothing moves, grey levels 0..255; 0 is steady.
+    """Mean |f_{t+1} - f_t| where nothing moves, grey levels. Range 0..255, lower is better; 0 is steady.
+
+    VBench's temporal flickering is 255 minus this over whole frames of still scenes; here moving places are left out.
 
     frames: uint8 (frames, height, width, 3). flow: (frames - 1, height, width, 2). NaN when no place is still.
     """

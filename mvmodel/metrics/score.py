@@ -127,12 +127,8 @@ def _consistencies(
     }
     if found is None:
         return out
-    shown = [adherence.cut_out(frame, mask, judge) for frame, mask in zip(frames, found, strict=True) if mask.any()]
-    if len(shown) > 1:
-        out["consistency_foreground"] = appearance.consistency(scorer.images(np.stack(shown)))
-    background = appearance.without_foreground(frames, found)
-    if background is not None:
-        out["consistency_background"] = appearance.consistency(scorer.images(background))
+    out["consistency_foreground"] = adherence.consistency_foreground(frames, found, scorer, judge)
+    out["consistency_background"] = appearance.consistency_background(frames, found, scorer)
     return out
 
 

@@ -78,7 +78,7 @@ def report_of_folder(
     provenance |= {"requests": requests.name, "requests_sha256": hash_file(requests), "mvmodel": __version__}
     provenance |= {"settings": list(settings), "seeds": sorted({request.seed for request in asked})}
     name = motion or asked[0].motion or "videos"
-    command = f"`python -m mvmodel.experiments {STUDY} --motion {name}`, and then --ablation with the folder it leaves,"
+    command = f"python -m mvmodel.experiments {STUDY} --motion {name}"
     return motion_report(
         out, name, entries, table, provenance, study=None if study is None else read_study(study), measured_by=command
     )

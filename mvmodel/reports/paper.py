@@ -85,12 +85,10 @@ def heads() -> list[str]:
 
 
 def how_to_measure(rows: list[dict[str, Any]], command: str) -> str:
-    """What fills the cells that say "not measured", or nothing where every row has figures."""
-    empty = [row["label"] for row in rows if all(cell["text"] == NOT_MEASURED for cell in row["ours"])]
+    """The command that fills the cells that say "not measured", or nothing where no row or column lacks figures."""
+    empty = any(all(cell["text"] == NOT_MEASURED for cell in row["ours"]) for row in rows)
     no_diversity = all(row["ours"][-1]["text"] == NOT_MEASURED for row in rows)
-    if not empty and not no_diversity:
-        return ""
-    return f"{command} measures what is missing; make this report again afterwards." if command else ""
+    return command if empty or no_diversity else ""
 
 
 def differences(provenance: Mapping[str, Any], frames: tuple[int, ...], study: bool) -> list[str]:

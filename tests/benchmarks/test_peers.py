@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from benchmarks import peer_methods, peers
 from mvmodel.experiments.bench import Motion
 from mvmodel.experiments.cells import Cells, Task
 from mvmodel.generation.config import GenerationConfig
+from mvmodel.training import finetune
 from mvmodel.training.config import TrainingClip
 
 pytestmark = pytest.mark.slow
@@ -45,6 +48,24 @@ def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     made = list(tmp_path.glob("peer_videos/*"))
     again = peers.compare(small_pack, motion, generation, 1, 1, Cells(tmp_path))
     assert list(tmp_path.glob("peer_videos/*")) == made and again == rows
+
+
+def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack, motion, tmp_path, monkeypatch):
+    generation = GenerationConfig(steps=2, first_frame_steps=2).for_pack(small_pack.info)
+    names = ("lamp_like", "animatediff")
+    monkeypatch.setattr(peers, "METHODS", {name: peers.METHODS[name] for name in names})
+    first = peers.compare(small_pack, motion, generation, 2, 1, Cells(tmp_path))
+    pictures = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
+    for kind in ("peer_videos", "peer_scores"):
+        shutil.rmtree(tmp_path / kind)
+    drawn = []
+    monkeypatch.setattr(finetune, "draw", lambda *a: drawn.append(a))
+    again = peers.compare(small_pack, motion, generation, 2, 1, Cells(tmp_path))
+    assert drawn == []
+    found = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
+    assert all((one == other).all() for one, other in zip(pictures, found, strict=True))
+    for one, other in zip(first, again, strict=True):
+        assert one["iou"] == other["iou"] and one["seconds_training"] == other["seconds_training"] > 0
 
 
 def test_the_lamp_like_convolution_is_causal_leaves_frame_1_and_starts_as_nothing():

@@ -100,6 +100,13 @@ def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
     assert claims("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config) == [False]
     said = sentences("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config)
     assert "every optimum lies at an end" in said
+    assert "The paper's alpha of 0.2, mixed its way, changes against 0 iou by +0.100" in said
+    assert "against 0.5 iou by -0.100" in said and "iou at 0.5 (an end of the range), 0.200 from the worst" in said
+    said = sentences("noise_sharing_sweep", inside.assign(sharing="paper", motion=1.0), config)
+    assert "certain against both ends: 0.2 for iou (paper, certain)" in said
+    few = inside.groupby("alpha").head(2).assign(sharing="paper", motion=1.0)
+    said = sentences("noise_sharing_sweep", few, config)
+    assert "not certain against both ends: 0.2 for iou" in said and "show no best alpha inside the range" in said
 
 
 def test_generalization_names_the_hardest_family_and_the_worst_item():

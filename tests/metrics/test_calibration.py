@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from mvmodel.metrics import score_video
+from mvmodel.metrics import METRICS, score_video
 from mvmodel.metrics.adherence import count_accuracy, find_foreground, iou, look
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
@@ -117,3 +118,68 @@ def test_shuffled_frames_lose_iou_and_motion_but_not_all_pairs_consistency(judge
 def test_a_change_of_object_halfway_loses_consistency(judged, truth, ceiling):
     mixed = np.concatenate([truth.frames[:4], rendered(1, word="elephant").frames[4:]])
     assert judged(mixed, truth.masks, truth.caption)["consistency"] < ceiling["consistency"] - 0.05
+
+
+FLOORS = {
+    "iou": ("elsewhere", -0.4),
+    "iou_prompted": ("elsewhere", -0.4),
+    "centroid_error": ("elsewhere", 0.1),
+    "motion_cosine": ("elsewhere", -1.5),
+    "alignment": ("another object", -0.3),
+    "consistency": ("another halfway", -0.3),
+    "consistency_adjacent": ("another halfway", -0.1),
+    "consistency_first": ("another halfway", -0.3),
+    "consistency_vbench": ("another halfway", -0.2),
+    "consistency_foreground": ("another halfway", -0.3),
+    "consistency_background": ("another halfway", -0.3),
+    "motion": ("frozen", -5.0),
+    "colour_drift": ("tinted", 5.0),
+    "flicker": ("flickering", 10.0),
+    "warping_error": ("flickering", 0.01),
+    "smoothness": ("flickering", -0.05),
+    "area_ratio": ("larger masks", -0.3),
+    "count_accuracy": ("masks of two", -0.4),
+}
+"""Metric -> the wrong video that it has to see, and by how much at least it moves from the ceiling."""
+
+
+@pytest.fixture(scope="module")
+def wrong(judged, truth) -> dict[str, dict[str, float]]:
+    """Figures of videos that are wrong in one way each, against the masks and the prompt of the true one."""
+    frames, masks = truth.frames, truth.masks
+    place = np.arange(len(frames))[:, None, None, None]
+    tinted = (frames + place * np.array([6.0, 0.0, -6.0])).clip(0, 255).astype(np.uint8)
+    flickering = (frames * np.where(place % 2, 1.15, 0.9)).clip(0, 255).astype(np.uint8)
+    another = random_clip((HELD_OUT, 705, 9), 8, motion="glide", objects=("elephant",), background="night", pan=0)
+    two = random_clip((HELD_OUT, 840, 9), 8, motion="glide", objects=("car", "duck"), background="meadow", pan=0)
+    grown = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((13, 13))) > 0 for mask in masks])
+    shown = {
+        "elsewhere": (rendered(2, facing=-1).frames, masks),
+        "another object": (rendered(1, word="elephant").frames, masks),
+        "another halfway": (np.concatenate([frames[:4], another.frames[4:]]), masks),
+        "frozen": (np.repeat(frames[:1], len(frames), axis=0), masks),
+        "tinted": (tinted, masks),
+        "flickering": (flickering, masks),
+        "larger masks": (frames, grown),
+        "masks of two": (frames, two.masks),
+    }
+    return {name: judged(video, wanted, truth.caption) for name, (video, wanted) in shown.items()}
+
+
+def test_every_metric_has_a_floor():
+    assert set(FLOORS) == set(METRICS)
+
+
+@pytest.mark.parametrize("metric", FLOORS)
+def test_every_metric_sees_what_it_is_for(metric, ceiling, wrong):
+    name, least = FLOORS[metric]
+    moved = wrong[name][metric] - ceiling[metric]
+    assert moved * np.sign(least) >= abs(least), f"{metric} of {name}: {moved:+.4f}"
+    better = METRICS[metric].better
+    assert better == 0 or np.sign(least) == -better, "worse has to be the way that the metric says is worse"
+
+
+def test_a_frozen_video_wins_what_motion_has_to_stand_beside(ceiling, wrong):
+    for metric in METRICS:
+        if metric.startswith("consistency") or metric in ("smoothness", "flicker", "warping_error"):
+            assert METRICS[metric].better * (wrong["frozen"][metric] - ceiling[metric]) >= -1e-4, metric

@@ -147,14 +147,12 @@ def install(patch: Any = setattr) -> None:
     import mvmodel.segmentation.track as track
     import mvmodel.training.finetune as training
     from pipelines import evaluation
-    from pipelines.assets import reports
 
     patch(track, "extract", extract)
     patch(training, "finetune", finetune)
     patch(generation, "first_frames", first_frames)
     patch(generation, "generate", generate)
     patch(evaluation, "score", score)
-    patch(reports, "score", score)
 
 
 if __name__ == "__main__":

@@ -88,3 +88,33 @@ def test_sizes_come_from_the_settings_and_what_cannot_be_is_said(lab, quick_benc
         materialise(lab, "mask_robustness", {"mask_robustness": {"level": 3}}, "slide")
     with pytest.raises(dg.Failure, match="needs clips of two motions or more"):
         materialise(lab, "zero_shot_motion", {"quick": True})
+
+
+def test_an_ablation_comes_into_the_motions_report_and_the_leaderboard(lab, quick_bench) -> None:
+    assert lab.run()["status"] == 0
+    before = materialise(lab, "metric_report", {}, "slide")
+    assert before["computed"].value is False and before["ablation"].value.startswith("not run on this adapter")
+    assert "measures what is missing" in Path(before["report"].value).read_text()
+    materialise(lab, "ablation_study", {"ablation_study": {"requests": 2, "seeds": 2}}, "slide")
+    after = materialise(lab, "metric_report", {}, "slide")
+    assert after["computed"].value is True and after["ablation"].value == "ablation_study[slide]"
+    assert "ablation_study" in after["inputs"].value
+    board = materialise(lab, "leaderboard", {})
+    for metadata in (after, board):
+        page = Path(metadata["report"].value).read_text()
+        assert "in ablation_study: an adapter tuned without it" in page and "measures what is missing" not in page
+        assert "4 videos" in page and "2 prompts" in page
+    assert materialise(lab, "metric_report", {}, "slide")["computed"].value is False
+
+
+def test_the_leaderboards_foot_says_what_it_was_made_from(lab) -> None:
+    assert lab.run()["status"] == 0
+    page = (lab.home / "reports" / "index.html").read_text()
+    foot = page[page.index("<footer>") :]
+    adapter = next(lab.store.versions("motion_adapter", "slide"))
+    expected = ["<dt>scorer weights</dt>", "<dt>scorer preprocess</dt>", "<summary>Pack</summary>", adapter.sha[:16]]
+    assert all(words in foot for words in expected)
+    made_of = [value["sha"][:16] for value in adapter.inputs.values()]
+    assert all(sha in foot for sha in made_of), "the training set that the adapter was tuned on"
+    assert "seeds" in foot and "torch" in foot and adapter.code in foot
+    assert "guidance scale" in foot and "clips per step" in foot

@@ -90,7 +90,7 @@ def test_an_ablations_figures_come_into_the_papers_table_with_their_counts(tmp_p
     assert [row[2] for row in theirs] == ["0.917", "", "0.184", "0.908", "–"]
     assert "an adapter tuned without it" in page and command not in page
     without = motion_report(tmp_path, "gallop", videos, rows, {}, measured_by=command).read_text()
-    assert f"{command} measures what is missing" in without
+    assert f"<code>{command}</code> measures what is missing" in without
 
 
 def test_clips_quarantine_notes_and_provenance_are_listed(page):

@@ -24,6 +24,10 @@ JUDGED = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}
 """Figures by which an alpha is called best, and which way is better."""
 
 
+PAPERS = 0.2
+"""The share that the paper takes."""
+
+
 class NoiseSharingConfig(ExperimentConfig):
     """Sizes of the sweep."""
 
@@ -78,20 +82,52 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
                 at_an_end = best in (min(config.alphas), max(config.alphas))
                 if not at_an_end:
                     inside.append(f"{best:g} for {_name(metric)} ({MODES[mode]}{', certain' if certain else ''})")
-                parts.append(f"{_name(metric)} at {best:g}{' (an end of the range)' if at_an_end else ''}")
+                spread = difference(rows, {"alpha": best}, {"alpha": _worst(rows, metric, better)}, metric)
+                words = f", {abs(spread.mean):.3f} from the worst" if spread.pairs else ""
+                parts.append(f"{_name(metric)} at {best:g}{' (an end of the range)' if at_an_end else ''}{words}")
             sentences.append(f"Mixed the way “{MODES[mode]}”, the best figures lie at: {', '.join(parts)}.")
             sentences.append(_stiffness(rows, config))
-        if inside:
-            sentences.append(f"Best strictly inside the range: {'; '.join(inside)}.")
+        sentences += _papers(tables.videos, config)
+        certain_ones = [text for text in inside if text.endswith("certain)")]
+        if certain_ones:
+            sentences.append(
+                f"Best strictly inside the range, and certain against both ends: {'; '.join(certain_ones)}."
+            )
+        elif inside:
+            sentences.append(
+                f"Best strictly inside the range, but not certain against both ends: {'; '.join(inside)}. So these "
+                "videos show no best alpha inside the range."
+            )
         else:
             sentences.append("No figure has its best alpha strictly inside the range: every optimum lies at an end.")
-        certain_ones = [text for text in inside if "certain" in text]
         claim = Claim(
             "some figure has a best alpha strictly inside the range"
             + (f" ({len(certain_ones)} of {len(inside)} certain against both ends)" if inside else ""),
             bool(inside),
         )
         return Conclusion(sentences, [claim])
+
+
+def _papers(rows: pd.DataFrame, config: NoiseSharingConfig) -> list[str]:
+    """What the paper's own share and way bring against none and against the most, where the range has them."""
+    rows = chosen(rows, {"sharing": "paper"})
+    if PAPERS not in config.alphas or rows.empty:
+        return []
+    ends = [end for end in (min(config.alphas), max(config.alphas)) if end != PAPERS]
+    parts = []
+    for end in ends:
+        gaps = [
+            f"{_name(metric)} by {gap}"
+            for metric in ("colour_drift", "iou", "motion")
+            if (gap := difference(rows, {"alpha": PAPERS}, {"alpha": end}, metric)).pairs
+        ]
+        parts.append(f"against {end:g} {', '.join(gaps)}")
+    return [f"The paper's alpha of {PAPERS:g}, mixed its way, changes {'; '.join(parts)}."] if parts else []
+
+
+def _worst(rows: pd.DataFrame, metric: str, better: int) -> float:
+    found = means(rows, "alpha", metric)
+    return float(min(found, key=lambda alpha: better * found[alpha]))  # type: ignore[arg-type]
 
 
 def best_alpha(rows: pd.DataFrame, metric: str, better: int) -> tuple[float | None, bool]:
