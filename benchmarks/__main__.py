@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.cost import CostConfig, cost
 from benchmarks.flops import flops
 from benchmarks.long import long
-from benchmarks.masks import masks
+from benchmarks.masks import MasksConfig, masks
 
 Figures = dict[str, Any]
 
@@ -133,13 +133,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="all", choices=[*MEASURED, "all"])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="cost at its smallest, only to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="cost and masks at their smallest, to see that they run")
+    parser.add_argument("--clips", type=int, help="held-out renders of each kind that masks measures (12)")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     given = parser.parse_args()
     names = list(MEASURED) if given.what == "all" else [given.what]
     on = machine()
-    smallest = {"cost": lambda: cost(CostConfig.quick())} if given.quick else {}
-    figures = {name: rounded({**MEASURED, **smallest}[name]()) for name in names}
+    sized: dict[str, Callable[[], Figures]] = {}
+    if given.quick:
+        sized = {"cost": lambda: cost(CostConfig.quick()), "masks": lambda: masks(MasksConfig.quick())}
+    elif given.clips:
+        sized = {"masks": lambda: masks(MasksConfig(clips=given.clips))}
+    figures = {name: rounded({**MEASURED, **sized}[name]()) for name in names}
     told = figures if len(figures) > 1 else figures[names[0]]  # one measurement's figures stand at the top
     text = json.dumps({**told, "on": on}, indent=2)
     if given.out:

@@ -6,17 +6,44 @@ segmenter's place, which isolates prompts and tracking from a segmenter that nev
 
 from __future__ import annotations
 
+import platform
+import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmarks.kept import Kept
+from mvmodel.files import hash_file, hash_value
 
 Figures = dict[str, float]
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "clips" / "masked_sequences"
 """Where real sequences are looked for when no folder is given."""
-_CLIPS = 12
+PANS = {"one": (0.0,), "panned": (0.4, -0.4, 0.3, -0.3), "two": (0.0, 0.3, 0.0, -0.3)}
+"""Kinds of held-out renders, and the camera's ways that they take in turn."""
+SOURCES = ("mvmodel/segmentation", "mvmodel/world", "mvmodel/authoring")
+
+
+class MasksConfig(BaseModel):
+    """How much is measured. clips: of each kind, `frames` frames long. real_frames: most frames of each real sequence.
+    throughput: frames by encoder, "tiny" or a segment-anything type with random weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clips: int = Field(12, ge=1)
+    frames: int = Field(12, ge=2)
+    real_frames: int | None = Field(None, ge=2)
+    throughput: dict[str, int] = {"tiny": 32, "vit_b": 4}
+
+    @classmethod
+    def quick(cls) -> MasksConfig:
+        """The smallest that goes through every part, to see that it runs."""
+        return cls(clips=1, frames=4, real_frames=3, throughput={"tiny": 4})
 
 
 class Oracle:
@@ -102,52 +129,54 @@ def _per_object(found: Any, truth: np.ndarray) -> float:
     return float(table[rows, columns].sum() / len(truth))
 
 
-def world(clips: int = _CLIPS) -> Figures:
-    """J and F of the pack's segmenter on held-out renders: one object, one under a camera pan, two objects."""
-    from mvmodel.packs import load_pack
+def rendered(kind: str, number: int, frames: int) -> Figures:
+    """J and F of the pack's segmenter on one held-out render, and whether the first prompt lies in a true mask.
+
+    kind: "one" object, "panned" (one under a camera pan), or "two" (half of them under a pan), whose `each` is the mean
+    J of the objects one by one.
+    """
     from mvmodel.segmentation.davis import contour_accuracy, region_similarity
     from mvmodel.segmentation.track import extract
     from mvmodel.world.render import HELD_OUT, random_clip
 
-    segmenter = load_pack().segmenter()
-    pans = {"one": (0.0,), "panned": (0.4, -0.4, 0.3, -0.3), "two": (0.0, 0.3, -0.3)}
-    figures: Figures = {}
-    for place, (kind, choice) in enumerate(pans.items()):
-        region, contour, each = [], [], []
-        for number in range(clips):
-            seed = (HELD_OUT, 820_000 + 100 * place + number)
-            second = 1.0 if kind == "two" else 0.0
-            clip = random_clip(seed, frames=12, pan=choice[number % len(choice)], second_object=second)
-            found = extract(clip.frames, segmenter).sequence
-            region.append(region_similarity(found.masks, clip.masks))
-            contour.append(contour_accuracy(found.masks, clip.masks))
-            each.append(_per_object(found, clip.instances))
-        figures |= {f"{kind}_j": float(np.mean(region)), f"{kind}_f": float(np.mean(contour))}
-        figures[f"{kind}_j_worst"] = float(np.min(region))
-        if kind == "two":
-            figures["two_j_per_object"] = float(np.mean(each))
-    return figures
+    seed = (HELD_OUT, 820_000 + 1000 * list(PANS).index(kind) + number)
+    pan = PANS[kind][number % len(PANS[kind])]
+    clip = random_clip(seed, frames=frames, pan=pan, second_object=1.0 if kind == "two" else 0.0)
+    found = extract(clip.frames, _pack_segmenter())
+    figures = _prompt(found, clip.masks) | {
+        "j": region_similarity(found.sequence.masks, clip.masks),
+        "f": contour_accuracy(found.sequence.masks, clip.masks),
+        "objects": float(len(found.sequence.per_instance)),
+    }
+    return figures | ({"each": _per_object(found.sequence, clip.instances)} if kind == "two" else {})
 
 
-def real(folder: Path = REAL) -> Figures:
-    """On real sequences: whether the first prompt lies in the true mask; J and F of pack and oracle."""
-    from mvmodel.packs import load_pack
+def real(place: Path, name: str, frames: int | None) -> Figures:
+    """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
     from mvmodel.segmentation.davis import contour_accuracy, region_similarity
     from mvmodel.segmentation.track import extract
     from mvmodel.video.decode import decode
 
-    figures: Figures = {}
-    for place in sorted(path for path in folder.iterdir() if (path / "masks").is_dir()):
-        frames = decode(place / "frames").frames
-        truth = decode(place / "masks").frames[..., 0] > 127
-        for name, segmenter in (("pack", load_pack().segmenter()), ("oracle", Oracle(frames, truth))):
-            found = extract(frames, segmenter)  # type: ignore[arg-type]
-            figures[f"{place.name}_{name}_j"] = region_similarity(found.sequence.masks, truth)
-            figures[f"{place.name}_{name}_f"] = contour_accuracy(found.sequence.masks, truth)
-            if found.prompt is not None:
-                frame, x, y = found.prompt
-                figures[f"{place.name}_{name}_prompt_inside"] = float(truth[frame, int(y), int(x)])
-    return figures
+    shown = decode(place / "frames", end=frames).frames
+    truth = decode(place / "masks", end=frames).frames[..., 0] > 127
+    segmenter: Any = _pack_segmenter() if name == "pack" else Oracle(shown, truth)
+    found = extract(shown, segmenter)
+    region = region_similarity(found.sequence.masks, truth)
+    return {"j": region, "f": contour_accuracy(found.sequence.masks, truth)} | _prompt(found, truth)
+
+
+def _prompt(found: Any, truth: np.ndarray) -> Figures:
+    if found.prompt is None:
+        return {"prompt_inside": 0.0}
+    frame, x, y = found.prompt
+    return {"prompt_inside": float(truth[frame, int(y), int(x)])}
+
+
+@cache
+def _pack_segmenter() -> Any:
+    from mvmodel.packs import load_pack
+
+    return load_pack().segmenter()
 
 
 def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> Figures:
@@ -186,11 +215,61 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
     }
 
 
-def masks() -> Figures:
-    """Everything above that can be measured here; figures of real sequences only where there are some."""
-    from benchmarks.sentences import sentences
+def masks(config: MasksConfig | None = None, file: Path = Path(".mvmodel/benchmarks/masks.jsonl")) -> dict[str, Any]:
+    """Everything above that can be measured here, clip by clip, kept in `file`: a stopped run goes on.
 
-    figures = world() | sentences()
-    if REAL.is_dir():
-        figures |= real()
-    return figures | {f"tiny_{name}": value for name, value in throughput().items()}
+    one, panned, two: clips, mean J and F, worst J, shares of clips at J 0.8 or more, of first prompts inside a true
+    mask, of clips with the right number of objects. Real sequences only where there are some. throughput: of the pack's
+    encoder ("tiny") and of random ones of published sizes.
+    """
+    from benchmarks.sentences import sentences
+    from mvmodel.packs import load_pack
+
+    config = config or MasksConfig()
+    about = {"frames": config.frames, "code": _code(), "pack": load_pack().hash, "machine": platform.node()}
+    kept = Kept(file, about)
+
+    def measured(key: str, measure: Callable[..., Figures], *given: Any) -> Figures:
+        known = kept.rows().get(key)
+        if known is None:
+            began = time.perf_counter()
+            known = measure(*given)
+            kept.put(key, known)
+            print(f"{key}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        return known
+
+    out: dict[str, Any] = {}
+    for kind in PANS:
+        rows = [measured(f"{kind} {n}", rendered, kind, n, config.frames) for n in range(config.clips)]
+        out[kind] = summed(rows, 2 if kind == "two" else 1)
+    for place in sorted(path for path in REAL.glob("*") if (path / "masks").is_dir()):
+        for name in ("pack", "oracle"):
+            key = f"{place.name} {config.real_frames or 'all'} frames {name}"
+            out[f"{place.name} {name}"] = measured(key, real, place, name, config.real_frames)
+    for model, frames in config.throughput.items():
+        given = None if model == "tiny" else model
+        out[f"throughput {model}"] = measured(f"throughput {model} {frames}", throughput, frames, 256, given)
+    return out | {"sentences": measured("sentences", sentences)}
+
+
+def summed(rows: list[Figures], objects: int) -> Figures:
+    """Means and ends of the figures of clips that show so many objects."""
+    region = np.array([row["j"] for row in rows])
+    figures = {
+        "clips": len(rows),
+        "j": float(region.mean()),
+        "f": float(np.mean([row["f"] for row in rows])),
+        "j_worst": float(region.min()),
+        "j_above_0.8": float((region >= 0.8).mean()),
+        "prompt_inside": float(np.mean([row["prompt_inside"] for row in rows])),
+        "objects_right": float(np.mean([row["objects"] == objects for row in rows])),
+    }
+    each = [row["each"] for row in rows if "each" in row]
+    return figures | ({"j_per_object": float(np.mean(each))} if each else {})
+
+
+def _code() -> str:
+    """The code that the figures rest on."""
+    root = Path(__file__).resolve().parents[1]
+    files = [Path(__file__).resolve(), *(path for source in SOURCES for path in (root / source).rglob("*.py"))]
+    return hash_value({path.relative_to(root).as_posix(): hash_file(path) for path in sorted(files)})

@@ -8,8 +8,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from mvmodel.authoring import lexicon as words
-from mvmodel.authoring.grammar import Actor, Move, Place, Story
+from mvmodel.authoring.grammar import Actor, Story
+from mvmodel.authoring.moves import Move
 from mvmodel.authoring.paths import EASINGS
+from mvmodel.authoring.places import Place
 from mvmodel.errors import InputError
 from mvmodel.masks.poses import Poses
 

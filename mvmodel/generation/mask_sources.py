@@ -2,6 +2,7 @@
 
 masks/dog.npz                               a file, relative to the table
 masks/dog.npz | flip | scale 0.8            the same, edited
+masks/dog.gif                               any kind that `mvmodel masks` reads, brought to the pack's size
 library: horse-meadow | move 10 0           an entry of the pipeline's library
 words: a dog runs from left to right        a sentence
 """
@@ -15,10 +16,11 @@ from typing import Any, Literal
 
 from mvmodel.authoring.library import Library
 from mvmodel.errors import InputError
+from mvmodel.files import hash_file, hash_folder
 from mvmodel.generation.requests import Request
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.exchange import resize
-from mvmodel.masks.script import run_edits
+from mvmodel.masks.script import edit_files, run_edits
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,22 @@ def resolve(
         sequence, doubts = made.sequence, made.doubts
     sequence = run_edits(sequence, source.edits, folder)
     return resize(sequence, side, side), doubts
+
+
+def contents(request: Request, folder: Path) -> list[str]:
+    """What decides a request's masks beside models and library: its words, and the hashes of all files it names.
+
+    folder: of the request table. Raises InputError naming a file that is missing.
+    """
+    source = parse(request.source) if request.source else Source("file", str(request.masks))
+    named = ([source.value] if source.kind == "file" else []) + edit_files(source.edits)
+    hashes = []
+    for name in named:
+        path = folder / name
+        if not path.exists():
+            raise InputError(f"request {request.name}: {path} does not exist; put the masks there or mend the table")
+        hashes.append(hash_folder(path) if path.is_dir() else hash_file(path))
+    return [request.source, *hashes] if request.source else hashes
 
 
 def prepare(

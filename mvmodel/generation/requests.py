@@ -26,8 +26,9 @@ Progress = Callable[[int, int], None]
 class Request(BaseModel):
     """One video to make.
 
-    masks: an .npz written by `MaskSequence.save`. source: what the table says where that is no plain file but words, a
-    library's entry or edits (`mvmodel.generation.mask_sources`); `masks` is then where the outcome belongs.
+    masks: an .npz written by `MaskSequence.save`. source: what the table says where that is no such file but words, a
+    library's entry, edits, or masks of another kind (`mvmodel.generation.mask_sources`); `masks` is then where the
+    outcome belongs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +59,7 @@ def read_requests(table: Path) -> list[Request]:
         try:
             named = row["masks"] or ""
             made = named.split(":")[0].strip().lower() in ("words", "library") or "|" in named
+            made = made or Path(named).suffix.lower() != ".npz"
             name = row.get("name") or f"{row['motion']}-{line - 1:02d}"
             masks = (root / ("masks" if made else named) / (f"{name}.npz" if made else "")).resolve()
             if not masks.is_relative_to(root):

@@ -40,7 +40,25 @@ def run_edits(sequence: MaskSequence, text: str, folder: Path = Path()) -> MaskS
     return sequence
 
 
+def edit_files(text: str) -> list[str]:
+    """The files that the edits in a text read, as they name them. Raises InputError as `run_edits` does."""
+    steps = (_parse(part.strip()) for part in text.split("|") if part.strip())
+    return [str(next(iter(values.values()))) for name, values in steps if name in _WITH_FILES]
+
+
 def _one(sequence: MaskSequence, step: str, folder: Path) -> MaskSequence:
+    name, values = _parse(step)
+    if name in _WITH_FILES:
+        from mvmodel.masks.files import read_masks
+
+        key = next(iter(values))
+        other = read_masks(folder / str(values[key]))
+        values[key] = other.masks[int(other.coverage().argmax())] if name == "replace-shape" else other
+    return _ALL[name](sequence, **values)  # type: ignore[no-any-return]
+
+
+def _parse(step: str) -> tuple[str, dict[str, Any]]:
+    """An edit's name and values; the file of one that reads a file comes first among them."""
     try:
         name, *words = shlex.split(step)
     except ValueError as error:
@@ -65,13 +83,7 @@ def _one(sequence: MaskSequence, step: str, folder: Path) -> MaskSequence:
     missing = [p.name for p in parameters if p.default is p.empty and p.name not in values]
     if missing:
         raise InputError(f"the edit {step!r} lacks {', '.join(missing)}; it takes {_usage(name)}")
-    if name in _WITH_FILES:
-        from mvmodel.masks.files import read_masks
-
-        key = parameters[0].name
-        other = read_masks(folder / str(values[key]))
-        values[key] = other.masks[int(other.coverage().argmax())] if name == "replace-shape" else other
-    return edit(sequence, **values)  # type: ignore[no-any-return]
+    return name, {p.name: values[p.name] for p in parameters if p.name in values}
 
 
 def _usage(name: str) -> str:

@@ -177,7 +177,7 @@ def _numbered(clip: Clip | UnusableClip, number: int) -> Clip | UnusableClip:
 
 
 def _of_entry(source: Source, entry: Entry, facts: Probe, config: IngestConfig) -> list[Clip]:
-    start, end = manifest.moment(entry.start, facts.fps), manifest.moment(entry.end, facts.fps)
+    start, end = (manifest.moment(text, facts.fps, facts.times) for text in (entry.start, entry.end))
     first, last = frame_range(source.path, facts, start, end)
     if last - first < config.min_frames:
         raise UnusableClip(

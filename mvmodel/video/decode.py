@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from mvmodel.video.probe import Probe, UnusableClip, _words, image_files, open_video, probe
 
 _DECORD_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg"})
+_DECORD_PIXELS = frozenset({"yuv420p", "yuvj420p"})
+"""Pixel formats that decord is tried on; in 10 bit its colours are off by several grey levels."""
 _DECORD_MIN_SIDE = 16
 _AGREE = 6.0
 """Largest mean difference, in grey levels, at which two decoders' pictures count as the same."""
@@ -116,7 +118,8 @@ def _damaged(path: Path, facts: Probe, count: int) -> UnusableClip:
 
 def _decord(path: Path, facts: Probe) -> Any | None:
     """A decord reader that agrees with PyAV about this file, or None."""
-    if facts.codec not in _DECORD_CODECS or facts.rotation or min(facts.width, facts.height) < _DECORD_MIN_SIDE:
+    plain = facts.codec in _DECORD_CODECS and facts.pixels in _DECORD_PIXELS and not facts.rotation
+    if not plain or min(facts.width, facts.height) < _DECORD_MIN_SIDE:
         return None
     try:
         import decord

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -73,10 +75,11 @@ def inside(folder: Path, name: str) -> Path:
     return Path(folder) / name
 
 
-def moment(text: str, fps: float) -> int | None:
+def moment(text: str, fps: float, times: Sequence[float] = ()) -> int | None:
     """A frame number from "61", "2.5s" or "1:02.5" (hours, minutes, seconds), None from "".
 
-    Raises InputError for anything else.
+    times: when each frame is shown, in seconds; a time names the frame nearest to it. Without them, and beyond the last
+    one, frames are `fps` a second. Raises InputError for anything else.
     """
     text = text.strip()
     if not text:
@@ -84,10 +87,16 @@ def moment(text: str, fps: float) -> int | None:
     if re.fullmatch(r"\d{1,9}(\.0+)?", text):
         return int(float(text))
     seconds = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*s", text)
-    if seconds:
-        return round(float(seconds.group(1)) * fps)
     clock = re.fullmatch(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", text)
-    if clock:
+    if seconds:
+        at = float(seconds.group(1))
+    elif clock:
         hours, minutes, rest = clock.groups()
-        return round((int(hours or 0) * 3600 + int(minutes) * 60 + float(rest)) * fps)
-    raise InputError(f"the moment {text!r} is neither a frame number (61) nor a time (2.5s, 1:02.5)")
+        at = int(hours or 0) * 3600 + int(minutes) * 60 + float(rest)
+    else:
+        raise InputError(f"the moment {text!r} is neither a frame number (61) nor a time (2.5s, 1:02.5)")
+    if not times or at >= times[-1]:
+        first, start = (len(times) - 1, times[-1]) if times else (0, 0.0)
+        return first + round((at - start) * fps)
+    after = bisect_left(times, at)
+    return after - 1 if after and at - times[after - 1] < times[after] - at else after

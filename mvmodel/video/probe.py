@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from mvmodel.errors import InputError
 
 if TYPE_CHECKING:
+    import av
     import av.container
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -37,7 +39,8 @@ class Probe(BaseModel):
 
     width, height: pixels as shown, so after rotation. rotation: clockwise degrees that a player turns the coded
     picture by (0, 90, 180, 270). pixel_aspect: width of a pixel over its height. frames: pictures counted in the
-    file, not the header's claim. times: when each is shown, in seconds from the first one.
+    file, not the header's claim. times: when each is shown, in seconds from the first one. pixels: FFmpeg's name of
+    the pixel format, such as yuv420p; "" for pictures. An alpha channel is left out: colours are taken as stored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +54,7 @@ class Probe(BaseModel):
     rotation: int = 0
     pixel_aspect: float = 1.0
     header_frames: int = 0
+    pixels: str = ""
     times: tuple[float, ...] = ()
 
 
@@ -106,10 +110,10 @@ def probe(path: Path) -> Probe:
             ) from error
         if first is None:
             raise UnusableClip(path, "it has a video track without a single picture; it may be a cut-off fragment")
-        rotation = _clockwise(first.rotation)
+        rotation = _clockwise(path, first)
         width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-        codec = stream.codec_context.name
+        codec, pixels = stream.codec_context.name, first.format.name
         rate = float(stream.average_rate or 0)
     times = _times(path)
     frames = max(len(times), 1)
@@ -124,6 +128,7 @@ def probe(path: Path) -> Probe:
         rotation=rotation,
         pixel_aspect=1 / aspect if rotation in (90, 270) else aspect,
         header_frames=header_frames,
+        pixels=pixels,
         times=tuple(times),
     )
 
@@ -133,9 +138,26 @@ def _words(error: Exception) -> str:
     return str(text).split(":")[0].strip().rstrip(".") or type(error).__name__
 
 
-def _clockwise(rotation: int | float | None) -> int:
-    """PyAV gives counter-clockwise degrees; a damaged matrix gives nonsense, which is no rotation."""
-    return int(-rotation) % 360 if rotation in (90, -90, 180, -180, 270, -270) else 0
+def _clockwise(path: Path, frame: av.VideoFrame) -> int:
+    """Clockwise degrees, a multiple of 90, that the file's display matrix turns the picture by.
+
+    Raises UnusableClip for a matrix that does anything else to it; a damaged one without an inverse counts as none.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0
+    a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+    if a * d == b * c:
+        return 0
+    if a * d < b * c:
+        does = "mirrors the picture"
+    elif frame.rotation % 90:
+        does = f"turns the picture by {abs(frame.rotation)} degrees"
+    else:
+        return int(-frame.rotation) % 360
+    raise UnusableClip(
+        path, f"its display matrix {does}; write it as it is shown, as with ffmpeg -i {path.name} new.mp4"
+    )
 
 
 def _times(path: Path) -> list[float]:

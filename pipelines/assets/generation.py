@@ -56,7 +56,7 @@ def generation_requests(
 
     A row may name a file, words, or an entry of the mask library, each with edits behind it.
     """
-    from mvmodel.files import hash_file
+    from mvmodel.generation.mask_sources import contents
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
 
@@ -106,7 +106,7 @@ def generation_requests(
         }
 
     # Shipped requests do not depend on the clips: a retrained motion is asked for the very same videos.
-    made_of = [r.source or hash_file(r.masks) for r in shipped]
+    made_of = [contents(r, settings.path(config.file).parent) for r in shipped]
     rows = [[r.name, r.prompt, made, r.seed, r.negative_prompt] for r, made in zip(shipped, made_of, strict=True)]
     inputs: dict[str, Handle] = {} if shipped else {"training_set": training_set}
     if library is not None:

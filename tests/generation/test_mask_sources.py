@@ -10,9 +10,10 @@ import pytest
 
 from mvmodel.authoring.library import Entry, write_library
 from mvmodel.errors import InputError
-from mvmodel.generation.mask_sources import parse, prepare, resolve
+from mvmodel.generation.mask_sources import contents, parse, prepare, resolve
 from mvmodel.generation.requests import load_masks, read_requests
 from mvmodel.masks import MaskSequence
+from mvmodel.masks.files import write_masks
 from mvmodel.world.render import HELD_OUT, random_clip
 
 MASKS = MaskSequence(random_clip((HELD_OUT, 8), frames=6, side=64, motion="glide", pan=0.0).masks)
@@ -54,6 +55,34 @@ def test_a_table_with_all_kinds_is_read_and_prepared(folder: Path) -> None:
         load_masks(requests[1], PACK)
     with pytest.raises(InputError, match="request lent: .*there is no library"):
         prepare(requests, PACK, folder)
+
+
+def test_masks_of_other_kinds_are_read_and_brought_to_size(folder: Path) -> None:
+    write_masks(folder / "a.gif", MASKS)
+    write_masks(folder / "pictures", MASKS)
+    (folder / "requests.csv").write_text("motion,prompt,masks,name\nglide,a,a.gif,moving\nglide,b,pictures,still\n")
+    requests = read_requests(folder / "requests.csv")
+    masks, _ = prepare(requests, PACK, folder)
+    for name in ("moving", "still"):
+        assert np.array_equal(masks[name].masks, MASKS.masks)
+    smaller, _ = prepare(requests, SimpleNamespace(info=SimpleNamespace(resolution=32, frames=6, fps=8.0)), folder)
+    assert smaller["moving"].masks.shape == (6, 32, 32)
+
+
+def test_what_decides_masks_are_words_and_the_contents_of_all_files(folder: Path) -> None:
+    MASKS.save(folder / "b.npz")
+    rows = ["glide,a,a.npz | combine b.npz,edited", "glide,b,a.npz,plain", "glide,c,words: a dog runs,said"]
+    (folder / "requests.csv").write_text("\n".join(["motion,prompt,masks,name", *rows]) + "\n")
+    edited, plain, said = read_requests(folder / "requests.csv")
+    before = contents(edited, folder)
+    assert before[0] == "a.npz | combine b.npz" and len(before) == 3
+    assert contents(plain, folder) == before[1:2] and contents(said, folder) == ["words: a dog runs"]
+    MaskSequence(MASKS.masks[:, ::-1].copy()).save(folder / "b.npz")
+    after = contents(edited, folder)
+    assert after[:2] == before[:2] and after[2] != before[2], "another file of the same name is another recipe"
+    (folder / "b.npz").unlink()
+    with pytest.raises(InputError, match=r"request edited: .*b\.npz does not exist"):
+        contents(edited, folder)
 
 
 def test_sources_stay_inside_their_folder(folder: Path) -> None:

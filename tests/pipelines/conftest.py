@@ -123,6 +123,11 @@ class Lab:
         return Store(self.home / "store", self.home / "work")
 
 
+@pytest.fixture(scope="session")
+def lab_kind() -> type[Lab]:
+    return Lab
+
+
 @pytest.fixture
 def lab(tmp_path: Path, shared_clips: Path, small_pack: Path, stand_ins: ModuleType, monkeypatch: Any) -> Iterator[Lab]:
     """A fresh home on stand-ins; every call of one is in `lab.calls()`."""

@@ -1,0 +1,69 @@
+"""Where a sentence's move begins and ends: "from left to right", "to the top", "across the picture"."""
+
+from __future__ import annotations
+
+import re
+
+from mvmodel.authoring import lexicon as words
+
+Place = tuple[float | None, float | None]
+"""x and y in shares of the picture; None where the words leave a coordinate open."""
+
+_PLACE = "|".join(sorted(words.PLACES, key=len, reverse=True))
+_SPOT = (
+    rf"(?:(?:the|its|very|far|edge|side|of|picture) )*((?:{_PLACE})(?:[ -](?:and |to the |and to the )?(?:{_PLACE}))?)"
+)
+
+
+def places_in(text: str, kind: str, doubts: list[str]) -> tuple[Place, Place]:
+    """Where a move begins and ends."""
+    start: Place = (None, None)
+    end: Place = (None, None)
+    text = text.replace(" towards ", " to ").replace(" toward ", " to ").replace(" onto ", " to ")
+    text = re.sub(r"^(towards|toward|onto|into)\b", "to", text).replace(" into ", " to ")
+    if found := re.search(rf"\b{_SPOT} to {_SPOT}\b", text):
+        start, end = _spot(found.group(1)), _spot(found.group(2))
+        text = text.replace(found.group(0), " ")
+    for pattern, which in (
+        (rf"\b(?:from|starting (?:on|at|in)|starts (?:on|at|in)) {_SPOT}", "start"),
+        (rf"\bto {_SPOT}", "end"),
+    ):
+        if found := re.search(pattern, text):
+            if which == "start":
+                start = _filled(start, _spot(found.group(1)))
+            else:
+                end = _filled(end, _spot(found.group(1)))
+            text = text.replace(found.group(0), " ")
+    if found := re.search(rf"\b(?:on|at|in) {_SPOT}", text):
+        if kind in ("leave", "fall", "rise") or re.search(r"\b(out|off)\b", text):
+            end = _filled(end, _spot(found.group(1)))
+        elif kind == "enter":
+            start = _filled(start, _spot(found.group(1)))
+        elif kind == "stay":
+            end = _filled(end, _spot(found.group(1)))
+        else:
+            start = _filled(start, _spot(found.group(1)))
+        text = text.replace(found.group(0), " ")
+    if found := re.search(rf"\b((?:{_PLACE})(?: and (?:to the )?(?:{_PLACE}))?)\b", text):
+        end = _filled(end, _spot(found.group(1)))
+    across = bool(re.search(r"\b(across|past|through)\b", text)) and kind in ("travel", "fly", "zigzag")
+    if across and end == (None, None):
+        if start[0] is None:
+            doubts.append("the sentence does not say which way it crosses the picture; left to right was taken")
+            start = (0.15, start[1])
+        end = (1 - start[0], end[1]) if start[0] is not None else end
+    return start, end
+
+
+def _spot(text: str) -> Place:
+    place: Place = (None, None)
+    for word in re.findall(r"[a-z]+", text):
+        if word in words.PLACES:
+            place = _filled(place, words.PLACES[word])
+    if re.search("middle|cent", text) and place[1] is None:
+        place = (place[0], None)
+    return place
+
+
+def _filled(place: Place, more: Place) -> Place:
+    return (more[0] if place[0] is None else place[0], more[1] if place[1] is None else place[1])

@@ -1,0 +1,62 @@
+"""The benchmark of masks: sized by its settings, resumed clip by clip, summed up right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import masks as bench
+from benchmarks.masks import MasksConfig, masks, rendered, summed
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What is measured, in order; nothing really is."""
+    made: list[str] = []
+
+    def clip(kind: str, number: int, frames: int) -> dict[str, float]:
+        if number == 5:
+            raise KeyboardInterrupt
+        made.append(f"{kind} {number}")
+        return {"j": 1.0 - number / 10, "f": 0.5, "objects": 1.0, "prompt_inside": 1.0}
+
+    monkeypatch.setattr(bench, "rendered", clip)
+    monkeypatch.setattr(bench, "throughput", lambda *given: made.append("throughput") or {"times_encoder": 2.0})
+    monkeypatch.setattr("benchmarks.sentences.sentences", lambda: {"sentences": 1.0})
+    monkeypatch.setattr(bench, "REAL", tmp_path / "none")
+    return made
+
+
+def test_a_stopped_run_goes_on_and_a_larger_one_measures_what_is_new(
+    calls: list[str], tmp_path: Path, tiny_pack: Any
+) -> None:
+    file = tmp_path / "kept.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        masks(MasksConfig(clips=6), file)
+    assert calls == [f"one {n}" for n in range(5)]
+    calls.clear()
+    out = masks(MasksConfig(clips=3, throughput={"tiny": 4}), file)
+    assert calls == [f"{kind} {n}" for kind in ("panned", "two") for n in range(3)] + ["throughput"]
+    assert out["one"]["clips"] == 3 and out["one"]["j"] == pytest.approx(0.9) and out["one"]["j_worst"] == 0.8
+    calls.clear()
+    assert masks(MasksConfig(clips=3, throughput={"tiny": 4}), file) == out and not calls
+    masks(MasksConfig(clips=1, frames=5, throughput={}), file)
+    assert calls == ["one 0", "panned 0", "two 0"], "clips of another length are others"
+
+
+def test_figures_are_summed_over_clips() -> None:
+    rows = [
+        {"j": 0.9, "f": 0.8, "objects": 2.0, "prompt_inside": 1.0, "each": 0.7},
+        {"j": 0.5, "f": 0.6, "objects": 1.0, "prompt_inside": 0.0, "each": 0.3},
+    ]
+    wanted = {"clips": 2, "j": 0.7, "f": 0.7, "j_worst": 0.5, "j_above_0.8": 0.5, "prompt_inside": 0.5}
+    assert summed(rows, 2) == pytest.approx({**wanted, "objects_right": 0.5, "j_per_object": 0.5})
+
+
+@pytest.mark.slow
+def test_a_render_is_really_measured(tiny_pack: Any) -> None:
+    found = rendered("two", 1, 4)
+    assert set(found) == {"j", "f", "objects", "prompt_inside", "each"}
+    assert 0 < found["j"] < 1

@@ -1,0 +1,94 @@
+"""A request file that names masks in every way, through the real models: from generation_requests to the videos."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvmodel.files import hash_file
+from mvmodel.masks import MaskSequence
+from mvmodel.video.decode import decode
+from mvmodel.world.render import HELD_OUT, random_clip
+from pipelines.artefacts import current
+
+pytestmark = pytest.mark.slow
+SOURCES = {
+    "plain": "own/dog.npz",
+    "edited": "own/dog.npz | flip",
+    "lent": "library: slide-0 | move 6 0",
+    "words": "words: a ball rolls from left to right",
+}
+
+
+@pytest.fixture
+def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A home with the shipped pack. Only finding foreground and judging are stand-ins; models train and generate."""
+    import mvmodel.segmentation.track as track
+    from pipelines import evaluation
+    from pipelines.assets import reports
+
+    for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
+        monkeypatch.setenv(name, "")  # set, so that what the run sets is undone afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(track, "extract", stand_ins.extract)
+    monkeypatch.setattr(evaluation, "score", stand_ins.score)
+    monkeypatch.setattr(reports, "score", stand_ins.score)
+    made = lab_kind(tmp_path / "home", stand_ins.write_clips(tmp_path / "clips", {"slide": 5}, bad=0), Path("tiny"))
+    made.settings = {
+        "training": {"steps": 1},
+        "generation": {"steps": 2, "first_frame_steps": 2},
+        "comparison": {"scratch": False, "no_mask": False},
+        "gates": {"iou": 0.0, "alignment": -1.0, "tolerance": 2.0},
+        "requests": {"file": str(tmp_path / "asked" / "requests.csv"), "count": 1},
+    }
+    return made
+
+
+def _ask(folder: Path, masks: MaskSequence) -> None:
+    masks.save(folder / "own" / "dog.npz")
+    with open(folder / "requests.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["name", "motion", "prompt", "masks", "seed"])
+        for seed, (name, source) in enumerate(SOURCES.items()):
+            rows.writerow([name, "slide", "a ball rolls over a meadow", source, seed])
+
+
+def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tmp_path: Path) -> None:
+    info = tiny_pack.info
+    given = random_clip((HELD_OUT, 8), frames=info.frames, side=info.resolution, motion="glide", pan=0.0).masks
+    _ask(tmp_path / "asked", MaskSequence(given, info.fps))
+    summary = tiny_lab.run()
+    assert summary["status"] == 0, summary["failures"]
+    assert summary["motions"]["slide"]["videos"] == 4
+    with tiny_lab.instance as instance:
+        asked, videos, library = (
+            current(instance, tiny_lab.store, name, part)
+            for name, part in (("generation_requests", "slide"), ("generated_videos", "slide"), ("mask_library", None))
+        )
+        source = current(instance, tiny_lab.store, "foreground_masks").folder / "slide-0.npz"
+
+    made = {name: MaskSequence.load(asked.folder / "masks" / f"{name}.npz") for name in SOURCES}
+    assert np.array_equal(made["plain"].masks, given)
+    assert np.array_equal(made["edited"].masks, given[:, :, ::-1])
+    assert np.array_equal(made["lent"].masks[:, :, 6:], MaskSequence.load(source).masks[:, :, :-6])
+    assert made["words"].names == ("ball",)
+    columns = [np.nonzero(mask)[1].mean() for mask in made["words"].masks if mask.any()]
+    assert len(columns) > info.frames // 2 and columns[-1] - columns[0] > info.resolution / 3, "it rolls to the right"
+
+    (version,) = tiny_lab.store.versions("generation_requests", "slide")
+    assert version.sha == asked.sha and library.sha in version.inputs["mask_library"].values()
+    assert set(json.loads((asked.folder / "doubts.json").read_text())) <= {"words"}
+    for name in SOURCES:
+        said = json.loads((videos.folder / "full" / f"{name}.json").read_text())
+        assert said["masks_sha256"] == hash_file(asked.folder / "masks" / f"{name}.npz")
+        assert said["instances"] == (["ball"] if name == "words" else [])
+        shown = decode(videos.folder / "full" / f"{name}.mp4").frames
+        assert shown.shape == (len(made[name].masks), info.resolution, info.resolution, 3)
+
+    again = tiny_lab.run()
+    assert again["status"] == 0 and not [stage["name"] for stage in again["stages"] if stage["computed"]]
