@@ -37,11 +37,11 @@ CEILINGS = {"few_shot_share_without_mask": 0.35, "megabytes": 40.0}
 
 
 def autoencoder(pack: Any, count: int = 128) -> dict[str, float]:
-    """PSNR of the autoencoder's copy, over whole pictures and inside the objects' masks (errors pooled)."""
+    """PSNR of the autoencoder's copy, of whole pictures and inside the objects' masks, as `foundation.vae.quality`."""
     from mvmodel.foundation.vae import quality
 
     found = quality(pack.vae(), count)
-    return {"vae_psnr": found["psnr"], "vae_psnr_object": found["psnr_object"]}
+    return {f"vae_{name}": value for name, value in found.items()}
 
 
 def scorer(pack: Any, count: int = 384) -> dict[str, float]:
