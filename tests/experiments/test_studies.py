@@ -100,13 +100,13 @@ def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
     assert claims("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config) == [False]
     said = sentences("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config)
     assert "every optimum lies at an end" in said
-    assert "The paper's alpha of 0.2, mixed its way, changes against 0 iou by +0.100" in said
-    assert "against 0.5 iou by -0.100" in said and "iou at 0.5 (an end of the range), 0.200 from the worst" in said
+    assert "The paper's alpha of 0.2, mixed its way, changes against 0 IoU by +0.100" in said
+    assert "against 0.5 IoU by -0.100" in said and "IoU at 0.5 (an end of the range), 0.200 from the worst" in said
     said = sentences("noise_sharing_sweep", inside.assign(sharing="paper", motion=1.0), config)
-    assert "certain against both ends: 0.2 for iou (paper, certain)" in said
+    assert "certain against both ends: 0.2 for IoU (paper, certain)" in said
     few = inside.groupby("alpha").head(2).assign(sharing="paper", motion=1.0)
     said = sentences("noise_sharing_sweep", few, config)
-    assert "not certain against both ends: 0.2 for iou" in said and "show no best alpha inside the range" in said
+    assert "not certain against both ends: 0.2 for IoU" in said and "show no best alpha inside the range" in said
 
 
 def test_generalization_names_the_hardest_family_and_the_worst_item():
@@ -135,6 +135,9 @@ def test_the_first_frames_error_grows_or_shrinks():
     assert "the error shrinks" in sentences(name, videos, config, frames([0.5, 0.3, 0.1]))
     grown = sentences(name, videos, config, frames([0.1, 0.3, 0.5]))
     assert "the error grows" in grown and "-0.200" in grown
+    bent = sentences(name, videos, config, frames([0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]))
+    assert "the last quarter of the frames 0.350, so the error grows" in bent  # though it falls from frame 2 on
+    assert "the error stays" in sentences(name, videos, config, frames([0.5, 0.1, 0.49]))
 
 
 def test_long_videos_lose_what_falls_and_keep_what_stays():

@@ -26,6 +26,10 @@ LOST = {"iou": -0.1, "alignment": -0.05, "to_first": -0.05}
 """Change from the first to the last quarter from which a figure counts as lost."""
 
 
+LONG = 40
+"""Frames from which a trend over the frames is worth a number."""
+
+
 class LengthConfig(ExperimentConfig):
     """Lengths, and what every window is anchored to."""
 
@@ -77,7 +81,8 @@ class Length(Experiment[LengthConfig]):
             for metric, name in FOLLOWED.items():
                 gap = difference(quarters(frames, metric), {"part": "last"}, {"part": "first"}, metric)
                 per_hundred = 100 * slope(list(frames["frame"]), list(frames[metric]))
-                parts.append(f"{name} by {gap} ({per_hundred:+.3f} a hundred frames)")
+                trend = f", {per_hundred:+.3f} a hundred frames" if longest >= LONG else ""
+                parts.append(f"{name} by {gap}{trend}")
                 if gap.pairs and metric in LOST and gap.mean < LOST[metric]:
                     lost.append(name)
             where = "frame 1 of the video" if anchor == "video" else "each window's own first frame"

@@ -149,4 +149,5 @@ def _stiffness(rows: pd.DataFrame, config: NoiseSharingConfig) -> str:
 
 
 def _name(metric: str) -> str:
-    return "frame-to-frame distance" if metric == "step" else METRICS[metric].label.lower()
+    known = {"step": "frame-to-frame distance", "iou": "IoU", "motion": "motion"}
+    return known.get(metric) or METRICS[metric].label.lower()
