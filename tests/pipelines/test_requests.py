@@ -30,14 +30,12 @@ def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monk
     """A home with the shipped pack. Only finding foreground and judging are stand-ins; models train and generate."""
     import mvmodel.segmentation.track as track
     from pipelines import evaluation
-    from pipelines.assets import reports
 
     for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
         monkeypatch.setenv(name, "")  # set, so that what the run sets is undone afterwards
         monkeypatch.delenv(name)
     monkeypatch.setattr(track, "extract", stand_ins.extract)
     monkeypatch.setattr(evaluation, "score", stand_ins.score)
-    monkeypatch.setattr(reports, "score", stand_ins.score)
     made = lab_kind(tmp_path / "home", stand_ins.write_clips(tmp_path / "clips", {"slide": 5}, bad=0), Path("tiny"))
     made.settings = {
         "training": {"steps": 1},
