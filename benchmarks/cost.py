@@ -19,8 +19,8 @@ from benchmarks.variants import VARIANTS, call, models
 
 Size = Literal["tiny", "middle"]
 STEPS = ("cached", "encoded_anew")
-SOURCES = ("benchmarks/cost.py", "benchmarks/variants.py", "mvmodel/model", "mvmodel/training")
-"""Where the code lies that these figures rest on: other code is measured anew."""
+SOURCES = ("model", "training")
+"""Parts of the library that these figures rest on: other code is measured anew."""
 
 
 class CostConfig(BaseModel):
@@ -184,13 +184,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _code() -> str:
-    from mvmodel.files import hash_file, hash_value
+def _code() -> list[str]:
+    from benchmarks import variants
+    from mvmodel.experiments.cells import code_hash
+    from mvmodel.files import hash_file
 
-    root = Path(__file__).resolve().parent.parent
-    found = [(root / source).glob("*.py") if not source.endswith(".py") else [root / source] for source in SOURCES]
-    files = [path for paths in found for path in paths]
-    return hash_value({p.relative_to(root).as_posix(): hash_file(p) for p in sorted(files)})
+    return [code_hash(*SOURCES), *(hash_file(Path(file)) for file in (__file__, variants.__file__))]
 
 
 def _machine() -> list[str]:

@@ -12,14 +12,13 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.kept import Kept
-from benchmarks.workers import one_thread, spread
+from benchmarks.workers import cell_options, fill, loaded, one_thread
 
 CLIP_FRAMES = 12
 LENGTHS = (24, 50, 100, 200)
@@ -68,7 +67,7 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
     from mvmodel.generation.config import GenerationConfig
     from mvmodel.generation.long_video import long_video, windows
 
-    models, clip = _pack(pack), clips(number + 1)[number]
+    models, clip = loaded(pack), clips(number + 1)[number]
     masks = there_and_back(clip.masks, frames)
     config = GenerationConfig(**{"steps": steps, **change})
     began = time.perf_counter()
@@ -86,16 +85,17 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
 def judged(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
     """ "frame" and `FIGURES` of every `stride`-th frame; sharpness is a share of frame 1's."""
     from mvmodel.metrics.adherence import find_foreground, iou
-    from mvmodel.metrics.appearance import colour_drift
+    from mvmodel.metrics.appearance import colour_distances
 
     picked = np.arange(1, len(video), stride)
     found = find_foreground(video[picked], models.segmenter(), models.scorer(), list(clip.objects))
-    embeddings = models.scorer().images(video[[0, *picked]])
+    shown = [0, *picked]
+    embeddings = models.scorer().images(video[shown])
     return {
         "frame": [int(index) + 1 for index in picked],
         "iou": iou(found, masks[picked]).tolist(),
         "to_first": (embeddings[1:] @ embeddings[0]).tolist(),
-        "colour_drift": [float(colour_drift(video[[0, index]], masks[[0, index]])) for index in picked],
+        "colour_drift": colour_distances(video[shown], masks[shown]).tolist(),
         "sharpness": [_detail(video[index]) / _detail(video[0]) for index in picked],
     }
 
@@ -117,13 +117,6 @@ def seam(video: np.ndarray, masks: np.ndarray, starts: Sequence[int]) -> float:
     if not at.any() or at.all():
         return float("nan")
     return float(np.nanmean(steps[at]) / max(float(np.nanmean(steps[~at])), 1e-6))
-
-
-@cache
-def _pack(name: str) -> Any:
-    from mvmodel.packs import load_pack
-
-    return load_pack(name)
 
 
 def bands(frames: int) -> list[tuple[int, int]]:
@@ -185,36 +178,30 @@ def plot(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/drift.jsonl"))
+    cell_options(parser, "drift.jsonl")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--stride", type=int, default=4, help="judge every so many frames")
     parser.add_argument("--steps", type=int, default=20, help="denoising steps")
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
     parser.add_argument("--also", action="append", default=[], help='another setting, as "name={...}" in JSON')
-    parser.add_argument("--pack", default="tiny")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
-    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
     parser.add_argument("--plot", type=Path, help="draw what FILE holds")
     given = parser.parse_args()
     one_thread()
-    about = {"frames": given.frames, "stride": given.stride, "steps": given.steps, "pack": _pack(given.pack).hash}
+    about = {"frames": given.frames, "stride": given.stride, "steps": given.steps, "pack": loaded(given.pack).hash}
     kept = Kept(given.out, about)
     more = {name: json.loads(text) for name, _, text in (one.partition("=") for one in given.also)}
     settings = {TRUE: {}, **SETTINGS, **more}
     names = [n for n in settings if not given.only or any(part in n for part in given.only)]
+    keys = {name: [_key(name, settings[name], clip) for clip in range(given.clips)] for name in names}
     if not (given.table or given.plot):
-        known = kept.rows()
-        cells = [
-            (given.pack, name, settings[name], clip, given.frames, given.stride, given.steps)
+        cells = {
+            keys[name][clip]: (given.pack, name, settings[name], clip, given.frames, given.stride, given.steps)
             for clip in range(given.clips)
             for name in names
-            if _key(name, settings[name], clip) not in known
-        ]
-        for (_, name, change, clip, *_), figures in spread(cell, cells, given.workers):
-            kept.put(_key(name, change, clip), figures)
+        }
+        fill(kept, cell, cells, given.workers)
     rows = kept.rows()
-    keys = {name: [_key(name, settings[name], clip) for clip in range(given.clips)] for name in names}
     found = {name: [rows[key] for key in own if key in rows] for name, own in keys.items()}
     found = {name: cells for name, cells in found.items() if cells}
     print(table(found, given.frames))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.kept import in_fresh_process
+
 LENGTHS = (24, 50, 100, 200)
 
 
@@ -12,9 +14,9 @@ def long(steps: int = 2) -> dict[str, Any]:
 
     Few denoising steps, since they repeat the same memory. one_pass is the longest again, without windows.
     """
-    alone = _fresh(16, steps, 16)
-    lengths = {str(n): _fresh(n, steps, 16) for n in LENGTHS}
-    lengths["one_pass"] = _fresh(LENGTHS[-1], steps, 0)
+    alone = in_fresh_process(_make, 16, steps, 16)
+    lengths = {str(n): in_fresh_process(_make, n, steps, 16) for n in LENGTHS}
+    lengths["one_pass"] = in_fresh_process(_make, LENGTHS[-1], steps, 0)
     return {
         "one_window_peak_megabytes": alone["peak_megabytes"],
         "seconds_a_frame": {name: found["seconds"] / found["frames"] for name, found in lengths.items()},
@@ -22,14 +24,6 @@ def long(steps: int = 2) -> dict[str, Any]:
             name: found["peak_megabytes"] - alone["peak_megabytes"] for name, found in lengths.items()
         },
     }
-
-
-def _fresh(frames: int, steps: int, window: int) -> dict[str, float]:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_make, frames, steps, window).result()
 
 
 def _make(frames: int, steps: int, window: int) -> dict[str, float]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.mask_term_variants import DEFAULT, MORE, VARIANTS, Variant
+from benchmarks.workers import cell_options, loaded, one_thread, spread
 
 MOTION = "gallop"
 OTHERS = ("bounce", "zigzag", "glide", "spin", "fall", "flap")
@@ -71,18 +71,9 @@ class Judge:
 
 def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[float]:
     """The judge's IoU on the autoencoder's copy of each true clip: what a perfect video would get."""
-    import torch
+    from mvmodel.foundation.check_video import copy_of
 
-    from mvmodel.training.latents import encode_frames
-
-    scores = []
-    for _, clip in clips:
-        with torch.no_grad():
-            latents = encode_frames(pack.vae(), clip.frames) / pack.vae().config.scaling_factor
-            copy = pack.vae().decode(latents).sample.clamp(-1, 1)
-        frames = ((copy + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-        scores.append(judge(frames, clip))
-    return scores
+    return [judge(copy_of(pack, clip.frames), clip) for _, clip in clips]
 
 
 def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
@@ -126,29 +117,20 @@ def known(name: str) -> Variant:
 
 def tune_one(pack: str, name: str, seed: int, work: Path) -> None:
     """A worker's part: one adapter."""
-    tuned(_loaded(pack), known(name), seed, work)
+    tuned(loaded(pack), known(name), seed, work)
 
 
 def cell_of(pack: str, name: str, seed: int, count: int, stride: int, work: Path) -> list[Any]:
     """A worker's part: one cell, "ceiling" among them."""
-    models = _loaded(pack)
+    models = loaded(pack)
     clips, judge = test_clips(count), Judge(models, stride)
     return ceiling(models, clips, judge) if name == CEILING else cell(models, known(name), seed, clips, judge, work)
 
 
-@cache
-def _loaded(name: str) -> Any:
-    from mvmodel.packs import load_pack
-
-    return load_pack(name)
-
-
 def measure(given: argparse.Namespace) -> None:
     """Fill in the cells that FILE lacks, ceiling first, seed by seed; each adapter is tuned once."""
-    from benchmarks.workers import one_thread, spread
-
     one_thread()
-    pack, work = _loaded(given.pack), Path(given.work)
+    pack, work = loaded(given.pack), Path(given.work)
     about = {"pack": pack.hash, "clips": given.clips, "stride": given.stride}
     done = {(row["variant"], row["seed"]) for row in rows(given.out) if all(row[k] == v for k, v in about.items())}
     given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -216,16 +198,13 @@ def table(found: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mask_term", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/mask_term.jsonl"))
+    cell_options(parser, "mask_term.jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--stride", type=int, default=2, help="judge every so many frames")
     parser.add_argument("--only", nargs="+", help="variants whose names contain one of these")
     parser.add_argument("--all", action="store_true", help="the neighbours of the contenders too")
-    parser.add_argument("--pack", default="tiny")
     parser.add_argument("--work", default=".mvmodel/benchmarks/mask_term", help="where adapters are kept between runs")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
-    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
     given = parser.parse_args()
     if given.table:
         found = rows(given.out)

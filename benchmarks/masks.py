@@ -7,10 +7,7 @@ segmenter's place, which isolates prompts and tracking from a segmenter that nev
 from __future__ import annotations
 
 import platform
-import sys
 import time
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.kept import Kept
-from mvmodel.files import hash_file, hash_value
+from benchmarks.workers import loaded
+from mvmodel.experiments.cells import code_hash
+from mvmodel.files import hash_file
 
 Figures = dict[str, float]
 
@@ -26,7 +25,8 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "clips" / "masked_sequen
 """Where real sequences are looked for when no folder is given."""
 PANS = {"one": (0.0,), "panned": (0.4, -0.4, 0.3, -0.3), "two": (0.0, 0.3, 0.0, -0.3)}
 """Kinds of held-out renders, and the camera's ways that they take in turn."""
-SOURCES = ("mvmodel/segmentation", "mvmodel/world", "mvmodel/authoring")
+SOURCES = ("segmentation", "world", "authoring")
+"""Parts of the library that the figures rest on: other code is measured anew."""
 
 
 class MasksConfig(BaseModel):
@@ -142,7 +142,7 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
     seed = (HELD_OUT, 820_000 + 1000 * list(PANS).index(kind) + number)
     pan = PANS[kind][number % len(PANS[kind])]
     clip = random_clip(seed, frames=frames, pan=pan, second_object=1.0 if kind == "two" else 0.0)
-    found = extract(clip.frames, _pack_segmenter())
+    found = extract(clip.frames, loaded(None).segmenter())
     figures = _prompt(found, clip.masks) | {
         "j": region_similarity(found.sequence.masks, clip.masks),
         "f": contour_accuracy(found.sequence.masks, clip.masks),
@@ -159,7 +159,7 @@ def real(place: Path, name: str, frames: int | None) -> Figures:
 
     shown = decode(place / "frames", end=frames).frames
     truth = decode(place / "masks", end=frames).frames[..., 0] > 127
-    segmenter: Any = _pack_segmenter() if name == "pack" else Oracle(shown, truth)
+    segmenter: Any = loaded(None).segmenter() if name == "pack" else Oracle(shown, truth)
     found = extract(shown, segmenter)
     region = region_similarity(found.sequence.masks, truth)
     return {"j": region, "f": contour_accuracy(found.sequence.masks, truth)} | _prompt(found, truth)
@@ -170,13 +170,6 @@ def _prompt(found: Any, truth: np.ndarray) -> Figures:
         return {"prompt_inside": 0.0}
     frame, x, y = found.prompt
     return {"prompt_inside": float(truth[frame, int(y), int(x)])}
-
-
-@cache
-def _pack_segmenter() -> Any:
-    from mvmodel.packs import load_pack
-
-    return load_pack().segmenter()
 
 
 def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> Figures:
@@ -223,20 +216,11 @@ def masks(config: MasksConfig | None = None, file: Path = Path(".mvmodel/benchma
     encoder ("tiny") and of random ones of published sizes.
     """
     from benchmarks.sentences import sentences
-    from mvmodel.packs import load_pack
 
     config = config or MasksConfig()
-    about = {"frames": config.frames, "code": _code(), "pack": load_pack().hash, "machine": platform.node()}
-    kept = Kept(file, about)
-
-    def measured(key: str, measure: Callable[..., Figures], *given: Any) -> Figures:
-        known = kept.rows().get(key)
-        if known is None:
-            began = time.perf_counter()
-            known = measure(*given)
-            kept.put(key, known)
-            print(f"{key}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-        return known
+    code = [code_hash(*SOURCES), hash_file(Path(__file__))]
+    about = {"frames": config.frames, "code": code, "pack": loaded(None).hash, "machine": platform.node()}
+    measured = Kept(file, about).measured_here
 
     out: dict[str, Any] = {}
     for kind in PANS:
@@ -266,10 +250,3 @@ def summed(rows: list[Figures], objects: int) -> Figures:
     }
     each = [row["each"] for row in rows if "each" in row]
     return figures | ({"j_per_object": float(np.mean(each))} if each else {})
-
-
-def _code() -> str:
-    """The code that the figures rest on."""
-    root = Path(__file__).resolve().parents[1]
-    files = [Path(__file__).resolve(), *(path for source in SOURCES for path in (root / source).rglob("*.py"))]
-    return hash_value({path.relative_to(root).as_posix(): hash_file(path) for path in sorted(files)})

@@ -11,14 +11,13 @@ import argparse
 import time
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.kept import Kept
 from benchmarks.mask_term import FRAMES, test_clips
-from benchmarks.workers import one_thread, spread
+from benchmarks.workers import cell_options, fill, loaded, one_thread
 
 ALPHAS = (0.1, 0.2, 0.4)
 SHARING = {"no sharing": {"alpha": 0.0}} | {
@@ -58,7 +57,7 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
     from mvmodel.generation.long_video import call_options
     from mvmodel.metrics import score_video
 
-    models, clip = _pack(pack), _clips(count)[number]
+    models, clip = loaded(pack), _clips(count)[number]
     taken = float("nan")
     if setting == TRUE:
         frames = copy_of(models, clip.frames)
@@ -76,13 +75,6 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
 
 
 @cache
-def _pack(name: str) -> Any:
-    from mvmodel.packs import load_pack
-
-    return load_pack(name)
-
-
-@cache
 def _clips(count: int) -> list[Any]:
     return [clip for _, clip in test_clips(count)]
 
@@ -94,7 +86,7 @@ def _pipeline(pack: str, scheduler: str) -> Any:
     from mvmodel.generation.config import GenerationConfig
     from mvmodel.generation.long_video import call_options
 
-    models, clip = _pack(pack), _clips(1)[0]
+    models, clip = loaded(pack), _clips(1)[0]
     config = GenerationConfig(scheduler=scheduler)
     built = build_pipeline(models, models.start_adapter(), config)
     built(clip.caption, clip.masks, clip.frames[0], **call_options(config.model_copy(update={"steps": 2})))
@@ -133,23 +125,18 @@ def table(found: dict[str, list[dict[str, float] | None]], names: Sequence[str],
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sampling", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/sampling.jsonl"))
+    cell_options(parser, "sampling.jsonl")
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
-    parser.add_argument("--pack", default="tiny")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
-    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
     given = parser.parse_args()
     one_thread()
-    kept = Kept(given.out, {"pack": _pack(given.pack).hash, "frames": FRAMES, "defaults": _defaults()})
+    kept = Kept(given.out, {"pack": loaded(given.pack).hash, "frames": FRAMES, "defaults": _defaults()})
     if not given.table:
         wanted = [n for n in (TRUE, *SETTINGS) if not given.only or any(part in n for part in given.only)]
-        known = kept.rows()
         # clip by clip, so that what a stopped run leaves compares all settings on the same clips
-        cells = [(given.pack, name, clip, given.clips) for clip in range(given.clips) for name in wanted]
-        cells = [one for one in cells if f"{one[1]}/{one[2]}" not in known]
-        for (_, name, clip, _), figures in spread(cell, cells, given.workers):
-            kept.put(f"{name}/{clip}", figures)
+        pairs = [(name, clip) for clip in range(given.clips) for name in wanted]
+        cells = {f"{name}/{clip}": (given.pack, name, clip, given.clips) for name, clip in pairs}
+        fill(kept, cell, cells, given.workers)
     rows = kept.rows()
     found = {name: [rows.get(f"{name}/{clip}") for clip in range(given.clips)] for name in (TRUE, *SETTINGS)}
     print(table(found, [TRUE, *SHARING], DEFAULTS["sharing"]))

@@ -17,13 +17,12 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.kept import Kept
-from benchmarks.workers import one_thread, spread
+from benchmarks.workers import cell_options, fill, loaded, one_thread
 
 SETTINGS = ("bound", "bound, other words without mask", "merged")
 TRUE = "true clips"
@@ -120,7 +119,7 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
     from mvmodel.generation.instances import Instance
     from mvmodel.generation.long_video import call_options
 
-    models, clip = _pack(pack), SCENES[scene](number, frames)
+    models, clip = loaded(pack), SCENES[scene](number, frames)
     if setting == TRUE:
         return {"overlaps": overlaps(models, clip.frames, clip).tolist()}
     named = [Instance(article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)]
@@ -136,18 +135,11 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
 
 
 @cache
-def _pack(name: str) -> Any:
-    from mvmodel.packs import load_pack
-
-    return load_pack(name)
-
-
-@cache
 def _pipeline(pack: str) -> Any:
     from mvmodel.generation.build import build_pipeline
     from mvmodel.generation.config import GenerationConfig
 
-    return build_pipeline(_pack(pack), _pack(pack).start_adapter(), GenerationConfig())
+    return build_pipeline(loaded(pack), loaded(pack).start_adapter(), GenerationConfig())
 
 
 def table(found: Cells, least: float) -> str:
@@ -187,7 +179,7 @@ def statement(found: Cells, least: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.two_objects", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/two_objects.jsonl"))
+    cell_options(parser, "two_objects.jsonl")
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES))
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--videos", type=int, default=12, help="clips a kind of scene")
@@ -195,12 +187,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--iou", type=float, default=0.3)
     parser.add_argument("--given-first", action="store_true", help="frame 1 from the clip, not from the ControlNet")
-    parser.add_argument("--pack", default="tiny")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
-    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
     given = parser.parse_args()
     one_thread()
-    kept = Kept(given.out, {"pack": _pack(given.pack).hash, "frames": given.frames, "first": given.given_first})
+    kept = Kept(given.out, {"pack": loaded(given.pack).hash, "frames": given.frames, "first": given.given_first})
     wanted = [
         (scene, setting, number, seed)
         for seed in given.seeds
@@ -211,10 +200,8 @@ def main() -> None:
     ]
     key = "{}/{}/{}/{}".format
     if not given.table:
-        known = kept.rows()
-        cells = [(given.pack, *one, given.frames, given.given_first) for one in wanted if key(*one) not in known]
-        for (_, *one, _, _), figures in spread(cell, cells, given.workers):
-            kept.put(key(*one), figures)
+        cells = {key(*one): (given.pack, *one, given.frames, given.given_first) for one in wanted}
+        fill(kept, cell, cells, given.workers)
     rows = kept.rows()
     found: Cells = {(scene, setting): [] for scene in given.scenes for setting in (*given.settings, TRUE)}
     for one in wanted:

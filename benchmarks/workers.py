@@ -1,12 +1,49 @@
-"""Spreading independent measurements over processes of one thread each, which is quickest on a few cores."""
+"""Spreading independent measurements over processes of one thread each, which is quickest on a few cores.
+
+What the comparisons share that measure cell by cell: their options, filling in the cells that a file lacks, and packs
+that each process loads once.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+from benchmarks.kept import Figures, Kept
+
+
+def cell_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """What every comparison takes that measures cell by cell; `out` is its file in benchmarks/results."""
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results") / out)
+    parser.add_argument("--pack", default="tiny")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; at most one a core")
+    parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
+
+
+def fill(kept: Kept, run: Callable[..., Figures], wanted: Mapping[str, tuple[Any, ...]], workers: int) -> None:
+    """Measure what `kept` lacks of `wanted`, key -> arguments of `run`, in its order; each is kept as it ends."""
+    known = kept.rows()
+    lacking = [(key, run, *given) for key, given in wanted.items() if key not in known]
+    for (key, *_), figures in spread(_of_key, lacking, workers):
+        kept.put(key, figures)
+
+
+def _of_key(key: str, run: Callable[..., Figures], *given: Any) -> Figures:
+    return run(*given)
+
+
+@cache
+def loaded(pack: str | None) -> Any:
+    """A pack, or the default one for None, loaded once a process."""
+    from mvmodel.packs import load_pack
+
+    return load_pack(pack)
 
 
 def spread(run: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[tuple[Any, Any]]:
