@@ -24,22 +24,14 @@ def places_in(text: str, kind: str, doubts: list[str]) -> tuple[Place, Place]:
     if found := re.search(rf"\b{_SPOT} to {_SPOT}\b", text):
         start, end = _spot(found.group(1)), _spot(found.group(2))
         text = text.replace(found.group(0), " ")
-    for pattern, which in (
-        (rf"\b(?:from|starting (?:on|at|in)|starts (?:on|at|in)) {_SPOT}", "start"),
-        (rf"\bto {_SPOT}", "end"),
-    ):
-        if found := re.search(pattern, text):
-            if which == "start":
-                start = _filled(start, _spot(found.group(1)))
-            else:
-                end = _filled(end, _spot(found.group(1)))
-            text = text.replace(found.group(0), " ")
+    if found := re.search(rf"\b(?:from|starting (?:on|at|in)|starts (?:on|at|in)) {_SPOT}", text):
+        start = _filled(start, _spot(found.group(1)))
+        text = text.replace(found.group(0), " ")
+    if found := re.search(rf"\bto {_SPOT}", text):
+        end = _filled(end, _spot(found.group(1)))
+        text = text.replace(found.group(0), " ")
     if found := re.search(rf"\b(?:on|at|in) {_SPOT}", text):
-        if kind in ("leave", "fall", "rise") or re.search(r"\b(out|off)\b", text):
-            end = _filled(end, _spot(found.group(1)))
-        elif kind == "enter":
-            start = _filled(start, _spot(found.group(1)))
-        elif kind == "stay":
+        if kind in ("leave", "fall", "rise", "stay") or re.search(r"\b(out|off)\b", text):
             end = _filled(end, _spot(found.group(1)))
         else:
             start = _filled(start, _spot(found.group(1)))
@@ -48,10 +40,11 @@ def places_in(text: str, kind: str, doubts: list[str]) -> tuple[Place, Place]:
         end = _filled(end, _spot(found.group(1)))
     across = bool(re.search(r"\b(across|past|through)\b", text)) and kind in ("travel", "fly", "zigzag")
     if across and end == (None, None):
-        if start[0] is None:
+        x = start[0]
+        if x is None:
             doubts.append("the sentence does not say which way it crosses the picture; left to right was taken")
-            start = (0.15, start[1])
-        end = (1 - start[0], end[1]) if start[0] is not None else end
+            x = 0.15
+        start, end = (x, start[1]), (1 - x, end[1])
     return start, end
 
 
@@ -60,8 +53,6 @@ def _spot(text: str) -> Place:
     for word in re.findall(r"[a-z]+", text):
         if word in words.PLACES:
             place = _filled(place, words.PLACES[word])
-    if re.search("middle|cent", text) and place[1] is None:
-        place = (place[0], None)
     return place
 
 
