@@ -95,7 +95,7 @@ def _moments(mask: np.ndarray) -> tuple[float, ...]:
     return len(rows), x, y, np.ptp(rows) + 1.0, np.ptp(columns) + 1.0, angle, elongation
 
 
-def _even(values: np.ndarray) -> np.ndarray:
+def even(values: np.ndarray) -> np.ndarray:
     """The values less the straight line through them."""
     time = np.linspace(-1, 1, len(values))
     slope, offset = np.polyfit(time, values, 1)
@@ -136,7 +136,7 @@ def _circling(track: Track) -> float:
 
 
 def _squash_low(track: Track) -> float:
-    aspect, height = _even(track.log_aspect), _even(track.y)
+    aspect, height = even(track.log_aspect), even(track.y)
     if aspect.std() < 0.01 or height.std() < 0.02:
         return 0.0
     return float(np.corrcoef(aspect, height)[0, 1] * aspect.std())
@@ -161,7 +161,7 @@ def _rhythm(track: Track) -> float:
     """The strongest share of one frequency (two cycles or more would be a rhythm) in the spectrum of any signal."""
     strongest = 0.0
     for signal, least in ((track.y, 0.04), (track.x, 0.04), (track.log_area, 0.04), (track.angle, 0.03)):
-        residual = _even(signal)
+        residual = even(signal)
         if residual.std() > least:
             power = np.abs(np.fft.rfft(residual * np.hanning(len(residual)))) ** 2
             if len(power) > 3:
@@ -177,18 +177,18 @@ _MEASURES: dict[str, Callable[[Track], float]] = {
     ),
     "sideways": lambda t: float(t.x[-1] - t.x[0]),
     "rise": lambda t: float(t.y[-1] - t.y[0]),
-    "sideways_swing": lambda t: float(_even(t.x).std()),
-    "vertical_swing": lambda t: float(_even(t.y).std()),
-    "vertical_skew": lambda t: _skew(_even(t.y)),
+    "sideways_swing": lambda t: float(even(t.x).std()),
+    "vertical_swing": lambda t: float(even(t.y).std()),
+    "vertical_skew": lambda t: _skew(even(t.y)),
     "sideways_turns": lambda t: _turns(t.x, 0.08),
     "vertical_turns": lambda t: _turns(t.y, 0.04),
     "vertical_jerk": lambda t: _jerk(t.y),
     "circling": _circling,
     "growth": lambda t: float(t.log_area[-2:].mean() - t.log_area[:2].mean()),
-    "area_swing": lambda t: float(_even(t.log_area).std()),
-    "squash": lambda t: float(_even(t.log_aspect).std()),
+    "area_swing": lambda t: float(even(t.log_area).std()),
+    "squash": lambda t: float(even(t.log_aspect).std()),
     "squash_low": _squash_low,
-    "tilt_swing": lambda t: t.shows_angle * float(_even(t.angle).std()),
+    "tilt_swing": lambda t: t.shows_angle * float(even(t.angle).std()),
     "spin": lambda t: t.shows_angle * abs(float(t.angle[-1] - t.angle[0])),
     "deformation": _deformation,
     "rhythm": _rhythm,

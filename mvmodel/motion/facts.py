@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.descriptor import Track
+from mvmodel.motion.descriptor import Track, even
 
 FACTS: dict[str, str] = {
     "rightward": "horizontal distance from the first to the last place, right is positive, in object sizes",
@@ -80,11 +80,11 @@ def _period(track: Track, fps: float) -> _Period:
     best = _Period()
     signals = ((track.y, 0.04), (track.x, 0.04), (track.log_area, 0.04), (track.shows_angle * track.angle, 0.03))
     for signal, least in signals:
-        time = np.arange(len(signal)) / fps
-        straight = np.column_stack([np.ones_like(time), time])
-        rest = signal - straight @ np.linalg.lstsq(straight, signal, rcond=None)[0]
+        rest = even(signal)
         if rest.std() < least:
             continue
+        time = np.arange(len(signal)) / fps
+        straight = np.column_stack([np.ones_like(time), time])
         span = len(signal) / fps
         for frequency in np.arange(_LEAST_CYCLES / span, fps / 3, 0.1 / span):
             phase = 2 * np.pi * frequency * time
@@ -105,12 +105,11 @@ def camera_travel(frames: np.ndarray, side: int = 192) -> tuple[float, float]:
     """
     import cv2
 
-    from mvmodel.segmentation.saliency import camera_path
+    from mvmodel.segmentation.saliency import camera_path, small_copies
 
-    height, width = frames.shape[1:3]
-    scale = min(1.0, side / max(height, width))
-    size = max(8, round(width * scale)), max(8, round(height * scale))
-    grey = [cv2.cvtColor(cv2.resize(f, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY) for f in frames]
-    middle = np.array([size[0] / 2, size[1] / 2, 1.0])
-    moved = sum((matrix @ middle - middle[:2] for matrix in camera_path(grey)), np.zeros(2))
-    return float(-moved[0] / size[0]), float(moved[1] / size[1])
+    small = small_copies(frames, side)
+    height, width = small.shape[1:3]
+    middle = np.array([width / 2, height / 2, 1.0])
+    path = camera_path([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])
+    moved = sum((matrix @ middle - middle[:2] for matrix in path), np.zeros(2))
+    return float(-moved[0] / width), float(moved[1] / height)

@@ -47,7 +47,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _in_style(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+def in_style(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     """Draw in this module's style without changing anybody else's; the salt makes element ids repeatable."""
 
     @functools.wraps(draw)
@@ -61,7 +61,7 @@ def _in_style(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     return styled
 
 
-class _Colours:
+class Colours:
     """Stands-in that matplotlib accepts, swapped for the page's CSS variables afterwards."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Colours:
         return code
 
 
-def _svg(figure: Figure, colours: _Colours, title: str) -> str:
+def svg_of(figure: Figure, colours: Colours, title: str) -> str:
     """The figure as inline SVG with a title that screen readers read, sized by its container."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -89,7 +89,8 @@ def _svg(figure: Figure, colours: _Colours, title: str) -> str:
     return re.sub(r"font: (?:[\d.]+ )?([\d.]+)px '?[^;\"]*", r"font-size: \1px; font-family: inherit", text)
 
 
-def _figure(width: float = 5.4, height: float = 3.0) -> tuple[Figure, Axes]:
+def new_figure(width: float = 5.4, height: float = 3.0) -> tuple[Figure, Axes]:
+    """A figure with one set of axes, in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -98,7 +99,7 @@ def _figure(width: float = 5.4, height: float = 3.0) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-@_in_style
+@in_style
 def iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
     """IoU against the frame's number: a thin line a video, a thick one a setting's mean. None without `found`."""
     from mvmodel.metrics.adherence import iou
@@ -106,8 +107,8 @@ def iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
     known = [video for video in videos if video.found is not None]
     if not known:
         return None
-    colours = _Colours()
-    figure, axes = _figure()
+    colours = Colours()
+    figure, axes = new_figure()
     for name in dict.fromkeys(video.setting for video in known):
         lines = [iou(np.asarray(v.found), v.masks) for v in known if v.setting == name]
         colour = colours.of(setting(name).colour)
@@ -119,17 +120,17 @@ def iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
     axes.set(xlabel="frame", ylabel="IoU with the control mask", ylim=(-0.02, 1.02))
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    return _svg(figure, colours, "IoU of the found object with the control mask, frame by frame, for every setting")
+    return svg_of(figure, colours, "IoU of the found object with the control mask, frame by frame, for every setting")
 
 
-@_in_style
+@in_style
 def loss_curve(curve: Sequence[Mapping[str, Any]]) -> str | None:
     """Training loss against the step, smoothed over the raw points, with validation where it was measured."""
     points = [(row["step"], row["loss"]) for row in curve if row.get("loss") is not None]
     if len(points) < 2:
         return None
-    colours = _Colours()
-    figure, axes = _figure()
+    colours = Colours()
+    figure, axes = new_figure()
     steps, losses = (np.asarray(values, float) for values in zip(*points, strict=True))
     window = max(1, len(losses) // 20)
     smooth = np.array([losses[max(0, i - window) : i + window + 1].mean() for i in range(len(losses))])
@@ -143,17 +144,17 @@ def loss_curve(curve: Sequence[Mapping[str, Any]]) -> str | None:
     axes.set(xlabel="training step", ylabel="loss on frames 2 to n")
     axes.set_ylim(0, float(np.quantile(losses, 0.99)) * 1.15)
     axes.legend(loc="upper right")
-    return _svg(figure, colours, f"Training loss, from {smooth[0]:.3g} at the start to {smooth[-1]:.3g} at the end")
+    return svg_of(figure, colours, f"Training loss, from {smooth[0]:.3g} at the start to {smooth[-1]:.3g} at the end")
 
 
-@_in_style
+@in_style
 def consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
     """Consistency against motion, a point a video: a still one would sit at the top left."""
     known = [v for v in videos if {"consistency", "motion"} <= set(v.metrics)]
     if not known:
         return None
-    colours = _Colours()
-    figure, axes = _figure()
+    colours = Colours()
+    figure, axes = new_figure()
     for name in dict.fromkeys(video.setting for video in known):
         points = [(v.metrics["motion"], v.metrics["consistency"]) for v in known if v.setting == name]
         xs, ys = zip(*points, strict=True)
@@ -161,20 +162,20 @@ def consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
     axes.set(xlabel="motion in the foreground, pixels per frame", ylabel="consistency, all pairs")
     axes.set_xlim(left=0)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1)
-    return _svg(
+    return svg_of(
         figure, colours, "Consistency against motion, one point a video; a still video would be at the top left"
     )
 
 
-@_in_style
+@in_style
 def bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str | None:
     """Mean and interval of one metric, a group of bars per motion, a bar per setting. card: from `summarise`."""
     rows = card[card["metric"] == metric]
     if rows.empty:
         return None
-    colours = _Colours()
+    colours = Colours()
     groups, names = list(dict.fromkeys(rows[by])), list(dict.fromkeys(rows["setting"]))
-    figure, axes = _figure(width=max(5.4, 1.5 * len(groups)))
+    figure, axes = new_figure(width=max(5.4, 1.5 * len(groups)))
     wide = 0.8 / len(names)
     for number, name in enumerate(names):
         own = rows[rows["setting"] == name].set_index(by)
@@ -186,16 +187,16 @@ def bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str |
     axes.set_ylabel(label)
     axes.grid(axis="x", visible=False)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    return _svg(figure, colours, f"{label} for every motion and setting, with 95 % intervals")
+    return svg_of(figure, colours, f"{label} for every motion and setting, with 95 % intervals")
 
 
-@_in_style
+@in_style
 def history_lines(history: pd.DataFrame, metric: str, label: str) -> str | None:
     """One metric over an adapter's versions, a line a motion; promoted versions are filled. None under two versions."""
     if metric not in history.columns or history.groupby("motion").size().max() < 2:
         return None
-    colours = _Colours()
-    figure, axes = _figure()
+    colours = Colours()
+    figure, axes = new_figure()
     palette = ("--full", "--scratch", "--other", "--no-mask")
     for number, (motion, rows) in enumerate(history.groupby("motion", sort=False)):
         colour = colours.of(palette[number % len(palette)])
@@ -207,4 +208,4 @@ def history_lines(history: pd.DataFrame, metric: str, label: str) -> str | None:
     axes.set(xlabel="version of the adapter (filled: promoted)", ylabel=label)
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="lower left", ncols=4, bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    return _svg(figure, colours, f"{label} over the versions of every motion's adapter")
+    return svg_of(figure, colours, f"{label} over the versions of every motion's adapter")

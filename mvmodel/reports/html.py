@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mvmodel.files import write_aside
 from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
+from mvmodel.motion.plot import Grouping
 from mvmodel.reports import figures, media, paper, tables, texts
 from mvmodel.reports.entries import VideoEntry, setting
-from mvmodel.reports.grouping import Grouping, motion_map, motion_ways
+from mvmodel.reports.grouping import motion_map, motion_ways
 
 if TYPE_CHECKING:
     import pandas as pd

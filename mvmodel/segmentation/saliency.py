@@ -43,10 +43,8 @@ class Saliency:
 
     def __init__(self, frames: np.ndarray, config: SaliencyConfig = SaliencyConfig()) -> None:
         height, width = frames.shape[1:3]
-        scale = min(1.0, config.side / max(height, width))
-        size = (max(8, round(width * scale)), max(8, round(height * scale)))
-        self.scale = np.array([width / size[0], height / size[1]])
-        self.small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+        self.small = small_copies(frames, config.side)
+        self.scale = np.array([width / self.small.shape[2], height / self.small.shape[1]])
         even = _even_light(self.small)
         self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in even]
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -128,6 +126,14 @@ class Saliency:
         small = self.motion[index] if motion_only else self.map[index]
         grown: np.ndarray = cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
         return grown
+
+
+def small_copies(frames: np.ndarray, side: int) -> np.ndarray:
+    """Frames, uint8 (F, H, W, 3), whose long side is at most `side` pixels: uint8 (F, h, w, 3)."""
+    height, width = frames.shape[1:3]
+    scale = min(1.0, side / max(height, width))
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def _even_light(frames: np.ndarray) -> np.ndarray:

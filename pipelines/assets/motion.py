@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -15,9 +15,6 @@ from pipelines.partitions import check_slug, motions
 from pipelines.resources import Settings
 from pipelines.store import Handle
 from pipelines.versions import code_version
-
-if TYPE_CHECKING:
-    from mvmodel.reports.grouping import Grouping
 
 
 @stage(
@@ -79,26 +76,22 @@ def motion_groups(
     config = settings.read("groups", GroupConfig)
 
     def build(folder: Path) -> None:
-        import numpy as np
         import pandas as pd
 
         from mvmodel.motion.grouping import group
-        from mvmodel.motion.plot import draw, embedding
+        from mvmodel.motion.plot import Grouping, draw
         from mvmodel.video.catalogue import Catalogue
 
         descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")
         labels = Catalogue.load(clips.folder).table.set_index("clip")["motion"].reindex(descriptors.index).fillna("")
         groups = group(descriptors, labels, config)
-        groups.table.to_parquet(folder / "groups.parquet", index=False)
         kept = {"motions": groups.motions, "waiting": groups.waiting, "disagreements": groups.disagreements}
         (folder / "motions.json").write_text(json.dumps(kept, indent=1, default=str))
+        ways = json.loads((motion_descriptors.folder / "ways.json").read_text())
+        grouping = Grouping.of(descriptors, ways, groups.table)
+        grouping.save(folder)
         if len(descriptors):
-            ways = json.loads((motion_descriptors.folder / "ways.json").read_text())
-            places = dict(zip(descriptors.index, embedding(descriptors).tolist(), strict=True))
-            (folder / "map.json").write_text(json.dumps({"places": places, "ways": ways}))
-            draw(descriptors, {clip: np.array(way) for clip, way in ways.items()}, groups.table).save(
-                folder / "groups.png"
-            )
+            draw(grouping).save(folder / "groups.png")
 
     def show(folder: Path) -> dict[str, Any]:
         import pandas as pd
@@ -124,21 +117,6 @@ def motion_groups(
     new = [name for name in found if not context.instance.has_dynamic_partition(str(motions.name), name)]
     context.instance.add_dynamic_partitions(str(motions.name), new)
     return also(result, added_partitions=dg.MetadataValue.json(new))
-
-
-def read_grouping(folder: Path) -> Grouping | None:
-    """What a report draws of a `motion_groups` version; None when no clip was there to group."""
-    import numpy as np
-    import pandas as pd
-
-    from mvmodel.reports.grouping import Grouping
-
-    if not (folder / "map.json").exists():
-        return None
-    drawn = json.loads((folder / "map.json").read_text())
-    ways = {clip: np.array(way) for clip, way in drawn["ways"].items()}
-    places = {clip: (x, y) for clip, (x, y) in drawn["places"].items()}
-    return Grouping(pd.read_parquet(folder / "groups.parquet"), places, ways)
 
 
 def read_groups(folder: Path) -> dict[str, Any]:

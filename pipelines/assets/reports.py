@@ -13,7 +13,7 @@ import dagster as dg
 from pipelines import evaluation, preview, promotion, provenance, shown
 from pipelines.artefacts import ArtifactStore, clear
 from pipelines.assets.common import stage
-from pipelines.assets.motion import read_grouping, read_groups
+from pipelines.assets.motion import read_groups
 from pipelines.evaluation import scored
 from pipelines.partitions import motions
 from pipelines.resources import PackResource, Settings
@@ -207,6 +207,7 @@ def leaderboard(
         import pandas as pd
 
         from mvmodel.metrics.report_card import summarise
+        from mvmodel.motion.plot import Grouping
         from mvmodel.reports import leaderboard_report
 
         clear(folder)
@@ -244,7 +245,7 @@ def leaderboard(
             provenance=provenance.of_motions(pack, store.store, reports, code=REPORT_CODE),
             study=shown.study_rows(studies) if studies else None,
             measured_by=shown.command("MOTION"),
-            grouping=read_grouping(motion_groups.folder),
+            grouping=Grouping.load(motion_groups.folder),
         )
 
     def describe(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import describe
 from mvmodel.motion.grouping import group
-from mvmodel.motion.plot import draw, embedding, way
+from mvmodel.motion.plot import Grouping, draw, embedding, way
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -31,5 +31,5 @@ def test_like_motions_lie_close_and_the_picture_is_drawn() -> None:
     between = np.linalg.norm(places.mean(axis=1)[:, None] - places.mean(axis=1)[None], axis=2).sum() / 6
     assert between > 2 * inside
     table = group(descriptors, pd.Series("", index=descriptors.index)).table
-    picture = np.asarray(draw(descriptors, {name: way(s) for name, s in clips.items()}, table))
+    picture = np.asarray(draw(Grouping.of(descriptors, {name: way(s) for name, s in clips.items()}, table)))
     assert picture.ndim == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20

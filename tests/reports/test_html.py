@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
+from mvmodel.motion.plot import Grouping
 from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
-from mvmodel.reports.grouping import Grouping
 
 
 @pytest.fixture
