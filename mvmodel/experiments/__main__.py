@@ -58,11 +58,11 @@ def _run(chosen: argparse.Namespace) -> int:
     names = list(EXPERIMENTS) if chosen.name == "all" else [chosen.name]
     motions = read_motions(pack, chosen.clips, chosen.requests)
     wanted = chosen_motions(motions, chosen.motion or [])
+    alone = motions if chosen.every_motion else wanted or motions[:1]
+    together = wanted if len(wanted) > 1 else motions
     ended = []
     for name in names:
         one_by_one = EXPERIMENTS[name].per_motion
-        together = wanted if len(wanted) > 1 else motions
-        alone = wanted if wanted and not chosen.every_motion else motions if chosen.every_motion else motions[:1]
         for group in [[motion] for motion in alone] if one_by_one else [together]:
             bench = Bench(pack, group, cells, {}, training=training, say=lambda text: print(f"  {text}", flush=True))
             started = time.perf_counter()

@@ -1,0 +1,143 @@
+"""The training loop alone, on a model of one weight: stops, checkpoints, averages, the learning rate."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from mvmodel.training.loop import LoopConfig, Stopped, learning_rate, train
+
+
+def _line(steps: int, **changes):
+    """A one-weight model for tests of the loop itself."""
+    model = torch.nn.Linear(1, 1)
+    config = LoopConfig(steps=steps, batch=1, lr=1e-2, precision="no", checkpoint_every=2, **changes)
+    return model, config
+
+
+def test_loop_stops_at_a_loss_that_is_not_finite_and_keeps_the_checkpoint(tmp_path):
+    model, config = _line(10)
+
+    def loss(net, x, step):
+        return net(x).mean() * (float("nan") if step == 5 else 1.0), {}
+
+    with pytest.raises(FloatingPointError, match="line: the loss is not finite at step 5"):
+        train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path)
+    assert (tmp_path / "checkpoint-2" / "complete").read_text() == "4"
+
+
+def test_loop_stops_at_a_gradient_that_is_not_finite(tmp_path):
+    """A loss may be finite where its gradient is not: sqrt at 0."""
+    model, config = _line(10)
+
+    def loss(net, x, step):
+        extra = (net.weight * 0).abs().sum().sqrt() if step == 3 else 0.0
+        return net(x).mean() + extra, {}
+
+    with pytest.raises(FloatingPointError, match="line: a gradient is not finite at step 3"):
+        train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path)
+    assert torch.isfinite(model.weight).all()
+    assert (tmp_path / "checkpoint" / "complete").read_text() == "2"
+
+
+def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path, monkeypatch):
+    from accelerate import Accelerator
+
+    model, config = _line(6)
+    whole = Accelerator.save_state
+
+    def cut(self, folder, **options):
+        if folder.endswith("checkpoint-2"):
+            (tmp_path / "checkpoint-2" / "half").parent.mkdir(exist_ok=True)
+            raise KeyboardInterrupt
+        return whole(self, folder, **options)
+
+    seen: list[int] = []
+
+    def loss(net, x, step):
+        seen.append(step)
+        return net(x).square().mean(), {}
+
+    monkeypatch.setattr(Accelerator, "save_state", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
+    monkeypatch.undo()
+    seen.clear()
+    train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
+    assert seen == [2, 3, 4, 5]
+
+
+def test_a_preview_that_fails_is_told_and_does_not_stop_the_run(tmp_path):
+    model, config = _line(4, sample_every=2)
+    rows: list[dict] = []
+
+    def sample(net, png):
+        raise RuntimeError("no room on the device")
+
+    def loss(net, x, step):
+        return net(x).square().mean(), {}
+
+    train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, sample=sample, report=rows.append)
+    assert [row for row in rows if "preview_failed" in row] == [
+        {"step": step, "preview_failed": "RuntimeError: no room on the device"} for step in (2, 4)
+    ]
+
+
+def test_looking_at_averaged_weights_leaves_training_its_own(tmp_path):
+    seen: list[float] = []
+
+    def trained(name: str, **changes: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        model, config = _line(12, ema=0.9, **changes)
+
+        def sample(net, png):
+            seen.append(float(net.weight.detach()))
+
+        def loss(net, x, step):
+            return (net(x) - 3).square().mean(), {}
+
+        return train(
+            "line",
+            model,
+            lambda i: torch.ones(1, 1),
+            loss,
+            config,
+            tmp_path / name,
+            sample=sample,
+            report=lambda row: None,
+        ).weight.detach()
+
+    looked = trained("often", sample_every=4)
+    assert torch.equal(looked, trained("once", sample_every=100))
+    assert len(seen) == 4 and len(set(seen[:3])) == 3
+
+
+def test_loop_stops_cleanly_on_sigterm_and_goes_on(tmp_path):
+    model, config = _line(2000)
+    seen: list[int] = []
+
+    def loss(net, x, step):
+        seen.append(step)
+        if len(seen) == 3 and step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        return net(x).square().mean(), {}
+
+    with pytest.raises(Stopped, match="stopped at step 3; run again"):
+        train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
+    seen.clear()
+    short = LoopConfig(**{**config.__dict__, "steps": 6})
+    train("line", model, lambda i: torch.ones(1, 1), loss, short, tmp_path, report=lambda row: None)
+    assert seen[0] == 3
+
+
+def test_learning_rate_warms_up_and_falls():
+    config = LoopConfig(steps=100, batch=1, lr=1.0, warmup=10, final_lr=0.1)
+    values = [learning_rate(step, config) for step in range(100)]
+    assert values[0] == pytest.approx(0.1) and max(values) == 1.0
+    assert values[-1] == pytest.approx(0.1, abs=0.01)
