@@ -58,7 +58,7 @@ def there_and_back(values: np.ndarray, frames: int) -> np.ndarray:
     return np.asarray(values[np.resize(turn, frames)])
 
 
-def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: int, stride: int, steps: int) -> Any:
+def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: int, stride: int) -> Any:
     """Per-frame figures of one video, beginning with frame 2; "frame" counts from 1."""
     import tempfile
 
@@ -69,7 +69,7 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
 
     models, clip = loaded(pack), clips(number + 1)[number]
     masks = there_and_back(clip.masks, frames)
-    config = GenerationConfig(**{"steps": steps, **change})
+    config = GenerationConfig(**change)
     began = time.perf_counter()
     if setting == TRUE:
         video = there_and_back(copy_of(models, clip.frames), frames)
@@ -182,13 +182,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--stride", type=int, default=4, help="judge every so many frames")
-    parser.add_argument("--steps", type=int, default=20, help="denoising steps")
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
     parser.add_argument("--also", action="append", default=[], help='another setting, as "name={...}" in JSON')
     parser.add_argument("--plot", type=Path, help="draw what FILE holds")
     given = parser.parse_args()
     one_thread()
-    about = {"frames": given.frames, "stride": given.stride, "steps": given.steps, "pack": loaded(given.pack).hash}
+    about = {"frames": given.frames, "stride": given.stride, "pack": loaded(given.pack).hash}
     kept = Kept(given.out, about)
     more = {name: json.loads(text) for name, _, text in (one.partition("=") for one in given.also)}
     settings = {TRUE: {}, **SETTINGS, **more}
@@ -196,7 +195,7 @@ def main() -> None:
     keys = {name: [_key(name, settings[name], clip) for clip in range(given.clips)] for name in names}
     if not (given.table or given.plot):
         cells = {
-            keys[name][clip]: (given.pack, name, settings[name], clip, given.frames, given.stride, given.steps)
+            keys[name][clip]: (given.pack, name, settings[name], clip, given.frames, given.stride)
             for clip in range(given.clips)
             for name in names
         }

@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     every = read_motions(pack, chosen.clips, chosen.requests)
     motions = every if chosen.every_motion else chosen_motions(every, chosen.motion or []) or every[:1]
     steps = {"steps": chosen.denoising_steps, "first_frame_steps": chosen.denoising_steps}
-    generation = GenerationConfig(**steps).for_pack(pack.info)
+    generation = GenerationConfig(scheduler="ddim", **steps).for_pack(pack.info)
     rows = [
         row
         for motion in motions

@@ -20,8 +20,10 @@ from benchmarks.mask_term import FRAMES, test_clips
 from benchmarks.workers import cell_options, fill, loaded, one_thread
 
 ALPHAS = (0.1, 0.2, 0.4)
-SHARING = {"no sharing": {"alpha": 0.0}} | {
-    f"{mode.replace('_', '-')}, alpha {alpha}": {"sharing": mode, "alpha": alpha}
+SAMPLER: dict[str, Any] = {"scheduler": "dpm++", "steps": 10}
+"""What the ways of sharing are sampled by."""
+SHARING = {"no sharing": {"alpha": 0.0, **SAMPLER}} | {
+    f"{mode.replace('_', '-')}, alpha {alpha}": {"sharing": mode, "alpha": alpha, **SAMPLER}
     for mode in ("paper", "noise", "variance_preserving")
     for alpha in ALPHAS
 }
@@ -30,7 +32,8 @@ SCHEDULERS = {
     "ddim at 20": {"scheduler": "ddim", "steps": 20},
     "dpm++ at 20": {"scheduler": "dpm++", "steps": 20},
     "unipc at 20": {"scheduler": "unipc", "steps": 20},
-    "dpm++ at 10": {"scheduler": "dpm++", "steps": 10},
+    "dpm++ at 10": SAMPLER,
+    "dpm++ at 6": {"scheduler": "dpm++", "steps": 6},
 }
 SETTINGS: dict[str, dict[str, Any]] = {**SHARING, **SCHEDULERS}
 TRUE = "true clips"
@@ -44,7 +47,7 @@ COLUMNS = {
     "seconds": "seconds",
 }
 GAPS = ("iou", "colour_drift", "motion")
-DEFAULTS = {"sharing": "paper, alpha 0.2", "scheduler": "ddim at 20"}
+DEFAULTS = {"sharing": "paper, alpha 0.2", "scheduler": "dpm++ at 10"}
 """What each group's settings are compared with; both are one setting, the default configuration."""
 
 

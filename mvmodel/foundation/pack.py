@@ -14,7 +14,7 @@ from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
 RESOLUTION, FRAMES, FPS = 128, 12, 8.0
-GENERATION = {"guidance_scale": 2.5, "first_frame_guidance": 1.5}
+GENERATION = {"steps": 10, "guidance_scale": 2.5, "first_frame_guidance": 1.5}
 """Recommended to whoever samples: more lowers how well these small models follow a mask."""
 _STAGES = ("vae", "decoder", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
 

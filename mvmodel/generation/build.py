@@ -33,6 +33,7 @@ def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, de
         scheduler=build_scheduler(pack, config.scheduler),
         adapter=loaded,
         default_guidance_scale=config.guidance_scale or GENERAL["guidance_scale"],
+        default_steps=config.steps or GENERAL["steps"],
     ).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Sharing = Literal["paper", "noise", "variance_preserving"]
 OtherWords = Literal["union", "none"]
-GENERAL = {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
+GENERAL: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guidance": 7.5}
 """What is taken where neither the run nor the pack says: what Stable Diffusion 1.5 is usually sampled with."""
 
 
@@ -20,11 +20,12 @@ class GenerationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(20, ge=1)
-    scheduler: str = Field("ddim", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
+    steps: int | None = Field(None, ge=1)
+    """Denoising steps; None is what the pack recommends in its `pack.json`, else `GENERAL`'s."""
+    scheduler: str = Field("dpm++", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
     """A name of `mvmodel.generation.schedulers.SOLVERS`, or a diffusers scheduler's class name."""
     guidance_scale: float | None = Field(None, ge=1)
-    """None is what the pack recommends in its `pack.json`, else `GENERAL`'s."""
+    """As `steps`, the pack's or `GENERAL`'s where it is None."""
     mask_guidance: bool = True
     """Leave the mask out of guidance's unconditional branch, so that guidance strengthens it too."""
     mask_guidance_scale: float | None = Field(None, ge=0)

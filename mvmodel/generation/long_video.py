@@ -105,7 +105,8 @@ def long_video(
     one, or other inputs, what lies in `folder` is begun anew, with the same it is gone on with.
     """
     guidance = config.guidance_scale or pipeline.config.default_guidance_scale
-    config = config.model_copy(update={"guidance_scale": guidance})
+    steps = config.steps or pipeline.config.default_steps
+    config = config.model_copy(update={"guidance_scale": guidance, "steps": steps})
     about = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
     about += [np.packbits(masks).tobytes().hex()]
     about += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]

@@ -46,7 +46,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
     Several motion adapters can be loaded, switched and scaled: `load_adapter`, `set_adapters`, `delete_adapter`. The
     one given at construction is called "default", and is the one that `save_pretrained` writes.
 
-    default_guidance_scale: what a call without a guidance scale takes; `build_pipeline` sets it to the pack's.
+    default_guidance_scale, default_steps: what a call without them takes; `build_pipeline` sets the pack's.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -63,12 +63,13 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         scheduler: KarrasDiffusionSchedulers,
         adapter: MotionMaskAdapter | None = None,
         default_guidance_scale: float = GENERAL["guidance_scale"],
+        default_steps: int = GENERAL["steps"],
     ) -> None:
         super().__init__()
         self.register_modules(
             vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler, adapter=adapter
         )
-        self.register_to_config(default_guidance_scale=default_guidance_scale)
+        self.register_to_config(default_guidance_scale=default_guidance_scale, default_steps=default_steps)
         blocks = getattr(getattr(vae, "config", None), "block_out_channels", (0,) * 4)
         self.vae_scale_factor = 2 ** (len(blocks) - 1)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
@@ -183,7 +184,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         masks: np.ndarray | torch.Tensor | None = None,
         first_frame: np.ndarray | torch.Tensor | PIL.Image.Image | list[PIL.Image.Image] | None = None,
         negative_prompt: str | list[str] = "",
-        num_inference_steps: int = 20,
+        num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         mask_guidance: bool = True,
         mask_guidance_scale: float | None = None,
@@ -216,7 +217,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images; or its latents as `first_latents`, (B, C, h, w).
         mask_term False switches Eq. 7's M off everywhere. instances: for one prompt, masks that are bound to words of
         it, `masks` then being left out; on the `other_words` acts their union, or nothing. latents: starting noise of
-        the frames to make, before the scheduler's scale. guidance_scale: None is the pipeline's own default.
+        the frames to make, before the scheduler's scale. guidance_scale, num_inference_steps: None is the pipeline's
+        own default.
 
         context_latents: (B, K, C, h, w), clean latents of the K frames that come before; `masks` then covers frame 1,
         the context and the new frames. They go in at noise level `context_timestep`; first_index is the place in time
@@ -227,6 +229,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         device, dtype = self._execution_device, self.unet.dtype
         if guidance_scale is None:
             guidance_scale = float(self.config.default_guidance_scale)
+        steps = int(num_inference_steps or self.config.default_steps)
         self._guidance_scale, self._interrupt = guidance_scale, False
         batch = len(prompt_embeds) if prompt_embeds is not None else 1 if isinstance(prompt, str) else len(prompt or ())
         cover = as_masks(masks, instances)
@@ -237,7 +240,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         prompt_embeds, negative_prompt_embeds = self.encode_prompt(
             prompt, negative_prompt, prompt_embeds, negative_prompt_embeds
         )
-        self.scheduler.set_timesteps(num_inference_steps, device=device)
+        self.scheduler.set_timesteps(steps, device=device)
         self._num_timesteps = len(self.scheduler.timesteps)
         skipped = 0 if context_latents is None else context_latents.shape[1]
         latents = self.prepare_latents(first, cover.shape[1] - skipped, alpha, sharing, generator, latents)
@@ -261,7 +264,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         extra = self._step_options(eta, generator)
         with denoiser.attached():
             denoiser.set_text(prompt_embeds, negative_prompt_embeds)
-            with self.progress_bar(total=num_inference_steps) as bar:
+            with self.progress_bar(total=steps) as bar:
                 for index, t in enumerate(self.scheduler.timesteps):
                     if self._interrupt:
                         continue

@@ -36,6 +36,8 @@ class GenerationInfo(BaseModel):
     """Settings that suit a pack's models; one that is None leaves the choice to `mvmodel.generation.config.GENERAL`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: int | None = Field(None, ge=1)
+    """Denoising steps of the frames after frame 1."""
     guidance_scale: float | None = Field(None, ge=1)
     """Guidance of the frames after frame 1."""
     first_frame_guidance: float | None = Field(None, ge=1)

@@ -62,7 +62,7 @@ def test_cells_are_made_once_and_true_clips_do_not_drift(tiny_pack, tmp_path, mo
     file = tmp_path / "drift.jsonl"
 
     def run(*more: str) -> str:
-        options = ["--out", str(file), "--clips", "1", "--frames", "26", "--steps", "2", "--workers", "1"]
+        options = ["--out", str(file), "--clips", "1", "--frames", "26", "--workers", "1"]
         monkeypatch.setattr(sys, "argv", ["drift", *options, "--only", "true", "default", *more])
         drift.main()
         return capsys.readouterr().out

@@ -44,7 +44,7 @@ def test_the_run_then_the_pack_then_the_general_default(small_pack, recommending
 
 
 def test_every_shipped_pack_recommends(tiny_pack):
-    assert tiny_pack.info.generation.guidance_scale == 2.5
+    assert (tiny_pack.info.generation.steps, tiny_pack.info.generation.guidance_scale) == (10, 2.5)
     assert tiny_pack.info.generation.first_frame_guidance == 1.5
     assert ABOUT["sd15"]["generation"] == {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
 
