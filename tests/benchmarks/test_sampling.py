@@ -13,9 +13,9 @@ from mvmodel.generation.config import GenerationConfig
 
 
 @pytest.mark.parametrize("name", sampling.SETTINGS)
-def test_every_setting_is_a_valid_configuration_and_both_defaults_are_the_default(name):
-    made = GenerationConfig(**sampling.SETTINGS[name])
-    assert (made == GenerationConfig()) == (name in sampling.DEFAULTS.values())
+def test_every_setting_is_a_valid_configuration_and_both_defaults_are_the_packs(name, tiny_pack):
+    made, default = (GenerationConfig(**changes).for_pack(tiny_pack.info) for changes in (sampling.SETTINGS[name], {}))
+    assert (made == default) == (name in sampling.DEFAULTS.values())
 
 
 def test_table_compares_clip_by_clip_and_leaves_out_what_is_lacking():
