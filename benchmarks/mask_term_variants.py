@@ -25,11 +25,8 @@ VARIANTS = {
     "default, no mask term": Variant(mask_term=False),
     "paper: linear, one lr, no mask guidance": Variant({**_LINEAR, "mask_lr": 3e-4}, _UNGUIDED),
     "linear, lr of its own, mask guidance": Variant({**_LINEAR, "mask_lr": 4e-2}),
-    "conv, one lr, mask guidance": Variant({**_SCRATCH, "mask_lr": 3e-4}),
     "conv, no mask guidance": Variant(_CONV, _UNGUIDED),
     "conv, mask guidance": Variant(_CONV),
-    "conv, mask guidance, foreground-weighted": Variant({**_CONV, "foreground_weight": 1}),
-    "conv, mask guidance, mask dropout": Variant({**_CONV, "mask_dropout": 0.1}),
     "conv, mask guidance, 4 foreground keys": Variant({**_CONV, "foreground_tokens": 4}),
     "start adapter, not tuned": Variant(None),
     "from start, no mask guidance": Variant({}, _UNGUIDED),
@@ -37,14 +34,14 @@ VARIANTS = {
     "from start, text dropout": Variant({"text_dropout": 0.1}),
     "from start, min-SNR 5": Variant({"min_snr_gamma": 5.0}),
     "from start, EMA": Variant({"ema": 0.98}),
+    "from start, foreground not weighted": Variant({"foreground_weight": 0}),
+    "from start, mask dropout": Variant({"mask_dropout": 0.1}),
+    "from start, no dropout": Variant({"dropout": 0.0}),
 }
 """What is compared unless more is asked for. "conv" and "linear" are tuned from nothing, in twice the steps."""
 MORE = {
     "linear, lr of its own": Variant({**_LINEAR, "mask_lr": 4e-2}, _UNGUIDED),
     "from start, mask guidance 6": Variant({}, {"mask_guidance_scale": 6.0}),
     "from start, both guidances 4": Variant({}, {"guidance_scale": 4.0}),
-    "from start, foreground not weighted": Variant({"foreground_weight": 0}),
-    "from start, mask dropout": Variant({"mask_dropout": 0.1}),
-    "from start, no dropout": Variant({"dropout": 0.0}),
 }
 """Neighbours of those, measured with --all or --only."""
