@@ -106,7 +106,7 @@ def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
     assert "certain against both ends: 0.2 for IoU (paper, certain)" in said
     few = inside.groupby("alpha").head(2).assign(sharing="paper", motion=1.0)
     said = sentences("noise_sharing_sweep", few, config)
-    assert "not certain against both ends: 0.2 for IoU" in said and "show no best alpha inside the range" in said
+    assert "not certain against both ends: 0.2 for IoU" in said and "without making it certain" in said
 
 
 def test_generalization_names_the_hardest_family_and_the_worst_item():

@@ -95,8 +95,8 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
             )
         elif inside:
             sentences.append(
-                f"Best strictly inside the range, but not certain against both ends: {'; '.join(inside)}. So these "
-                "videos show no best alpha inside the range."
+                f"Best strictly inside the range, but not certain against both ends: {'; '.join(inside)}. So "
+                "these few videos point to such an alpha without making it certain."
             )
         else:
             sentences.append("No figure has its best alpha strictly inside the range: every optimum lies at an end.")
