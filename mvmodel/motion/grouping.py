@@ -216,9 +216,7 @@ def _propose(
         own = [left[i] for i in np.flatnonzero(found == cluster)]
         if len(own) < 2:
             continue
-        name = _unique(
-            name_of(descriptors.iloc[own].median(numeric_only=True).to_dict(), _side(descriptors, own)), taken
-        )
+        name = _unique(name_of(_typical(descriptors.iloc[own]), _side(descriptors, own)), taken)
         for i in own:
             motion[i], source[i] = name, "proposed"
             others = f"{len(own) - 1} other unlabelled clip{'s' if len(own) > 2 else ''}"
@@ -231,6 +229,15 @@ def _unique(name: str, taken: set[str]) -> str:
         unique, number = f"{name}-{number}", number + 1
     taken.add(unique)
     return unique
+
+
+def _typical(descriptors: pd.DataFrame) -> dict[Any, float]:
+    """The medians of a group's numbers; how far it goes is taken from the facts, which know what the camera did."""
+    values = descriptors.median(numeric_only=True).to_dict()
+    if {"rightward", "upward"} <= set(descriptors):
+        values["sideways"] = float(descriptors["rightward"].abs().median())
+        values["rise"] = float(descriptors["upward"].median())
+    return values
 
 
 def _side(descriptors: pd.DataFrame, own: list[int]) -> str:

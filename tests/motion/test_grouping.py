@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import describe
-from mvmodel.motion.facts import facts_of
+from mvmodel.motion.facts import camera_way, facts_of
 from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group, slug_of
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
@@ -109,6 +109,18 @@ def test_names_say_which_way_when_all_go_there(sides: tuple[int, ...], name: str
         rows[f"clip-{index}"] = describe(masks) | facts_of(masks)
     table = pd.DataFrame.from_dict(rows, orient="index")
     assert list(group(table, _unlabelled(table)).motions) == [f"going-{name}"]
+
+
+@pytest.mark.parametrize(("pan", "name"), [(0.4, "right"), (-0.4, "left")])
+def test_a_group_that_the_camera_follows_is_named_for_its_way_in_the_world(pan: float, name: str) -> None:
+    """Swaying on the spot in the picture, before a camera that goes along."""
+    rows = {}
+    for index in range(6):
+        clip = random_clip((HELD_OUT, 730_000, index), frames=12, motion="sway", background="forest", pan=pan)
+        masks = MaskSequence(clip.masks)
+        rows[f"clip-{index}"] = describe(masks) | facts_of(masks, camera_way(clip.frames))
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    assert list(group(table, _unlabelled(table)).motions) == [f"swaying-{name}"]
 
 
 def test_same_clips_in_another_order_give_the_same_groups(rendered: pd.DataFrame) -> None:
