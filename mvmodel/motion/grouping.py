@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from mvmodel.errors import InputError
 from mvmodel.motion.choose import choose
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
+from mvmodel.motion.names import contradiction, propose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +48,6 @@ SPREAD: dict[str, float] = {
 }
 """How much a number varies between clips of one motion: measured on renders, with room for badly cut masks."""
 _FAR = 4.0
-_ONE_WAY = 0.8
-"""Share of a group's clips that go one way for its name to say so."""
 
 
 class GroupConfig(BaseModel):
@@ -77,7 +76,7 @@ class Groups:
     table: one row a clip: clip, motion (slug, "" when it joins none), source ("label", "proposed" or ""), distance
     (to the clips of its motion, nearest ones), chosen (is a training clip of a motion), why (a sentence).
     motions: slug -> its chosen clips. waiting: slug -> clips of a group that is too small. disagreements: sentences
-    about clips that move unlike their label.
+    about clips that move more like another label's, or against the direction that their label names.
     """
 
     table: pd.DataFrame
@@ -105,7 +104,8 @@ def distances(descriptors: pd.DataFrame) -> np.ndarray:
 def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = GroupConfig()) -> Groups:
     """Group clips into motions.
 
-    descriptors: one row a clip, indexed by clip, a column for every name of a descriptor. labels: the manifest's
+    descriptors: one row a clip, indexed by clip, a column for every name of a descriptor; names and disagreements about
+    directions use the facts `rightward` and `upward` where they are there too. labels: the manifest's
     motion of each clip, "" for none. A label always wins; an unlabelled clip joins the labelled motion that it moves
     like, or a new group of unlabelled ones, whose name is taken from how it moves.
     """
@@ -144,7 +144,7 @@ def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = Gr
         _table(clips, motion, source, distance, chosen, why),
         motions,
         waiting,
-        _disagreements(clips, labelled, apart, config),
+        _unlike_their_label(clips, labelled, apart, config) + _against_their_label(descriptors, labelled),
     )
 
 
@@ -216,7 +216,7 @@ def _propose(
         own = [left[i] for i in np.flatnonzero(found == cluster)]
         if len(own) < 2:
             continue
-        name = _unique(name_of(_typical(descriptors.iloc[own]), _side(descriptors, own)), taken)
+        name = _unique(propose(descriptors.iloc[own]), taken)
         for i in own:
             motion[i], source[i] = name, "proposed"
             others = f"{len(own) - 1} other unlabelled clip{'s' if len(own) > 2 else ''}"
@@ -231,56 +231,7 @@ def _unique(name: str, taken: set[str]) -> str:
     return unique
 
 
-def _typical(descriptors: pd.DataFrame) -> dict[Any, float]:
-    """The medians of a group's numbers; how far it goes is taken from the facts, which know what the camera did."""
-    values = descriptors.median(numeric_only=True).to_dict()
-    if {"rightward", "upward"} <= set(descriptors):
-        values["sideways"] = float(descriptors["rightward"].abs().median())
-        values["rise"] = float(descriptors["upward"].median())
-    return values
-
-
-def _side(descriptors: pd.DataFrame, own: list[int]) -> str:
-    """ "right" or "left" where most of the clips go that way, else "sideways"; needs the fact `rightward`."""
-    if "rightward" not in descriptors:
-        return "sideways"
-    right = float((descriptors["rightward"].iloc[own] > 0).mean())
-    return "right" if right >= _ONE_WAY else "left" if right <= 1 - _ONE_WAY else "sideways"
-
-
-def name_of(values: dict[Any, float], side: str = "sideways") -> str:
-    """A plain name for how something moves, from its descriptor: "bouncing-right", "growing", "still".
-
-    side: what to call going sideways, when all of the group go one way.
-    """
-    how = ""
-    if values["spin"] > 1:
-        how = "turning"
-    elif values["circling"] > 0.4 and values["path"] > 1.2:
-        how = "circling"
-    elif values["vertical_swing"] > 0.15 and values["vertical_turns"] >= 1:
-        how = "bouncing" if values["vertical_jerk"] > 0.8 or values["squash_low"] > 0.03 else "weaving"
-    elif values["squash"] > 0.15:
-        how = "flapping"
-    elif values["tilt_swing"] > 0.03 and values["sideways_turns"] >= 1:
-        how = "swaying"
-    elif values["vertical_turns"] >= 3 and values["vertical_swing"] > 0.02:
-        how = "hopping"
-    where = ""
-    if values["growth"] > 0.4 or values["growth"] < -0.4:
-        where = "growing" if values["growth"] > 0 else "shrinking"
-    elif abs(values["rise"]) > 0.5 and abs(values["rise"]) > values["sideways"]:
-        where = "rising" if values["rise"] > 0 else "falling"
-    elif values["sideways"] > 0.4:
-        where = side
-    elif values["sideways_turns"] >= 2 and values["sideways_swing"] > 0.12 and not how:
-        where = "to-and-fro"
-    if where == side and not how:
-        how = "going"
-    return "-".join(part for part in (how, where) if part) or "still"
-
-
-def _disagreements(
+def _unlike_their_label(
     clips: list[str], labelled: dict[str, list[int]], apart: np.ndarray, config: GroupConfig
 ) -> list[str]:
     """Labelled clips that are nearer to another label's clips than to their own."""
@@ -298,5 +249,21 @@ def _disagreements(
                 found.append(
                     f"{clips[clip]} is labelled {name}, but moves more like {other} "
                     f"(distance {there:.2f} against {here:.2f})"
+                )
+    return found
+
+
+def _against_their_label(descriptors: pd.DataFrame, labelled: dict[str, list[int]]) -> list[str]:
+    """Labelled clips that go against what their label says; needs the facts `rightward` and `upward`."""
+    if not {"rightward", "upward"} <= set(descriptors):
+        return []
+    found = []
+    for name, own in labelled.items():
+        for clip, row in descriptors.iloc[own].iterrows():
+            way = contradiction(name, row["rightward"], row["upward"])
+            if way:
+                found.append(
+                    f"{clip} is labelled {name}, but goes {way} "
+                    f"(rightward {row['rightward']:+.2f}, upward {row['upward']:+.2f} object sizes)"
                 )
     return found

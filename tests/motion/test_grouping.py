@@ -73,6 +73,19 @@ def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
     assert groups.disagreements[0].startswith("spin-0 is labelled gallop, but moves more like spin")
 
 
+def test_a_label_that_goes_the_other_way_is_said(rendered: pd.DataFrame) -> None:
+    some = rendered[rendered["truth"].isin(["bounce", "fall"])].copy()
+    some["rightward"], some["upward"] = some["sideways"], some["rise"]
+    labels = some["truth"].map({"bounce": "bouncing-right", "fall": "falling"})
+    assert group(some, labels).disagreements == []
+    some.loc["bounce-3", ["rightward", "upward"]] = (-1.26, 0.1)
+    some.loc["fall-2", "upward"] = 0.9
+    one, two = group(some, labels).disagreements
+    assert one == "bounce-3 is labelled bouncing-right, but goes left (rightward -1.26, upward +0.10 object sizes)"
+    assert two.startswith("fall-2 is labelled falling, but goes up (rightward") and "upward +0.90" in two
+    assert set(group(some, labels).table["source"]) == {"label"}, "the label still wins"
+
+
 def test_few_wait_and_of_many_the_coherent_and_varied_are_chosen(rendered: pd.DataFrame) -> None:
     labels = rendered["truth"].where(rendered["truth"].isin(["grow", "spin"]), "")
     few = rendered[(rendered["truth"] == "grow") | rendered.index.isin([f"spin-{i}" for i in range(4)])]
