@@ -35,19 +35,21 @@ SPREAD: dict[str, float] = {
     "vertical_skew": 0.35,
     "sideways_turns": 1.0,
     "vertical_turns": 1.2,
-    "vertical_jerk": 0.30,
+    "vertical_jerk": 0.20,
     "circling": 0.20,
     "growth": 0.15,
-    "area_swing": 0.05,
-    "squash": 0.06,
-    "squash_low": 0.05,
+    "area_swing": 0.06,
+    "squash": 0.04,
+    "squash_low": 0.03,
     "tilt_swing": 0.05,
     "spin": 0.50,
     "deformation": 0.10,
     "rhythm": 0.25,
 }
 """How much a number varies between clips of one motion: measured on renders, with room for badly cut masks."""
-_FAR = 4.0
+_FAR = 6.0
+"""Where a difference is cut. One number alone must be able to keep motions apart (a thing that grows on the spot from
+one that stands): 6 over the root of twenty numbers is just above `GroupConfig.apart`."""
 
 
 class GroupConfig(BaseModel):
@@ -65,7 +67,7 @@ class GroupConfig(BaseModel):
     largest: int = 8
     join: float = 1.6
     clearly: float = 1.1
-    apart: float = 1.2
+    apart: float = 1.3
     neighbours: int = 3
 
 
@@ -95,10 +97,15 @@ def slug_of(label: str) -> str:
 
 def distances(descriptors: pd.DataFrame) -> np.ndarray:
     """Distance of every clip to every other, float (clips, clips)."""
-    values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float) / np.array([SPREAD[n] for n in DESCRIPTOR_NAMES])
-    apart = np.minimum(np.abs(values[:, None] - values[None]), _FAR)
-    squared: np.ndarray = np.sqrt((apart**2).mean(axis=2))
-    return squared
+    values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float)
+    return distance(values[:, None], values[None])
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Distance of descriptors, float (..., numbers) in the order of `DESCRIPTOR_NAMES`: float (...)."""
+    units = np.array([SPREAD[name] for name in DESCRIPTOR_NAMES])
+    apart = np.minimum(np.abs(one - other) / units, _FAR)
+    return np.asarray(np.sqrt((apart**2).mean(axis=-1)))
 
 
 def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = GroupConfig()) -> Groups:

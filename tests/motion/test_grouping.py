@@ -13,14 +13,26 @@ from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group,
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
 
+SETS = (710_000, 740_000, 760_000)
+"""First seeds of three sets of clips; distances and thresholds were chosen on others, from 750_000 to 759_000."""
+
 
 @pytest.fixture(scope="module")
-def rendered() -> pd.DataFrame:
+def sets() -> list[pd.DataFrame]:
     """Descriptors of twelve clips of each motion, other objects, sides, places, sizes, camera pans; and the truth."""
+    return [_rendered(first) for first in SETS]
+
+
+@pytest.fixture(scope="module")
+def rendered(sets: list[pd.DataFrame]) -> pd.DataFrame:
+    return sets[0]
+
+
+def _rendered(first: int) -> pd.DataFrame:
     rows = {}
     for number, motion in enumerate(MOTIONS):
         for index in range(12):
-            clip = random_clip((HELD_OUT, 710_000 + index, number), frames=12, side=128, motion=motion)
+            clip = random_clip((HELD_OUT, first + index, number), frames=12, side=128, motion=motion)
             rows[f"{motion}-{index}"] = {**describe(MaskSequence(clip.masks)), "truth": motion}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
 
@@ -35,12 +47,17 @@ def _rand_index(groups: Groups, truth: pd.Series) -> float:
     return float(adjusted_rand_score(truth, motion.where(motion != "", groups.table["clip"])))
 
 
-def test_motions_are_found_without_a_label(rendered: pd.DataFrame) -> None:
-    ten = _rand_index(group(rendered, _unlabelled(rendered)), rendered["truth"])
+def test_motions_are_found_without_a_label(sets: list[pd.DataFrame]) -> None:
+    found = [_rand_index(group(clips, _unlabelled(clips)), clips["truth"]) for clips in sets]
+    said = ", ".join(f"{index:.3f} (seeds from {first})" for first, index in zip(SETS, found, strict=True))
+    print(f"adjusted Rand index, ten motions of twelve clips: {said}; lowest {min(found):.3f}")
+    assert min(found) >= 0.85
+
+
+def test_like_motions_are_told_apart(rendered: pd.DataFrame) -> None:
     some = rendered[rendered["truth"].isin(["gallop", "bounce", "zigzag"])]
     three = _rand_index(group(some, _unlabelled(some)), some["truth"])
-    print(f"adjusted Rand index: {ten:.3f} over ten motions, {three:.3f} over gallop, bounce and zigzag")
-    assert ten > 0.9
+    print(f"adjusted Rand index over gallop, bounce and zigzag: {three:.3f}")
     assert three > 0.97
 
 
