@@ -38,7 +38,7 @@ DESCRIPTORS: dict[str, str] = {
 """Name of every number of a descriptor -> what it says."""
 
 _MOMENTS = 12
-"""Moments of a clip at which sudden turns and deformation are looked at, whatever its frame rate."""
+"""Moments of a clip at which sudden turns, angles and deformation are looked at, whatever its frame rate."""
 DESCRIPTOR_NAMES: tuple[str, ...] = tuple(DESCRIPTORS)
 
 
@@ -69,11 +69,16 @@ class Track:
             self.x = -self.x
         self.log_area = np.log(area)
         self.masks = [masks[index] for index in seen]
-        degrees, self.shows_angle = turned(self.masks)
+        degrees, self.shows_angle = turned(self.masks, _reach(len(seen)))
         self.angle = np.interp(every, seen, degrees) / 90
         self.degrees = degrees * self.shows_angle
         aspects = [_log_aspect(mask, turn) for mask, turn in zip(self.masks, self.degrees, strict=True)]
         self.log_aspect = np.interp(every, seen, aspects)
+
+
+def _reach(frames: int) -> int:
+    """How many frames lie between two moments of a clip."""
+    return max(1, round((frames - 1) / _MOMENTS))
 
 
 def _calm(values: np.ndarray) -> np.ndarray:
@@ -162,7 +167,7 @@ def _deformation(track: Track) -> float:
         offset = side / 2 - linear @ (columns.mean(), rows.mean())
         matrix = np.column_stack([linear, offset])
         laid.append(cv2.warpAffine(mask.astype(np.float32), matrix, (side, side)) > 0.5)
-    reach = max(1, round((len(laid) - 1) / _MOMENTS))
+    reach = _reach(len(laid))
     overlaps = [(a & b).sum() / max((a | b).sum(), 1) for a, b in zip(laid, laid[reach:], strict=False)]
     return float(1 - np.mean(overlaps))
 

@@ -25,18 +25,22 @@ _ROUND, _UNROUND = 0.03, 0.10
 """Relative variation of the mass around the centre: up to the first a shape is round, from the second on it is not."""
 
 
-def turned(masks: list[np.ndarray]) -> tuple[np.ndarray, float]:
+def turned(masks: list[np.ndarray], reach: int = 1) -> tuple[np.ndarray, float]:
     """The angle of every mask, bool (height, width) and not empty, against the first: float (masks,), degrees.
 
     Counter-clockwise is positive, and full turns add up. Also how well the shapes show an angle: 0 (round) to 1.
+    reach: only every so many masks are compared, and angles in between interpolated. Compared at another pace, a shape
+    that deforms would seem to turn by another angle.
     """
     spectra = np.fft.rfft(np.stack([_profile(mask) for mask in masks]))[:, 1:]
     cycles = np.arange(1, _BINS // 2 + 1)
     spectra *= np.exp(-0.5 * (cycles * np.radians(_BLUR)) ** 2)
     strength = np.maximum(np.sqrt((np.abs(spectra) ** 2).sum(axis=1)), 1e-9)
-    steps = [_step(first, second) for first, second in pairwise(spectra / strength[:, None])]
+    compared = np.unique([*range(0, len(masks), reach), len(masks) - 1])
+    steps = [_step(first, second) for first, second in pairwise((spectra / strength[:, None])[compared])]
+    angles = np.interp(np.arange(len(masks)), compared, np.concatenate([[0.0], np.cumsum(steps)]))
     shows = np.clip((strength.mean() / _BINS - _ROUND) / (_UNROUND - _ROUND), 0, 1)
-    return np.concatenate([[0.0], np.cumsum(steps)]), float(shows)
+    return angles, float(shows)
 
 
 def _profile(mask: np.ndarray) -> np.ndarray:
