@@ -135,13 +135,11 @@ class Library:
 
     def distances(self, sequence: MaskSequence) -> np.ndarray:
         """Distance of every entry's motion to a sequence's, as in grouping: about 1 inside one motion."""
-        from mvmodel.motion.grouping import SPREAD
+        from mvmodel.motion.grouping import distance
 
         own = describe(sequence)
-        spread = np.array([SPREAD[name] for name in DESCRIPTOR_NAMES])
         values = self.table[list(DESCRIPTOR_NAMES)].to_numpy(float)
-        apart = np.minimum(np.abs(values - np.array([own[name] for name in DESCRIPTOR_NAMES])) / spread, 4.0)
-        return np.asarray(np.sqrt((apart**2).mean(axis=1)))
+        return distance(values, np.array([own[name] for name in DESCRIPTOR_NAMES]))
 
     def _rows(self) -> Iterable[Any]:
         return self.table.rename(columns={"name": "name_"}).itertuples(index=False)

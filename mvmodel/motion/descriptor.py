@@ -7,11 +7,11 @@ units of the object's own size (the root of its mean area), so a small and a lar
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 
 from mvmodel.masks import MaskSequence
+from mvmodel.motion.turning import turned
 
 DESCRIPTORS: dict[str, str] = {
     "travel": "distance between the first and the last place, in object sizes",
@@ -24,19 +24,21 @@ DESCRIPTORS: dict[str, str] = {
     "vertical_skew": "whether it lingers high (positive) or low (negative)",
     "sideways_turns": "changes of horizontal direction",
     "vertical_turns": "changes of vertical direction",
-    "vertical_jerk": "how sudden the vertical turns are: mean change of vertical speed over mean vertical speed",
-    "circling": "signed area that the way encloses over its extent squared, without sign: 0.79 is a full circle",
+    "vertical_jerk": "how sudden the vertical turns are: mean change over mean of the vertical speed, at 12 moments",
+    "circling": "area that the way encloses over its extent squared: 0.79 is a full circle, less if it is small",
     "growth": "logarithm of the last area over the first",
     "area_swing": "deviation of the logarithm of the area from an even change",
-    "squash": "deviation of the logarithm of height over width",
+    "squash": "deviation of the logarithm of its own height over width, whatever its angle",
     "squash_low": "whether it is flatter when it is low: correlation of height over width with height, times squash",
-    "tilt_swing": "deviation of the angle from an even turn, in quarter turns, as far as the shape shows an angle",
-    "spin": "turn from the first to the last frame, in quarter turns, without sign, as far as the shape shows one",
-    "deformation": "1 minus the mean IoU of neighbouring masks laid on top of each other at one size",
+    "tilt_swing": "deviation of the angle from an even turn, in quarter turns, as far as the shape is not round",
+    "spin": "turn from the first to the last frame, in quarter turns, without sign, as far as the shape is not round",
+    "deformation": "1 minus the mean IoU of masks a twelfth of the clip apart, brought to one size and angle",
     "rhythm": "strength of the strongest period in place, size and angle, 0 to 1",
 }
 """Name of every number of a descriptor -> what it says."""
 
+_MOMENTS = 12
+"""Moments of a clip at which sudden turns, angles and deformation are looked at, whatever its frame rate."""
 DESCRIPTOR_NAMES: tuple[str, ...] = tuple(DESCRIPTORS)
 
 
@@ -59,19 +61,24 @@ class Track:
     def __init__(self, masks: np.ndarray, seen: np.ndarray) -> None:
         every = np.arange(len(masks))
         rows = np.array([_moments(masks[index]) for index in seen])
-        area, x, y, height, width, _, elongation = (np.interp(every, seen, column) for column in rows.T)
+        area, x, y = (np.interp(every, seen, column) for column in rows.T)
         self.size = float(np.sqrt(area.mean()))
         self.x, self.y = _calm(x / self.size), _calm(-y / self.size)
         self.mirrored = bool(self.x[-1] < self.x[0])
         if self.mirrored:
             self.x = -self.x
         self.log_area = np.log(area)
-        self.log_aspect = np.log(height / width)
-        # An angle and its opposite look alike, so it is followed in double; round shapes show none at all.
-        doubled = np.interp(every, seen, np.unwrap(2 * rows[:, 5]))
-        self.angle = doubled / np.pi
-        self.shows_angle = float(np.clip((elongation.mean() - 1.08) / 0.35, 0, 1))
         self.masks = [masks[index] for index in seen]
+        degrees, self.shows_angle = turned(self.masks, _reach(len(seen)))
+        self.angle = np.interp(every, seen, degrees) / 90
+        self.degrees = degrees * self.shows_angle
+        aspects = [_log_aspect(mask, turn) for mask, turn in zip(self.masks, self.degrees, strict=True)]
+        self.log_aspect = np.interp(every, seen, aspects)
+
+
+def _reach(frames: int) -> int:
+    """How many frames lie between two moments of a clip."""
+    return max(1, round((frames - 1) / _MOMENTS))
 
 
 def _calm(values: np.ndarray) -> np.ndarray:
@@ -84,15 +91,18 @@ def _calm(values: np.ndarray) -> np.ndarray:
 
 
 def _moments(mask: np.ndarray) -> tuple[float, ...]:
-    """Area, centre x and y, height and width of the box, angle (radians) and elongation of a mask."""
+    """Area and centre x and y of a mask."""
     rows, columns = np.nonzero(mask)
-    x, y = columns.mean(), rows.mean()
-    xx, yy = columns.var() + 1 / 12, rows.var() + 1 / 12
-    xy = ((columns - x) * (rows - y)).mean()
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
-    spread = np.hypot(xx - yy, 2 * xy)
-    elongation = np.sqrt((xx + yy + spread) / max(xx + yy - spread, 1e-6))
-    return len(rows), x, y, np.ptp(rows) + 1.0, np.ptp(columns) + 1.0, angle, elongation
+    return len(rows), columns.mean(), rows.mean()
+
+
+def _log_aspect(mask: np.ndarray, degrees: float) -> float:
+    """Logarithm of height over width of a mask that is first turned back by `degrees`."""
+    rows, columns = np.nonzero(mask)
+    x, y = columns - columns.mean(), rows.mean() - rows
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    across, along = x * cos + y * sin, y * cos - x * sin
+    return float(0.5 * np.log((along.var() + 1 / 12) / (across.var() + 1 / 12)))
 
 
 def even(values: np.ndarray) -> np.ndarray:
@@ -123,7 +133,8 @@ def _skew(values: np.ndarray) -> float:
 
 
 def _jerk(values: np.ndarray) -> float:
-    speed = np.diff(values)
+    moments = np.linspace(0, len(values) - 1, _MOMENTS)
+    speed = np.diff(np.interp(moments, np.arange(len(values)), values))
     mean = np.abs(speed).mean()
     return float(np.abs(np.diff(speed)).mean() / mean) if mean > 0.01 else 0.0
 
@@ -131,8 +142,10 @@ def _jerk(values: np.ndarray) -> float:
 def _circling(track: Track) -> float:
     x, y = np.append(track.x, track.x[0]), np.append(track.y, track.y[0])
     area = 0.5 * abs(float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum()))
-    extent = max(np.ptp(track.x), np.ptp(track.y))
-    return area / extent**2 if extent > 0.15 else 0.0
+    extent = float(max(np.ptp(track.x), np.ptp(track.y)))
+    # The centre of a shape that turns on the spot goes round too, a little: small ways count by degrees.
+    counts = float(np.clip((extent - 0.15) / 0.5, 0, 1))
+    return counts * area / max(extent, 0.15) ** 2
 
 
 def _squash_low(track: Track) -> float:
@@ -147,14 +160,22 @@ def _deformation(track: Track) -> float:
 
     side = 48
     laid = []
-    for mask in track.masks:
+    for mask, degrees in zip(track.masks, track.degrees, strict=True):
         rows, columns = np.nonzero(mask)
         scale = 0.4 * side / max(np.sqrt(len(rows)), 1.0)
-        x, y = columns.mean(), rows.mean()
-        matrix = np.array([[scale, 0, side / 2 - scale * x], [0, scale, side / 2 - scale * y]])
+        linear = scale * _turn(-degrees)
+        offset = side / 2 - linear @ (columns.mean(), rows.mean())
+        matrix = np.column_stack([linear, offset])
         laid.append(cv2.warpAffine(mask.astype(np.float32), matrix, (side, side)) > 0.5)
-    overlaps = [(a & b).sum() / max((a | b).sum(), 1) for a, b in pairwise(laid)]
+    reach = _reach(len(laid))
+    overlaps = [(a & b).sum() / max((a | b).sum(), 1) for a, b in zip(laid, laid[reach:], strict=False)]
     return float(1 - np.mean(overlaps))
+
+
+def _turn(degrees: float) -> np.ndarray:
+    """Turns picture coordinates (y down) counter-clockwise as seen, float (2, 2)."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[cos, sin], [-sin, cos]])
 
 
 def _rhythm(track: Track) -> float:

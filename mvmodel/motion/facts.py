@@ -1,6 +1,8 @@
 """What a person would also say of a motion: which way, how fast, how often, and what the camera did.
 
-Grouping does not look at these: two clips of one motion may go opposite ways, at different speeds, under any camera.
+The way is the one in the world: where the object is in the picture plus where the camera has gone by then, so that what
+the camera follows does not stand still. Grouping does not look at these: two clips of one motion may go opposite ways,
+at different speeds, under any camera.
 They name groups ("bouncing-right"), and stand beside the descriptor in the table of motions.
 """
 
@@ -10,11 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import Track, even
 
 FACTS: dict[str, str] = {
     "rightward": "horizontal distance from the first to the last place, right is positive, in object sizes",
+    "upward": "vertical distance between them, up is positive, in object sizes",
     "direction": "where the last place lies from the first, degrees counter-clockwise from the right; 0 when it stays",
     "curvature": "turning of the way per object size travelled, radians, without sign; 0 when it stays",
     "speed": "length of the way per second, in object sizes",
@@ -33,27 +37,35 @@ _REPEATS = 0.45
 _LEAST_CYCLES = 1.5
 
 
-def facts_of(sequence: MaskSequence, camera: tuple[float, float] = (0.0, 0.0)) -> dict[str, float]:
-    """Every name of `FACTS` with a finite number; zeros where fewer than three frames have a foreground.
+def facts_of(sequence: MaskSequence, camera: np.ndarray | None = None) -> dict[str, float]:
+    """Every name of `FACTS` with a finite number.
 
-    camera: what `camera_travel` found, right and up.
+    Where fewer than three frames have a foreground, all but the camera's are zero.
+    camera: what `camera_way` found, float (frames, 2): right in frame widths, up in frame heights. None is a camera
+    that stands still. Raises InputError for another number of frames than the masks'.
     """
+    camera = np.zeros((sequence.frames, 2)) if camera is None else camera
+    if camera.shape != (sequence.frames, 2):
+        raise InputError(f"the camera's way has shape {camera.shape}; {sequence.frames} masks need as many places")
     values = dict.fromkeys(FACTS, 0.0)
-    values["camera_right"], values["camera_up"] = camera
+    values["camera_right"], values["camera_up"] = (camera[-1] - camera[0]).tolist()
     seen = np.flatnonzero(sequence.masks.any(axis=(1, 2)))
     if len(seen) < 3:
         return values
     track = Track(sequence.masks, seen)
-    x, y = (-track.x if track.mirrored else track.x), track.y
+    followed = camera * (sequence.width, sequence.height) / track.size
+    x = (-track.x if track.mirrored else track.x) + followed[:, 0]
+    y = track.y + followed[:, 1]
     seconds = (len(x) - 1) / sequence.fps
     steps = np.hypot(np.diff(x), np.diff(y))
     values["rightward"] = float(x[-1] - x[0])
+    values["upward"] = float(y[-1] - y[0])
     values["speed"] = float(steps.sum() / seconds)
     values["unsteadiness"] = float(steps.std() / steps.mean()) if steps.mean() > 0.01 else 0.0
     if np.hypot(x[-1] - x[0], y[-1] - y[0]) >= _STAYS:
         values["direction"] = float(np.degrees(np.arctan2(y[-1] - y[0], x[-1] - x[0])))
     values["curvature"] = _curvature(x, y)
-    found = _period(track, sequence.fps)
+    found = _period(track, x, y, sequence.fps)
     values["frequency"], values["amplitude"] = found.frequency, found.amplitude
     return values
 
@@ -75,10 +87,10 @@ class _Period:
     strength: float = 0.0
 
 
-def _period(track: Track, fps: float) -> _Period:
-    """The strongest sine in any signal, by least squares over frequencies between the FFT's."""
+def _period(track: Track, x: np.ndarray, y: np.ndarray, fps: float) -> _Period:
+    """The strongest sine in any signal, by least squares over frequencies between the FFT's. x, y: the way."""
     best = _Period()
-    signals = ((track.y, 0.04), (track.x, 0.04), (track.log_area, 0.04), (track.shows_angle * track.angle, 0.03))
+    signals = ((y, 0.04), (x, 0.04), (track.log_area, 0.04), (track.shows_angle * track.angle, 0.03))
     for signal, least in signals:
         rest = even(signal)
         if rest.std() < least:
@@ -96,12 +108,13 @@ def _period(track: Track, fps: float) -> _Period:
     return best
 
 
-def camera_travel(frames: np.ndarray, side: int = 192) -> tuple[float, float]:
-    """How far the camera travelled over a clip, uint8 (F, H, W, 3): right in frame widths, up in frame heights.
+def camera_way(frames: np.ndarray, side: int = 192) -> np.ndarray:
+    """Where the camera is at every frame of a clip, uint8 (F, H, W, 3), seen from where it begins.
 
-    The scene's own motion, found by `segmentation.saliency.camera_path` on copies whose long side is `side` pixels,
-    followed at the middle of the picture and turned around. Over ground without structure (a lawn, snow) a slow camera
-    looks like one that stands still, and counts as such.
+    float (F, 2): right in frame widths, up in frame heights. The scene's own motion, found by
+    `segmentation.saliency.camera_path` on copies whose long side is `side` pixels, followed at the middle of the
+    picture and turned around. Over ground without structure (a lawn, snow) a slow camera looks like one that stands
+    still, and counts as such.
     """
     import cv2
 
@@ -111,5 +124,5 @@ def camera_travel(frames: np.ndarray, side: int = 192) -> tuple[float, float]:
     height, width = small.shape[1:3]
     middle = np.array([width / 2, height / 2, 1.0])
     path = camera_path([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])
-    moved = sum((matrix @ middle - middle[:2] for matrix in path), np.zeros(2))
-    return float(-moved[0] / width), float(moved[1] / height)
+    steps = np.array([matrix @ middle - middle[:2] for matrix in path]).reshape(-1, 2)
+    return np.vstack([np.zeros(2), np.cumsum(steps * (-1 / width, 1 / height), axis=0)])

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from mvmodel.errors import InputError
 from mvmodel.motion.choose import choose
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
+from mvmodel.motion.names import contradiction, propose
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,21 +35,21 @@ SPREAD: dict[str, float] = {
     "vertical_skew": 0.35,
     "sideways_turns": 1.0,
     "vertical_turns": 1.2,
-    "vertical_jerk": 0.30,
+    "vertical_jerk": 0.20,
     "circling": 0.20,
     "growth": 0.15,
-    "area_swing": 0.05,
-    "squash": 0.06,
-    "squash_low": 0.05,
+    "area_swing": 0.06,
+    "squash": 0.04,
+    "squash_low": 0.03,
     "tilt_swing": 0.05,
     "spin": 0.50,
     "deformation": 0.10,
     "rhythm": 0.25,
 }
 """How much a number varies between clips of one motion: measured on renders, with room for badly cut masks."""
-_FAR = 4.0
-_ONE_WAY = 0.8
-"""Share of a group's clips that go one way for its name to say so."""
+_FAR = 6.0
+"""Where a difference is cut. One number alone must be able to keep motions apart (a thing that grows on the spot from
+one that stands): 6 over the root of twenty numbers is just above `GroupConfig.apart`."""
 
 
 class GroupConfig(BaseModel):
@@ -66,7 +67,7 @@ class GroupConfig(BaseModel):
     largest: int = 8
     join: float = 1.6
     clearly: float = 1.1
-    apart: float = 1.2
+    apart: float = 1.3
     neighbours: int = 3
 
 
@@ -77,7 +78,7 @@ class Groups:
     table: one row a clip: clip, motion (slug, "" when it joins none), source ("label", "proposed" or ""), distance
     (to the clips of its motion, nearest ones), chosen (is a training clip of a motion), why (a sentence).
     motions: slug -> its chosen clips. waiting: slug -> clips of a group that is too small. disagreements: sentences
-    about clips that move unlike their label.
+    about clips that move more like another label's, or against the direction that their label names.
     """
 
     table: pd.DataFrame
@@ -96,16 +97,22 @@ def slug_of(label: str) -> str:
 
 def distances(descriptors: pd.DataFrame) -> np.ndarray:
     """Distance of every clip to every other, float (clips, clips)."""
-    values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float) / np.array([SPREAD[n] for n in DESCRIPTOR_NAMES])
-    apart = np.minimum(np.abs(values[:, None] - values[None]), _FAR)
-    squared: np.ndarray = np.sqrt((apart**2).mean(axis=2))
-    return squared
+    values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float)
+    return distance(values[:, None], values[None])
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Distance of descriptors, float (..., numbers) in the order of `DESCRIPTOR_NAMES`: float (...)."""
+    units = np.array([SPREAD[name] for name in DESCRIPTOR_NAMES])
+    apart = np.minimum(np.abs(one - other) / units, _FAR)
+    return np.asarray(np.sqrt((apart**2).mean(axis=-1)))
 
 
 def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = GroupConfig()) -> Groups:
     """Group clips into motions.
 
-    descriptors: one row a clip, indexed by clip, a column for every name of a descriptor. labels: the manifest's
+    descriptors: one row a clip, indexed by clip, a column for every name of a descriptor; names and disagreements about
+    directions use the facts `rightward` and `upward` where they are there too. labels: the manifest's
     motion of each clip, "" for none. A label always wins; an unlabelled clip joins the labelled motion that it moves
     like, or a new group of unlabelled ones, whose name is taken from how it moves.
     """
@@ -144,7 +151,7 @@ def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = Gr
         _table(clips, motion, source, distance, chosen, why),
         motions,
         waiting,
-        _disagreements(clips, labelled, apart, config),
+        _unlike_their_label(clips, labelled, apart, config) + _against_their_label(descriptors, labelled),
     )
 
 
@@ -216,9 +223,7 @@ def _propose(
         own = [left[i] for i in np.flatnonzero(found == cluster)]
         if len(own) < 2:
             continue
-        name = _unique(
-            name_of(descriptors.iloc[own].median(numeric_only=True).to_dict(), _side(descriptors, own)), taken
-        )
+        name = _unique(propose(descriptors.iloc[own]), taken)
         for i in own:
             motion[i], source[i] = name, "proposed"
             others = f"{len(own) - 1} other unlabelled clip{'s' if len(own) > 2 else ''}"
@@ -233,47 +238,7 @@ def _unique(name: str, taken: set[str]) -> str:
     return unique
 
 
-def _side(descriptors: pd.DataFrame, own: list[int]) -> str:
-    """ "right" or "left" where most of the clips go that way, else "sideways"; needs the fact `rightward`."""
-    if "rightward" not in descriptors:
-        return "sideways"
-    right = float((descriptors["rightward"].iloc[own] > 0).mean())
-    return "right" if right >= _ONE_WAY else "left" if right <= 1 - _ONE_WAY else "sideways"
-
-
-def name_of(values: dict[Any, float], side: str = "sideways") -> str:
-    """A plain name for how something moves, from its descriptor: "bouncing-right", "growing", "still".
-
-    side: what to call going sideways, when all of the group go one way.
-    """
-    how = ""
-    if values["spin"] > 1:
-        how = "turning"
-    elif values["circling"] > 0.4 and values["path"] > 1.2:
-        how = "circling"
-    elif values["vertical_swing"] > 0.15 and values["vertical_turns"] >= 1:
-        how = "bouncing" if values["vertical_jerk"] > 0.8 or values["squash_low"] > 0.03 else "weaving"
-    elif values["squash"] > 0.15:
-        how = "flapping"
-    elif values["tilt_swing"] > 0.03 and values["sideways_turns"] >= 1:
-        how = "swaying"
-    elif values["vertical_turns"] >= 3 and values["vertical_swing"] > 0.02:
-        how = "hopping"
-    where = ""
-    if values["growth"] > 0.4 or values["growth"] < -0.4:
-        where = "growing" if values["growth"] > 0 else "shrinking"
-    elif abs(values["rise"]) > 0.5 and abs(values["rise"]) > values["sideways"]:
-        where = "rising" if values["rise"] > 0 else "falling"
-    elif values["sideways"] > 0.4:
-        where = side
-    elif values["sideways_turns"] >= 2 and values["sideways_swing"] > 0.12 and not how:
-        where = "to-and-fro"
-    if where == side and not how:
-        how = "going"
-    return "-".join(part for part in (how, where) if part) or "still"
-
-
-def _disagreements(
+def _unlike_their_label(
     clips: list[str], labelled: dict[str, list[int]], apart: np.ndarray, config: GroupConfig
 ) -> list[str]:
     """Labelled clips that are nearer to another label's clips than to their own."""
@@ -291,5 +256,21 @@ def _disagreements(
                 found.append(
                     f"{clips[clip]} is labelled {name}, but moves more like {other} "
                     f"(distance {there:.2f} against {here:.2f})"
+                )
+    return found
+
+
+def _against_their_label(descriptors: pd.DataFrame, labelled: dict[str, list[int]]) -> list[str]:
+    """Labelled clips that go against what their label says; needs the facts `rightward` and `upward`."""
+    if not {"rightward", "upward"} <= set(descriptors):
+        return []
+    found = []
+    for name, own in labelled.items():
+        for clip, row in descriptors.iloc[own].iterrows():
+            way = contradiction(name, row["rightward"], row["upward"])
+            if way:
+                found.append(
+                    f"{clip} is labelled {name}, but goes {way} "
+                    f"(rightward {row['rightward']:+.2f}, upward {row['upward']:+.2f} object sizes)"
                 )
     return found

@@ -34,14 +34,14 @@ def motion_descriptors(
 
         from mvmodel.masks import MaskSequence
         from mvmodel.motion.descriptor import describe
-        from mvmodel.motion.facts import camera_travel, facts_of
+        from mvmodel.motion.facts import camera_way, facts_of
         from mvmodel.motion.plot import way
         from mvmodel.video.catalogue import Catalogue
 
         catalogue = Catalogue.load(clips.folder)
         masks = {p.stem: MaskSequence.load(p) for p in sorted(foreground_masks.folder.glob("*.npz"))}
         rows = {
-            clip: describe(sequence) | facts_of(sequence, camera_travel(catalogue.frames(clip)))
+            clip: describe(sequence) | facts_of(sequence, camera_way(catalogue.frames(clip)))
             for clip, sequence in masks.items()
         }
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")

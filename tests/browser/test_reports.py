@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mvmodel.motion.plot import Grouping
 from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
 from mvmodel.world.render import HELD_OUT, random_clip
 from tests.browser.conftest import until
@@ -202,6 +203,25 @@ def test_the_leaderboard_opens_and_sorts(open_page, tmp_path, videos):
     assert page.evaluate(order) == ["spin", "glide"]
     assert complaints == []
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
+def test_the_leaderboard_shows_how_the_clips_were_grouped(open_page, tmp_path):
+    names = [f"clip-{i}" for i in range(7)]
+    table = pd.DataFrame(
+        {"clip": names, "motion": ["glide"] * 3 + ["bouncing-right"] * 3 + [""], "chosen": [True, False] * 3 + [False]}
+    )
+    ways = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
+    places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
+    page, complaints, _ = open_page(leaderboard_report(tmp_path, {}, grouping=Grouping(table, places, ways)))
+    assert page.get_by_role("heading", name="How the clips move").is_visible()
+    for words in ("Map of the clips by how they move: ", "Ways of the clips of each motion, "):
+        plot = page.get_by_role("img", name=words)
+        assert plot.count() == 1 and plot.is_visible()
+        assert "bouncing-right" in plot.get_attribute("aria-label")
+        box = plot.bounding_box()
+        assert box["width"] > 200 and box["height"] > 100
+        assert plot.locator("path").count() > len(names), "something is drawn in it"
+    assert complaints == []
 
 
 def contrast(first: str, second: str) -> float:

@@ -6,7 +6,7 @@ import pytest
 
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
-from mvmodel.motion.grouping import _FAR, SPREAD
+from mvmodel.motion.grouping import SPREAD, distance
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -16,7 +16,7 @@ def _masks(motion: str, seed: int = 0, **given: object) -> np.ndarray:
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
     one, two = describe(MaskSequence(a)), describe(MaskSequence(b))
-    return float(np.sqrt(np.mean([min(abs(one[n] - two[n]) / SPREAD[n], _FAR) ** 2 for n in DESCRIPTOR_NAMES])))
+    return float(distance(*(np.array([values[name] for name in DESCRIPTOR_NAMES]) for values in (one, two))))
 
 
 def test_names_and_finite_numbers() -> None:

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.facts import FACTS, camera_travel, facts_of
+from mvmodel.motion.facts import FACTS, camera_way, facts_of
 from mvmodel.world.render import HELD_OUT, random_clip
 
 SIDE, SIZE = 96, 16
@@ -35,6 +36,7 @@ def test_direction(degrees: float) -> None:
     found = facts_of(_straight(degrees))
     assert np.cos(np.radians(found["direction"] - degrees)) > 0.999
     assert found["rightward"] == pytest.approx(2 * np.cos(np.radians(degrees)), abs=0.07)
+    assert found["upward"] == pytest.approx(2 * np.sin(np.radians(degrees)), abs=0.07)
     assert found["curvature"] < 0.6
     assert found["unsteadiness"] < 0.3
 
@@ -72,6 +74,7 @@ def test_mirroring_turns_the_direction_and_nothing_else() -> None:
     masks = random_clip((HELD_OUT, 3, 5), 12, motion="gallop", pan=0.0).masks
     one, other = facts_of(MaskSequence(masks)), facts_of(MaskSequence(masks[:, :, ::-1]))
     assert other["rightward"] == pytest.approx(-one["rightward"], abs=1e-6)
+    assert other["upward"] == pytest.approx(one["upward"], abs=1e-6)
     assert np.cos(np.radians(other["direction"])) == pytest.approx(-np.cos(np.radians(one["direction"])), abs=1e-6)
     for name in ("curvature", "speed", "unsteadiness", "frequency", "amplitude"):
         assert other[name] == pytest.approx(one[name], rel=0.02, abs=0.02), name
@@ -91,12 +94,53 @@ def test_the_camera_is_followed(pan: float) -> None:
     found = []
     for seed in range(4):
         clip = random_clip((HELD_OUT, seed, 6), 12, motion="bounce", background="forest", pan=pan)
-        found.append(camera_travel(clip.frames))
-    right, up = np.median(found, axis=0)
-    assert right == pytest.approx(pan, abs=0.1)
-    assert up == pytest.approx(0, abs=0.05)
+        found.append(camera_way(clip.frames))
+    right, up = np.median(found, axis=0).T
+    assert right == pytest.approx(np.linspace(0, pan, 12), abs=0.1)
+    assert up == pytest.approx(np.zeros(12), abs=0.05)
+
+
+def test_what_the_camera_follows_does_not_stand_still() -> None:
+    still = np.zeros(9)
+    way = np.column_stack([np.linspace(0, 0.5, 9), np.linspace(0, 0.25, 9)])  # half a width right, a quarter up
+    found = facts_of(_sequence(still, still), way)
+    across = SIDE / SIZE
+    assert (found["rightward"], found["upward"]) == pytest.approx((across / 2, across / 4))
+    assert found["direction"] == pytest.approx(np.degrees(np.arctan2(1, 2)))
+    assert found["speed"] == pytest.approx(across * np.hypot(0.5, 0.25))
+    assert found["unsteadiness"] == pytest.approx(0, abs=1e-6) and found["curvature"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_restless_camera_moves_nothing() -> None:
+    shake = np.column_stack([0.125 * np.sin(np.arange(16)), 0.0625 * np.cos(np.arange(16))])
+    across = SIDE / SIZE
+    found = facts_of(_sequence(-across * shake[:, 0], -across * shake[:, 1]), shake)  # stands still in the world
+    assert found["speed"] < 0.5 < facts_of(_sequence(-across * shake[:, 0], -across * shake[:, 1]))["speed"]
+    assert found["rightward"] == pytest.approx(0, abs=0.1)
+    assert found["frequency"] == 0
+
+
+@pytest.mark.parametrize("pan", [-0.4, 0.4])
+@pytest.mark.parametrize("facing", [-1, 1])
+def test_the_way_is_the_one_in_the_world(facing: int, pan: float) -> None:
+    """A rendered glide crosses half of the picture; seen by a camera that goes along or against it."""
+    apart = []
+    for seed in range(4):
+        clip = random_clip((HELD_OUT, seed, 8), 12, motion="glide", background="forest", pan=pan, facing=facing)
+        masks = MaskSequence(clip.masks)
+        size = np.sqrt(masks.masks.sum(axis=(1, 2)).mean()) / masks.width
+        found = facts_of(masks, camera_way(clip.frames))
+        apart.append(found["rightward"] * size - (0.5 * facing + pan))
+    print(f"facing {facing}, pan {pan}: off by {np.round(apart, 3)} frame widths")
+    assert np.median(np.abs(apart)) < 0.08
+
+
+def test_the_cameras_way_has_to_fit_the_masks() -> None:
+    with pytest.raises(InputError, match="6 masks need as many places"):
+        facts_of(MaskSequence(np.zeros((6, 16, 16), bool)), np.zeros((5, 2)))
 
 
 def test_nothing_seen_gives_zeros_but_for_the_camera() -> None:
-    found = facts_of(MaskSequence(np.zeros((6, 16, 16), bool)), camera=(0.2, -0.1))
+    way = np.linspace((0, 0), (0.2, -0.1), 6)
+    found = facts_of(MaskSequence(np.zeros((6, 16, 16), bool)), way)
     assert found == {**dict.fromkeys(FACTS, 0.0), "camera_right": 0.2, "camera_up": -0.1}

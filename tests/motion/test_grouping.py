@@ -8,19 +8,31 @@ from sklearn.metrics import adjusted_rand_score
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import describe
-from mvmodel.motion.facts import facts_of
+from mvmodel.motion.facts import camera_way, facts_of
 from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group, slug_of
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
 
+SETS = (710_000, 740_000, 760_000)
+"""First seeds of three sets of clips; distances and thresholds were chosen on others, from 750_000 to 759_000."""
+
 
 @pytest.fixture(scope="module")
-def rendered() -> pd.DataFrame:
+def sets() -> list[pd.DataFrame]:
     """Descriptors of twelve clips of each motion, other objects, sides, places, sizes, camera pans; and the truth."""
+    return [_rendered(first) for first in SETS]
+
+
+@pytest.fixture(scope="module")
+def rendered(sets: list[pd.DataFrame]) -> pd.DataFrame:
+    return sets[0]
+
+
+def _rendered(first: int) -> pd.DataFrame:
     rows = {}
     for number, motion in enumerate(MOTIONS):
         for index in range(12):
-            clip = random_clip((HELD_OUT, 710_000 + index, number), frames=12, side=128, motion=motion)
+            clip = random_clip((HELD_OUT, first + index, number), frames=12, side=128, motion=motion)
             rows[f"{motion}-{index}"] = {**describe(MaskSequence(clip.masks)), "truth": motion}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
 
@@ -35,12 +47,17 @@ def _rand_index(groups: Groups, truth: pd.Series) -> float:
     return float(adjusted_rand_score(truth, motion.where(motion != "", groups.table["clip"])))
 
 
-def test_motions_are_found_without_a_label(rendered: pd.DataFrame) -> None:
-    ten = _rand_index(group(rendered, _unlabelled(rendered)), rendered["truth"])
+def test_motions_are_found_without_a_label(sets: list[pd.DataFrame]) -> None:
+    found = [_rand_index(group(clips, _unlabelled(clips)), clips["truth"]) for clips in sets]
+    said = ", ".join(f"{index:.3f} (seeds from {first})" for first, index in zip(SETS, found, strict=True))
+    print(f"adjusted Rand index, ten motions of twelve clips: {said}; lowest {min(found):.3f}")
+    assert min(found) >= 0.85
+
+
+def test_like_motions_are_told_apart(rendered: pd.DataFrame) -> None:
     some = rendered[rendered["truth"].isin(["gallop", "bounce", "zigzag"])]
     three = _rand_index(group(some, _unlabelled(some)), some["truth"])
-    print(f"adjusted Rand index: {ten:.3f} over ten motions, {three:.3f} over gallop, bounce and zigzag")
-    assert ten > 0.9
+    print(f"adjusted Rand index over gallop, bounce and zigzag: {three:.3f}")
     assert three > 0.97
 
 
@@ -71,6 +88,19 @@ def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
     assert (row["motion"], row["source"]) == ("gallop", "label")
     assert len(groups.disagreements) == 1
     assert groups.disagreements[0].startswith("spin-0 is labelled gallop, but moves more like spin")
+
+
+def test_a_label_that_goes_the_other_way_is_said(rendered: pd.DataFrame) -> None:
+    some = rendered[rendered["truth"].isin(["bounce", "fall"])].copy()
+    some["rightward"], some["upward"] = some["sideways"], some["rise"]
+    labels = some["truth"].map({"bounce": "bouncing-right", "fall": "falling"})
+    assert group(some, labels).disagreements == []
+    some.loc["bounce-3", ["rightward", "upward"]] = (-1.26, 0.1)
+    some.loc["fall-2", "upward"] = 0.9
+    one, two = group(some, labels).disagreements
+    assert one == "bounce-3 is labelled bouncing-right, but goes left (rightward -1.26, upward +0.10 object sizes)"
+    assert two.startswith("fall-2 is labelled falling, but goes up (rightward") and "upward +0.90" in two
+    assert set(group(some, labels).table["source"]) == {"label"}, "the label still wins"
 
 
 def test_few_wait_and_of_many_the_coherent_and_varied_are_chosen(rendered: pd.DataFrame) -> None:
@@ -109,6 +139,18 @@ def test_names_say_which_way_when_all_go_there(sides: tuple[int, ...], name: str
         rows[f"clip-{index}"] = describe(masks) | facts_of(masks)
     table = pd.DataFrame.from_dict(rows, orient="index")
     assert list(group(table, _unlabelled(table)).motions) == [f"going-{name}"]
+
+
+@pytest.mark.parametrize(("pan", "name"), [(0.4, "right"), (-0.4, "left")])
+def test_a_group_that_the_camera_follows_is_named_for_its_way_in_the_world(pan: float, name: str) -> None:
+    """Swaying on the spot in the picture, before a camera that goes along."""
+    rows = {}
+    for index in range(6):
+        clip = random_clip((HELD_OUT, 730_000, index), frames=12, motion="sway", background="forest", pan=pan)
+        masks = MaskSequence(clip.masks)
+        rows[f"clip-{index}"] = describe(masks) | facts_of(masks, camera_way(clip.frames))
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    assert list(group(table, _unlabelled(table)).motions) == [f"swaying-{name}"]
 
 
 def test_same_clips_in_another_order_give_the_same_groups(rendered: pd.DataFrame) -> None:
