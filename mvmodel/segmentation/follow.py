@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from mvmodel.segmentation.saliency import Saliency
-from mvmodel.segmentation.segmenter import Candidate, Encoding, Segmenter, box_of, inner_point, mask_iou
+from mvmodel.segmentation.segmenter import Candidate, Encoding, Segmenter, box_of, inner_point, mask_iou, share
 
 if TYPE_CHECKING:
     from mvmodel.segmentation.track import ExtractConfig
@@ -38,7 +38,7 @@ class Clip:
 
     def fits(self, mask: np.ndarray) -> bool:
         """Whether a mask's area is one an object may have."""
-        return bool(self.config.smallest <= mask.mean() <= self.config.largest)
+        return self.config.smallest <= share(mask) <= self.config.largest
 
     def candidates(self, index: int) -> list[Candidate]:
         """Everything that the segmenter takes for a thing in a frame, on a grid of prompts."""
@@ -112,7 +112,7 @@ def follow(
 
 def _refine(clip: Clip, index: int, carried: np.ndarray, looks: Looks) -> tuple[np.ndarray, float] | None:
     """The segmenter's mask nearest to the carried one, or None when none is good, near and alike enough."""
-    if carried.mean() < clip.config.smallest:
+    if share(carried) < clip.config.smallest:
         return None
     left, top, right, bottom = box_of(carried)
     grow = 0.06 * max(right - left, bottom - top)

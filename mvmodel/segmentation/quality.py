@@ -84,22 +84,24 @@ def measure(
 
 
 def _centred(mask: np.ndarray) -> np.ndarray:
-    rows, columns = np.nonzero(mask)
-    shift = (round(mask.shape[0] / 2 - rows.mean()), round(mask.shape[1] / 2 - columns.mean()))
+    sums = cv2.moments(mask.astype(np.uint8), binaryImage=True)
+    row, column = sums["m01"] / sums["m00"], sums["m10"] / sums["m00"]
+    shift = (round(mask.shape[0] / 2 - row), round(mask.shape[1] / 2 - column))
     moved: np.ndarray = np.roll(mask, shift, axis=(0, 1))
     return moved
 
 
 def _jitter(masks: np.ndarray) -> float:
-    pairs = [(a, b) for a, b in pairwise(masks) if a.any() and b.any()]
-    return 1 - float(np.mean([mask_iou(_centred(a), _centred(b)) for a, b in pairs])) if pairs else 0.0
+    centred = [_centred(mask) if mask.any() else None for mask in masks]
+    alike = [mask_iou(a, b) for a, b in pairwise(centred) if a is not None and b is not None]
+    return 1 - float(np.mean(alike)) if alike else 0.0
 
 
 def _holes(mask: np.ndarray) -> float:
     padded = np.pad(mask.astype(np.uint8), 1)
     cv2.floodFill(padded, None, (0, 0), 2)
-    holes = int((padded == 0).sum())
-    return holes / (holes + int(mask.sum()))
+    holes = np.count_nonzero(padded == 0)
+    return holes / (holes + np.count_nonzero(mask))
 
 
 def _at_border(mask: np.ndarray) -> bool:

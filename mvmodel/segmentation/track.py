@@ -28,7 +28,7 @@ class ExtractConfig(BaseModel):
     quality: QualityConfig = QualityConfig()
     seed_frames: int = Field(6, ge=1)
     """Frames, spread over the clip, in which a seed is looked for."""
-    prompts: int = Field(12, ge=1)
+    prompts: int = Field(8, ge=1)
     """Most prompt points in each of them."""
     smallest: float = Field(0.003, ge=0, le=1)
     largest: float = Field(0.6, ge=0, le=1)
