@@ -7,7 +7,6 @@ segmenter's place, which isolates prompts and tracking from a segmenter that nev
 from __future__ import annotations
 
 import platform
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.kept import Kept
+from benchmarks.oracle import Oracle
+from benchmarks.throughput import throughput
 from benchmarks.workers import loaded
 from mvmodel.experiments.cells import code_hash
 from mvmodel.files import hash_file
@@ -44,78 +45,6 @@ class MasksConfig(BaseModel):
     def quick(cls) -> MasksConfig:
         """The smallest that goes through every part, to see that it runs."""
         return cls(clips=1, frames=4, real_frames=3, throughput={"tiny": 4})
-
-
-class Oracle:
-    """A segmenter that returns the true mask for a prompt inside it, and a piece of the scenery for one outside.
-
-    Scenery is cut into even-coloured pieces. True mask and pieces get the same quality, so nothing but the prompt tells
-    them apart. A box stands for the point in its middle; of a rough mask, its innermost point.
-    """
-
-    def __init__(self, frames: np.ndarray, truth: np.ndarray, score: float = 0.9) -> None:
-        self.frames, self.truth, self.score = frames, truth, score
-        self.encoded = 0
-        self._pieces: dict[int, np.ndarray] = {}
-
-    def encode(self, frames: np.ndarray) -> list[int]:
-        if len(frames) != len(self.frames):
-            raise ValueError("the oracle knows one clip only, and encodes all of it at once")
-        self.encoded += len(frames)
-        return list(range(len(frames)))
-
-    def pieces(self, frame: int) -> np.ndarray:
-        """Labels of the scenery, int (H, W); the object is 0."""
-        if frame not in self._pieces:
-            import cv2
-            from skimage.segmentation import felzenszwalb
-
-            picture, truth = self.frames[frame], self.truth[frame]
-            size = (picture.shape[1] // 4, picture.shape[0] // 4)
-            small = felzenszwalb(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), scale=200, min_size=60)
-            full = cv2.resize(small.astype(np.int32), truth.shape[::-1], interpolation=cv2.INTER_NEAREST)
-            self._pieces[frame] = np.where(truth, 0, full + 1)
-        return self._pieces[frame]
-
-    def _at(self, frame: int, x: float, y: float) -> np.ndarray:
-        labels = self.pieces(frame)
-        row, column = min(max(int(y), 0), labels.shape[0] - 1), min(max(int(x), 0), labels.shape[1] - 1)
-        return np.asarray(labels == labels[row, column])
-
-    def predict(
-        self,
-        encoding: int,
-        points: Any = None,
-        labels: Any = None,
-        box: Any = None,
-        prior: Any = None,
-        several: Any = True,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        from mvmodel.segmentation.segmenter import inner_point
-
-        if points is not None:
-            x, y = points[0]
-        elif box is not None:
-            x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        else:
-            x, y = inner_point(prior)
-        return self._at(encoding, x, y)[None], np.array([self.score])
-
-    def automatic(
-        self, encoding: int, points: np.ndarray | None = None, min_area: float = 0.002, **_: Any
-    ) -> list[Any]:
-        from mvmodel.segmentation.segmenter import Candidate, box_of
-
-        height, width = self.truth.shape[1:]
-        if points is None:
-            at = (np.arange(8) + 0.5) / 8
-            points = np.array([(x * width, y * height) for y in at for x in at])
-        found: dict[bytes, np.ndarray] = {}
-        for x, y in points:
-            mask = self._at(encoding, x, y)
-            if mask.mean() >= min_area:
-                found.setdefault(np.packbits(mask).tobytes(), mask)
-        return [Candidate(mask, self.score, self.score, box_of(mask)) for mask in found.values()]
 
 
 def _per_object(found: Any, truth: np.ndarray) -> float:
@@ -172,53 +101,18 @@ def _prompt(found: Any, truth: np.ndarray) -> Figures:
     return {"prompt_inside": float(truth[frame, int(y), int(x)])}
 
 
-def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> Figures:
-    """Seconds of the whole way from frames to masks, over the bare image encoder's on the same frames.
-
-    model: a segment-anything model type with random weights ("vit_b"), or None for the pack's own.
-    """
-    import torch
-
-    from mvmodel.packs import load_pack
-    from mvmodel.segmentation.build import load_sam
-    from mvmodel.segmentation.segmenter import Segmenter
-    from mvmodel.segmentation.track import extract
-    from mvmodel.world.render import HELD_OUT, random_clip
-
-    torch.manual_seed(0)
-    segmenter = load_pack().segmenter() if model is None else Segmenter(load_sam(model, None), batch_size=2)
-    shown = random_clip((HELD_OUT, 830_000), frames=frames, side=side, motion="glide", pan=0.2).frames
-    pictures = [
-        torch.zeros(len(shown[at : at + segmenter.batch_size]), 3, segmenter.side, segmenter.side)
-        for at in range(0, frames, segmenter.batch_size)
-    ]
-    with torch.no_grad():
-        segmenter.sam.image_encoder(pictures[0][:1])
-        began = time.perf_counter()
-        for batch in pictures:
-            segmenter.sam.image_encoder(batch)
-        bare = time.perf_counter() - began
-    began = time.perf_counter()
-    extract(shown, segmenter)
-    whole = time.perf_counter() - began
-    return {
-        "frames_per_second": frames / whole,
-        "encoder_frames_per_second": frames / bare,
-        "times_encoder": whole / bare,
-    }
-
-
 def masks(config: MasksConfig | None = None, file: Path = Path(".mvmodel/benchmarks/masks.jsonl")) -> dict[str, Any]:
     """Everything above that can be measured here, clip by clip, kept in `file`: a stopped run goes on.
 
     one, panned, two: clips, mean J and F, worst J, shares of clips at J 0.8 or more, of first prompts inside a true
-    mask, of clips with the right number of objects. Real sequences only where there are some. throughput: of the pack's
-    encoder ("tiny") and of random ones of published sizes.
+    mask, of clips with the right number of objects. Real sequences only where there are some. throughput: with the
+    pack's encoder ("tiny") and with random ones of published sizes.
     """
     from benchmarks.sentences import sentences
 
     config = config or MasksConfig()
-    code = [code_hash(*SOURCES), hash_file(Path(__file__))]
+    parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "throughput"))
+    code = [code_hash(*SOURCES), *(hash_file(part) for part in parts)]
     about = {"frames": config.frames, "code": code, "pack": loaded(None).hash, "machine": platform.node()}
     measured = Kept(file, about).measured_here
 

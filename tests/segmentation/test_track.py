@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.masks import Oracle
+from benchmarks.oracle import Oracle
 from mvmodel.errors import InputError
 from mvmodel.segmentation.davis import contour_accuracy, region_similarity
 from mvmodel.segmentation.quality import measure
