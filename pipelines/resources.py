@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from mvmodel.errors import InputError, PackError
+from mvmodel.packs.device import device_of
 from pipelines import settings as files
 
 if TYPE_CHECKING:
@@ -64,17 +65,6 @@ class Settings(dg.ConfigurableResource):
         return path if path.is_absolute() else files.REPOSITORY / path
 
 
-def device_of(named: str) -> str:
-    """ "auto" as cuda or cpu. PyTorch is only asked, and so imported, where the kernel has a GPU's driver."""
-    if named != "auto":
-        return named
-    if not Path("/dev/nvidiactl").exists():
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class PackResource(dg.ConfigurableResource):
     """The model pack that every stage shares: a name such as "tiny" or a folder. Loaded on first use, part by part."""
 
@@ -87,7 +77,7 @@ class PackResource(dg.ConfigurableResource):
         if key not in _LOADED:
             from mvmodel.packs import load_pack
 
-            _LOADED[key] = load_pack(self.name or None, device=device_of(self.device))
+            _LOADED[key] = load_pack(self.name or None, self.device)
         return _LOADED[key]
 
     def generation(self, settings: Settings) -> GenerationConfig:

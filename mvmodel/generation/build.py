@@ -10,20 +10,15 @@ from mvmodel.generation.config import GENERAL, GenerationConfig
 
 def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, device: str | None = None) -> Any:
     """A `MaskVideoPipeline` of `pack` with the adapter in folder `adapter` (None: the base model alone)."""
-    import torch
-
     from mvmodel.generation.pipeline import MaskVideoPipeline
     from mvmodel.generation.schedulers import build_scheduler
     from mvmodel.model.saving import load_adapter
 
     config = config.for_pack(pack.info)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     unet = pack.unet()
     loaded = None
     if adapter is not None:
-        loaded = load_adapter(Path(adapter))
-        if loaded.dtype != unet.dtype:
-            loaded = loaded.to(unet.dtype)
+        loaded = load_adapter(Path(adapter), unet.dtype)
         loaded.check_fits(unet)
     pipeline = MaskVideoPipeline(
         vae=pack.vae(),
@@ -34,6 +29,6 @@ def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, de
         adapter=loaded,
         default_guidance_scale=config.guidance_scale or GENERAL["guidance_scale"],
         default_steps=config.steps or GENERAL["steps"],
-    ).to(device)
+    ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

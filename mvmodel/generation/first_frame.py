@@ -39,7 +39,6 @@ def control_frames(
             raise InputError(f"the first mask of {prompt!r} is empty; frame 1 is made from it, so give it a foreground")
     config = config.for_pack(pack.info)
     guidance = config.first_frame_guidance or 1.0
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     pipeline = StableDiffusionControlNetPipeline(
         vae=pack.vae(),
         text_encoder=pack.text_encoder(),
@@ -50,7 +49,7 @@ def control_frames(
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).to(device)
+    ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
     control = torch.from_numpy(np.ascontiguousarray(masks)).to(pack.unet().dtype)[:, None].expand(-1, 3, -1, -1)
     with _told_apart(pack, prompts, instances, guidance > 1) as options:
@@ -87,12 +86,12 @@ def _told_apart(
     if len(prompts) != 1:
         raise InputError("instances are bound to the words of one prompt; make such first frames one by one")
     unet = pack.unet()
-    adapter = load_adapter(pack.start_adapter()).to(unet.device)
-    rows = torch.tensor([0.0, 1.0] if guided else [1.0], device=unet.device)
+    adapter = load_adapter(pack.start_adapter(), unet.dtype).to(unet.device)
+    rows = torch.tensor([0.0, 1.0] if guided else [1.0], device=unet.device, dtype=unet.dtype)
     terms = []
     for phrase in merged(instances):  # the mask of all of them is the ControlNet's part
-        words = torch.from_numpy(word_weights(pack.tokenizer(), prompts[0], phrase.words))[None].to(unet.device)
-        mask = torch.from_numpy(phrase.masks[:1]).float().to(unet.device)
+        words = torch.from_numpy(word_weights(pack.tokenizer(), prompts[0], phrase.words))[None].to(rows)
+        mask = torch.from_numpy(phrase.masks[:1]).to(rows)
         terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scaled(rows))
     with torch.no_grad(), adapter.attached(unet):
         yield {"context": FrameContext(1, {DEFAULT: terms})}

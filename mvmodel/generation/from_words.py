@@ -179,7 +179,7 @@ def paint(pack: Any, nouns: list[str], config: WordsConfig) -> np.ndarray:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline = pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    pipeline = pipeline.to(pack.device)
     pipeline.set_progress_bar_config(disable=True)
     grounds = list(getattr(pack.info, "backgrounds", {}).values()) or [""]
     made = []

@@ -84,7 +84,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         """
         if name in self._all_adapters():
             raise InputError(f"an adapter is already loaded as {name!r}; give another name, or delete it first")
-        made = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter))
+        made = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
         made.check_fits(self.unet)
         self._loaded[name] = _placed(made, self.unet.device, self.unet.dtype).eval()
         self._scales[name] = 1.0

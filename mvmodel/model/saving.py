@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from mvmodel.errors import PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -11,13 +13,13 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 """The file of an adapter's folder that holds its weights."""
 
 
-def load_adapter(folder: Path) -> MotionMaskAdapter:
-    """Read an adapter folder. Raises PackError naming it when it is none."""
+def load_adapter(folder: Path, dtype: torch.dtype = torch.float32) -> MotionMaskAdapter:
+    """Read an adapter folder, its weights as `dtype`. Raises PackError naming it when it is none."""
     folder = Path(folder)
     if not (folder / "config.json").is_file():  # diffusers would take the path for a name on the hub
         raise PackError(f"{folder} holds no motion adapter (no config.json); give the folder that training wrote")
     try:
-        return MotionMaskAdapter.from_pretrained(folder, use_safetensors=True).float().eval()
+        return MotionMaskAdapter.from_pretrained(folder, torch_dtype=dtype, use_safetensors=True).eval()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise PackError(f"{folder} holds no motion adapter ({reason}); give the folder that training wrote") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file, hash_value
+from mvmodel.packs.device import device_of, dtype_of
 from mvmodel.packs.info import PARTS, PackInfo, default_name, pack_folder, read_info
 
 if TYPE_CHECKING:
@@ -17,17 +18,30 @@ if TYPE_CHECKING:
 
 
 class Pack:
-    """A pack on disk. Models are loaded on first use and kept; weights become `dtype` (float32 by default)."""
+    """A pack on disk. Models are loaded on first use and kept.
 
-    def __init__(self, folder: Path, device: str = "cpu", dtype: str = "float32") -> None:
+    device, dtype: "auto" is the GPU and float16 where there is one, else the CPU and float32. Segmenter and scorer stay
+    float32, since what they measure is compared between machines.
+    """
+
+    def __init__(self, folder: Path, device: str = "auto", dtype: str = "auto") -> None:
         self.folder = Path(folder)
         self.info: PackInfo = read_info(self.folder)
-        self.device = device
-        self.dtype = dtype
+        self._named = (device, dtype)
         self._loaded: dict[str, Any] = {}
         missing = [part for part in PARTS if not (self.folder / part).is_dir()]
         if missing:
             raise PackError(f"model pack {self.folder} lacks {', '.join(missing)}; fetch or assemble it again")
+
+    @cached_property
+    def device(self) -> str:
+        """Where models are loaded to: cpu, cuda or cuda:N."""
+        return device_of(self._named[0])
+
+    @cached_property
+    def dtype(self) -> str:
+        """PyTorch's name of the number type of autoencoder, UNet, ControlNet and text encoder."""
+        return dtype_of(self._named[1], self.device)
 
     @cached_property
     def hash(self) -> str:
@@ -159,6 +173,6 @@ class Pack:
         return model, preprocess, open_clip.get_tokenizer(about.model), about.model, weights
 
 
-def load_pack(name_or_folder: str | Path | None = None, device: str = "cpu", dtype: str = "float32") -> Pack:
+def load_pack(name_or_folder: str | Path | None = None, device: str = "auto", dtype: str = "auto") -> Pack:
     """Open a pack by name or folder; None takes `default_name()`. Raises PackError when there is none."""
     return Pack(pack_folder(name_or_folder or default_name()), device, dtype)

@@ -47,11 +47,11 @@ def new_adapter(pack: Any, config: TrainConfig) -> MotionMaskAdapter:
     return adapter
 
 
-def precision_of(config: TrainConfig) -> str:
-    """accelerate's mixed precision for this machine: "auto" is bf16 where the hardware has it, else float32."""
+def precision_of(config: TrainConfig, device: str) -> str:
+    """accelerate's mixed precision on `device`: "auto" is bf16 where the hardware has it, else float32."""
     if config.precision != "auto":
         return config.precision
-    if torch.cuda.is_available():
+    if device != "cpu":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     return "bf16" if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"
 
@@ -78,15 +78,26 @@ class Tuned(torch.nn.Module):
 
 
 @contextmanager
-def plain_attention() -> Iterator[None]:
+def plain_attention(device: str = "cpu") -> Iterator[None]:
     """Plain batched attention on a CPU, where the fused kernel's backward pass is several times slower."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    if torch.cuda.is_available():
+    if device != "cpu":
         yield
     else:
         with sdpa_kernel(SDPBackend.MATH):
             yield
+
+
+@contextmanager
+def in_float32(model: Any) -> Iterator[None]:
+    """A frozen model in float32 while it is trained through, so that autocast alone decides what is computed lower."""
+    before = model.dtype
+    model.float()
+    try:
+        yield
+    finally:
+        model.to(before)
 
 
 def draw(data: TrainingLatents, config: TrainConfig, index: int, steps: int = 1000) -> tuple[torch.Tensor, ...]:
@@ -157,7 +168,9 @@ def finetune(
         shutil.rmtree(work)  # the checkpoint of another run
     with write_aside(work / "recipe") as aside:
         aside.write_text(recipe)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or pack.device
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(device)  # accelerate knows "cuda" alone
     data = prepare(pack, clips, work / "latents.safetensors", config.flip)
     held = prepare(pack, validation, work / "validation.safetensors", False) if validation else None
     torch.manual_seed(config.seed)
@@ -178,7 +191,7 @@ def finetune(
         warmup=config.warmup,
         weight_decay=config.weight_decay,
         ema=config.ema,
-        precision=precision_of(config),
+        precision=precision_of(config, device),
         seed=config.seed,
         checkpoint_every=config.checkpoint_every,
         sample_every=config.preview_every or config.steps + 1,
@@ -194,10 +207,11 @@ def finetune(
     def preview(net: torch.nn.Module, png: Path) -> None:
         write_strip(png, adapter, unet, scheduler, pack.vae(), data)
 
-    with adapter.attached(unet), plain_attention():
+    with in_float32(unet), adapter.attached(unet), plain_attention(device):
         before = validation_loss(model, held, config, device)
         sample = preview if config.preview_every else None
-        train("adapter", model, batch, loss, loop, work, sample=sample, groups=groups, report=report)
+        on_cpu = device == "cpu"
+        train("adapter", model, batch, loss, loop, work, sample=sample, groups=groups, report=report, cpu=on_cpu)
         after = validation_loss(model, held, config, device)
     if config.gradient_checkpointing:
         unet.disable_gradient_checkpointing()

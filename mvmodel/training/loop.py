@@ -113,19 +113,22 @@ def train(
     sample: Callable[[torch.nn.Module, Path], dict[str, float] | None] | None = None,
     groups: list[dict[str, Any]] | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
+    cpu: bool = True,
 ) -> torch.nn.Module:
     """Train `model` to the end of `config`, resuming from a checkpoint in `folder`; returns it with EMA weights.
 
     `batches(i)` makes the i-th batch, `loss(model, batch, step)` a scalar and figures for the curve, and
     `sample(model, png)` writes a grid and may return figures; if it fails, the curve says so and training goes on.
     `groups` are optimiser parameter groups with their own `lr`; `report` gets every row of the curve (printed when
-    None). Raises `Stopped` when asked to stop, and `FloatingPointError` with the step when the loss or a gradient is
-    not finite; the last checkpoint is good in either case.
+    None). cpu: leave a GPU alone; False wants batches and frozen models on it.
+
+    Raises `Stopped` when asked to stop, and `FloatingPointError` with the step when the loss or a gradient is not
+    finite; the last checkpoint is good in either case.
     """
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(config.seed)
-    AcceleratorState._reset_state()  # it is one a process, and would refuse a second run of another precision
-    accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder))
+    AcceleratorState._reset_state(True)  # it is one a process, and would refuse a run of another precision or device
+    accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
     optimizer = torch.optim.AdamW(
         groups or [{"params": [p for p in model.parameters() if p.requires_grad]}],
         lr=config.lr,
