@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +15,7 @@ from typing import Any
 from benchmarks.cost import CostConfig, cost
 from benchmarks.flops import flops
 from benchmarks.long import long
+from benchmarks.machine import lines, machine, rounded
 from benchmarks.masks import MasksConfig, masks
 
 Figures = dict[str, Any]
@@ -92,41 +90,6 @@ MEASURED: dict[str, Callable[[], Figures]] = {
     "judging": judging,
     "masks": masks,
 }
-
-
-def machine() -> dict[str, Any]:
-    """What figures depend on beside the code: processor, threads, versions, and the commit."""
-    import torch
-
-    about = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if line.startswith("model name")]
-    said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return {
-        "processor": names[0] if names else platform.machine(),
-        "processors": os.cpu_count(),
-        "card": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        "load_before": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "commit": said.stdout.strip() or None,
-    }
-
-
-def rounded(value: Any) -> Any:
-    """Every number to four significant digits, however deep it lies."""
-    if isinstance(value, dict):
-        return {name: rounded(item) for name, item in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def lines(name: str, value: Any) -> list[str]:
-    """Figures for people: a line a table."""
-    if not isinstance(value, dict):
-        return [f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {value}"]
-    flat = {key: item for key, item in value.items() if not isinstance(item, dict)}
-    own = [f"{name:28} " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in flat.items())] if flat else []
-    deeper = (lines(f"{name} {key}", item) for key, item in value.items() if isinstance(item, dict))
-    return own + [line for part in deeper for line in part]
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmark
     measurement; on an idle machine it is near 1, of this run itself.
     """
     config = config or CostConfig()
-    kept = Kept(file, {"config": config.model_dump(mode="json"), "code": _code(), "machine": _machine()})
+    kept = Kept(file, {"config": config.model_dump(mode="json"), "code": code(), "machine": _machine()})
     out: dict[str, Any] = {}
     for size in config.sizes:
         taken = kept.measured(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
@@ -184,7 +184,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _code() -> list[str]:
+def code() -> list[str]:
     from benchmarks import variants
     from mvmodel.experiments.cells import code_hash
     from mvmodel.files import hash_file

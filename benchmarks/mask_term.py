@@ -167,15 +167,16 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
+def table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
     """Markdown: mean IoU by group, a 95 % interval over clips, the spread over seeds, the share of the ceiling, and how
-    much more than the default it is on the same clips and seeds, with the interval of that."""
+    much more than `against` it is on the same clips and seeds, with the interval of that."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     groups = ("trained motion", "new motion")
     ceilings = next(row for row in found if row["variant"] == CEILING)
     scores = {(row["variant"], row["seed"]): np.array(row["iou"]) for row in found}
-    heads = " | ".join(f"{group} | of ceiling | against the default" for group in groups)
+    beside = "the default" if against == DEFAULT else against
+    heads = " | ".join(f"{group} | of ceiling | against {beside}" for group in groups)
     out = [f"| variant | seeds | {heads} |", "|---" * 8 + "|"]
     for name in dict.fromkeys(row["variant"] for row in found):
         seeds = [seed for variant, seed in scores if variant == name]
@@ -187,9 +188,9 @@ def table(found: Sequence[dict[str, Any]]) -> str:
             spread = f", seeds ±{values.mean(axis=1).std(ddof=1):.3f}" if len(seeds) > 1 else ""
             share = values.mean() / np.array(ceilings["iou"])[picked].mean()
             line += [f"{values.mean():.3f} ({low:.3f}–{high:.3f}{spread})", f"{share:.2f}", ""]
-            both = [seed for seed in seeds if (DEFAULT, seed) in scores]
-            if both and name not in (CEILING, DEFAULT):
-                gap = np.mean([(scores[name, seed] - scores[DEFAULT, seed])[picked] for seed in both], axis=0)
+            both = [seed for seed in seeds if (against, seed) in scores]
+            if both and name not in (CEILING, against):
+                gap = np.mean([(scores[name, seed] - scores[against, seed])[picked] for seed in both], axis=0)
                 low, high = bootstrap_interval(gap)
                 line[-1] = f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})"
         out.append("| " + " | ".join(line) + " |")
@@ -204,12 +205,15 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=2, help="judge every so many frames")
     parser.add_argument("--only", nargs="+", help="variants whose names contain one of these")
     parser.add_argument("--all", action="store_true", help="the neighbours of the contenders too")
+    parser.add_argument(
+        "--against", default=DEFAULT, choices=[*VARIANTS, *MORE], help="the table's differences are to it"
+    )
     parser.add_argument("--work", default=".mvmodel/benchmarks/mask_term", help="where adapters are kept between runs")
     given = parser.parse_args()
     if given.table:
         found = rows(given.out)
         same = ("pack", "clips", "stride")  # as the last cell: others are not comparable
-        print(table([row for row in found if all(row[key] == found[-1][key] for key in same)]))
+        print(table([row for row in found if all(row[key] == found[-1][key] for key in same)], given.against))
     else:
         measure(given)
 

@@ -128,21 +128,28 @@ def _sampling(config: GenerationConfig) -> dict[str, Any]:
     }
 
 
+def motion_modules(unet: Any, heads: int = 4) -> Any:
+    """Fresh motion modules of AnimateDiff for a UNet."""
+    from diffusers import MotionAdapter
+
+    return MotionAdapter(
+        block_out_channels=tuple(unet.config.block_out_channels),
+        motion_layers_per_block=unet.config.layers_per_block,
+        motion_num_attention_heads=heads,
+        motion_norm_num_groups=unet.config.norm_num_groups,
+        use_motion_mid_block=True,
+    )
+
+
 def animatediff(
     pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
 ) -> tuple[Make, Make]:
     """AnimateDiff's motion modules, trained on the clips with the UNet frozen: (text alone, under ControlNet)."""
-    from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, MotionAdapter, UNetMotionModel
+    from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, UNetMotionModel
 
     unet = pack.unet()
     torch.manual_seed(training.seed)
-    modules = MotionAdapter(
-        block_out_channels=tuple(unet.config.block_out_channels),
-        motion_layers_per_block=unet.config.layers_per_block,
-        motion_num_attention_heads=4,
-        motion_norm_num_groups=unet.config.norm_num_groups,
-        use_motion_mid_block=True,
-    )
+    modules = motion_modules(unet)
     for name, weights in modules.named_parameters():
         if "proj_out" in name:  # a fresh module would otherwise change every picture from the first step on
             torch.nn.init.zeros_(weights)

@@ -193,7 +193,7 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: Gen
     """The rows as CSV, and beside it what they were made with and on."""
     import pandas as pd
 
-    from benchmarks.__main__ import machine
+    from benchmarks.machine import machine
 
     out.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).round(5).to_csv(out, index=False)

@@ -58,18 +58,22 @@ def variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[None]:
         yield
 
 
-def call(name: str, unet: Any, adapter: Any, frames: int, side: int) -> Any:
-    """A function that runs the UNet once on `frames` frames of `side`x`side` latents under variant `name`."""
+def call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int, int]) -> Any:
+    """A function that runs the UNet once on `frames` frames of latents under variant `name`, where the UNet is.
+
+    side: the latents' side, or their height and width.
+    """
     import torch
 
     from mvmodel.model.context import DEFAULT, FrameContext, Memory
 
     generator = torch.Generator().manual_seed(0)
-    sample = torch.randn(frames, unet.config.in_channels, side, side, generator=generator)
-    width = unet.config.cross_attention_dim
-    text = torch.randn(frames if name == "image" else 1, 77, width, generator=generator)
-    masks = (torch.rand(frames, side * 8, side * 8, generator=generator) > 0.8).float()
-    t = torch.full((frames,), 500)
+    height, width = (side, side) if isinstance(side, int) else side
+    sample = torch.randn(frames, unet.config.in_channels, height, width, generator=generator)
+    masks = (torch.rand(frames, height * 8, width * 8, generator=generator) > 0.8).float()
+    text = torch.randn(frames if name == "image" else 1, 77, unet.config.cross_attention_dim, generator=generator)
+    sample, masks, text = (part.to(unet.device, unet.dtype) for part in (sample, masks, text))
+    t = torch.full((frames,), 500, device=unet.device)
     t[0] = 0 if name != "image" else 500
 
     def once(context: Any, rows: slice) -> Any:

@@ -308,6 +308,6 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
 
 
 def _placed(adapter: MotionMaskAdapter, device: torch.device, dtype: torch.dtype) -> MotionMaskAdapter:
-    """The adapter where the UNet is; moved only when it has to be, since a cast warns."""
-    adapter = adapter if adapter.device == device else adapter.to(device)
-    return adapter if adapter.dtype == dtype else adapter.to(dtype)
+    """The adapter where the UNet is; diffusers' own `to` warns of every cast."""
+    torch.nn.Module.to(adapter, device, dtype)
+    return adapter

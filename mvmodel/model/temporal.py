@@ -53,12 +53,12 @@ class TemporalAttention(torch.nn.Module):
         if later.shape[2] == 0:
             return hidden
         out = F.scaled_dot_product_attention(self._split(later), self._split(key), self._split(value))
-        change = self.to_out(out.transpose(2, 3).flatten(3)) * scale  # (B, N, F - 1 or F, C)
+        change = self.to_out(out.transpose(1, 2).flatten(2)).unflatten(0, (clips, -1)) * scale  # (B, N, F - 1 or F, C)
         change = change.permute(0, 2, 3, 1).unflatten(3, (height, width))
         if not remembered:
             change = F.pad(change, (0, 0, 0, 0, 0, 0, 1, 0))
         return hidden + change.flatten(0, 1).to(hidden.dtype)
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, N, F, W) -> (B, N, H, F, D)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(2, 3)
+        """(B, N, F, W) -> (B * N, H, F, D), the form that fused kernels and compilers know."""
+        return x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)

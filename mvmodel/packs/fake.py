@@ -28,10 +28,10 @@ def write_fake(kind: str, folder: Path, seed: int = 0) -> Path:
     full = kind == "sd15"
     dtype = torch.float16 if full else torch.float32
     with folder_aside(folder) as out:
-        _vae(full).to(dtype).save_pretrained(out / "vae")
+        torch.nn.Module.to(_vae(full), dtype).save_pretrained(out / "vae")
         unet = _unet(full)
-        ControlNetModel.from_unet(unet).to(dtype).save_pretrained(out / "controlnet")
-        unet.to(dtype).save_pretrained(out / "unet")
+        torch.nn.Module.to(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")
+        torch.nn.Module.to(unet, dtype).save_pretrained(out / "unet")
         del unet
         write_clip_tokenizer(out / "tokenizer")
         _text_encoder(full).to(dtype).save_pretrained(out / "text_encoder")

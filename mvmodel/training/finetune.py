@@ -97,7 +97,7 @@ def in_float32(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        model.to(before)
+        torch.nn.Module.to(model, before)  # diffusers' own warns of every cast
 
 
 def draw(data: TrainingLatents, config: TrainConfig, index: int, steps: int = 1000) -> tuple[torch.Tensor, ...]:

@@ -1,0 +1,292 @@
+"""The method on a GPU at Stable Diffusion 1.5's size: `python -m benchmarks.gpu` measures what that card needs.
+
+Tuning as `mvmodel train` does it, with and without gradient checkpointing; a denoising pass beside the image UNet's,
+plain and compiled, and its share of what the card reaches in one large matrix product; whole videos beside diffusers'
+AnimateDiff and Text2Video-Zero. Weights are random and cost what trained ones do. Each measurement has a process of its
+own and is kept as soon as it is there; what does not fit into memory, or does not compile, is said so and the rest goes
+on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.kept import Figures, Kept, lifted
+from benchmarks.machine import lines, machine, rounded
+
+RANDOM = Path(".mvmodel/benchmarks/sd15-random")
+PASSES = ("image", "ours", "remembered", "full")
+METHODS = ("ours", "AnimateDiff", "Text2Video-Zero")
+PROMPT = "a horse gallops in the snow"
+
+
+@dataclass(frozen=True)
+class Size:
+    """What every measurement shares. precision: of tuning, as `TrainConfig` names it."""
+
+    pack: str
+    device: str = "auto"
+    frames: int = 16
+    height: int = 320
+    width: int = 512
+    steps: int = 20
+    repeats: int = 5
+    precision: str = "auto"
+    matrix: int = 8192
+
+
+def measure(size: Size, file: Path) -> dict[str, Any]:
+    """All figures: {"matmul", "tuning", "denoising", "compiled", "video"}, each measurement kept in `file`."""
+    from benchmarks.cost import code
+
+    kept = Kept(file, {**asdict(size), "code": [*code(), *code_here()], "card": machine()["card"]})
+    peak = kept.measured("matmul", matmul, size)
+    tuned = {
+        name: kept.measured(f"tuning, {name}", tuning, size, name == "checkpointing")
+        for name in ("checkpointing", "no checkpointing")
+    }
+    passes = {name: kept.measured(f"denoising, {name}", denoising, size, name, False) for name in PASSES}
+    compiled = {name: kept.measured(f"compiled, {name}", denoising, size, name, True) for name in PASSES[:3]}
+    videos = {name: kept.measured(f"video, {name}", video, size, name) for name in METHODS}
+    for found in (*passes.values(), *compiled.values()):
+        if "tflop" in found:
+            found["share_of_matmul"] = found["tflop"] / found["seconds"] / peak["tflops"]
+    return {"matmul": peak, "tuning": tuned, "denoising": passes, "compiled": compiled, "video": videos}
+
+
+def matmul(size: Size) -> Figures:
+    """TFLOP/s of a square matrix product in the pack's number type: what the card reaches, not what its maker says."""
+    import torch
+
+    pack = _pack(size)
+    one = torch.randn(size.matrix, size.matrix, device=pack.device, dtype=getattr(torch, pack.dtype))
+    taken = _seconds(lambda: one @ one, size)
+    return {"tflops": 2 * size.matrix**3 / taken / 1e12, "dtype": pack.dtype}
+
+
+def tuning(size: Size, checkpointing: bool) -> Figures:
+    """Seconds of an optimiser step, one clip each, and peak memory: of the steps, and of the run with its encoding."""
+    import torch
+
+    from mvmodel.training.config import TrainConfig
+    from mvmodel.training.finetune import finetune
+
+    pack = _pack(size)
+    config = TrainConfig(
+        steps=size.repeats + 3,
+        init_from=None,
+        flip=False,
+        gradient_checkpointing=checkpointing,
+        precision=size.precision,
+    )
+    ends: list[float] = []
+    encoding: list[float] = []
+
+    def tell(row: dict[str, Any]) -> None:
+        if "loss" in row:
+            _wait(pack)
+            if not ends and pack.device != "cpu":  # the first step has claimed the optimiser's memory
+                encoding.append(torch.cuda.max_memory_allocated() / 1e6)
+                torch.cuda.reset_peak_memory_stats()
+            ends.append(time.perf_counter())
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as room:
+            finetune(pack, [_clip(size)], config, Path(room), report=tell)
+
+    def steps() -> Figures:
+        peak = _megabytes(pack, run)
+        taken = statistics.median(after - before for before, after in pairwise(ends[1:]))
+        return {"seconds_a_step": taken, "peak_megabytes": peak, "run_peak_megabytes": max([*encoding, peak])}
+
+    return _tried(steps)
+
+
+def denoising(size: Size, name: str, compiled: bool) -> Figures:
+    """Seconds and TFLOP of one pass over the frames under a variant of `benchmarks.variants`, and peak memory."""
+    import torch
+
+    from benchmarks.flops import count
+    from benchmarks.variants import call
+    from mvmodel.model.adapter import MotionMaskAdapter
+
+    pack = _pack(size)
+    torch.manual_seed(0)
+    unet = pack.unet()
+    adapter = torch.nn.Module.to(MotionMaskAdapter.for_unet(unet), pack.device, unet.dtype).eval()
+    side = (size.height // pack.latent_factor, size.width // pack.latent_factor)
+    run = call(name, unet, adapter, size.frames, side)
+
+    def found() -> Figures:
+        tflop = count(run) / 1e12
+        if compiled:
+            unet.compile()
+        taken = _seconds(run, size)
+        made = size.frames - (name == "remembered")  # frame 1 is not made again
+        return {
+            "seconds": taken,
+            "milliseconds_a_frame": 1000 * taken / made,
+            "tflop": tflop,
+            "peak_megabytes": _megabytes(pack, run),
+        }
+
+    return _tried(found)
+
+
+def video(size: Size, method: str) -> Figures:
+    """Seconds a frame of a whole video, its decoding included, and peak memory."""
+    import torch
+
+    run = _videos(size, method)
+
+    def found() -> Figures:
+        pack = _pack(size)
+        taken = _seconds(run, size, repeats=1)
+        return {"seconds_a_frame": taken / size.frames, "peak_megabytes": _megabytes(pack, run)}
+
+    with torch.no_grad():
+        return _tried(found)
+
+
+def _videos(size: Size, method: str) -> Callable[[], object]:
+    """A function that makes one video by a method of `METHODS`."""
+    import numpy as np
+    import torch
+
+    from benchmarks.peer_methods import motion_modules, parts, quiet
+    from mvmodel.generation.build import build_pipeline
+    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.model.adapter import MotionMaskAdapter
+
+    pack = _pack(size)
+    torch.manual_seed(0)
+    said = {"num_inference_steps": size.steps, "guidance_scale": 7.5}
+    shape = {"height": size.height, "width": size.width}
+    if method == "ours":
+        clip = _clip(size)
+        pipeline = build_pipeline(pack, None, GenerationConfig())
+        pipeline.load_adapter(MotionMaskAdapter.for_unet(pack.unet()), "random")
+        return lambda: pipeline(PROMPT, clip.masks, np.array(clip.frames[0]), **said)
+    if method == "AnimateDiff":
+        from diffusers import AnimateDiffPipeline
+
+        shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
+        modules = torch.nn.Module.to(motion_modules(pack.unet(), heads=8), pack.unet().dtype)
+        moving = quiet(AnimateDiffPipeline(unet=pack.unet(), motion_adapter=modules, **shared).to(pack.device))
+        return lambda: moving(PROMPT, num_frames=size.frames, **shape, **said)
+    from diffusers import TextToVideoZeroPipeline
+
+    zero = quiet(TextToVideoZeroPipeline(**parts(pack, "unet")).to(pack.device))
+    late = size.steps - 2  # when it moves the noise costs next to nothing
+    return lambda: zero(PROMPT, video_length=size.frames, t0=late, t1=late + 1, **shape, **said)
+
+
+def _pack(size: Size) -> Any:
+    from benchmarks.workers import loaded
+    from mvmodel.packs import Pack
+
+    return loaded(size.pack) if size.device == "auto" else Pack(Path(size.pack), size.device)
+
+
+def _clip(size: Size) -> Any:
+    """A clip of noise with a moving box for its mask."""
+    import numpy as np
+
+    from mvmodel.training.config import TrainingClip
+
+    frames = np.random.default_rng(0).integers(0, 256, (size.frames, size.height, size.width, 3), dtype=np.uint8)
+    masks = np.zeros(frames.shape[:3], bool)
+    for number, mask in enumerate(masks):
+        left = number * (size.width // 2) // size.frames
+        mask[size.height // 4 : size.height // 2, left : left + size.width // 2] = True
+    return TrainingClip("noise", frames, masks, PROMPT)
+
+
+def _wait(pack: Any) -> None:
+    import torch
+
+    if pack.device != "cpu":
+        torch.cuda.synchronize()
+
+
+def _seconds(run: Callable[[], object], size: Size, repeats: int | None = None) -> float:
+    """The median of several runs after two to warm up, the device's work awaited."""
+    pack, taken = _pack(size), []
+    for number in range((repeats or size.repeats) + 2):
+        began = time.perf_counter()
+        run()
+        _wait(pack)
+        if number > 1:
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def _megabytes(pack: Any, run: Callable[[], object]) -> float:
+    """Peak memory of a run, its models included, on a GPU; on a CPU what the process grows by."""
+    import torch
+
+    if pack.device == "cpu":
+        return lifted(run)
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    _wait(pack)
+    return float(torch.cuda.max_memory_allocated() / 1e6)
+
+
+def _tried(find: Callable[[], Figures]) -> Figures:
+    """The figures, or why there are none."""
+    try:
+        return find()
+    except Exception as error:  # out of memory and the compiler's errors are of many kinds
+        told = " ".join(str(error).split("\n\n")[0].split())
+        return {"failed": f"{type(error).__name__}: {told[:300]}"}
+
+
+def code_here() -> list[str]:
+    """Hash of this file, by which figures are measured anew when it changes."""
+    from mvmodel.files import hash_file
+
+    return [hash_file(Path(__file__))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--pack", type=Path, help=f"a pack's folder; without it {RANDOM}, written when it is missing")
+    parser.add_argument("--device", default="auto")
+    for name, default in (("frames", 16), ("height", 320), ("width", 512), ("steps", 20), ("repeats", 5)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--matrix", type=int, default=8192, help="side of the matrix product")
+    parser.add_argument("--kept", type=Path, default=Path(".mvmodel/benchmarks/gpu.jsonl"))
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, help="also write the JSON to this file; benchmarks/results/ holds ours")
+    given = parser.parse_args()
+    from mvmodel.packs.device import device_of
+
+    if given.pack is None and device_of(given.device) == "cpu":
+        sys.exit("there is no GPU here, and Stable Diffusion 1.5 on a CPU takes hours; give --pack with a small pack")
+    if given.pack is None and not RANDOM.exists():
+        from mvmodel.packs.fake import write_fake
+
+        write_fake("sd15", RANDOM)
+    shape = {name: getattr(given, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}
+    size = Size(str(given.pack or RANDOM), given.device, **shape)
+    told = {**rounded(measure(size, given.kept)), "size": shape, "on": machine()}
+    text = json.dumps(told, indent=2)
+    if given.out:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(text + "\n")
+    print(text if given.json else "\n".join(line for name, value in told.items() for line in lines(name, value)))
+
+
+if __name__ == "__main__":
+    main()
