@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+GRID = 8
+"""Points a side of the automatic masks' grid, for segmenter and oracle alike."""
+
 
 class Oracle:
     """A segmenter that returns the true mask for a prompt inside it, and a piece of the scenery for one outside.
@@ -69,7 +72,7 @@ class Oracle:
 
         height, width = self.truth.shape[1:]
         if points is None:
-            at = (np.arange(8) + 0.5) / 8
+            at = (np.arange(GRID) + 0.5) / GRID
             points = np.array([(x * width, y * height) for y in at for x in at])
         found: dict[bytes, np.ndarray] = {}
         for x, y in points:

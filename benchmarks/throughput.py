@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.oracle import Oracle
+from benchmarks.oracle import GRID, Oracle
 from mvmodel.segmentation.segmenter import Encoding, Segmenter
 
 Figures = dict[str, float]
@@ -21,8 +21,6 @@ RUNS = {"tiny": 5}
 _LARGE_BATCH = 1
 """Frames that an encoder of published size gets at once: two take longer on a CPU than one and one, and a slow bare
 encoder would flatter the share."""
-_GRID = 8
-"""Points a side of the grid of automatic prompts, for segmenter and oracle alike."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ class TrueAnswers:
         return self.oracle.predict(encoding.number, **prompt)
 
     def automatic(self, encoding: _Frame, points: np.ndarray | None = None, **limits: Any) -> list[Any]:
-        self.prompts += _GRID**2 if points is None else len(points)
-        self.segmenter.automatic(encoding.encoding, grid=_GRID, points=points, **limits)
+        self.prompts += GRID**2 if points is None else len(points)
+        self.segmenter.automatic(encoding.encoding, grid=GRID, points=points, **limits)
         return self.oracle.automatic(encoding.number, points=points, **limits)
 
 

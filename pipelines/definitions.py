@@ -46,10 +46,11 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     clips = chosen.pop("clips", None) or default_clips()
     pack, store = chosen.pop("pack", ""), chosen.pop("store", "") or str(home / "store")
     placed = {name: chosen.pop(name) for name in ("device", "precision") if name in chosen}
+    whole = "float32" if placed.get("precision") == "fp32" else "auto"
     artefacts = ArtifactStore(root=store, work=str(home / "work"))
     return {
         "settings": Settings(home=str(home), clips=str(clips), sections=chosen),
-        "pack": PackResource(name=pack, device=placed.get("device", "auto")),
+        "pack": PackResource(name=pack, device=placed.get("device", "auto"), dtype=whole),
         "gpu": Gpu(**placed),
         "store": artefacts,
         "handles": HandleIOManager(store=artefacts),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 Model = TypeVar("Model", bound=BaseModel)
-_LOADED: dict[tuple[str, str], Any] = {}
+_LOADED: dict[tuple[str, str, str], Any] = {}
 """Packs by name: a driver that runs many jobs in one process loads one once."""
 
 
@@ -70,14 +70,16 @@ class PackResource(dg.ConfigurableResource):
 
     name: str = ""
     device: str = "auto"
+    dtype: str = "auto"
+    """auto, float32, float16 or bfloat16; auto is float16 on a GPU."""
 
     def load(self) -> Pack:
         """The pack. Raises PackError naming it when it is missing or incomplete."""
-        key = (self.name, self.device)
+        key = (self.name, self.device, self.dtype)
         if key not in _LOADED:
             from mvmodel.packs import load_pack
 
-            _LOADED[key] = load_pack(self.name or None, self.device)
+            _LOADED[key] = load_pack(self.name or None, self.device, self.dtype)
         return _LOADED[key]
 
     def generation(self, settings: Settings) -> GenerationConfig:

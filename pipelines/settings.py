@@ -77,7 +77,9 @@ class ComparisonConfig(Frozen):
 
     scratch: bool = Field(default=True, description="also train an adapter without the pack's start adapter")
     no_mask: bool = Field(default=True, description="also generate with the mask term off")
-    schedulers: bool = Field(default=False, description="also generate by DDIM at 50 steps and multistep at 20")
+    schedulers: int = Field(
+        default=1, ge=0, description="on how many requests DDIM at 50 steps and multistep at 20 are compared; 0 is none"
+    )
 
 
 class ExperimentsConfig(Frozen):

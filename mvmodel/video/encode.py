@@ -38,7 +38,6 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, crf: int = 16) -> Path
 
     frames = _checked(frames)
     height, width = frames.shape[1:3]
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with write_aside(Path(path)) as aside, av.open(str(aside), "w", format="mp4", options=options) as file:
         stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
@@ -47,7 +46,8 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, crf: int = 16) -> Path
         stream.thread_count = 1
         stream.options = {"crf": str(crf), "preset": "medium", "x264-params": _REPEATABLE}
         for frame in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")  # frames may not fit in memory
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             file.mux(stream.encode(picture.reformat(format="yuv420p")))
         file.mux(stream.encode(None))
     return Path(path)

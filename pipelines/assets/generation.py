@@ -174,22 +174,23 @@ def generated_videos(
     adapter = promotion.pointed_at(promoted_adapter, store.store)
     compare = settings.read("comparison", ComparisonConfig)
     wanted = {
-        "full": True,
-        "no_mask": compare.no_mask,
-        "scratch": compare.scratch and (adapter.folder / SCRATCH).is_dir(),
+        "full": None,
+        "no_mask": None if compare.no_mask else 0,
+        "scratch": None if compare.scratch and (adapter.folder / SCRATCH).is_dir() else 0,
         "ddim_50": compare.schedulers,
         "multistep_20": compare.schedulers,
     }
-    chosen = [name for name, on in wanted.items() if on]
+    chosen = {name: most for name, most in wanted.items() if most != 0}
 
     def build(folder: Path) -> None:
         requests = read_requests(generation_requests.folder / "requests.csv")
-        for setting in chosen:  # resumes request by request from what a killed step left in the folder
+        for setting, most in chosen.items():  # resumes request by request from what a killed step left in the folder
             which, mask_term, changes = SETTINGS[setting]
             own = config.model_copy(update=changes)
-            context.log.info(f"{context.partition_key}: {len(requests)} videos, setting {setting}")
+            asked = requests[:most]
+            context.log.info(f"{context.partition_key}: {len(asked)} videos, setting {setting}")
             weights = adapter.folder / which
-            generate(pack.load(), weights, requests, first_frames.folder, own, folder / setting, mask_term=mask_term)
+            generate(pack.load(), weights, asked, first_frames.folder, own, folder / setting, mask_term=mask_term)
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from pipelines.definitions import build_defs
+from pipelines.definitions import build_defs, build_resources
 
 GRAPH = Path(__file__).with_name("graph.json")
 UPDATE = "python tests/pipelines/test_definitions.py"
@@ -73,6 +73,14 @@ def test_whatever_may_use_the_gpu_waits_for_it(defs: dg.Definitions) -> None:
     }  # fmt: skip
     assert needed <= on_gpu
     assert not on_gpu & {"raw_clips", "clips", "motion_groups", "metric_report"}
+
+
+@pytest.mark.parametrize(
+    ("named", "dtype"), [({}, "auto"), ({"precision": "fp32"}, "float32"), ({"precision": "bf16"}, "auto")]
+)
+def test_whole_numbers_asked_for_are_the_packs_too(tmp_path: Path, named: dict[str, str], dtype: str) -> None:
+    resources = build_resources(tmp_path, named)
+    assert resources["pack"].dtype == dtype and resources["gpu"].precision == named.get("precision", "auto")
 
 
 def test_gates_stand_between_training_and_generation(defs: dg.Definitions) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -109,16 +110,26 @@ def test_other_settings_make_what_they_change_and_no_more(done) -> None:
     assert computed(done.run()) == []
 
 
-def test_schedulers_are_compared_in_the_report_where_asked_for(done) -> None:
-    assert "DDIM at 50" not in (done.home / "reports" / "slide.html").read_text()
-    done.settings = {"comparison": {"scratch": False, "schedulers": True}}
+def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
+    def sampled() -> dict[str, list[Any]]:
+        with done.instance as instance:
+            videos = current(instance, done.store, "generated_videos", "slide").folder
+            found: dict[str, list[Any]] = {}
+            for path in sorted(videos.glob("*/*.json")):
+                found.setdefault(path.parent.name, []).append(json.loads(path.read_text())["sampled"])
+            return found
+
+    def report() -> str:
+        return (done.home / "reports" / "slide.html").read_text()
+
+    assert sampled()["ddim_50"] == [["ddim", 50]] and sampled()["multistep_20"] == [["dpm++", 20]]
+    assert "DDIM at 50" in report() and "DPM++ at 20" in report()
+    done.settings = {"comparison": {"schedulers": 2}}
     done.run()
-    with done.instance as instance:
-        videos = current(instance, done.store, "generated_videos", "slide").folder
-        record = {p.parent.name: json.loads(p.read_text())["sampled"] for p in videos.glob("*/*.json")}
-    assert record["ddim_50"] == ["ddim", 50] and record["multistep_20"] == ["dpm++", 20]
-    report = (done.home / "reports" / "slide.html").read_text()
-    assert "DDIM at 50" in report and "DPM++ at 20" in report
+    assert sampled()["ddim_50"] == [["ddim", 50]] * 2
+    done.settings = {"comparison": {"schedulers": 0}}
+    done.run()
+    assert "ddim_50" not in sampled() and "DDIM at 50" not in report()
 
 
 def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(done) -> None:
