@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +141,29 @@ def table(found: dict[str, list[dict[str, Any]]], frames: int) -> str:
             means = " | ".join(f"{value:.3f}" for value in rows.mean(axis=0))
             gap = rows[:, -1].mean() - rows[:, 0].mean()
             out.append(f"| {name} | {label} | {len(cells)} | {means} | {gap:+.3f} ({low:+.3f} to {high:+.3f}) |")
+    out += ["", *_beside_the_default(found)]
     out += ["", "| setting | jump at a window's first frame, times the usual | seconds a frame |", "|---|---|---|"]
     for name, cells in found.items():
         jump, seconds = (float(np.mean([one[key] for one in cells])) for key in ("seam", "seconds_a_frame"))
         out.append(f"| {name} | {jump:.2f} | {seconds:.2f} |")
     return "\n".join(out)
+
+
+def _beside_the_default(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Lines of a table of every figure over all frames less the default's on the same clips, with 95 % intervals."""
+    from mvmodel.metrics.report_card import bootstrap_interval
+
+    lines = [f"| setting | clips | {' | '.join(FIGURES.values())} |", "|---" * (2 + len(FIGURES)) + "|"]
+    for name, cells in found.items():
+        both = list(zip(cells, found.get(DEFAULT, []), strict=False))  # clips come in one order
+        if not both or name in (DEFAULT, TRUE):
+            continue
+        gaps = [np.array([np.mean(own[metric]) - np.mean(base[metric]) for own, base in both]) for metric in FIGURES]
+        told = [
+            f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" for gap in gaps for low, high in [bootstrap_interval(gap)]
+        ]
+        lines.append(f"| {name}, less the default | {len(both)} | {' | '.join(told)} |")
+    return lines
 
 
 def _mean(one: dict[str, Any], metric: str, after: int, end: int) -> float:
@@ -201,7 +220,7 @@ def main() -> None:
         }
         fill(kept, cell, cells, given.workers)
     rows = kept.rows()
-    found = {name: [rows[key] for key in own if key in rows] for name, own in keys.items()}
+    found = {name: [rows[key] for key in takewhile(rows.__contains__, own)] for name, own in keys.items()}
     found = {name: cells for name, cells in found.items() if cells}
     print(table(found, given.frames))
     if given.plot:

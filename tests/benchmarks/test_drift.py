@@ -57,6 +57,16 @@ def test_table_gives_spans_and_the_change_over_clips():
     assert lines[-1] == "| a | 1.50 | 0.25 |"
 
 
+def test_settings_are_compared_with_the_default_clip_by_clip():
+    def cell(iou: float) -> dict:
+        flat = {"to_first": [1.0] * 2, "colour_drift": [2.0] * 2, "sharpness": [0.5] * 2}
+        return {"frame": [2, 20], "iou": [iou, iou], **flat, "seam": 1.0, "seconds_a_frame": 0.1}
+
+    found = {drift.DEFAULT: [cell(0.5), cell(0.9), cell(0.1)], "b": [cell(0.6), cell(1.0)]}
+    line = next(line for line in drift.table(found, 20).splitlines() if line.startswith("| b, less"))
+    assert line.startswith("| b, less the default | 2 | +0.100 (+0.100 to +0.100) | +0.000 ")
+
+
 @pytest.mark.slow
 def test_cells_are_made_once_and_true_clips_do_not_drift(tiny_pack, tmp_path, monkeypatch, capsys):
     file = tmp_path / "drift.jsonl"
