@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file; benchmarks/results/ holds ours")
     given = parser.parse_args()
+    from mvmodel.errors import MvmodelError
     from mvmodel.packs.device import device_of
 
     if given.pack is None and device_of(given.device) == "cpu":
@@ -280,7 +281,11 @@ def main() -> None:
         write_fake("sd15", RANDOM)
     shape = {name: getattr(given, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}
     size = Size(str(given.pack or RANDOM), given.device, **shape)
-    told = {**rounded(measure(size, given.kept)), "size": shape, "on": machine()}
+    try:
+        figures = measure(size, given.kept)
+    except MvmodelError as error:
+        sys.exit(str(error))
+    told = {**rounded(figures), "size": shape, "on": machine()}
     text = json.dumps(told, indent=2)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
