@@ -40,6 +40,8 @@ VARIANTS = {
 }
 """What is compared unless more is asked for. "conv" and "linear" are tuned from nothing, in twice the steps."""
 MORE = {
+    "conv, the default's rates": Variant({"init_from": None, "steps": 240}),
+    "conv, the default's rates, 120 steps": Variant({"init_from": None}),
     "linear, lr of its own": Variant({**_LINEAR, "mask_lr": 4e-2}, _UNGUIDED),
     "from start, mask guidance 6": Variant({}, {"mask_guidance_scale": 6.0}),
     "from start, both guidances 4": Variant({}, {"guidance_scale": 4.0}),
