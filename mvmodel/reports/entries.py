@@ -24,7 +24,7 @@ SETTINGS: dict[str, Setting] = {
     "no_mask": Setting("Mask term off", "the same adapter with its mask term switched off", "--no-mask"),
     "scratch": Setting("From scratch", "an adapter trained on this motion's clips alone, everything on", "--scratch"),
     "ddim_50": Setting("DDIM at 50", "the full method sampled by DDIM in 50 steps, as the paper does", "--other"),
-    "multistep_20": Setting("DPM++ at 20", "the full method sampled by a multistep solver in 20 steps", "--other"),
+    "multistep_20": Setting("DPM++ at 20", "the full method sampled by a multistep solver in 20 steps", "--second"),
 }
 """Setting -> how a report names it, in the order of its columns."""
 

@@ -25,14 +25,20 @@ def ordered(names: Any) -> list[str]:
 
 
 def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
-    """Cards at the top: the full method's mean, its interval and counts, and the other settings' means."""
+    """Cards at the top: the full method's mean, its interval and counts, and the other settings' means, with the
+    number of their videos where it is another."""
     out = []
     for name in HEADLINES:
         row = texts.lookup(card, "full", name)
         if row is None:
             continue
         metric = METRICS[name]
-        others = [(other, texts.lookup(card, other, name)) for other in ordered(card["setting"]) if other != "full"]
+        others = []
+        for other in ordered(card["setting"]):
+            beside = texts.lookup(card, other, name)
+            if other != "full" and beside is not None:
+                fewer = "" if beside["videos"] == row["videos"] else texts.count(int(beside["videos"]), "video")
+                others.append((setting(other), texts.number(beside["mean"], metric.digits), fewer))
         out.append(
             {
                 "label": metric.label,
@@ -40,7 +46,7 @@ def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
                 "value": texts.number(row["mean"], metric.digits),
                 "interval": texts.interval(row, metric.digits),
                 "counts": texts.counted(row),
-                "others": [(setting(o), texts.number(r["mean"], metric.digits)) for o, r in others if r is not None],
+                "others": others,
             }
         )
     return out

@@ -41,6 +41,13 @@ def test_headlines_come_with_interval_counts_and_what_is_compared(page):
     assert "Consistency is 0.900 while the foreground moves 3.00 pixels a frame" in text
 
 
+def test_a_mean_of_fewer_videos_says_so(tmp_path, videos, rows, provenance, training):
+    kept = [video for video in videos if (video.setting, video.name) != ("scratch", "r1")]
+    fewer = rows[(rows["setting"] != "scratch") | (rows["name"] != "r1")]
+    text = text_of(motion_report(tmp_path, "gallop", kept, fewer, provenance, training).read_text())
+    assert "From scratch (1 video) 0.500" in text and "Mask term off 0.150" in text
+
+
 def test_every_video_is_inside_and_decodes(page, videos, tmp_path):
     from mvmodel.video.encode import read_video
 
