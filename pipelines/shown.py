@@ -60,16 +60,20 @@ def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
     import pandas as pd
 
     from mvmodel.metrics.report_card import summarise
+    from mvmodel.reports.texts import count
 
     card = summarise(rows, metrics=FIGURES)
+    made = rows.groupby("setting")["name"].nunique()
+    most = made.get("full")
     others = [name for name in dict.fromkeys(card["setting"]) if name != "full"]
+    told = {name: name if made[name] == most else f"{name} ({count(int(made[name]), 'video')})" for name in others}
     lines = []
     for name, group in card.groupby("metric", sort=False):
         means = {str(row["setting"]): row for row in group.to_dict(orient="records")}
         full = means.get("full", {})
         own = {"full": full.get("mean"), "low": full.get("low"), "high": full.get("high")}
         counts = {key: full.get(key) for key in ("videos", "prompts", "seeds")}
-        lines.append({"figure": name, **own, **{other: means.get(other, {}).get("mean") for other in others}, **counts})
+        lines.append({"figure": name, **own, **{told[o]: means.get(o, {}).get("mean") for o in others}, **counts})
     return preview.table(pd.DataFrame(lines))
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 
-from pipelines import promotion
+from pipelines import promotion, shown
 from pipelines.__main__ import main
 from pipelines.artefacts import current
 
@@ -127,6 +128,12 @@ def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
     done.settings = {"comparison": {"schedulers": 2}}
     done.run()
     assert sampled()["ddim_50"] == [["ddim", 50]] * 2
+    with done.instance as instance:
+        figures = current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
+    rows = pd.read_parquet(figures)
+    rows = rows[(rows["setting"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
+    columns = [column.name for column in shown.comparison(rows).schema.columns]
+    assert "ddim_50 (1 video)" in columns and "multistep_20" in columns
     done.settings = {"comparison": {"schedulers": 0}}
     done.run()
     assert "ddim_50" not in sampled() and "DDIM at 50" not in report()
