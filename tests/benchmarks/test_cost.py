@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from benchmarks.cost import STEPS, CostConfig, cost, exponent, interleaved
-from benchmarks.kept import Kept, in_fresh_process, lifted
+from benchmarks.kept import Kept, in_fresh_process
 from benchmarks.variants import VARIANTS, call
+from tests.benchmarks.apart import figure, megabytes
 from tests.model.conftest import small_unet
 
 
@@ -71,19 +72,6 @@ def test_what_was_measured_is_kept_and_other_recipes_measure_anew(tmp_path):
 def test_memory_is_what_the_run_needs_at_its_highest_and_no_more():
     found = in_fresh_process(megabytes, 200)
     assert 190 < found["lifted"] < 260, "held for a moment only, after more had been held before"
-
-
-def figure(number: int) -> dict:
-    import os
-
-    return {"value": number**2, "process": os.getpid()}
-
-
-def megabytes(count: int) -> dict:
-    import numpy as np
-
-    np.ones(2 * count * 2**17)  # what loading left behind is no part of it
-    return {"lifted": lifted(lambda: np.ones(count * 2**17).sum())}
 
 
 @pytest.mark.slow
