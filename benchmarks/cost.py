@@ -185,6 +185,7 @@ def _one_thread() -> None:
 
 
 def code() -> list[str]:
+    """Hashes of what a measured pass rests on, by which other code is measured anew."""
     from benchmarks import variants
     from mvmodel.experiments.cells import code_hash
     from mvmodel.files import hash_file

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ PROMPT = "a horse gallops in the snow"
 
 @dataclass(frozen=True)
 class Size:
-    """What every measurement shares. precision: of tuning, as `TrainConfig` names it."""
+    """What every measurement shares."""
 
     pack: str
     device: str = "auto"
@@ -41,15 +42,15 @@ class Size:
     width: int = 512
     steps: int = 20
     repeats: int = 5
-    precision: str = "auto"
     matrix: int = 8192
 
 
 def measure(size: Size, file: Path) -> dict[str, Any]:
     """All figures: {"matmul", "tuning", "denoising", "compiled", "video"}, each measurement kept in `file`."""
     from benchmarks.cost import code
+    from mvmodel.files import hash_file
 
-    kept = Kept(file, {**asdict(size), "code": [*code(), *code_here()], "card": machine()["card"]})
+    kept = Kept(file, {**asdict(size), "code": [*code(), hash_file(Path(__file__))], "card": machine()["card"]})
     peak = kept.measured("matmul", matmul, size)
     tuned = {
         name: kept.measured(f"tuning, {name}", tuning, size, name == "checkpointing")
@@ -82,13 +83,7 @@ def tuning(size: Size, checkpointing: bool) -> Figures:
     from mvmodel.training.finetune import finetune
 
     pack = _pack(size)
-    config = TrainConfig(
-        steps=size.repeats + 3,
-        init_from=None,
-        flip=False,
-        gradient_checkpointing=checkpointing,
-        precision=size.precision,
-    )
+    config = TrainConfig(steps=size.repeats + 3, init_from=None, flip=False, gradient_checkpointing=checkpointing)
     ends: list[float] = []
     encoding: list[float] = []
 
@@ -119,11 +114,12 @@ def denoising(size: Size, name: str, compiled: bool) -> Figures:
     from benchmarks.flops import count
     from benchmarks.variants import call
     from mvmodel.model.adapter import MotionMaskAdapter
+    from mvmodel.packs.device import cast
 
     pack = _pack(size)
     torch.manual_seed(0)
     unet = pack.unet()
-    adapter = torch.nn.Module.to(MotionMaskAdapter.for_unet(unet), pack.device, unet.dtype).eval()
+    adapter = cast(MotionMaskAdapter.for_unet(unet), pack.device, unet.dtype).eval()
     side = (size.height // pack.latent_factor, size.width // pack.latent_factor)
     run = call(name, unet, adapter, size.frames, side)
 
@@ -145,17 +141,13 @@ def denoising(size: Size, name: str, compiled: bool) -> Figures:
 
 def video(size: Size, method: str) -> Figures:
     """Seconds a frame of a whole video, its decoding included, and peak memory."""
-    import torch
-
-    run = _videos(size, method)
 
     def found() -> Figures:
-        pack = _pack(size)
+        run = _videos(size, method)
         taken = _seconds(run, size, repeats=1)
-        return {"seconds_a_frame": taken / size.frames, "peak_megabytes": _megabytes(pack, run)}
+        return {"seconds_a_frame": taken / size.frames, "peak_megabytes": _megabytes(_pack(size), run)}
 
-    with torch.no_grad():
-        return _tried(found)
+    return _tried(found)
 
 
 def _videos(size: Size, method: str) -> Callable[[], object]:
@@ -167,6 +159,7 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
     from mvmodel.generation.build import build_pipeline
     from mvmodel.generation.config import GenerationConfig
     from mvmodel.model.adapter import MotionMaskAdapter
+    from mvmodel.packs.device import cast
 
     pack = _pack(size)
     torch.manual_seed(0)
@@ -181,7 +174,7 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
         from diffusers import AnimateDiffPipeline
 
         shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
-        modules = torch.nn.Module.to(motion_modules(pack.unet(), heads=8), pack.unet().dtype)
+        modules = cast(motion_modules(pack.unet(), heads=8), pack.unet().dtype)
         moving = quiet(AnimateDiffPipeline(unet=pack.unet(), motion_adapter=modules, **shared).to(pack.device))
         return lambda: moving(PROMPT, num_frames=size.frames, **shape, **said)
     from diffusers import TextToVideoZeroPipeline
@@ -191,11 +184,11 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
     return lambda: zero(PROMPT, video_length=size.frames, t0=late, t1=late + 1, **shape, **said)
 
 
+@cache
 def _pack(size: Size) -> Any:
-    from benchmarks.workers import loaded
-    from mvmodel.packs import Pack
+    from mvmodel.packs import load_pack
 
-    return loaded(size.pack) if size.device == "auto" else Pack(Path(size.pack), size.device)
+    return load_pack(size.pack, size.device)
 
 
 def _clip(size: Size) -> Any:
@@ -250,13 +243,6 @@ def _tried(find: Callable[[], Figures]) -> Figures:
     except Exception as error:  # out of memory and the compiler's errors are of many kinds
         told = " ".join(str(error).split("\n\n")[0].split())
         return {"failed": f"{type(error).__name__}: {told[:300]}"}
-
-
-def code_here() -> list[str]:
-    """Hash of this file, by which figures are measured anew when it changes."""
-    from mvmodel.files import hash_file
-
-    return [hash_file(Path(__file__))]
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from mvmodel.generation.noise import share_noise
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT
 from mvmodel.model.saving import load_adapter
+from mvmodel.packs.device import cast
 
 
 @dataclass
@@ -86,7 +87,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
             raise InputError(f"an adapter is already loaded as {name!r}; give another name, or delete it first")
         made = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
         made.check_fits(self.unet)
-        self._loaded[name] = _placed(made, self.unet.device, self.unet.dtype).eval()
+        self._loaded[name] = cast(made, self.unet.device, self.unet.dtype).eval()
         self._scales[name] = 1.0
 
     def set_adapters(self, names: str | Sequence[str], scales: float | Sequence[float] = 1.0) -> None:
@@ -249,8 +250,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
             unet=self.unet,
             scheduler=self.scheduler,
             adapters={
-                name: (_placed(loaded[name], device, dtype), scale * adapter_scale)
-                for name, scale in self._scales.items()
+                name: (cast(loaded[name], device, dtype), scale * adapter_scale) for name, scale in self._scales.items()
             },
             branches=branches_of(guidance_scale, mask_guidance, mask_guidance_scale, mask_term),
             first=first,
@@ -305,9 +305,3 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         pictures = torch.cat([self.vae.decode(part).sample for part in flat.split(chunk)])
         video = pictures.unflatten(0, latents.shape[:2]).transpose(1, 2)  # (B, 3, F, H, W)
         return self.video_processor.postprocess_video(video.float(), output_type=output_type)
-
-
-def _placed(adapter: MotionMaskAdapter, device: torch.device, dtype: torch.dtype) -> MotionMaskAdapter:
-    """The adapter where the UNet is; diffusers' own `to` warns of every cast."""
-    torch.nn.Module.to(adapter, device, dtype)
-    return adapter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from mvmodel.errors import InputError
 
@@ -42,3 +43,10 @@ def dtype_of(named: str, device: str) -> str:
     if named not in DTYPES:
         raise InputError(f"dtype {named!r} is not one of auto, {', '.join(DTYPES)}")
     return named
+
+
+def cast(model: Any, *where: Any) -> Any:
+    """`model.to(*where)` without the warning that diffusers' models give of every cast."""
+    import torch
+
+    return torch.nn.Module.to(model, *where)

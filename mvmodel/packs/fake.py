@@ -13,6 +13,7 @@ from typing import Any
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_file, write_json
+from mvmodel.packs.device import cast
 
 KINDS = ("sd15", "small")
 
@@ -28,10 +29,10 @@ def write_fake(kind: str, folder: Path, seed: int = 0) -> Path:
     full = kind == "sd15"
     dtype = torch.float16 if full else torch.float32
     with folder_aside(folder) as out:
-        torch.nn.Module.to(_vae(full), dtype).save_pretrained(out / "vae")
+        cast(_vae(full), dtype).save_pretrained(out / "vae")
         unet = _unet(full)
-        torch.nn.Module.to(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")
-        torch.nn.Module.to(unet, dtype).save_pretrained(out / "unet")
+        cast(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")
+        cast(unet, dtype).save_pretrained(out / "unet")
         del unet
         write_clip_tokenizer(out / "tokenizer")
         _text_encoder(full).to(dtype).save_pretrained(out / "text_encoder")

@@ -17,6 +17,7 @@ from mvmodel.errors import InputError, PackError
 from mvmodel.files import folder_aside, hash_file, hash_value, write_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.saving import WEIGHTS, load_adapter, save_adapter
+from mvmodel.packs.device import cast
 from mvmodel.training.card import card
 from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.latents import TrainingLatents, prepare
@@ -97,7 +98,7 @@ def in_float32(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        torch.nn.Module.to(model, before)  # diffusers' own warns of every cast
+        cast(model, before)
 
 
 def draw(data: TrainingLatents, config: TrainConfig, index: int, steps: int = 1000) -> tuple[torch.Tensor, ...]:
