@@ -148,10 +148,10 @@ def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
     import numpy as np
     import torch
 
+    from mvmodel.backends.image_unet.latents import TrainingLatents, encode_frames, encode_text
+    from mvmodel.backends.training_config import TrainConfig
     from mvmodel.packs import load_pack
-    from mvmodel.training.config import TrainConfig
     from mvmodel.training.finetune import Tuned, draw, new_adapter, plain_attention
-    from mvmodel.training.latents import TrainingLatents, encode_frames, encode_text
     from mvmodel.world.render import random_clip
 
     pack = load_pack("tiny")

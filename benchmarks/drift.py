@@ -63,10 +63,10 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
     """Per-frame figures of one video, beginning with frame 2; "frame" counts from 1."""
     import tempfile
 
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
+    from mvmodel.backends.image_unet.long_video import long_video, windows
     from mvmodel.foundation.check_video import copy_of
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.long_video import long_video, windows
 
     models, clip = loaded(pack), clips(number + 1)[number]
     masks = there_and_back(clip.masks, frames)
@@ -229,8 +229,8 @@ def main() -> None:
 
 def _key(name: str, change: dict[str, Any], clip: int) -> str:
     """What a cell depends on beside the recipe: the whole configuration, so that another default is measured anew."""
+    from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.files import hash_value
-    from mvmodel.generation.config import GenerationConfig
 
     whole = GenerationConfig(**change).model_dump(mode="json")
     return f"{'true' if name == TRUE else hash_value(whole)[:12]}/{clip}"

@@ -79,7 +79,7 @@ def tuning(size: Size, checkpointing: bool) -> Figures:
     """Seconds of an optimiser step, one clip each, and peak memory: of the steps, and of the run with its encoding."""
     import torch
 
-    from mvmodel.training.config import TrainConfig
+    from mvmodel.backends.training_config import TrainConfig
     from mvmodel.training.finetune import finetune
 
     pack = _pack(size)
@@ -156,8 +156,8 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
     import torch
 
     from benchmarks.peer_methods import motion_modules, parts, quiet
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.model.adapter import MotionMaskAdapter
     from mvmodel.packs.device import cast
 
@@ -195,7 +195,7 @@ def _clip(size: Size) -> Any:
     """A clip of noise with a moving box for its mask."""
     import numpy as np
 
-    from mvmodel.training.config import TrainingClip
+    from mvmodel.backends.training_config import TrainingClip
 
     frames = np.random.default_rng(0).integers(0, 256, (size.frames, size.height, size.width, 3), dtype=np.uint8)
     masks = np.zeros(frames.shape[:3], bool)
@@ -262,7 +262,7 @@ def main() -> None:
     if given.pack is None and device_of(given.device) == "cpu":
         sys.exit("there is no GPU here, and Stable Diffusion 1.5 on a CPU takes hours; give --pack with a small pack")
     if given.pack is None and not RANDOM.exists():
-        from mvmodel.packs.fake import write_fake
+        from mvmodel.packs.random_pack import write_fake
 
         write_fake("sd15", RANDOM)
     shape = {name: getattr(given, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}

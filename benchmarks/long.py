@@ -35,9 +35,9 @@ def _make(frames: int, steps: int, window: int) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.long_video import call_options, long_video
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
+    from mvmodel.backends.image_unet.long_video import call_options, long_video
     from mvmodel.packs import load_pack
     from mvmodel.world.render import random_clip
 

@@ -45,7 +45,7 @@ def test_clips(count: int) -> list[tuple[str, Any]]:
 
 def training_clips(seed: int) -> list[Any]:
     """Six clips of the motion, by seed."""
-    from mvmodel.training.config import TrainingClip
+    from mvmodel.backends.training_config import TrainingClip
     from mvmodel.world.render import TRAIN, random_clip
 
     out = []
@@ -78,8 +78,8 @@ def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[f
 
 def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
     """The variant's adapter, tuned if it has not been; variants that differ later share it."""
+    from mvmodel.backends.training_config import TrainConfig
     from mvmodel.files import hash_value
-    from mvmodel.training.config import TrainConfig
     from mvmodel.training.finetune import finetune
 
     if variant.train is None:
@@ -96,9 +96,9 @@ def cell(
     """IoU of every test clip's video."""
     import torch
 
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.long_video import call_options
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
+    from mvmodel.backends.image_unet.long_video import call_options
 
     generation = GenerationConfig(**variant.generate)
     pipeline = build_pipeline(pack, tuned(pack, variant, seed, work), generation)

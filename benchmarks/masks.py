@@ -51,7 +51,7 @@ def _per_object(found: Any, truth: np.ndarray) -> float:
     """Mean J over the true objects, each matched to one found object at most (best assignment)."""
     from scipy.optimize import linear_sum_assignment
 
-    from mvmodel.segmentation.davis import region_similarity
+    from mvmodel.segmentation.davis_metrics import region_similarity
 
     table = np.array([[region_similarity(own, true) for own in found.per_instance] for true in truth])
     rows, columns = linear_sum_assignment(-table)
@@ -64,8 +64,8 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
     kind: "one" object, "panned" (one under a camera pan), or "two" (half of them under a pan), whose `each` is the mean
     J of the objects one by one.
     """
-    from mvmodel.segmentation.davis import contour_accuracy, region_similarity
-    from mvmodel.segmentation.track import extract
+    from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
+    from mvmodel.segmentation.tracking import extract
     from mvmodel.world.render import HELD_OUT, random_clip
 
     seed = (HELD_OUT, 820_000 + 1000 * list(PANS).index(kind) + number)
@@ -82,8 +82,8 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
 
 def real(place: Path, name: str, frames: int | None) -> Figures:
     """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
-    from mvmodel.segmentation.davis import contour_accuracy, region_similarity
-    from mvmodel.segmentation.track import extract
+    from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
+    from mvmodel.segmentation.tracking import extract
     from mvmodel.video.decode import decode
 
     shown = decode(place / "frames", end=frames).frames

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.experiments.cells import Task
 from mvmodel.files import write_aside
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GenerationConfig
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.training.config import TrainConfig, TrainingClip
 
 Make = Callable[[Task, np.ndarray], np.ndarray]
 """(request, first frame uint8 (H, W, 3)) -> uint8 (F, H, W, 3)."""
@@ -158,7 +158,7 @@ def animatediff(
     trained = [weights for weights in moving.parameters() if weights.requires_grad]
 
     def loss(latents: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        from mvmodel.training.loss import target_of
+        from mvmodel.backends.image_unet.loss import target_of
 
         scheduler, frames = pack.scheduler(), latents.shape[1]
         t = timesteps.repeat_interleave(frames)
@@ -230,8 +230,8 @@ def lamp_like(
 
     Trained from nothing: queries, temporal attention and convolution; frame 1 clean, loss on the later frames.
     """
+    from mvmodel.backends.image_unet.loss import denoising_loss
     from mvmodel.training.finetune import plain_attention
-    from mvmodel.training.loss import denoising_loss
 
     unet, scheduler = pack.unet().requires_grad_(False), pack.scheduler()
     torch.manual_seed(training.seed)
@@ -251,7 +251,7 @@ def lamp_like(
     pipeline.load_adapter(adapter.eval(), "lamp-like")
 
     def make(task: Task, first: np.ndarray) -> np.ndarray:
-        from mvmodel.generation.long_video import call_options
+        from mvmodel.backends.image_unet.long_video import call_options
 
         options = {**call_options(config), "remember_first_frame": False}  # the convolution reads frame 1 itself
         own = torch.Generator().manual_seed(task.seed)
@@ -277,8 +277,8 @@ def _train(
     """
     from safetensors.torch import load_file, save_file
 
+    from mvmodel.backends.image_unet.latents import prepare
     from mvmodel.training.finetune import draw, plain_attention
-    from mvmodel.training.latents import prepare
 
     if kept.exists():
         with torch.no_grad():

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.training_config import TrainConfig
 from mvmodel.experiments.__main__ import chosen_motions, read_motions
 from mvmodel.experiments.bench import OWN, Bench, Motion
 from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrame, Task, code_hash, hash_masks
-from mvmodel.experiments.judging import judge
 from mvmodel.files import hash_value, write_aside, write_json
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.training.config import TrainConfig
+from mvmodel.metrics.judge import judge
 
 METHODS: dict[str, tuple[str, bool]] = {
     "ours": ("mvmodel, from the pack's start adapter", True),

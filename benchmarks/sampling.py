@@ -55,9 +55,9 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
     """Every figure of one video."""
     import torch
 
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.long_video import call_options
     from mvmodel.foundation.check_video import copy_of
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.long_video import call_options
     from mvmodel.metrics import score_video
 
     models, clip = loaded(pack), _clips(count)[number]
@@ -85,9 +85,9 @@ def _clips(count: int) -> list[Any]:
 @cache
 def _pipeline(pack: str, scheduler: str) -> Any:
     """The start adapter's pipeline, warm: the first call claims memory and builds kernels."""
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.long_video import call_options
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
+    from mvmodel.backends.image_unet.long_video import call_options
 
     models, clip = loaded(pack), _clips(1)[0]
     config = GenerationConfig(scheduler=scheduler)
@@ -149,7 +149,7 @@ def main() -> None:
 
 def _defaults() -> dict[str, Any]:
     """What the settings leave as it is, for the recipe: other defaults make other videos."""
-    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.backends.generation_config import GenerationConfig
 
     return GenerationConfig().model_dump(mode="json", exclude={"sharing", "alpha", "scheduler", "steps"})
 

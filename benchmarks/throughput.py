@@ -76,8 +76,8 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
     of `RUNS`, in turns.
     """
     from mvmodel.packs import load_pack
-    from mvmodel.segmentation.build import load_sam
-    from mvmodel.segmentation.track import extract
+    from mvmodel.segmentation.sam_loading import load_sam
+    from mvmodel.segmentation.tracking import extract
     from mvmodel.world.render import HELD_OUT, random_clip
 
     torch.manual_seed(0)

@@ -113,11 +113,11 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
     """The overlaps in one video."""
     import torch
 
-    from mvmodel.english import article
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.first_frame import control_frames
-    from mvmodel.generation.instances import Instance
-    from mvmodel.generation.long_video import call_options
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.image_unet.instances import Instance
+    from mvmodel.backends.image_unet.long_video import call_options
+    from mvmodel.text import article
 
     models, clip = loaded(pack), SCENES[scene](number, frames)
     if setting == TRUE:
@@ -136,8 +136,8 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
 
 @cache
 def _pipeline(pack: str) -> Any:
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
 
     return build_pipeline(loaded(pack), loaded(pack).start_adapter(), GenerationConfig())
 

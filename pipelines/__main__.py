@@ -50,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 something failed, 2 wrong input, 130 stopped."""
     given = parser().parse_args(arguments)
-    from pipelines import run, settings
+    from pipelines import settings
+    from pipelines.driver import run
 
     home = (given.home or settings.home_folder()).expanduser().resolve()
     try:
@@ -67,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace, home: Path) -> int:
-    from pipelines import run
-    from pipelines.progress import account
+    from pipelines.driver import run
+    from pipelines.driver.progress import account
 
     account.live = True
     status = run.run(given.clips, home, given.config, given.quick, given.pack)
@@ -90,8 +91,8 @@ def _run(given: argparse.Namespace, home: Path) -> int:
 
 
 def _lineage(given: argparse.Namespace, home: Path) -> int:
-    from pipelines import lineage
     from pipelines.definitions import build_resources
+    from pipelines.store import lineage
 
     store = build_resources(home)["store"].store
     tree = lineage.lineage(lineage.version_of(given.path, store), store)
@@ -106,8 +107,9 @@ def _lineage(given: argparse.Namespace, home: Path) -> int:
 
 
 def _rollback(given: argparse.Namespace, home: Path) -> int:
-    from pipelines import promotion, run
     from pipelines.definitions import build_resources
+    from pipelines.driver import run
+    from pipelines.promotion import promotion
 
     with run.opened(home) as instance:
         done = promotion.rollback(instance, build_resources(home)["store"].store, given.motion, given.version)
@@ -117,8 +119,8 @@ def _rollback(given: argparse.Namespace, home: Path) -> int:
 
 
 def _repair(given: argparse.Namespace, home: Path) -> int:
-    from pipelines import run
-    from pipelines.repair import repair
+    from pipelines.driver import run
+    from pipelines.driver.repair import repair
 
     with run.opened(home) as instance:
         done = repair(instance)
@@ -127,17 +129,18 @@ def _repair(given: argparse.Namespace, home: Path) -> int:
 
 
 def _gc(given: argparse.Namespace, home: Path) -> int:
-    from pipelines import garbage, run
     from pipelines.definitions import build_resources
+    from pipelines.driver import run
+    from pipelines.store import gc
 
     store = build_resources(home)["store"].store
     with run.alone(home), run.opened(home) as instance:
-        found = garbage.find(instance, store, given.keep, given.days)
+        found = gc.find(instance, store, given.keep, given.days)
         for entry in found:
             print(f"{entry.bytes / 1e6:9.2f} MB  {entry.what}: {entry.path}")
         total = sum(entry.bytes for entry in found)
         if given.delete:
-            garbage.remove(found, store)
+            gc.remove(found, store)
     print(f"{len(found)} things, {total / 1e6:.2f} MB" + (" removed" if given.delete else "; --delete removes them"))
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from mvmodel.files import hash_value
-from pipelines import jobs, listing
+from pipelines import jobs, raw_files
 from pipelines.partitions import motions
 from pipelines.resources import Settings
 
@@ -76,7 +76,7 @@ def new_clips(context: dg.SensorEvaluationContext, settings: Settings) -> dg.Sen
     folder = Path(settings.clips)
     if not folder.is_dir():
         return dg.SkipReason(f"there is no folder at {folder}")
-    seen = listing.glance(folder)
+    seen = raw_files.glance(folder)
     state = hash_value(seen)
     before = json.loads(context.cursor) if context.cursor else {}
     cursor = json.dumps({"looked": state, "ingested": before.get("ingested", "")})

@@ -15,16 +15,16 @@ from typing import Any
 import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
 
-from pipelines import promotion
-from pipelines.artefacts import ArtifactStore, current
 from pipelines.assets.common import GPU_POOL, said_plainly
 from pipelines.assets.motion import read_groups
 from pipelines.assets.training import read_curve
 from pipelines.partitions import motions
-from pipelines.promotion import ADAPTER
+from pipelines.promotion import promotion
+from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import GateConfig
-from pipelines.store import Handle
+from pipelines.store.io_manager import ArtifactStore, current
+from pipelines.store.store import Handle
 
 # Partitions on checks are what makes a gate's verdict one motion's; Dagster 1.13 warns that they are a preview.
 warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")

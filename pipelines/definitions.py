@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 
 from pipelines import automation, checks, jobs
-from pipelines.artefacts import ArtifactStore, HandleIOManager
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import default_clips, home_folder, settings_of
+from pipelines.store.io_manager import ArtifactStore, HandleIOManager
 
 UNPARTITIONED = [
     ingestion.raw_clips,

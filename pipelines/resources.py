@@ -17,7 +17,7 @@ from mvmodel.packs.device import device_of
 from pipelines import settings as files
 
 if TYPE_CHECKING:
-    from mvmodel.generation.config import GenerationConfig
+    from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.packs import Pack
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -84,7 +84,7 @@ class PackResource(dg.ConfigurableResource):
 
     def generation(self, settings: Settings) -> GenerationConfig:
         """The settings' section "generation", with the pack's own numbers where the section says nothing."""
-        from mvmodel.generation.config import GenerationConfig
+        from mvmodel.backends.generation_config import GenerationConfig
 
         return settings.read("generation", GenerationConfig).for_pack(self.load().info)
 

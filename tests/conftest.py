@@ -42,7 +42,7 @@ def tiny_pack():
 @pytest.fixture(scope="session")
 def small_pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random pack of small models in the form of a real one."""
-    from mvmodel.packs.fake import write_fake
+    from mvmodel.packs.random_pack import write_fake
 
     return write_fake("small", tmp_path_factory.mktemp("packs") / "small")
 

@@ -17,8 +17,8 @@ import numpy as np
 from mvmodel.authoring import lexicon
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside
+from mvmodel.masks.combine import replace_shape, resize
 from mvmodel.masks.edit import flip, retime
-from mvmodel.masks.exchange import replace_shape, resize
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
 

@@ -25,8 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mvmodel.authoring import physics
 from mvmodel.authoring.paths import along, from_svg, progress
 from mvmodel.errors import InputError
+from mvmodel.masks.combine import interpolate, resize
 from mvmodel.masks.edit import pan as panned
-from mvmodel.masks.exchange import interpolate, resize
 from mvmodel.masks.poses import Poses, lay
 from mvmodel.masks.sequence import MaskSequence
 

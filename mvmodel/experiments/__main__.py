@@ -43,12 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    from mvmodel.backends.training_config import TrainConfig
     from mvmodel.experiments.bench import OWN, Bench
     from mvmodel.experiments.catalogue import EXPERIMENTS
     from mvmodel.experiments.cells import Cells
     from mvmodel.experiments.run import run_experiment
     from mvmodel.packs import load_pack
-    from mvmodel.training.config import TrainConfig
 
     began = time.perf_counter()
     pack = load_pack(chosen.pack)
@@ -96,13 +96,13 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     """
     import tempfile
 
+    from mvmodel.backends.training_config import TrainingClip
     from mvmodel.errors import InputError
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.tasks import read_tasks
     from mvmodel.masks.files import clip_masks
-    from mvmodel.segmentation.track import extract
+    from mvmodel.segmentation.tracking import extract
     from mvmodel.training.captions import propose_caption
-    from mvmodel.training.config import TrainingClip
     from mvmodel.video.catalogue import IngestConfig, ingest
 
     info = pack.info

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Spent, Task, code_hash, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
-from mvmodel.experiments.judging import judge
 from mvmodel.files import hash_file, hash_value, write_json
-from mvmodel.generation.config import GenerationConfig
 from mvmodel.metrics.appearance import GREY
-from mvmodel.training.config import TrainConfig, TrainingClip
+from mvmodel.metrics.judge import judge
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -180,7 +180,7 @@ class Bench:
         shutil.rmtree(room, ignore_errors=True)
 
     def _pipeline(self, adapter: str, config: GenerationConfig) -> Any:
-        from mvmodel.generation.build import build_pipeline
+        from mvmodel.backends.image_unet.build import build_pipeline
 
         key = (str(self.adapters[adapter]), config.scheduler)
         if key not in self._pipelines:
@@ -211,7 +211,7 @@ class Bench:
         return np.asarray(Image.open(self.cells.item("cell_first_frames", recipe, build) / "first.png").convert("RGB"))
 
     def _sample_first(self, cell: Cell) -> np.ndarray:
-        from mvmodel.generation.first_frame import control_frames
+        from mvmodel.backends.image_unet.first_frame import control_frames
         from mvmodel.masks import MaskSequence
         from mvmodel.masks.edit import erode, move
 
@@ -233,7 +233,7 @@ class Bench:
         """The picture decoded from its latent with Gaussian noise of `amount` of that latent's standard deviation."""
         import torch
 
-        from mvmodel.training.latents import encode_frames
+        from mvmodel.backends.image_unet.latents import encode_frames
 
         vae = self.pack.vae()
         latent = encode_frames(vae, picture[None])

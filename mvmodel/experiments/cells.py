@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 import mvmodel
+from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_file, hash_value
-from mvmodel.generation.config import GenerationConfig
 
 Factor = str | float | int | bool
 _SHORT = 24

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mvmodel.english import of_another
 from mvmodel.errors import InputError
 from mvmodel.experiments.cells import Task
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import scale, warp
+from mvmodel.text import of_another
 
 FAMILIES = ("shape", "size", "motion", "class")
 SIZES = (0.4, 0.55, 0.7, 1.3, 1.6, 1.9)

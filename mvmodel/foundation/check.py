@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mvmodel.english import article
+from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.foundation.check_video import few_shot
-from mvmodel.generation.config import GenerationConfig
 from mvmodel.segmentation.segmenter import mask_iou
+from mvmodel.text import article
 from mvmodel.world.render import HELD_OUT, caption_of, random_clip, stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -152,7 +152,7 @@ def objects_in(pack: Any, picture: np.ndarray) -> set[str]:
 
 def controlnet(pack: Any, count: int = 48) -> dict[str, float]:
     """IoU of first frames with their masks by the automatic judge, which is not shown the masks."""
-    from mvmodel.generation.first_frame import control_frames
+    from mvmodel.backends.image_unet.first_frame import control_frames
     from mvmodel.metrics.adherence import find_foreground
 
     scores = []

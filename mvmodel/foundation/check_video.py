@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvmodel.generation.config import GenerationConfig
+from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 MOTION = "bounce"
@@ -69,12 +69,12 @@ def few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
 
     Tunes with the default `TrainConfig`. Frame 1 comes from the ControlNet, as in the pipeline.
     """
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.first_frame import control_frames
+    from mvmodel.backends.image_unet.build import build_pipeline
+    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.training_config import TrainConfig, TrainingClip
     from mvmodel.generation.requests import Request, run_request
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.adherence import find_foreground, iou
-    from mvmodel.training.config import TrainConfig, TrainingClip
     from mvmodel.training.finetune import finetune
 
     config = GenerationConfig()

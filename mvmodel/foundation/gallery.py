@@ -35,9 +35,9 @@ def text_to_image(pack: Any, seed: int) -> np.ndarray:
 
 def first_frames(pack: Any, seed: int) -> np.ndarray:
     """48 first frames by the ControlNet on held-out masks, their outlines drawn, uint8 (48, side, side, 3)."""
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.first_frame import control_frames
     from mvmodel.foundation.controlnet import outlined
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.first_frame import control_frames
 
     drawn = list(stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
     masks = np.stack([still.mask for still in drawn])
@@ -52,10 +52,10 @@ def first_frames(pack: Any, seed: int) -> np.ndarray:
 
 def videos(pack: Any, seed: int) -> np.ndarray:
     """8 frames each of 6 videos by the start adapter on held-out mask sequences, uint8 (48, side, side, 3)."""
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.image_unet.build import build_pipeline
+    from mvmodel.backends.image_unet.first_frame import control_frames
     from mvmodel.foundation.controlnet import outlined
-    from mvmodel.generation.build import build_pipeline
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.generation.first_frame import control_frames
     from mvmodel.generation.requests import Request, run_request
     from mvmodel.masks import MaskSequence
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvmodel.english import article
 from mvmodel.foundation.continued import continue_from
-from mvmodel.foundation.words import MAX_TOKENS, build_tokenizer
+from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.metrics.adherence import cut_out
+from mvmodel.text import article
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import HELD_OUT, TRAIN, Still, stills
 from mvmodel.world.scenes import BACKGROUNDS

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from segment_anything.modeling import Sam
 
 from mvmodel.foundation.continued import continue_from
-from mvmodel.segmentation.build import build_tiny_sam
+from mvmodel.segmentation.sam_loading import build_tiny_sam
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, TRAIN, random_clip

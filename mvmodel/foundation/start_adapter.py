@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
+from mvmodel.backends.image_unet.latents import TrainingLatents, encode_frames, encode_text
+from mvmodel.backends.image_unet.loss import denoising_loss
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.text_to_image import Models
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import draw, plain_attention, save_adapter
-from mvmodel.training.latents import TrainingLatents, encode_frames, encode_text
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
-from mvmodel.training.loss import denoising_loss
 from mvmodel.world.render import TRAIN, random_clip
 
 CONFIG = LoopConfig(

@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from mvmodel.files import write_aside
 from mvmodel.foundation.continued import continue_from
-from mvmodel.foundation.words import MAX_TOKENS, build_tokenizer
+from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import TRAIN, caption_of, stills
 

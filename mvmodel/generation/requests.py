@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel import __version__
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value, write_aside, write_json
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.instances import Instance
 from mvmodel.masks import MaskSequence
 
 Progress = Callable[[int, int], None]
@@ -27,7 +27,7 @@ class Request(BaseModel):
     """One video to make.
 
     masks: an .npz written by `MaskSequence.save`. source: what the table says where that is no such file but words, a
-    library's entry, edits, or masks of another kind (`mvmodel.generation.mask_sources`); `masks` is then where the
+    library's entry, edits, or masks of another kind (`mvmodel.authoring.mask_sources`); `masks` is then where the
     outcome belongs.
     """
 
@@ -114,7 +114,7 @@ def first_frames(
     """
     from PIL import Image
 
-    from mvmodel.generation.first_frame import control_frames
+    from mvmodel.backends.image_unet.first_frame import control_frames
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def check_first_frame(pack: Any, request: Request, config: GenerationConfig, fol
     """How well the given first frame `folder`/NAME.png fits the request's mask 1, as `first_frame.check_fit` says."""
     from PIL import Image
 
-    from mvmodel.generation.first_frame import check_fit
+    from mvmodel.backends.image_unet.first_frame import check_fit
 
     picture = np.asarray(Image.open(Path(folder) / f"{request.name}.png").convert("RGB"))
     return check_fit(pack, picture, load_masks(request, pack).masks[0], request.prompt, config)
@@ -170,7 +170,7 @@ def generate(
     """
     from PIL import Image
 
-    from mvmodel.generation.build import build_pipeline
+    from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.video.encode import write_mp4
 
     folder = Path(folder)
@@ -249,7 +249,7 @@ def run_request(
 
     import torch
 
-    from mvmodel.generation.long_video import call_options, long_video
+    from mvmodel.backends.image_unet.long_video import call_options, long_video
 
     words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
     words["instances"] = instances_of(sequence, request.prompt)

@@ -2,7 +2,7 @@
 
 What leaves the picture is cut off (`outside="clip"`), or the object's whole way is shifted back so that no frame loses
 any of it (`outside="keep"`), which raises InputError when it does not fit. `EDITS` names what the command line and
-request tables offer; edits that need a second sequence are in `mvmodel.masks.exchange`.
+request tables offer; edits that need a second sequence are in `mvmodel.masks.combine`.
 """
 
 from __future__ import annotations

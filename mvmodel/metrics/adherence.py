@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from mvmodel.english import article
 from mvmodel.metrics.appearance import GREY, consistency
+from mvmodel.text import article
 
 
 class JudgeConfig(BaseModel):

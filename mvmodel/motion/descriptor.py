@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.turning import turned
+from mvmodel.motion.rotation import turned
 
 DESCRIPTORS: dict[str, str] = {
     "travel": "distance between the first and the last place, in object sizes",

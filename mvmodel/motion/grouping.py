@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mvmodel.errors import InputError
-from mvmodel.motion.choose import choose
+from mvmodel.motion.clip_selection import choose
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
 from mvmodel.motion.names import contradiction, propose
 

@@ -100,7 +100,7 @@ class Pack:
 
     def segmenter(self) -> Segmenter:
         def load() -> Any:
-            from mvmodel.segmentation.build import load_sam
+            from mvmodel.segmentation.sam_loading import load_sam
             from mvmodel.segmentation.segmenter import Segmenter
 
             about = self.info.segmenter

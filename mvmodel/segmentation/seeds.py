@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mvmodel.segmentation.follow import Clip
+from mvmodel.segmentation.propagation import Clip
 from mvmodel.segmentation.saliency import Saliency, agreement
 
 _GRID = 48

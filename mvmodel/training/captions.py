@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mvmodel.english import article
+from mvmodel.text import article
 
 
 def propose_caption(pack: Any, frames: np.ndarray) -> str:

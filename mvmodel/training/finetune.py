@@ -13,17 +13,17 @@ from typing import Any
 import torch
 
 from mvmodel import __version__
+from mvmodel.backends.image_unet.latents import TrainingLatents, prepare
+from mvmodel.backends.image_unet.loss import denoising_loss
+from mvmodel.backends.image_unet.preview import write_strip
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import folder_aside, hash_file, hash_value, write_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.saving import WEIGHTS, load_adapter, save_adapter
 from mvmodel.packs.device import cast
 from mvmodel.training.card import card
-from mvmodel.training.config import TrainConfig, TrainingClip
-from mvmodel.training.latents import TrainingLatents, prepare
 from mvmodel.training.loop import LoopConfig, train
-from mvmodel.training.loss import denoising_loss
-from mvmodel.training.preview import write_strip
 
 __all__ = ["draw", "finetune", "load_adapter", "new_adapter", "plain_attention", "precision_of", "save_adapter"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvmodel.training.config import TrainConfig, TrainingClip
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import finetune
 
 CONFIG = TrainConfig(

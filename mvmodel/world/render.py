@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mvmodel.english import article
+from mvmodel.text import article
 from mvmodel.world.motions import MOTIONS, VERBS, Poses, poses
 from mvmodel.world.scenes import BACKGROUNDS, paint
 from mvmodel.world.sprites import CELL, OBJECTS, atlas

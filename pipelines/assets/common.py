@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.errors import MvmodelError
-from pipelines.progress import account
+from pipelines.driver.progress import account
 
 OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"

@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines import preview, promotion
-from pipelines.artefacts import ArtifactStore
+from mvmodel.code_version import code_version
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.training import read_set
 from pipelines.partitions import motions
-from pipelines.promotion import ADAPTER
+from pipelines.promotion import promotion
+from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ExperimentsConfig, build
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore
+from pipelines.store.store import Handle
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.training_config import TrainConfig
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.config import ExperimentConfig
-    from mvmodel.generation.config import GenerationConfig
-    from mvmodel.training.config import TrainConfig
 
 CODE = code_version("mvmodel.experiments.run", files=(__file__,))
 PER_MOTION = {
@@ -70,7 +71,7 @@ def motion_of(name: str, training: Path, requests: Path, pack: Any) -> Motion:
 
 def general(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
     """The settings that every cell changes one thing of: the home's own for generation and training."""
-    from mvmodel.training.config import TrainConfig
+    from mvmodel.backends.training_config import TrainConfig
 
     start = "start" if pack.load().start_adapter() is not None else None
     return pack.generation(settings), settings.read("training", TrainConfig, init_from=start)

@@ -17,12 +17,12 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import preview
-from pipelines.artefacts import ArtifactStore, clear
+from mvmodel.code_version import code_version
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.settings import REPOSITORY
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore, clear
+from pipelines.store.store import Handle
 
 MODELS = {
     "tiny_vae": ("vae", (), "The autoencoder: 8 times down, 8 latent channels."),

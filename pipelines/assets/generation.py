@@ -8,18 +8,19 @@ from typing import Any
 
 import dagster as dg
 
-from mvmodel.generation.made_up import Wanted, describe_requests, make_up, write_requests
-from pipelines import preview, promotion
-from pipelines.artefacts import ArtifactStore, clear, current
+from mvmodel.code_version import code_version
+from mvmodel.generation.default_requests import Wanted, describe_requests, make_up, write_requests
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.training import SCRATCH, read_set
-from pipelines.evaluation import read_frames
 from pipelines.partitions import motions
-from pipelines.promotion import ADAPTER
+from pipelines.promotion import promotion
+from pipelines.promotion.evaluation import read_frames
+from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestConfig
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore, clear, current
+from pipelines.store.store import Handle
 
 SETTINGS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "full": (ADAPTER, True, {}),
@@ -43,7 +44,7 @@ def _shipped(settings: Settings, config: RequestConfig, motion: str) -> list[Any
     "parquet",
     partitions_def=motions,
     deps=["mask_library"],
-    code_version=code_version("mvmodel.generation.mask_sources", files=(__file__,)),
+    code_version=code_version("mvmodel.authoring.mask_sources", files=(__file__,)),
 )
 def generation_requests(
     context: dg.AssetExecutionContext,
@@ -56,7 +57,7 @@ def generation_requests(
 
     A row may name a file, words, or an entry of the mask library, each with edits behind it.
     """
-    from mvmodel.generation.mask_sources import contents
+    from mvmodel.authoring.mask_sources import contents
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
 
@@ -71,7 +72,7 @@ def generation_requests(
         masks: dict[str, MaskSequence] = {}
         if shipped:
             from mvmodel.authoring.library import Library
-            from mvmodel.generation.mask_sources import prepare
+            from mvmodel.authoring.mask_sources import prepare
 
             opened = Library.load(library.folder) if library else None
             masks, doubts = prepare(shipped, pack.load(), settings.path(config.file).parent, opened)

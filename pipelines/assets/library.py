@@ -7,13 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import preview
-from pipelines.artefacts import ArtifactStore
+from mvmodel.code_version import code_version
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.masks import read_quality
 from pipelines.resources import PackResource
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore
+from pipelines.store.store import Handle
 
 
 @stage("motion", "parquet", code_version=code_version("mvmodel.authoring.library", files=(__file__,)))

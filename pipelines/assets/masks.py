@@ -9,14 +9,14 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import preview
-from pipelines.artefacts import ArtifactStore
+from mvmodel.code_version import code_version
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.resources import PackResource, Settings
-from pipelines.store import Handle, recipe_hash
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore
+from pipelines.store.store import Handle, recipe_hash
 
-CODE = code_version("mvmodel.segmentation.track", "mvmodel.masks.files", files=(__file__,))
+CODE = code_version("mvmodel.segmentation.tracking", "mvmodel.masks.files", files=(__file__,))
 
 
 @stage("masks", "pytorch", "parquet", gpu=True, code_version=CODE)
@@ -33,7 +33,7 @@ def foreground_masks(
     """
     from mvmodel.masks.files import clip_masks
     from mvmodel.segmentation.quality import measure
-    from mvmodel.segmentation.track import ExtractConfig, extract
+    from mvmodel.segmentation.tracking import ExtractConfig, extract
     from mvmodel.video.catalogue import Catalogue
 
     catalogue = Catalogue.load(clips.folder)

@@ -8,13 +8,13 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import preview
-from pipelines.artefacts import ArtifactStore, also
+from mvmodel.code_version import code_version
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.partitions import check_slug, motions
 from pipelines.resources import Settings
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore, also
+from pipelines.store.store import Handle
 
 
 @stage(

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines import evaluation, preview, promotion, provenance, shown
-from pipelines.artefacts import ArtifactStore, clear
+from mvmodel.code_version import code_version
+from pipelines.assets import preview, provenance, report_inputs
 from pipelines.assets.common import stage
 from pipelines.assets.motion import read_groups
-from pipelines.evaluation import scored
+from pipelines.assets.report_inputs import STUDY
 from pipelines.partitions import motions
+from pipelines.promotion import evaluation, promotion
+from pipelines.promotion.evaluation import scored
 from pipelines.resources import PackResource, Settings
-from pipelines.shown import STUDY
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore, clear
+from pipelines.store.store import Handle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ SHEET = "sheet.png"
 """In a report's version: control masks and videos, line under line."""
 SHEET_VIDEOS = 3
 """Best videos on the leaderboard's sheet, and as many of the worst."""
-REPORT_FILES = (__file__, provenance.__file__, shown.__file__)
+REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
 REPORT_CODE = code_version("mvmodel.reports.html", "mvmodel.metrics.report_card", files=REPORT_FILES)
 METRICS_CODE = code_version("mvmodel.metrics.score", files=(__file__, evaluation.__file__))
 
@@ -70,7 +71,12 @@ def video_metrics(
         import pandas as pd
 
         rows = pd.read_parquet(folder / "metrics.parquet")
-        return {"videos": len(rows), "summary": shown.comparison(rows), "metrics": preview.table(rows), **means(rows)}
+        return {
+            "videos": len(rows),
+            "summary": report_inputs.comparison(rows),
+            "metrics": preview.table(rows),
+            **means(rows),
+        }
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
     return store.step(context, inputs, {}, build, describe, judges)
@@ -80,7 +86,7 @@ def means(rows: pd.DataFrame, setting: str = "full") -> dict[str, float]:
     """The mean of every figure: of `setting` under its own name, of the other settings as setting/figure."""
     found: dict[str, float] = {}
     for name, group in rows.groupby("setting"):
-        figures = shown.figures_of(group)
+        figures = report_inputs.figures_of(group)
         found |= figures if name == setting else {f"{name}/{figure}": value for figure, value in figures.items()}
     return found
 
@@ -112,7 +118,7 @@ def metric_report(
 
     motion = context.partition_key
     adapter = promotion.pointed_at(promoted_adapter, store.store)
-    study = shown.study_of(context.instance, store.store, motion, adapter)
+    study = report_inputs.study_of(context.instance, store.store, motion, adapter)
 
     def build(folder: Path) -> None:
         import pandas as pd
@@ -122,7 +128,7 @@ def metric_report(
         clear(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
         made = {"requests": generation_requests, "videos": generated_videos, "figures": video_metrics}
-        entries = shown.read_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
+        entries = report_inputs.read_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
         motion_report(
             folder,
             motion,
@@ -130,8 +136,8 @@ def metric_report(
             rows,
             provenance.made_from(pack, store.store, adapter, made),
             provenance.trained(training_set, adapter),
-            study=None if study is None else shown.study_rows([study]),
-            measured_by=shown.command(motion),
+            study=None if study is None else report_inputs.study_rows([study]),
+            measured_by=report_inputs.command(motion),
         )
         full = [(entry.masks, entry.frames) for entry in entries if entry.setting == "full"]
         preview.beside(full).save(folder / SHEET)
@@ -146,10 +152,10 @@ def metric_report(
         return {
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             "sheet": sheet(folder, f"{motion}: control masks, and the full method's videos under them"),
-            **shown.headlines(rows),
-            "summary": shown.comparison(rows),
+            **report_inputs.headlines(rows),
+            "summary": report_inputs.comparison(rows),
             "adapter": adapter.sha,
-            "ablation": f"not run on this adapter; {shown.command(motion)}" if study is None else study.key,
+            "ablation": f"not run on this adapter; {report_inputs.command(motion)}" if study is None else study.key,
             **means(rows),
         }
 
@@ -203,7 +209,7 @@ def leaderboard(
     """All motions side by side, and each motion's versions over time: the report that the demo ends with."""
     known = read_groups(motion_groups.folder)["motions"]
     reports = {motion: handle for motion, handle in metric_report.items() if motion in known}
-    past = {motion: shown.versions(context.instance, motion) for motion in reports}
+    past = {motion: report_inputs.versions(context.instance, motion) for motion in reports}
 
     def build(folder: Path) -> None:
         import pandas as pd
@@ -218,7 +224,7 @@ def leaderboard(
         whole.to_parquet(folder / "metrics.parquet", index=False)
         whole.to_csv(folder / "metrics.csv", index=False)
         summarise(whole, by=("slug", "setting")).to_csv(folder / "summary.csv", index=False)
-        versions = shown.history_of(store.store, past)
+        versions = report_inputs.history_of(store.store, past)
         versions.to_csv(folder / "versions.csv", index=False)
         quarantine = pd.read_parquet(clips.folder / "quarantine.parquet")
         entries: list[VideoEntry] = []
@@ -229,7 +235,7 @@ def leaderboard(
                 store.store.open(name, motion, made_of[name]["sha"]).folder
                 for name in ("video_metrics", "generated_videos", "generation_requests")
             )
-            entries += shown.read_entries(figures, videos, asked, before=f"{motion}/")
+            entries += report_inputs.read_entries(figures, videos, asked, before=f"{motion}/")
             if STUDY in made_of:
                 studies.append(store.store.open(STUDY, motion, made_of[STUDY]["sha"]))
         ranked = sorted(
@@ -245,8 +251,8 @@ def leaderboard(
             reports={motion: f"{motion}.html" for motion in reports},
             quarantined=[dict(row) for row in json.loads(quarantine.to_json(orient="records"))],
             provenance=provenance.of_motions(pack, store.store, reports, code=REPORT_CODE),
-            study=shown.study_rows(studies) if studies else None,
-            measured_by=shown.command("MOTION"),
+            study=report_inputs.study_rows(studies) if studies else None,
+            measured_by=report_inputs.command("MOTION"),
             grouping=Grouping.load(motion_groups.folder),
         )
 
@@ -257,8 +263,8 @@ def leaderboard(
         return {
             "report": dg.MetadataValue.path(str(folder / "leaderboard.html")),
             "sheet": sheet(folder, "control masks and videos, the best first, the worst last"),
-            **(shown.headlines(rows) if len(rows) else {}),
-            "summary": shown.board(rows),
+            **(report_inputs.headlines(rows) if len(rows) else {}),
+            "summary": report_inputs.board(rows),
             "motions": len(reports),
             "without_report": dg.MetadataValue.json(sorted(set(known) - set(reports))),
             **(means(rows) if len(rows) else {}),

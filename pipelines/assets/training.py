@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mvmodel.code_version import code_version
 from mvmodel.errors import InputError
-from pipelines import preview, promotion
-from pipelines.artefacts import ArtifactStore, also, clear
+from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.motion import read_groups
-from pipelines.evaluation import evaluate, read_frames
 from pipelines.partitions import motions
-from pipelines.promotion import ADAPTER
+from pipelines.promotion import promotion
+from pipelines.promotion.evaluation import evaluate, read_frames
+from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
-from pipelines.store import Handle
-from pipelines.versions import code_version
+from pipelines.store.io_manager import ArtifactStore, also, clear
+from pipelines.store.store import Handle
 
 if TYPE_CHECKING:
-    from mvmodel.training.config import TrainingClip
+    from mvmodel.backends.training_config import TrainingClip
 
 SCRATCH = "scratch/adapter"
 """In a `motion_adapter` version: the adapter trained without a start, to compare."""
@@ -109,8 +110,8 @@ def read_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingClip]]:
     """(clips trained on, clips held out) of a `training_set` version."""
     import numpy as np
 
+    from mvmodel.backends.training_config import TrainingClip
     from mvmodel.masks import MaskSequence
-    from mvmodel.training.config import TrainingClip
 
     sides: dict[str, list[TrainingClip]] = {"train": [], "held_out": []}
     for row in json.loads((folder / "clips.json").read_text())["clips"]:
@@ -137,9 +138,9 @@ def motion_adapter(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The motion's adapter, tuned from the pack's start adapter where it has one; and one from scratch to compare."""
-    from mvmodel.training.config import TrainConfig
+    from mvmodel.backends.training_config import TrainConfig
     from mvmodel.training.finetune import finetune
-    from pipelines.progress import every
+    from pipelines.driver.progress import every
 
     model, hardware = pack.load(), gpu.chosen()
     start = "start" if model.start_adapter() is not None else None
@@ -198,7 +199,7 @@ def read_curve(adapter: Path) -> list[dict[str, Any]]:
 
 def evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
     """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
-    from mvmodel.generation.made_up import make_up, write_requests
+    from mvmodel.generation.default_requests import make_up, write_requests
 
     train, held = read_set(training)
     clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import drift
-from mvmodel.generation.config import GenerationConfig
+from mvmodel.backends.generation_config import GenerationConfig
 
 
 def test_clips_are_played_there_and_back_without_a_stop():

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import mask_term
 from benchmarks.workers import spread
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.training.config import TrainConfig
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.training_config import TrainConfig
 
 
 def test_test_clips_are_apart_from_what_was_tuned_on():

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from benchmarks import peer_methods, peers
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.training_config import TrainingClip
 from mvmodel.experiments.bench import Motion
 from mvmodel.experiments.cells import Cells, Task
-from mvmodel.generation.config import GenerationConfig
 from mvmodel.training import finetune
-from mvmodel.training.config import TrainingClip
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import sampling
 from benchmarks.mask_term import test_clips as held_out_clips
-from mvmodel.generation.config import GenerationConfig
+from mvmodel.backends.generation_config import GenerationConfig
 
 
 @pytest.mark.parametrize("name", sampling.SETTINGS)

@@ -10,10 +10,10 @@ import torch
 
 from benchmarks.oracle import Oracle
 from benchmarks.throughput import TrueAnswers, throughput
-from mvmodel.segmentation.build import build_tiny_sam
-from mvmodel.segmentation.davis import region_similarity
+from mvmodel.segmentation.davis_metrics import region_similarity
+from mvmodel.segmentation.sam_loading import build_tiny_sam
 from mvmodel.segmentation.segmenter import Segmenter
-from mvmodel.segmentation.track import extract
+from mvmodel.segmentation.tracking import extract
 from mvmodel.world.render import HELD_OUT, random_clip
 
 

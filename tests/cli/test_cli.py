@@ -12,10 +12,13 @@ from mvmodel.world.render import random_clip
 
 def test_help_imports_nothing_heavy():
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "mvmodel.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-m", "mvmodel.cli.app", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
-    assert "mvmodel.cli_make" in imported
+    assert "mvmodel.cli.make" in imported
     heavy = {"torch", "numpy", "cv2", "diffusers", "transformers", "dagster", "pandas", "matplotlib", "av", "decord"}
     assert not heavy & imported
     assert "generate" in ran.stdout
@@ -88,7 +91,7 @@ def test_masks_or_instances_and_nothing_in_between(run, small_pack_folder, masks
 def test_first_frame_of_a_picture_or_a_video(video, tmp_path):
     from PIL import Image
 
-    from mvmodel.cli_inputs import first_picture
+    from mvmodel.cli.inputs import first_picture
     from mvmodel.errors import InputError
     from mvmodel.video.decode import decode
 

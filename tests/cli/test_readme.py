@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from mvmodel import cli_make
-from mvmodel.cli import app
+from mvmodel.cli import make
+from mvmodel.cli.app import app
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def lines(repository: Path) -> list[str]:
 
 
 def test_every_mvmodel_command_and_option_exists(lines):
-    cli_make.register(app)
+    make.register(app)
     commands = [shlex.split(line.split(".venv/bin/mvmodel ", 1)[1]) for line in lines if ".venv/bin/mvmodel " in line]
     assert len(commands) >= 6
     for words in commands:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.experiments.bench import Bench, Motion
 from mvmodel.experiments.cells import Cells, Task
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.training.config import TrainConfig, TrainingClip
 
 SIDE, FRAMES = 64, 4
 

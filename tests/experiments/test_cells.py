@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.errors import InputError
 from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash
-from mvmodel.generation.config import GenerationConfig
 
 
 def test_whatever_decides_the_video_is_in_the_recipe(task):

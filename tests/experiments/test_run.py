@@ -112,7 +112,7 @@ def test_settings_do_what_they_say(make_bench):
 
 
 def test_first_frames_are_damaged_as_asked(make_bench, monkeypatch):
-    from mvmodel.generation import first_frame
+    from mvmodel.backends.image_unet import first_frame
 
     shown: dict[str, tuple] = {}
     real = first_frame.control_frames

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GENERAL, GenerationConfig
-from mvmodel.generation.first_frame import control_frames
-from mvmodel.generation.long_video import call_options, long_video
-from mvmodel.generation.pipeline import MaskVideoPipeline
+from mvmodel.backends.generation_config import GENERAL, GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.image_unet.long_video import call_options, long_video
+from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter

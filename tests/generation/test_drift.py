@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mvmodel.generation.drift import match_background
+from mvmodel.backends.image_unet.colour_match import match_background
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mvmodel.authoring.library import Entry, write_library
+from mvmodel.authoring.text_to_masks import WordsConfig, from_words
 from mvmodel.errors import InputError
-from mvmodel.generation.from_words import WordsConfig, from_words
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.poses import centre
 from mvmodel.world.render import HELD_OUT, random_clip

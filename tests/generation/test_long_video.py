@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.instances import Instance
-from mvmodel.generation.long_video import Window, call_options, long_video, windows
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.image_unet.long_video import Window, call_options, long_video, windows
 from mvmodel.model.adapter import MotionMaskAdapter
 
 QUICK = GenerationConfig(steps=2, window=5, overlap=2)
@@ -142,7 +142,7 @@ def test_every_option_changes_the_video(pipeline, inputs, tmp_path, change):
 
 @pytest.mark.parametrize("change", [{}, {"anchor": "window"}, {"reanchor": 2}])
 def test_every_window_is_given_the_latents_of_its_anchor_and_context(pipeline, inputs, tmp_path, monkeypatch, change):
-    from mvmodel.generation import long_video as module
+    from mvmodel.backends.image_unet import long_video as module
 
     made = {0: pipeline.encode_frames(inputs["first_frame"][None])}
     original, anchors = module._window, []

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mvmodel.authoring.library import Entry, write_library
+from mvmodel.authoring.mask_sources import contents, parse, prepare, resolve
 from mvmodel.errors import InputError
-from mvmodel.generation.mask_sources import contents, parse, prepare, resolve
 from mvmodel.generation.requests import load_masks, read_requests
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import write_masks

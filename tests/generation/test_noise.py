@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mvmodel.generation.noise import share_noise
+from mvmodel.backends.image_unet.noise import share_noise
 
 
 @pytest.fixture

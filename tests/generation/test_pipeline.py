@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from mvmodel.backends.image_unet.guidance import branches_of
+from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.errors import InputError, PackError
-from mvmodel.generation.guidance import branches_of
-from mvmodel.generation.instances import Instance
-from mvmodel.generation.pipeline import MaskVideoPipeline
 from mvmodel.model.adapter import MotionMaskAdapter
 
 

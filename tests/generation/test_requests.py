@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.errors import InputError
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GenerationConfig
 from mvmodel.generation.requests import Request, first_frames, generate, instances_of, read_requests, run_request
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -75,7 +75,7 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(small_pack, adapte
     alone = run_request(pipeline, request, MaskSequence.load(request.masks), picture, config)
     assert np.array_equal(alone, np.load(whole / "long.npz")["frames"])
 
-    from mvmodel.generation import long_video
+    from mvmodel.backends.image_unet import long_video
 
     original, count = long_video._window, []
 
@@ -126,8 +126,8 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
 
 def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monkeypatch):
     """With an adapter that comes with the pack; without one, the ControlNet's one mask is all there is."""
-    from mvmodel.generation.first_frame import control_frames
-    from mvmodel.generation.instances import Instance
+    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.image_unet.instances import Instance
 
     masks = np.zeros((2, 1, 64, 64), bool)
     masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
@@ -146,7 +146,7 @@ def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monke
 
 @pytest.mark.slow
 def test_a_given_first_frame_has_to_fit_its_mask(tiny_pack):
-    from mvmodel.generation.first_frame import check_fit
+    from mvmodel.backends.image_unet.first_frame import check_fit
     from mvmodel.world.render import random_clip
 
     clip = random_clip((2, 3), frames=1, motion="glide", objects=("horse",), background="snow", pan=0)

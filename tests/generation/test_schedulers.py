@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.schedulers import SOLVERS, build_scheduler
 from mvmodel.errors import InputError
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.schedulers import SOLVERS, build_scheduler
 
 
 @pytest.mark.parametrize("name", [*SOLVERS, "LMSDiscreteScheduler"])

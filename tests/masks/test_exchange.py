@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks import edit as e
-from mvmodel.masks.exchange import combine, interpolate, replace_motion, replace_shape, resize
+from mvmodel.masks.combine import combine, interpolate, replace_motion, replace_shape, resize
 from mvmodel.masks.poses import Poses, centre, lay, poses_of
 from mvmodel.world.render import HELD_OUT, random_clip
 from tests.masks.conftest import blob, sequences

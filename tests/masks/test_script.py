@@ -8,8 +8,8 @@ import pytest
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks import edit as e
-from mvmodel.masks.exchange import combine, replace_shape
-from mvmodel.masks.script import edits_help, run_edits
+from mvmodel.masks.combine import combine, replace_shape
+from mvmodel.masks.edit_script import edits_help, run_edits
 from tests.masks.conftest import blob
 
 ONE = MaskSequence(np.stack([blob(np.random.default_rng(n)) for n in range(4)]))

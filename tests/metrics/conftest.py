@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mvmodel.english import article
 from mvmodel.metrics.adherence import cut_out
+from mvmodel.text import article
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 from mvmodel.world.sprites import OBJECTS, atlas
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mvmodel.motion.choose import choose
+from mvmodel.motion.clip_selection import choose
 
 
 def _apart(values: list[float]) -> np.ndarray:

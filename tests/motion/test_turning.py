@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mvmodel.motion.turning import turned
+from mvmodel.motion.rotation import turned
 
 
 def _shape(kind: str) -> np.ndarray:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.first_frame import control_frames
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.packs import load_pack
-from mvmodel.packs.fake import write_fake
-from mvmodel.training.config import TrainConfig, TrainingClip
+from mvmodel.packs.random_pack import write_fake
 from mvmodel.training.finetune import finetune, load_adapter
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs import load_pack, pack_folder
-from mvmodel.packs.fake import write_fake
+from mvmodel.packs.random_pack import write_fake
 
 
 def test_small_random_pack_loads_every_part(small_pack):

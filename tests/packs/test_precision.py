@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.image_unet.long_video import long_video
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
-from mvmodel.generation.build import build_pipeline
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.first_frame import control_frames
-from mvmodel.generation.instances import Instance
-from mvmodel.generation.long_video import long_video
 from mvmodel.packs import load_pack
 from mvmodel.packs.device import device_of, dtype_of
-from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import finetune
 from mvmodel.world.render import random_clip
 

@@ -46,7 +46,7 @@ def stand_ins() -> ModuleType:
 @pytest.fixture(scope="session")
 def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of random weights: 64 x 64 pixels, 4 frames, through the loader of real packs."""
-    from mvmodel.packs.fake import write_fake
+    from mvmodel.packs.random_pack import write_fake
 
     return write_fake("small", tmp_path_factory.mktemp("packs") / "small")
 
@@ -112,13 +112,13 @@ class Lab:
 
     @property
     def instance(self) -> Any:
-        from pipelines.run import opened
+        from pipelines.driver.run import opened
 
         return opened(self.home)
 
     @property
     def store(self) -> Any:
-        from pipelines.store import Store
+        from pipelines.store.store import Store
 
         return Store(self.home / "store", self.home / "work")
 

@@ -130,7 +130,7 @@ def generate(
 
 def score(video: Path, request: Any, pack: Any) -> Any:
     from mvmodel.masks import MaskSequence
-    from pipelines.evaluation import Scored, read_frames
+    from pipelines.promotion.evaluation import Scored, read_frames
 
     note(f"score {video.parent.name}/{video.stem}")
     found = read_frames(video).max(axis=-1) > 140
@@ -144,9 +144,9 @@ def score(video: Path, request: Any, pack: Any) -> Any:
 def install(patch: Any = setattr) -> None:
     """Put the stand-ins in the library's place; `patch(object, name, value)` may be a monkeypatch's setattr."""
     import mvmodel.generation.requests as generation
-    import mvmodel.segmentation.track as track
+    import mvmodel.segmentation.tracking as track
     import mvmodel.training.finetune as training
-    from pipelines import evaluation
+    from pipelines.promotion import evaluation
 
     patch(track, "extract", extract)
     patch(training, "finetune", finetune)

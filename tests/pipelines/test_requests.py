@@ -14,7 +14,7 @@ from mvmodel.files import hash_file
 from mvmodel.masks import MaskSequence
 from mvmodel.video.decode import decode
 from mvmodel.world.render import HELD_OUT, random_clip
-from pipelines.artefacts import current
+from pipelines.store.io_manager import current
 
 pytestmark = pytest.mark.slow
 SOURCES = {
@@ -28,8 +28,8 @@ SOURCES = {
 @pytest.fixture
 def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A home with the shipped pack. Only finding foreground and judging are stand-ins; models train and generate."""
-    import mvmodel.segmentation.track as track
-    from pipelines import evaluation
+    import mvmodel.segmentation.tracking as track
+    from pipelines.promotion import evaluation
 
     for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
         monkeypatch.setenv(name, "")  # set, so that what the run sets is undone afterwards

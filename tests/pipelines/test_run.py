@@ -13,9 +13,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from pipelines import promotion, shown
 from pipelines.__main__ import main
-from pipelines.artefacts import current
+from pipelines.assets import report_inputs
+from pipelines.promotion import promotion
+from pipelines.store.io_manager import current
 
 pytestmark = pytest.mark.slow
 PER_MOTION = [
@@ -132,7 +133,7 @@ def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
         figures = current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
     rows = pd.read_parquet(figures)
     rows = rows[(rows["setting"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
-    columns = [column.name for column in shown.comparison(rows).schema.columns]
+    columns = [column.name for column in report_inputs.comparison(rows).schema.columns]
     assert "ddim_50 (1 video)" in columns and "multistep_20" in columns
     done.settings = {"comparison": {"schedulers": 0}}
     done.run()
@@ -256,7 +257,7 @@ def test_asked_to_stop_it_stops_cleanly(lab, stop: signal.Signals) -> None:
 
 
 def test_two_drivers_do_not_share_a_home(lab, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.run import alone
+    from pipelines.driver.run import alone
 
     with alone(lab.home):
         assert main(lab.arguments()) == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mvmodel.errors import InputError
-from pipelines.store import BrokenVersion, Store, content_hash, recipe_hash
+from pipelines.store.store import BrokenVersion, Store, content_hash, recipe_hash
 
 FACTS = {"inputs": {}, "code": "c", "config": {"seed": 1}, "pack": {}, "libraries": {}}
 

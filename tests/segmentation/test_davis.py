@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.segmentation.davis import contour_accuracy, region_similarity
+from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
 
 SQUARE = np.zeros((2, 100, 160), bool)
 SQUARE[:, 30:70, 40:90] = True

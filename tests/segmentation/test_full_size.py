@@ -13,9 +13,9 @@ import torch
 from segment_anything import sam_model_registry
 
 from mvmodel.errors import PackError
-from mvmodel.segmentation.build import load_sam
+from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
-from mvmodel.segmentation.track import extract
+from mvmodel.segmentation.tracking import extract
 from mvmodel.world.render import HELD_OUT, random_clip
 
 

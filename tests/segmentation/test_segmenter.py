@@ -6,7 +6,7 @@ import torch
 from segment_anything import SamPredictor
 
 from mvmodel.errors import PackError
-from mvmodel.segmentation.build import build_tiny_sam, load_sam
+from mvmodel.segmentation.sam_loading import build_tiny_sam, load_sam
 from mvmodel.segmentation.segmenter import (
     Segmenter,
     _distinct,

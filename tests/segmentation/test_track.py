@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.oracle import Oracle
 from mvmodel.errors import InputError
-from mvmodel.segmentation.davis import contour_accuracy, region_similarity
+from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
 from mvmodel.segmentation.quality import measure
-from mvmodel.segmentation.track import extract
+from mvmodel.segmentation.tracking import extract
 from mvmodel.world.motions import Poses
 from mvmodel.world.render import HELD_OUT, Actor, random_clip, render
 

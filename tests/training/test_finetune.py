@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mvmodel.backends.image_unet.latents import TrainingLatents
+from mvmodel.backends.image_unet.loss import denoising_loss, min_snr
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT, FrameContext
-from mvmodel.training.config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import draw, finetune, load_adapter
-from mvmodel.training.latents import TrainingLatents
-from mvmodel.training.loss import denoising_loss, min_snr
 from mvmodel.training.sanity import CONFIG, overfit
 
 QUICK = TrainConfig(steps=6, warmup=1, init_from=None, checkpoint_every=2, mask_width=4, precision="no", lr=1e-3)
@@ -110,7 +110,7 @@ def test_killed_run_resumes_to_the_same_weights(small_pack_folder, clips, tmp_pa
         "import sys, time, numpy as np, torch\n"
         "from pathlib import Path\n"
         "from mvmodel.packs import load_pack\n"
-        "from mvmodel.training.config import TrainConfig, TrainingClip\n"
+        "from mvmodel.backends.training_config import TrainConfig, TrainingClip\n"
         "from mvmodel.training.finetune import finetune\n"
         "torch.set_num_threads(1)\n"
         "rng = np.random.default_rng(0)\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from mvmodel.generation.config import GenerationConfig
-from mvmodel.generation.guidance import branches_of
-from mvmodel.training.config import TrainConfig
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.guidance import branches_of
+from mvmodel.backends.training_config import TrainConfig
 
 
 def test_paper_mode_is_equation_7_with_nothing_added(repository: Path):

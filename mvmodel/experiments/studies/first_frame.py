@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvmodel.english import article
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench, Measured
 from mvmodel.experiments.cells import Cell, FirstFrame, Task
 from mvmodel.experiments.compare import chosen, difference
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
+from mvmodel.text import article
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

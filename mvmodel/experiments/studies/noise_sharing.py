@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from mvmodel.backends.generation_config import Sharing
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
 from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.compare import chosen, difference, means
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
-from mvmodel.generation.config import Sharing
 from mvmodel.metrics.score import METRICS
 
 if TYPE_CHECKING:

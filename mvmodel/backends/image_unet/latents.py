@@ -1,0 +1,75 @@
+"""Everything the UNet's training reads, computed once: latents, masks, text embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mvmodel.backends.training_config import TrainingClip
+from mvmodel.files import write_aside
+
+
+@dataclass(frozen=True)
+class TrainingLatents:
+    """latents: scaled (clips, views, F, C, h, w), view 1 being the mirrored clip. masks: (clips, views, F, H, W).
+    text: (clips, L, D). empty: embedding of the empty prompt, (1, L, D)."""
+
+    latents: torch.Tensor
+    masks: torch.Tensor
+    text: torch.Tensor
+    empty: torch.Tensor
+
+
+@torch.no_grad()
+def encode_frames(vae: Any, frames: np.ndarray, batch: int = 16) -> torch.Tensor:
+    """Frames uint8 (F, H, W, 3) to scaled latents (F, C, h, w), float32: the posterior's mean."""
+    device, dtype = next(vae.parameters()).device, next(vae.parameters()).dtype
+    x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    parts = [vae.encode(part.to(device, dtype)).latent_dist.mode().float().cpu() for part in x.split(batch)]
+    return torch.cat(parts) * vae.config.scaling_factor
+
+
+@torch.no_grad()
+def encode_text(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.Tensor:
+    """Prompts to embeddings (prompts, L, D), as diffusers' Stable Diffusion pipelines make them."""
+    ids = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+    device = next(text_encoder.parameters()).device
+    embeddings: torch.Tensor = text_encoder(ids.to(device))[0].float().cpu()
+    return embeddings
+
+
+def prepare(pack: Any, clips: Sequence[TrainingClip], file: Path, flip: bool) -> TrainingLatents:
+    """Encode the clips, or read what an earlier call left in `file` (safetensors)."""
+    from safetensors.torch import load_file, save_file
+
+    if not file.exists():
+        vae = pack.vae()
+        latents, masks = [], []
+        for clip in clips:
+            views = [(clip.frames, clip.masks)]
+            if flip:
+                views.append((clip.frames[:, :, ::-1], clip.masks[:, :, ::-1]))
+            latents.append(torch.stack([encode_frames(vae, frames) for frames, _ in views]))
+            masks.append(torch.stack([torch.from_numpy(np.ascontiguousarray(m)) for _, m in views]))
+        text = encode_text(pack.tokenizer(), pack.text_encoder(), ["", *(clip.caption for clip in clips)])
+        data = {
+            "latents": torch.stack(latents).half(),
+            "masks": torch.stack(masks).to(torch.uint8),
+            "text": text[1:].contiguous(),
+            "empty": text[:1].contiguous(),
+        }
+        with write_aside(file) as aside:
+            save_file({name: value.contiguous() for name, value in data.items()}, aside)
+    data = load_file(file)
+    return TrainingLatents(data["latents"].float(), data["masks"].float(), data["text"], data["empty"])

@@ -1,0 +1,307 @@
+"""`MaskVideoPipeline`: prompt + mask sequence + first frame -> video (paper, Algorithm 1)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.schedulers import KarrasDiffusionSchedulers
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from diffusers.video_processor import VideoProcessor
+from transformers import CLIPTextModel, PreTrainedTokenizerBase
+
+from mvmodel.backends.generation_config import GENERAL, OtherWords, Sharing
+from mvmodel.backends.image_unet.denoiser import Denoiser
+from mvmodel.backends.image_unet.guidance import branches_of
+from mvmodel.backends.image_unet.inputs import as_latents, as_masks, check_inputs
+from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.errors import InputError
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.context import DEFAULT
+from mvmodel.model.saving import load_adapter
+from mvmodel.packs.device import cast
+
+
+@dataclass
+class MaskVideoOutput(BaseOutput):  # type: ignore[misc]
+    """frames: by `output_type`, "np" float32 (B, F, H, W, 3) in 0..1, "pt" (B, F, 3, H, W) in 0..1, "pil" a list of
+    lists of images, "latent" scaled latents (B, F, C, h, w)."""
+
+    frames: Any
+
+
+class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Generates frames 2..n from frame 1, a prompt and a mask sequence. Frame 1 comes from
+    `mvmodel.backends.image_unet.first_frame` (ControlNet on mask 1) or from the user.
+
+    Several motion adapters can be loaded, switched and scaled: `load_adapter`, `set_adapters`, `delete_adapter`. The
+    one given at construction is called "default", and is the one that `save_pretrained` writes.
+
+    default_guidance_scale, default_steps: what a call without them takes; `build_pipeline` sets the pack's.
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"
+    _optional_components = ["adapter"]
+    _exclude_from_cpu_offload = ["adapter"]  # it is never called itself: the UNet's layers read its weights
+    _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds"]
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: PreTrainedTokenizerBase,
+        unet: UNet2DConditionModel,
+        scheduler: KarrasDiffusionSchedulers,
+        adapter: MotionMaskAdapter | None = None,
+        default_guidance_scale: float = GENERAL["guidance_scale"],
+        default_steps: int = GENERAL["steps"],
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler, adapter=adapter
+        )
+        self.register_to_config(default_guidance_scale=default_guidance_scale, default_steps=default_steps)
+        blocks = getattr(getattr(vae, "config", None), "block_out_channels", (0,) * 4)
+        self.vae_scale_factor = 2 ** (len(blocks) - 1)
+        self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
+        self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor)
+        self._loaded: dict[str, MotionMaskAdapter] = {}
+        self._scales: dict[str, float] = {DEFAULT: 1.0} if adapter is not None else {}
+
+    def load_adapter(self, adapter: MotionMaskAdapter | str | Path, name: str) -> None:
+        """Load another adapter (or its folder) beside the others, in use at scale 1.
+
+        Raises PackError when it was made for another architecture, InputError when the name is taken.
+        """
+        if name in self._all_adapters():
+            raise InputError(f"an adapter is already loaded as {name!r}; give another name, or delete it first")
+        made = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
+        made.check_fits(self.unet)
+        self._loaded[name] = cast(made, self.unet.device, self.unet.dtype).eval()
+        self._scales[name] = 1.0
+
+    def set_adapters(self, names: str | Sequence[str], scales: float | Sequence[float] = 1.0) -> None:
+        """Use these adapters and no others, each at its scale; 0, or no name, is the base model."""
+        wanted = [names] if isinstance(names, str) else list(names)
+        strength = [scales] * len(wanted) if isinstance(scales, (int, float)) else list(scales)
+        unknown = sorted(set(wanted) - set(self._all_adapters()))
+        if unknown or len(strength) != len(wanted):
+            loaded = ", ".join(self._all_adapters()) or "none"
+            raise InputError(f"adapters {wanted} at scales {strength}: give one scale each, of those loaded: {loaded}")
+        self._scales = dict(zip(wanted, strength, strict=True))
+
+    def delete_adapter(self, name: str) -> None:
+        """Forget an adapter that `load_adapter` loaded."""
+        if self._loaded.pop(name, None) is None:
+            raise InputError(f"no adapter was loaded as {name!r}; there are {', '.join(self._loaded) or 'none'}")
+        self._scales.pop(name, None)
+
+    def get_active_adapters(self) -> dict[str, float]:
+        """Name -> scale of the adapters in use."""
+        return dict(self._scales)
+
+    def _all_adapters(self) -> dict[str, MotionMaskAdapter]:
+        return {**({} if self.adapter is None else {DEFAULT: self.adapter}), **self._loaded}
+
+    def check_inputs(
+        self, prompts: int, masks: torch.Tensor, size: tuple[int, int], callback_tensors: Sequence[str] = ()
+    ) -> None:
+        """Raise InputError, in one sentence, for inputs that do not fit together. size: frame 1's height and width."""
+        side = self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        check_inputs(prompts, masks, size, side)
+        unknown = set(callback_tensors) - set(self._callback_tensor_inputs)
+        if unknown:
+            raise InputError(f"callbacks get {', '.join(self._callback_tensor_inputs)}, not {', '.join(unknown)}")
+
+    def encode_prompt(
+        self,
+        prompt: str | Sequence[str] | None,
+        negative_prompt: str | Sequence[str] = "",
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings of the prompts and of the negative prompts, (B, tokens, width) each; given ones are kept."""
+        if prompt_embeds is None:
+            prompt_embeds = self._embed([prompt] if isinstance(prompt, str) else list(prompt or ()))
+        if negative_prompt_embeds is None:
+            count = len(prompt_embeds)
+            negative = [negative_prompt] * count if isinstance(negative_prompt, str) else list(negative_prompt)
+            if len(negative) != count:
+                raise InputError(
+                    f"there are {len(negative)} negative prompts for {count} prompts; give one, or as many"
+                )
+            negative_prompt_embeds = self._embed(negative)
+        return prompt_embeds, negative_prompt_embeds
+
+    def _embed(self, prompts: list[str]) -> torch.Tensor:
+        longest = self.tokenizer.model_max_length
+        ids = self.tokenizer(
+            prompts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
+        ).input_ids
+        return self.text_encoder(ids.to(self._execution_device))[0].to(self.unet.dtype)
+
+    def prepare_latents(
+        self,
+        first: torch.Tensor,
+        frames: int,
+        alpha: float,
+        sharing: Sharing,
+        generator: torch.Generator | list[torch.Generator] | None,
+        latents: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Starting latents of the frames after `first`, (B, frames - 1, C, h, w); given ones are only scaled."""
+        if latents is None:
+            shape = (first.shape[0], frames, *first.shape[1:])
+            noise = randn_tensor(shape, generator=generator, device=first.device, dtype=first.dtype)
+            latents = share_noise(noise, first, alpha, sharing)
+        return latents.to(first.device, first.dtype) * self.scheduler.init_noise_sigma
+
+    @property
+    def guidance_scale(self) -> float:
+        return self._guidance_scale
+
+    @property
+    def num_timesteps(self) -> int:
+        return self._num_timesteps
+
+    @property
+    def interrupt(self) -> bool:
+        return self._interrupt
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | list[str] | None = None,
+        masks: np.ndarray | torch.Tensor | None = None,
+        first_frame: np.ndarray | torch.Tensor | PIL.Image.Image | list[PIL.Image.Image] | None = None,
+        negative_prompt: str | list[str] = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        mask_guidance: bool = True,
+        mask_guidance_scale: float | None = None,
+        mask_term: bool = True,
+        instances: Sequence[Instance] | None = None,
+        other_words: OtherWords = "union",
+        alpha: float = 0.2,
+        sharing: Sharing = "paper",
+        adapter_scale: float = 1.0,
+        first_frame_attention: bool = True,
+        remember_first_frame: bool = True,
+        eta: float = 0.0,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: torch.Tensor | None = None,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        first_latents: torch.Tensor | None = None,
+        context_latents: torch.Tensor | None = None,
+        context_timestep: int = 0,
+        first_index: int = 1,
+        decode_chunk_size: int = 8,
+        output_type: str = "np",
+        return_dict: bool = True,
+        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> MaskVideoOutput | tuple[Any]:
+        """Generate.
+
+        masks: bool or 0/1 (F, H, W) or (B, F, H, W), F counting frame 1; True is foreground. first_frame: uint8
+        (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images; or its latents as `first_latents`, (B, C, h, w).
+        mask_term False switches Eq. 7's M off everywhere. instances: for one prompt, masks that are bound to words of
+        it, `masks` then being left out; on the `other_words` acts their union, or nothing. latents: starting noise of
+        the frames to make, before the scheduler's scale. guidance_scale, num_inference_steps: None is the pipeline's
+        own default.
+
+        context_latents: (B, K, C, h, w), clean latents of the K frames that come before; `masks` then covers frame 1,
+        the context and the new frames. They go in at noise level `context_timestep`; first_index is the place in time
+        of the frame after frame 1. Returns frame 1 and the new frames.
+
+        Raises InputError when sizes do not fit.
+        """
+        device, dtype = self._execution_device, self.unet.dtype
+        if guidance_scale is None:
+            guidance_scale = float(self.config.default_guidance_scale)
+        steps = int(num_inference_steps or self.config.default_steps)
+        self._guidance_scale, self._interrupt = guidance_scale, False
+        batch = len(prompt_embeds) if prompt_embeds is not None else 1 if isinstance(prompt, str) else len(prompt or ())
+        cover = as_masks(masks, instances)
+        first = as_latents(self, first_frame) if first_latents is None else first_latents
+        size = (first.shape[-2] * self.vae_scale_factor, first.shape[-1] * self.vae_scale_factor)
+        self.check_inputs(batch, cover, size, callback_on_step_end_tensor_inputs)
+        first = first.to(device, dtype)
+        prompt_embeds, negative_prompt_embeds = self.encode_prompt(
+            prompt, negative_prompt, prompt_embeds, negative_prompt_embeds
+        )
+        self.scheduler.set_timesteps(steps, device=device)
+        self._num_timesteps = len(self.scheduler.timesteps)
+        skipped = 0 if context_latents is None else context_latents.shape[1]
+        latents = self.prepare_latents(first, cover.shape[1] - skipped, alpha, sharing, generator, latents)
+        loaded = self._all_adapters()
+        denoiser = Denoiser(
+            unet=self.unet,
+            scheduler=self.scheduler,
+            adapters={
+                name: (cast(loaded[name], device, dtype), scale * adapter_scale) for name, scale in self._scales.items()
+            },
+            branches=branches_of(guidance_scale, mask_guidance, mask_guidance_scale, mask_term),
+            first=first,
+            context=None if context_latents is None else context_latents.to(device, dtype),
+            context_timestep=context_timestep,
+            first_index=first_index,
+            first_frame_attention=first_frame_attention,
+            remember=remember_first_frame,
+        )
+        denoiser.set_masks(cover, instances, self.tokenizer, prompt, other_words)
+        extra = self._step_options(eta, generator)
+        with denoiser.attached():
+            denoiser.set_text(prompt_embeds, negative_prompt_embeds)
+            with self.progress_bar(total=steps) as bar:
+                for index, t in enumerate(self.scheduler.timesteps):
+                    if self._interrupt:
+                        continue
+                    out = denoiser.predict(latents, t)
+                    latents = self.scheduler.step(out, t, latents, **extra, return_dict=False)[0]
+                    if callback_on_step_end is not None:
+                        values = {}
+                        for name in callback_on_step_end_tensor_inputs:
+                            values[name] = locals()[name]
+                        changed = callback_on_step_end(self, index, t, values) or {}
+                        latents = changed.pop("latents", latents)
+                        if changed:
+                            prompt_embeds = changed.pop("prompt_embeds", prompt_embeds)
+                            negative_prompt_embeds = changed.pop("negative_prompt_embeds", negative_prompt_embeds)
+                            denoiser.set_text(prompt_embeds, negative_prompt_embeds)
+                    if (index + 1) % self.scheduler.order == 0:
+                        bar.update()
+        video = self.decode_latents(torch.cat([first[:, None], latents], dim=1), output_type, decode_chunk_size)
+        self.maybe_free_model_hooks()
+        return MaskVideoOutput(frames=video) if return_dict else (video,)
+
+    def _step_options(self, eta: float, generator: Any) -> dict[str, Any]:
+        """What this scheduler's `step` takes of eta and generator."""
+        known = inspect.signature(self.scheduler.step).parameters
+        return {name: value for name, value in (("eta", eta), ("generator", generator)) if name in known}
+
+    @torch.no_grad()
+    def encode_frames(self, frames: Any) -> torch.Tensor:
+        """Pictures in any form that `first_frame` may have, as scaled latents (B, C, h, w)."""
+        return as_latents(self, frames)
+
+    @torch.no_grad()
+    def decode_latents(self, latents: torch.Tensor, output_type: str = "np", chunk: int = 8) -> Any:
+        """Scaled latents (B, F, C, h, w) as frames of `output_type`, `chunk` of them decoded at a time."""
+        if output_type == "latent":
+            return latents
+        flat = latents.flatten(0, 1).to(self.vae.dtype) / self.vae.config.scaling_factor
+        pictures = torch.cat([self.vae.decode(part).sample for part in flat.split(chunk)])
+        video = pictures.unflatten(0, latents.shape[:2]).transpose(1, 2)  # (B, 3, F, H, W)
+        return self.video_processor.postprocess_video(video.float(), output_type=output_type)

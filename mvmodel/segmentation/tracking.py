@@ -1,0 +1,139 @@
+"""From frames to a mask sequence: seeds where motion and segmenter agree, each carried both ways through the clip.
+
+Every frame is encoded once, in batches; that encoding serves all prompts of the frame, of all objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
+from mvmodel.segmentation.propagation import Clip, follow
+from mvmodel.segmentation.quality import MaskQuality, QualityConfig, measure
+from mvmodel.segmentation.saliency import Saliency, SaliencyConfig
+from mvmodel.segmentation.seeds import Seed, find_seed
+from mvmodel.segmentation.segmenter import Segmenter
+
+
+class ExtractConfig(BaseModel):
+    """How foreground is found and followed. Areas are shares of the picture, thresholds shares of 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    saliency: SaliencyConfig = SaliencyConfig()
+    quality: QualityConfig = QualityConfig()
+    seed_frames: int = Field(6, ge=1)
+    """Frames, spread over the clip, in which a seed is looked for."""
+    prompts: int = Field(8, ge=1)
+    """Most prompt points in each of them."""
+    smallest: float = Field(0.003, ge=0, le=1)
+    largest: float = Field(0.6, ge=0, le=1)
+    keep_score: float = Field(0.5, ge=0, le=1)
+    """Least segmenter quality at which a refined mask is believed."""
+    keep_overlap: float = Field(0.35, ge=0, le=1)
+    """Least IoU of a refined mask with the mask that the flow carried here."""
+    keep_looks: float = Field(0.25, ge=0, le=1)
+    """Least likeness of colours at which a refined mask is still the object."""
+    find_looks: float = Field(0.5, ge=0, le=1)
+    """Least likeness of colours at which a lost object counts as found again, or a carried mask as the object."""
+    sure: float = Field(0.8, ge=0, le=1)
+    """Segmenter quality from which a frame's look is remembered."""
+    steady: float = Field(0.75, ge=0, le=1)
+    """Overlap with the carried mask from which a sure mask is taken without trying further prompts."""
+    patience: int = Field(3, ge=0)
+    """Frames over which a mask is carried by flow alone before the object counts as lost."""
+    most: int = Field(3, ge=1)
+    """Most objects that are followed."""
+    also: float = Field(0.5, ge=0, le=1)
+    """A further object must explain as much of the saliency at its seed, as a share of what the first one explains."""
+    moves: float = Field(0.25, ge=0, le=1)
+    """A further object must move against the camera this much over the clip, as a share of the first one."""
+
+
+class Extraction(BaseModel):
+    """What `extract` found.
+
+    sequence: the masks; with instances, first found first, where there is more than one object. quality: its figures.
+    confidence: the quality of every frame's mask, 0..1, of the first object; 0 where the mask was only carried.
+    prompt: (frame, x, y) of the first point that was prompted, in pixels, None when nothing was found.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+
+    sequence: MaskSequence
+    quality: MaskQuality
+    confidence: list[float]
+    prompt: tuple[int, float, float] | None = None
+
+
+def extract(
+    frames: np.ndarray,
+    segmenter: Segmenter,
+    config: ExtractConfig = ExtractConfig(),
+    fps: float = 8.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Extraction:
+    """Find and follow the foreground of a clip: one object, or several that move.
+
+    frames: uint8 RGB (F, H, W, 3). progress is called with (frames done, frames in all) of the first object. Returns
+    masks of the frames' size; all empty, and flagged weak, when nothing is found. Raises InputError for arrays of
+    another kind.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+        raise InputError(f"frames are uint8 (frames, height, width, 3), not {frames.dtype} {frames.shape}")
+    salient = Saliency(frames, config.saliency)
+    clip = Clip(frames, segmenter, config)
+    first = find_seed(clip, salient)
+    if first is None:
+        nothing = np.zeros(frames.shape[:3], bool)
+        confidence = [0.0] * len(frames)
+        quality = measure(nothing, confidence, config.quality)
+        return Extraction(sequence=MaskSequence(nothing, fps), quality=quality, confidence=confidence)
+    done = iter(range(2, len(frames) + 1))
+    tell = (lambda: progress(next(done), len(frames))) if progress else None
+    masks, confidence = follow(clip, salient, first.frame, first.mask, first.score, tell)
+    objects = [masks, *_others(clip, salient, first, masks)]
+    sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.of_instances(np.stack(objects), fps)
+    return Extraction(
+        sequence=sequence,
+        quality=measure(sequence.masks, confidence, config.quality, salience(salient, sequence.masks)),
+        confidence=confidence,
+        prompt=first.prompt,
+    )
+
+
+def _others(clip: Clip, salient: Saliency, first: Seed, masks: np.ndarray) -> list[np.ndarray]:
+    """Further objects: each explains saliency that those before it leave, at its seed and over the whole clip."""
+    if not salient.moving:
+        return []  # appearance alone cannot tell a second object from scenery
+    taken, found = masks, list[np.ndarray]()
+    least = clip.config.moves * strength(salient, masks)
+    while len(found) + 1 < clip.config.most:
+        seed = find_seed(clip, salient, taken)
+        if seed is None or seed.value < clip.config.also * first.value:
+            break
+        other, confidence = follow(clip, salient, seed.frame, seed.mask, seed.score)
+        other &= ~taken
+        if strength(salient, other) < least or float(np.mean(confidence)) < clip.config.keep_score:
+            break
+        found.append(other)
+        taken = taken | other
+    return found
+
+
+def salience(salient: Saliency, masks: np.ndarray) -> float:
+    """Mean saliency of what masks, bool (F, H, W), cover, 0..1, over the frames that have a mask."""
+    size = masks.shape[1], masks.shape[2]
+    inside = [salient.at(index, size)[mask].mean() for index, mask in enumerate(masks) if mask.any()]
+    return float(np.mean(inside)) if inside else 0.0
+
+
+def strength(salient: Saliency, masks: np.ndarray) -> float:
+    """Mean motion saliency inside masks, bool (F, H, W), over the frames; a frame without a mask counts 0."""
+    size = masks.shape[1], masks.shape[2]
+    inside = [salient.at(i, size, motion_only=True)[mask].mean() if mask.any() else 0.0 for i, mask in enumerate(masks)]
+    return float(np.mean(inside))

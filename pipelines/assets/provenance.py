@@ -1,0 +1,118 @@
+"""What a report says about where its figures come from: adapter, training, videos, figures, scorer, pack, libraries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.assets.training import read_curve, read_json
+from pipelines.promotion.promotion import ADAPTER, pointed_at
+from pipelines.resources import PackResource
+from pipelines.store.store import SHORT, Handle, Store
+
+
+def trained(training: Handle, adapter: Handle) -> dict[str, Any]:
+    """What a report says about the adapter's training."""
+    recorded = read_json(adapter.folder / ADAPTER / "train.json")
+    clips = json.loads((training.folder / "clips.json").read_text())["clips"]
+    return {
+        "clips": [
+            {**clip, "clip": clip["clip"] + (" (held out)" if clip["role"] == "held_out" else "")} for clip in clips
+        ],
+        "curve": read_curve(adapter.folder / ADAPTER),
+        "steps": recorded.get("config", {}).get("steps"),
+        "init_from": recorded.get("config", {}).get("init_from"),
+    }
+
+
+def made_from(
+    pack: PackResource, store: Store, adapter: Handle, shown: Mapping[str, Handle] | None = None
+) -> dict[str, Any]:
+    """Where a report's figures come from, down to code, configuration, libraries, scorer and the pack.
+
+    shown: the versions of what the report shows (requests, videos, figures), by name.
+    """
+    made = store.version(adapter.asset, adapter.partition, adapter.sha)
+    return {**_judged(pack), **_motion(store, adapter, shown or {}), "libraries": made.libraries}
+
+
+def of_motions(pack: PackResource, store: Store, reports: Mapping[str, Handle], code: str) -> dict[str, Any]:
+    """The same for reports of several motions: what they have in common once, then what is each one's own.
+
+    reports: motion -> the version of its `metric_report`. code: the leaderboard's own code version.
+    """
+    from mvmodel.generation.requests import read_requests
+
+    each: dict[str, Any] = {}
+    for motion, handle in reports.items():
+        made = store.version(handle.asset, motion, handle.sha)
+        parts = {
+            name: store.open(value["asset"], motion, value["sha"])
+            for name, value in made.inputs.items()
+            if name not in ("promoted_adapter", "training_set")
+        }
+        adapter = pointed_at(store.open("promoted_adapter", motion, made.inputs["promoted_adapter"]["sha"]), store)
+        libraries = store.version(adapter.asset, motion, adapter.sha).libraries
+        seeds = [request.seed for request in read_requests(parts["generation_requests"].folder / "requests.csv")]
+        own = _motion(store, adapter, {"report": handle, **parts})
+        each[motion] = {**own, "seeds": sorted(set(seeds)), "requests": len(seeds), "libraries": libraries}
+    same, differing = common(each)
+    return {**_judged(pack), "leaderboard": {"code": code}, **same, **differing}
+
+
+def common(each: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Nested values by name, taken apart: what all of them have alike, and {name: what is left of its own}."""
+    if len(each) < 2:
+        return {}, dict(each)
+    first = next(iter(each.values()))
+    same: dict[str, Any] = {}
+    rest: dict[str, dict[str, Any]] = {name: dict(values) for name, values in each.items()}
+    for key in list(first):
+        if not all(key in values for values in each.values()):
+            continue
+        values = {name: one[key] for name, one in each.items()}
+        if all(isinstance(value, Mapping) for value in values.values()):
+            same[key], left = common(values)
+            for name in rest:
+                rest[name][key] = left[name]
+        elif all(value == values[next(iter(values))] for value in values.values()):
+            same[key] = first[key]
+            for own in rest.values():
+                del own[key]
+    return same, rest
+
+
+def _judged(pack: PackResource) -> dict[str, Any]:
+    """Pack, scorer with the hash of its weights, preprocessing; `random` marks a pack that was never trained."""
+    model = pack.load()
+    return {
+        "random": bool(model.info.random),
+        "pack": {"name": model.info.name, "hash": model.hash[:SHORT]},
+        **model.scorer().record,
+    }
+
+
+def _motion(store: Store, adapter: Handle, shown: Mapping[str, Handle]) -> dict[str, Any]:
+    """One motion's versions, its adapter and what that was trained on."""
+    made = store.version(adapter.asset, adapter.partition, adapter.sha)
+    return {
+        **{
+            name: {"version": handle.sha[:SHORT], "recipe": handle.recipe[:SHORT], **_made(store, handle)}
+            for name, handle in shown.items()
+        },
+        "adapter": {
+            "version": adapter.sha[:SHORT],
+            "recipe": made.recipe[:SHORT],
+            "trained": made.created,
+            "code": made.code,
+            "config": made.config.get(ADAPTER, made.config),
+        },
+        "training_set": {name: value["sha"][:SHORT] for name, value in made.inputs.items()},
+    }
+
+
+def _made(store: Store, handle: Handle) -> dict[str, Any]:
+    """When, by which code and with which configuration a version was made."""
+    made = store.version(handle.asset, handle.partition, handle.sha)
+    return {"made": made.created, "code": made.code, "config": made.config}

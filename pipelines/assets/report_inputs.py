@@ -1,0 +1,153 @@
+"""What reports and their assets show: videos with figures, the ablation for the paper's table, versions over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from pipelines.assets import preview
+from pipelines.promotion.evaluation import read_frames
+from pipelines.store.io_manager import current, history, latest
+from pipelines.store.store import SHORT, BrokenVersion, Handle, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mvmodel.reports import VideoEntry
+
+STUDY = "ablation_study"
+"""The experiment whose figures stand in the paper's table."""
+FIGURES = ("iou", "consistency", "motion", "alignment", "motion_cosine", "colour_drift", "flicker")
+"""What the UI's tables show; files and plots have every figure. Motion stands beside consistency."""
+HEADLINES = FIGURES[:4]
+
+
+def study_of(instance: dg.DagsterInstance, store: Store, motion: str, adapter: Handle) -> Handle | None:
+    """The motion's latest ablation, if there is one, whole, and of this adapter."""
+    if latest(instance, dg.AssetKey(STUDY), motion) is None:
+        return None
+    try:
+        handle = current(instance, store, STUDY, motion)
+    except dg.Failure:  # collected as garbage: the report says how to run it again
+        return None
+    made = store.version(STUDY, motion, handle.sha)
+    return handle if made.source.get("adapter") == adapter.sha else None
+
+
+def study_rows(studies: Sequence[Handle]) -> pd.DataFrame:
+    """One row a video of finished ablations."""
+    import pandas as pd
+
+    return pd.concat([pd.read_parquet(study.folder / "videos.parquet") for study in studies], ignore_index=True)
+
+
+def command(motion: str) -> str:
+    """What runs the ablation of a motion."""
+    return f"dagster asset materialize -m pipelines.definitions --select {STUDY} --partition {motion}"
+
+
+def headlines(rows: pd.DataFrame) -> dict[str, float]:
+    """The full method's means of the four figures that matter most, in front of all others."""
+    full = rows[rows["setting"] == "full"]
+    return preview.numbers({name: full[name].mean() for name in HEADLINES if name in full.columns})
+
+
+def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
+    """One row a figure: the full method's mean with its interval, the other settings' means, and the counts."""
+    import pandas as pd
+
+    from mvmodel.metrics.report_card import summarise
+    from mvmodel.reports.texts import count
+
+    card = summarise(rows, metrics=FIGURES)
+    made = rows.groupby("setting")["name"].nunique()
+    most = made.get("full")
+    others = [name for name in dict.fromkeys(card["setting"]) if name != "full"]
+    told = {name: name if made[name] == most else f"{name} ({count(int(made[name]), 'video')})" for name in others}
+    lines = []
+    for name, group in card.groupby("metric", sort=False):
+        means = {str(row["setting"]): row for row in group.to_dict(orient="records")}
+        full = means.get("full", {})
+        own = {"full": full.get("mean"), "low": full.get("low"), "high": full.get("high")}
+        counts = {key: full.get(key) for key in ("videos", "prompts", "seeds")}
+        lines.append({"figure": name, **own, **{told[o]: means.get(o, {}).get("mean") for o in others}, **counts})
+    return preview.table(pd.DataFrame(lines))
+
+
+def board(rows: pd.DataFrame) -> dg.TableMetadataValue:
+    """One row a motion and setting: its means and the counts behind them."""
+    import pandas as pd
+
+    lines = []
+    for (motion, setting), group in rows.groupby(["slug", "setting"], sort=False) if len(rows) else []:
+        figures = preview.numbers({name: group[name].mean() for name in FIGURES if name in group.columns})
+        counts = {"videos": len(group), "prompts": group["prompt"].nunique(), "seeds": group["seed"].nunique()}
+        lines.append({"name": motion, "setting": setting, **figures, **counts})
+    return preview.table(pd.DataFrame(lines))
+
+
+def figures_of(rows: pd.DataFrame) -> dict[str, float]:
+    """The mean of every figure in a table of videos."""
+    from mvmodel.metrics.score import METRICS
+
+    return preview.numbers({name: rows[name].mean() for name in METRICS if name in rows.columns})
+
+
+def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") -> list[VideoEntry]:
+    """Every video of a `video_metrics` version, as reports take them; `before` goes in front of their names."""
+    import pandas as pd
+
+    from mvmodel.generation.requests import read_requests
+    from mvmodel.masks import MaskSequence
+    from mvmodel.metrics.score import METRICS
+    from mvmodel.reports import VideoEntry
+
+    asked = {request.name: request for request in read_requests(requests / "requests.csv")}
+    entries = []
+    for row in pd.read_parquet(metrics / "metrics.parquet").to_dict(orient="records"):
+        name, setting = str(row["name"]), str(row["setting"])
+        frames = read_frames(videos / setting / f"{name}.npz")
+        masks = MaskSequence.load(asked[name].masks)
+        entries.append(
+            VideoEntry(
+                name=f"{before}{name}",
+                prompt=str(row["prompt"]),
+                setting=setting,
+                frames=frames,
+                masks=masks.masks[: len(frames)],
+                fps=masks.fps,
+                metrics=preview.numbers({metric: row.get(metric) for metric in METRICS}),
+                found=MaskSequence.load(metrics / "found" / setting / f"{name}.npz").masks,
+                seed=int(row["seed"]),
+            )
+        )
+    return entries
+
+
+def versions(instance: dg.DagsterInstance, motion: str) -> list[str]:
+    """The versions of a motion's report, oldest first, each once."""
+    events = reversed(history(instance, dg.AssetKey("metric_report"), motion))
+    return list(dict.fromkeys(str(event.metadata["sha256"].value) for event in events))
+
+
+def history_of(store: Store, past: Mapping[str, list[str]]) -> pd.DataFrame:
+    """One row a motion and stored version, oldest first: motion, version, when, adapter, the full method's means."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for motion, shas in past.items():
+        for number, sha in enumerate(shas, 1):
+            try:
+                handle = store.open("metric_report", motion, sha)
+            except BrokenVersion:  # collected as garbage: its place in the count stays
+                continue
+            made = store.version("metric_report", motion, sha)
+            table = pd.read_parquet(handle.folder / "metrics.parquet")
+            figures = figures_of(table[table["setting"] == "full"])
+            figures.pop("motion", None)  # the slug's column here
+            said = {"motion": motion, "version": number, "when": made.created, "promoted": True}
+            rows.append({**said, "adapter": str(made.source.get("adapter", ""))[:SHORT], **figures})
+    return pd.DataFrame(rows)
