@@ -110,7 +110,7 @@ def promotion_gates(
     adapter, evaluation = (
         current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
     )
-    figures = json.loads((evaluation.folder / "figures.json").read_text())
+    figures = json.loads((evaluation.folder / "metrics.json").read_text())
     gates = settings.read("gates", GateConfig)
     thresholds: dict[str, dict[str, float]] = {
         "iou_gate": {"threshold": gates.iou},

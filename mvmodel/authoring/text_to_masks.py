@@ -139,7 +139,7 @@ def _scaled(mask: np.ndarray, longest: float) -> np.ndarray:
 def _shapes(
     nouns: list[str], pack: Any, config: WordsConfig, given: dict[str, np.ndarray], doubts: list[str]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    from mvmodel.metrics.adherence import cut_out, find_foreground, ties
+    from mvmodel.metrics.adherence import cut_out, find_foreground, similarity_margin
 
     cut: dict[str, np.ndarray] = {}
     pictures: dict[str, np.ndarray] = {}
@@ -153,7 +153,9 @@ def _shapes(
         seen = [index for index in range(len(shown)) if found[index].any()]
         if not seen:
             raise InputError(f"nothing was found in the pictures of {noun!r}; give its shape as a mask with --shape")
-        tie = ties(np.stack([cut_out(shown[i], found[i]) for i in seen]), word, pack.scorer(), pack.scorer().words)
+        tie = similarity_margin(
+            np.stack([cut_out(shown[i], found[i]) for i in seen]), word, pack.scorer(), pack.scorer().words
+        )
         best = seen[int(np.argmax(tie))]
         if tie.max() < config.sure:
             doubts.append(f"the picture of {noun!r} does not look much like one ({tie.max():.2f}); look at its shape")

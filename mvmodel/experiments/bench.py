@@ -157,8 +157,8 @@ class Bench:
         with np.load(scores / "per_frame.npz", allow_pickle=False) as data:
             per_frame = {name: data[name] for name in data.files}
         embeddings = per_frame.pop("embeddings")
-        figures = json.loads((scores / "figures.json").read_text())
-        return Measured(cell, figures, per_frame, embeddings, video, scores / "found.npz")
+        figures = json.loads((scores / "metrics.json").read_text())
+        return Measured(cell, figures, per_frame, embeddings, video, scores / "detections.npz")
 
     def _make(self, cell: Cell, folder: Path, recipe: str) -> None:
         from mvmodel.generation.requests import Request, run_request
@@ -251,9 +251,9 @@ class Bench:
         with np.load(video, allow_pickle=False) as data:
             frames = data["frames"]
         figures, per_frame, found = judge(self.pack, frames, cell.task, cell.masks)
-        MaskSequence(found, cell.task.fps).save(folder / "found.npz")
+        MaskSequence(found, cell.task.fps).save(folder / "detections.npz")
         np.savez_compressed(folder / "per_frame.npz", **cast("Any", per_frame))
-        write_json(folder / "figures.json", figures)
+        write_json(folder / "metrics.json", figures)
 
     @cached_property
     def record(self) -> dict[str, str]:

@@ -100,46 +100,50 @@ def cut_out(frame: np.ndarray, mask: np.ndarray, config: JudgeConfig = JudgeConf
     return out
 
 
-def ties(pictures: np.ndarray, word: str, scorer: Any, rivals: Sequence[str] = ()) -> np.ndarray:
+def similarity_margin(pictures: np.ndarray, word: str, scorer: Any, distractors: Sequence[str] = ()) -> np.ndarray:
     """How much more a picture is "a {word}" than the mean of the rival words: float (pictures,), -2..2.
 
     pictures: uint8 (pictures, side, side, 3).
     """
     embeddings = scorer.images(pictures)
     wanted = embeddings @ scorer.texts([article(word)])[0]
-    others = [article(rival) for rival in rivals if rival != word]
+    others = [article(distractor) for distractor in distractors if distractor != word]
     if not others:
         return np.asarray(wanted)
     return np.asarray(wanted - (embeddings @ scorer.texts(others).T).mean(axis=1))
 
 
 def chooser(
-    frame: np.ndarray, word: str, scorer: Any, rivals: Sequence[str] = (), config: JudgeConfig = JudgeConfig()
+    frame: np.ndarray, word: str, scorer: Any, distractors: Sequence[str] = (), config: JudgeConfig = JudgeConfig()
 ) -> Callable[[list[np.ndarray]], int]:
     """A function that picks, among candidate masks of `frame`, the one most like `word`."""
 
     def choose(masks: list[np.ndarray]) -> int:
-        return int(np.argmax(ties(np.stack([cut_out(frame, mask, config) for mask in masks]), word, scorer, rivals)))
+        return int(
+            np.argmax(
+                similarity_margin(np.stack([cut_out(frame, mask, config) for mask in masks]), word, scorer, distractors)
+            )
+        )
 
     return choose
 
 
 @dataclass(frozen=True)
-class Seen:
+class Detections:
     """What the judge saw. foreground: bool (frames, height, width). counts: int (frames,), how many objects it is."""
 
     foreground: np.ndarray
     counts: np.ndarray
 
 
-def look(
+def detect(
     frames: np.ndarray,
     segmenter: Any,
     scorer: Any,
     words: Sequence[str],
-    rivals: Sequence[str] | None = None,
+    distractors: Sequence[str] | None = None,
     config: JudgeConfig = JudgeConfig(),
-) -> Seen:
+) -> Detections:
     """Where the judge sees the object(s), and how many: all False and 0 in a frame where nothing is found.
 
     frames: uint8 (frames, height, width, 3). segmenter: a `Segmenter`. scorer: a `Scorer`. words: the objects to look
@@ -149,7 +153,7 @@ def look(
     An object counts beside the best candidate of its word when it lies apart from what is counted already and the
     scorer ties it to the word about as well (`JudgeConfig.apart`, `JudgeConfig.second`).
     """
-    rivals = scorer.words if rivals is None else rivals
+    distractors = scorer.words if distractors is None else distractors
     found, counts = np.zeros(frames.shape[:3], bool), np.zeros(len(frames), int)
     area = found[0].size
     pictures, owners, masks = [], [], []
@@ -160,9 +164,9 @@ def look(
                 owners.append(index)
                 masks.append(candidate.mask)
     if not pictures:
-        return Seen(found, counts)
+        return Detections(found, counts)
     shown = np.stack(pictures)
-    scores = [ties(shown, word, scorer, rivals) for word in words]
+    scores = [similarity_margin(shown, word, scorer, distractors) for word in words]
     counted: list[list[np.ndarray]] = [[] for _ in frames]
     for index in sorted(set(owners)):
         own = [position for position, owner in enumerate(owners) if owner == index]
@@ -174,7 +178,7 @@ def look(
                 if alike and all(_apart(masks[position], other, config.apart) for other in counted[index]):
                     counted[index].append(masks[position])
         counts[index] = len(counted[index])
-    return Seen(found, counts)
+    return Detections(found, counts)
 
 
 def _apart(mask: np.ndarray, other: np.ndarray, most: float) -> bool:
@@ -187,11 +191,11 @@ def find_foreground(
     segmenter: Any,
     scorer: Any,
     words: Sequence[str],
-    rivals: Sequence[str] | None = None,
+    distractors: Sequence[str] | None = None,
     config: JudgeConfig = JudgeConfig(),
 ) -> np.ndarray:
     """`look`, the places alone: bool (frames, height, width)."""
-    return look(frames, segmenter, scorer, words, rivals, config).foreground
+    return detect(frames, segmenter, scorer, words, distractors, config).foreground
 
 
 def count_parts(masks: np.ndarray, smallest: float = JudgeConfig().smallest) -> np.ndarray:

@@ -25,7 +25,7 @@ def judge(
 
     scorer, segmenter, wanted = pack.scorer(), pack.segmenter(), task.masks
     words = list(task.words)
-    seen = adherence.look(frames, segmenter, scorer, words)
+    seen = adherence.detect(frames, segmenter, scorer, words)
     embeddings = scorer.images(frames)
     figures = score_video(frames, wanted, task.prompt, scorer, segmenter, words, seen, embeddings=embeddings)
     text = scorer.texts([task.prompt])[0]

@@ -59,7 +59,7 @@ def score_video(
     scorer: Any | None = None,
     segmenter: Any | None = None,
     object_word: str | Sequence[str] | None = None,
-    foreground: np.ndarray | adherence.Seen | None = None,
+    foreground: np.ndarray | adherence.Detections | None = None,
     judge: adherence.JudgeConfig = adherence.JudgeConfig(),
     embeddings: np.ndarray | None = None,
 ) -> dict[str, float]:
@@ -68,7 +68,7 @@ def score_video(
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width), or None.
     prompt, scorer (`Scorer`), segmenter (`Segmenter`): None leaves out what needs them. object_word: the object(s) to
     look for; None takes the scorer's words that the prompt names, else the prompt itself. foreground: what
-    `adherence.look` (or `find_foreground`, without a count) returned for these frames, to save looking again.
+    `adherence.detect` (or `find_foreground`, without a count) returned for these frames, to save looking again.
     embeddings: what `scorer.images` gave for them, (frames, size), to save embedding them again.
 
     motion is taken inside the found foreground where there is a segmenter, else inside the masks, else everywhere.
@@ -80,11 +80,11 @@ def score_video(
         raise InputError(f"the masks {masks.shape} do not fit the video {frames.shape[:3]}; resize and cut them first")
     out: dict[str, float] = {}
     if foreground is None and segmenter is not None and scorer is not None and (prompt or object_word):
-        foreground = adherence.look(frames, segmenter, scorer, _words(prompt, object_word, scorer), config=judge)
-    found = foreground.foreground if isinstance(foreground, adherence.Seen) else foreground
+        foreground = adherence.detect(frames, segmenter, scorer, _words(prompt, object_word, scorer), config=judge)
+    found = foreground.foreground if isinstance(foreground, adherence.Detections) else foreground
     if masks is not None and found is not None:
         out |= _against_mask(found, masks)
-        if isinstance(foreground, adherence.Seen):
+        if isinstance(foreground, adherence.Detections):
             out["count_accuracy"] = adherence.count_accuracy(foreground.counts, masks)
     if masks is not None and segmenter is not None:
         prompted = adherence.prompted_foreground(frames, masks, segmenter)

@@ -46,7 +46,7 @@ def report_of_folder(
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics import score_video
-    from mvmodel.metrics.adherence import look, words_in
+    from mvmodel.metrics.adherence import detect, words_in
     from mvmodel.reports.entries import SETTINGS, VideoEntry
     from mvmodel.reports.html import motion_report
 
@@ -63,7 +63,7 @@ def report_of_folder(
             frames, sequence = read_frames(file), MaskSequence.load(request.masks)
             masks = sequence.masks[: len(frames)]
             words = words_in(request.prompt, scorer.words) or [request.prompt]
-            seen = look(frames, segmenter, scorer, words)
+            seen = detect(frames, segmenter, scorer, words)
             scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, seen)
             said = (request.name, request.prompt, setting)
             entries.append(VideoEntry(*said, frames, masks, sequence.fps, scores, seen.foreground, request.seed))

@@ -61,10 +61,10 @@ def video_metrics(
                 if setting != "full" and not video.exists():
                     continue  # some settings are compared on the first requests alone
                 item = scored(store.store, video, request, pack.load(), judges["hash"])
-                shutil.copyfile(item / "found.npz", folder / "found" / setting / f"{request.name}.npz")
+                shutil.copyfile(item / "detections.npz", folder / "found" / setting / f"{request.name}.npz")
                 said = {"slug": context.partition_key, "setting": setting, "name": request.name}
                 asked = {"prompt": request.prompt, "seed": request.seed}
-                rows.append({**said, **asked, **json.loads((item / "figures.json").read_text())})
+                rows.append({**said, **asked, **json.loads((item / "metrics.json").read_text())})
         pd.DataFrame(rows).to_parquet(folder / "metrics.parquet", index=False)
 
     def describe(folder: Path) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def adapter_evaluation(
         evaluation_requests(training_set.folder, folder / "set", context.partition_key, config, pack.load())
         adapter = motion_adapter.folder / ADAPTER
         made = evaluate(store.store, adapter, motion_adapter.sha, folder / "set", generation, pack.load())
-        for name in ("figures.json", "rows.json"):
+        for name in ("metrics.json", "rows.json"):
             shutil.copyfile(made / name, folder / name)
         shutil.copytree(made / "videos", folder / "videos")
 
@@ -245,7 +245,7 @@ def adapter_evaluation(
             frames = read_frames(folder / "videos" / f"{row['name']}.npz")
             shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
         return {
-            **preview.numbers(json.loads((folder / "figures.json").read_text())),
+            **preview.numbers(json.loads((folder / "metrics.json").read_text())),
             "videos_table": preview.table(pd.DataFrame(rows)),
             "sheet": preview.picture(preview.tiles(shown), context.partition_key),
         }
@@ -278,7 +278,7 @@ def promoted_adapter(
         promotion.write_pointer(clear(folder), motion_adapter, adapter_evaluation)
 
     def describe(folder: Path) -> dict[str, Any]:
-        figures = json.loads((adapter_evaluation.folder / "figures.json").read_text())
+        figures = json.loads((adapter_evaluation.folder / "metrics.json").read_text())
         gates = "\n".join(f"- {v.gate}: {v.reason}" for v in verdicts)
         return {
             "adapter": motion_adapter.sha,
@@ -288,4 +288,4 @@ def promoted_adapter(
         }
 
     inputs = {"motion_adapter": motion_adapter, "adapter_evaluation": adapter_evaluation}
-    return store.step(context, inputs, {}, build, describe, volatile=("figures.json",))
+    return store.step(context, inputs, {}, build, describe, volatile=("metrics.json",))

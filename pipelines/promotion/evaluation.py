@@ -41,7 +41,7 @@ def score(video: Path, request: Any, pack: Pack) -> Scored:
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
     scorer, segmenter = pack.scorer(), pack.segmenter()
     words = adherence.words_in(request.prompt, list(pack.info.objects)) or [request.prompt]
-    seen = adherence.look(frames, segmenter, scorer, words)
+    seen = adherence.detect(frames, segmenter, scorer, words)
     figures = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
     return Scored(figures, seen.foreground, scorer.record)
 
@@ -56,7 +56,7 @@ def read_frames(video: Path) -> np.ndarray:
 
 
 def scored(store: Store, video: Path, request: Any, pack: Pack, judges: str) -> Path:
-    """A folder with figures.json (figures, scorer) and found.npz, where the judge saw the object; made once.
+    """A folder with metrics.json (figures, scorer) and detections.npz, where the judge saw the object; made once.
 
     judges: the hash of the pack's scorer and segmenter.
     """
@@ -65,15 +65,15 @@ def scored(store: Store, video: Path, request: Any, pack: Pack, judges: str) -> 
         from mvmodel.masks import MaskSequence
 
         found = score(video, request, pack)
-        MaskSequence(found.found, float(pack.info.fps)).save(folder / "found.npz")
-        (folder / "figures.json").write_text(json.dumps({**found.figures, **found.scorer}))
+        MaskSequence(found.found, float(pack.info.fps)).save(folder / "detections.npz")
+        (folder / "metrics.json").write_text(json.dumps({**found.figures, **found.scorer}))
 
     made_of = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
     return store.item("scores", recipe_hash(**made_of, code=SCORING, pack=judges), fill)
 
 
 def evaluate(store: Store, adapter: Path, adapter_sha: str, requests: Path, generation: Any, pack: Pack) -> Path:
-    """A folder with figures.json (means), rows.json (one entry a video) and videos/; made once for the same parts.
+    """A folder with metrics.json (means), rows.json (one entry a video) and videos/; made once for the same parts.
 
     adapter: an adapter's folder. requests: a folder with requests.csv and masks/, and what hashes as the set's version.
     """
@@ -104,4 +104,4 @@ def _fill(folder: Path, adapter: Path, requests: Path, generation: Any, pack: Pa
     names = {name for row in rows for name, value in row.items() if isinstance(value, float)}
     figures = {name: float(np.mean([row.get(name, 0.0) for row in rows])) for name in sorted(names)}
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
-    (folder / "figures.json").write_text(json.dumps({**figures, "videos": len(rows)}, indent=1))
+    (folder / "metrics.json").write_text(json.dumps({**figures, "videos": len(rows)}, indent=1))

@@ -26,7 +26,7 @@ def write_pointer(folder: Path, adapter: Handle, evaluation: Handle) -> None:
     """adapter.json names the adapter's version and nothing else, so that the same adapter is the same promotion."""
     pointer = {"asset": adapter.asset, "motion": adapter.partition, "sha": adapter.sha}
     (folder / POINTER).write_text(json.dumps(pointer, indent=1))
-    (folder / "figures.json").write_bytes((evaluation.folder / "figures.json").read_bytes())
+    (folder / "metrics.json").write_bytes((evaluation.folder / "metrics.json").read_bytes())
 
 
 def pointed_at(promoted: Handle, store: Store) -> Handle:
@@ -54,14 +54,14 @@ def verdicts(
     evaluation: Handle,
 ) -> list[Verdict]:
     """The gates' word on an adapter. The one in use is measured on the same set first, unless it was already."""
-    candidate = json.loads((evaluation.folder / "figures.json").read_text())
+    candidate = json.loads((evaluation.folder / "metrics.json").read_text())
     config = settings.read("gates", GateConfig)
     now = in_use(instance, store, str(adapter.partition))
     if now is None or now.sha == adapter.sha:
         return judge(candidate, config)
     generation = pack.generation(settings)
     made = evaluate(store, now.folder / ADAPTER, now.sha, evaluation.folder / "set", generation, pack.load())
-    return judge(candidate, config, json.loads((made / "figures.json").read_text()))
+    return judge(candidate, config, json.loads((made / "metrics.json").read_text()))
 
 
 def held_back(

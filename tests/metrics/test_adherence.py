@@ -18,7 +18,7 @@ def test_iou_by_hand():
 
 
 def test_the_judge_has_no_control_mask_among_its_arguments():
-    for judge in (adherence.find_foreground, adherence.look):
+    for judge in (adherence.find_foreground, adherence.detect):
         assert "masks" not in inspect.signature(judge).parameters
 
 
@@ -129,9 +129,9 @@ def test_count_parts_leaves_dust_out_and_joins_what_touches():
 def test_the_judge_counts_objects_without_a_mask(clip, scorer, exact_segmenter, segmenter_of):
     two = random_clip((HELD_OUT, 21, 3), frames=4, motion="sway", objects=("car", "duck"), background="snow", pan=0)
     twins = random_clip((HELD_OUT, 22, 3), frames=4, motion="sway", objects=("car", "car"), background="snow", pan=0)
-    one = adherence.look(clip.frames, exact_segmenter, scorer, ["car"])
-    pair = adherence.look(two.frames, segmenter_of(two), scorer, ["car", "duck"])
-    same = adherence.look(twins.frames, segmenter_of(twins), scorer, ["car"])
+    one = adherence.detect(clip.frames, exact_segmenter, scorer, ["car"])
+    pair = adherence.detect(two.frames, segmenter_of(two), scorer, ["car", "duck"])
+    same = adherence.detect(twins.frames, segmenter_of(twins), scorer, ["car"])
     assert adherence.count_accuracy(one.counts, clip.masks) == 1
     assert adherence.count_accuracy(pair.counts, two.masks) == 1
     assert adherence.count_accuracy(same.counts, twins.masks) == 1

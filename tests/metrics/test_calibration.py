@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mvmodel.metrics import METRICS, score_video
-from mvmodel.metrics.adherence import count_accuracy, find_foreground, iou, look
+from mvmodel.metrics.adherence import count_accuracy, detect, find_foreground, iou
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_the_judge_counts_what_is_there(tiny_pack):
         one = random_clip((HELD_OUT, 820 + number, 9), frames=2, objects=("car",), pan=0)
         two = random_clip((HELD_OUT, 840 + number, 9), frames=2, objects=("car", "duck"), pan=0)
         for clip, other in ((one, two), (two, one)):
-            counts = look(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects)).counts
+            counts = detect(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects)).counts
             right.append(count_accuracy(counts, clip.masks))
             wrong.append(count_accuracy(counts, other.masks))
     assert np.mean(right) > 0.6

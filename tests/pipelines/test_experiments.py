@@ -31,11 +31,11 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             folder.mkdir(parents=True)
             frames = np.where(cell.masks[..., None], np.uint8(230), np.uint8(40)).repeat(3, axis=-1)
             np.savez_compressed(folder / "video.npz", frames=frames)
-            MaskSequence(cell.masks).save(folder / "found.npz")
+            MaskSequence(cell.masks).save(folder / "detections.npz")
         per_frame = {"iou": iou(cell.masks, cell.task.masks), "iou_given": iou(cell.masks, cell.masks)}
         figures = {name: float(values.mean()) for name, values in per_frame.items()} | {"motion": 1.0}
         embeddings = np.ones((len(cell.masks), 1), np.float32)
-        return Measured(cell, figures, per_frame, embeddings, folder / "video.npz", folder / "found.npz")
+        return Measured(cell, figures, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
 
     def tune(self: Bench, name: str, clips: Any, config: Any) -> str:
         made.append(f"tuned {name} on {len(clips)}")
