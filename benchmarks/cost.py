@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmarks.kept import Kept, lifted
 from benchmarks.variants import VARIANTS, call, models
+from mvmodel.config import Config
 
 Size = Literal["tiny", "middle"]
 STEPS = ("cached", "encoded_anew")
@@ -23,10 +24,8 @@ SOURCES = ("model", "training")
 """Parts of the library that these figures rest on: other code is measured anew."""
 
 
-class CostConfig(BaseModel):
+class CostConfig(Config):
     """How much is measured; one thread throughout."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sizes: tuple[Size, ...] = ("tiny", "middle")
     frames: int = Field(16, ge=2)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from benchmarks.kept import Kept
 from benchmarks.oracle import Oracle
 from benchmarks.throughput import throughput
 from benchmarks.workers import loaded
+from mvmodel.config import Config
 from mvmodel.experiments.cells import code_hash
 from mvmodel.files import hash_file
 
@@ -30,11 +31,9 @@ SOURCES = ("segmentation", "world", "authoring")
 """Parts of the library that the figures rest on: other code is measured anew."""
 
 
-class MasksConfig(BaseModel):
+class MasksConfig(Config):
     """How much is measured. clips: of each kind, `frames` frames long. real_frames: most frames of each real sequence.
     throughput: frames by encoder, "tiny" or a segment-anything type with random weights."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clips: int = Field(12, ge=1)
     frames: int = Field(12, ge=2)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from mvmodel.config import Model, parse_config
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs.device import device_of
 from pipelines import settings as files
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.packs import Pack
 
-Model = TypeVar("Model", bound=BaseModel)
 _LOADED: dict[tuple[str, str, str], Any] = {}
 """Packs by name: a driver that runs many jobs in one process loads one once."""
 
@@ -57,7 +57,7 @@ class Settings(dg.ConfigurableResource):
     def read(self, name: str, model: type[Model], **defaults: Any) -> Model:
         """A section as `model`; `defaults` stand in for the model's own. Raises InputError saying what does not fit."""
         known = {key: value for key, value in defaults.items() if key in model.model_fields}
-        return files.build(model, {**known, **self.section(name)}, f"section {name}")
+        return parse_config(model, {**known, **self.section(name)}, f"section {name}")
 
     def path(self, named: str) -> Path:
         """A file named in the settings, relative to the repository."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from mvmodel.config import Config, parse_config
 from mvmodel.errors import InputError
 from mvmodel.files import write_json
 
@@ -32,14 +33,9 @@ VIDEO_SUFFIXES = (
     ".flv",
     ".3gp",
 )
-Model = TypeVar("Model", bound=BaseModel)
 
 
-class Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TrainingSetConfig(Frozen):
+class TrainingSetConfig(Config):
     """Which clips of a motion are trained on."""
 
     min_clips: int = Field(default=5, ge=1, description="fewer usable clips than this and nothing is trained")
@@ -47,7 +43,7 @@ class TrainingSetConfig(Frozen):
     held_out: int = Field(default=1, ge=0, description="clips kept out of training, for validation and evaluation")
 
 
-class RequestConfig(Frozen):
+class RequestConfig(Config):
     """What is generated for a motion."""
 
     file: str = Field(default="datasets/prompts/requests.csv", description="CSV: motion, prompt, masks, seed")
@@ -55,14 +51,14 @@ class RequestConfig(Frozen):
     seed: int = 1
 
 
-class EvaluationConfig(Frozen):
+class EvaluationConfig(Config):
     """How a new adapter is measured before it may be used."""
 
     count: int = Field(default=2, ge=1, description="videos on held-out masks, with prompts of other objects")
     seed: int = 11
 
 
-class GateConfig(Frozen):
+class GateConfig(Config):
     """What an adapter has to reach on the evaluation's videos before it may replace the one in use."""
 
     iou: float = Field(default=0.3, description="least mean IoU of the foreground against the control mask")
@@ -72,7 +68,7 @@ class GateConfig(Frozen):
     )
 
 
-class ComparisonConfig(Frozen):
+class ComparisonConfig(Config):
     """What is made beside the full method for the report."""
 
     scratch: bool = Field(default=True, description="also train an adapter without the pack's start adapter")
@@ -82,7 +78,7 @@ class ComparisonConfig(Frozen):
     )
 
 
-class ExperimentsConfig(Frozen):
+class ExperimentsConfig(Config):
     """Sizes of the experiments that differ from their defaults in `mvmodel.experiments.studies`."""
 
     quick: bool = Field(default=False, description="the smallest size of every experiment, to see that it runs")
@@ -143,17 +139,8 @@ def check(value: Any, where: str) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise InputError(f"{where}: section {name!r} is a table of settings, not {type(content).__name__}")
         if (model := SECTIONS[name]) is not None:
-            build(model, content, f"{where}, section {name}")
+            parse_config(model, content, f"{where}, section {name}")
     return value
-
-
-def build(model: type[Model], content: dict[str, Any], where: str) -> Model:
-    """A checked config; raises InputError with one sentence per wrong entry."""
-    try:
-        return model(**content)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{where}: {wrong}") from error
 
 
 def home_folder() -> Path:

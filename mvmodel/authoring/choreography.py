@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mvmodel.authoring import lexicon as words
 from mvmodel.authoring.grammar import Actor, Story
 from mvmodel.authoring.moves import Move
 from mvmodel.authoring.paths import EASINGS
 from mvmodel.authoring.places import Place
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks.poses import Poses
 
 _GOING = frozenset({"travel", "fly", "enter", "leave", "return", "fall", "rise", "zigzag", "circle"})
 
 
-class StageConfig(BaseModel):
+class StageConfig(Config):
     """The numbers that a sentence leaves open. Lengths are shares of the picture's height, places of both sides."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: float = Field(0.34, gt=0, lt=1)
     """Height or width, whichever is larger, of an actor."""

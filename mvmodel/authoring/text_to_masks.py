@@ -12,26 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mvmodel.authoring.choreography import StageConfig, perform
 from mvmodel.authoring.grammar import Story, understand
 from mvmodel.authoring.library import Hit, Library, retarget
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.combine import resize
 from mvmodel.masks.poses import Poses, lay
 
 
-class WordsConfig(BaseModel):
+class WordsConfig(Config):
     """How words become masks.
 
     pictures: painted of each noun; the one whose cut-out the scorer ties best to the noun is used. seed: of the first.
     steps, guidance: of the text-to-image model. sure: likeness to the noun, over the mean of the other nouns, below
     which the shape is said to be doubtful. stage: sizes and lengths that a sentence leaves open.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     pictures: int = Field(4, ge=1)
     seed: int = 0

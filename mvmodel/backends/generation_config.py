@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mvmodel.config import Config
 
 if TYPE_CHECKING:
     from mvmodel.packs.info import PackInfo
@@ -15,10 +17,8 @@ GENERAL: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guid
 """What is taken where neither the run nor the pack says: what Stable Diffusion 1.5 is usually sampled with."""
 
 
-class GenerationConfig(BaseModel):
+class GenerationConfig(Config):
     """Settings of a video, beside its prompt, masks and seed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int | None = Field(None, ge=1)
     """Denoising steps; None is what the pack recommends in its `pack.json`, else `GENERAL`'s."""

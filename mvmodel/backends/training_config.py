@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Config):
     """Hyper-parameters of a few-shot run. Learning rates are AdamW's; a step is one optimiser step."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(120, ge=1)
     clips_per_step: int = Field(1, ge=1)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import mvmodel
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_file, hash_value
 
@@ -47,10 +48,8 @@ class Task:
         return replace(self, seed=self.seed + 1000 * number)
 
 
-class FirstFrame(BaseModel):
+class FirstFrame(Config):
     """How frame 1 is made, and what is done to it before the video starts from it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     control: bool = True
     """Off: the text-to-image model alone, without ControlNet and mask 1."""

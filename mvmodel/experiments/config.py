@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mvmodel.config import Config
 
 
-class ExperimentConfig(BaseModel):
+class ExperimentConfig(Config):
     """How many videos a setting of the grid gets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     quick_sizes: ClassVar[dict[str, Any]] = {}
     """What `quick` sets beside one request, one seed and two denoising steps."""
 

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from mvmodel.config import Config
 from mvmodel.metrics.appearance import GREY, consistency
 from mvmodel.text import article
 
 
-class JudgeConfig(BaseModel):
+class JudgeConfig(Config):
     """How the judge tells the object from the other things that the segmenter finds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     smallest: float = Field(0.004, ge=0, le=1)
     """Share of the picture under which a candidate is dust."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.motion.clip_selection import choose
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
@@ -52,7 +52,7 @@ _FAR = 6.0
 one that stands): 6 over the root of twenty numbers is just above `GroupConfig.apart`."""
 
 
-class GroupConfig(BaseModel):
+class GroupConfig(Config):
     """How clips are grouped.
 
     smallest, largest: clips that make a motion; fewer wait, of more the coherent and varied are chosen. join: distance
@@ -60,8 +60,6 @@ class GroupConfig(BaseModel):
     apart: distance at which groups of unlabelled clips stay apart (average linkage). neighbours: a clip's distance to a
     motion is the mean to so many of its clips, the nearest ones.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     smallest: int = 5
     largest: int = 8

@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mvmodel.config import Config
 from mvmodel.segmentation.segmenter import mask_iou
 
 
-class QualityConfig(BaseModel):
+class QualityConfig(Config):
     """From which figures on a sequence is flagged weak."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     coverage: float = Field(0.004, ge=0, le=1)
     """Least mean share of the picture."""

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+
+from mvmodel.config import Config
 
 _REACHES = (1, 2, 4)
 """How many frames before and after a frame is compared with."""
@@ -23,14 +24,12 @@ _UNMOVED = 1e-9
 """Difference from standing still, in pixels or a share of 1, that is only rounding of a product of matrices."""
 
 
-class SaliencyConfig(BaseModel):
+class SaliencyConfig(Config):
     """How saliency is computed.
 
     side: long side of the small copies, pixels. still: change, in grey levels, below which nothing moves. appearance:
     weight of the appearance cue beside motion. colour: CIELAB distance that counts as entirely unlike the border.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     side: int = 192
     still: float = 14.0

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.segmentation.propagation import Clip, follow
@@ -19,10 +20,8 @@ from mvmodel.segmentation.seeds import Seed, find_seed
 from mvmodel.segmentation.segmenter import Segmenter
 
 
-class ExtractConfig(BaseModel):
+class ExtractConfig(Config):
     """How foreground is found and followed. Areas are shares of the picture, thresholds shares of 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     saliency: SaliencyConfig = SaliencyConfig()
     quality: QualityConfig = QualityConfig()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.video import manifest
 from mvmodel.video.decode import DecodeLimits, frame_range, pick, within_limits
@@ -28,7 +28,7 @@ _NO_CLIP_FOLDERS = frozenset({"masks", "ground_truth", "__macosx"})
 _MASK_ENDINGS = (".masks.npz", ".masks.gif", ".masks.mp4", ".masks")
 
 
-class IngestConfig(BaseModel):
+class IngestConfig(Config):
     """How clips are made equal.
 
     frames, fps, side: of every clip that comes out. min_frames, min_side: a smaller source is refused. tempo: "keep"
@@ -36,8 +36,6 @@ class IngestConfig(BaseModel):
     clip. A source shorter than that is always spread. long_seconds: an unlabelled file longer than this is cut into
     shots and active stretches by `cut`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     frames: int = 12
     fps: float = 8.0

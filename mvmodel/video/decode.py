@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from mvmodel.config import Config
 from mvmodel.video.probe import Probe, UnusableClip, _words, image_files, open_video, probe
 
 _DECORD_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg"})
@@ -24,13 +24,11 @@ _AGREE = 6.0
 _CHUNK = 16
 
 
-class DecodeLimits(BaseModel):
+class DecodeLimits(Config):
     """What a decoder may be asked for; beyond it a clip is refused with the limit named.
 
     pixels: of one picture. frames, seconds: of one file. bytes: of the decoded array handed back by `decode`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     pixels: int = 36_000_000
     frames: int = 110_000

@@ -9,15 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from mvmodel.config import Config
 from mvmodel.video.decode import pick
 from mvmodel.video.probe import Probe
 
 _LEVELS = 8  # grey levels in one bin of the background's histogram
 
 
-class CutConfig(BaseModel):
+class CutConfig(Config):
     """How footage is cut.
 
     scan_fps: thumbnails looked at per second. thumbnail: their width in pixels. shot_change: mean grey difference of
@@ -26,8 +26,6 @@ class CutConfig(BaseModel):
     level, that makes a moment active. gap_seconds: shorter pauses are bridged. min_seconds, max_seconds: shorter
     stretches are dropped, longer ones divided. pad_seconds: added to both ends.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     scan_fps: float = 12.0
     thumbnail: int = 96

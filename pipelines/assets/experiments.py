@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
+from mvmodel.config import parse_config
 from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.training import read_set
@@ -21,7 +22,7 @@ from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
-from pipelines.settings import ExperimentsConfig, build
+from pipelines.settings import ExperimentsConfig
 from pipelines.store.io_manager import ArtifactStore
 from pipelines.store.store import Handle
 
@@ -57,7 +58,7 @@ def sizes(settings: Settings, name: str) -> ExperimentConfig:
     asked = settings.read("experiments", ExperimentsConfig)
     given = dict(getattr(asked, name))
     below = config.quick().model_dump() if asked.quick else {}
-    return build(config, {**below, **given}, f"section experiments, {name}")
+    return parse_config(config, {**below, **given}, f"section experiments, {name}")
 
 
 def motion_of(name: str, training: Path, requests: Path, pack: Any) -> Motion:
