@@ -117,12 +117,12 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
     from mvmodel.backends.image_unet.first_frame import control_frames
     from mvmodel.backends.image_unet.instances import Instance
     from mvmodel.backends.image_unet.long_video import call_options
-    from mvmodel.text import article
+    from mvmodel.text import with_article
 
     models, clip = loaded(pack), SCENES[scene](number, frames)
     if setting == TRUE:
         return {"overlaps": overlaps(models, clip.frames, clip).tolist()}
-    named = [Instance(article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)]
+    named = [Instance(with_article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)]
     instances: Sequence[Instance] | None = None if setting == "merged" else named
     config, own = GenerationConfig(), seed * 1000 + number
     first = clip.frames[0]

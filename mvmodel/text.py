@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 
-def article(noun: str) -> str:
+def with_article(noun: str) -> str:
     """ "a horse", "an owl"; a phrase of several words is left as it is."""
     if " " in noun.strip():
         return noun
     return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
 
 
-def of_another(sentence: str, old: str, new: str) -> str:
+def replace_noun(sentence: str, old: str, new: str) -> str:
     """`sentence` with one object's word replaced, its article too: "a horse gallops", "owl" -> "an owl gallops".
 
     Unchanged where it does not name `old`.
     """
     pattern = rf"\b(?:an?\s+)?{re.escape(old)}(?:e?s)?\b"
-    return re.sub(pattern, article(new), sentence, count=1, flags=re.IGNORECASE)
+    return re.sub(pattern, with_article(new), sentence, count=1, flags=re.IGNORECASE)

@@ -35,7 +35,7 @@ _IDLE = frozenset({"a", "an", "the", "of", "in", "at", "by", "over", "to", "from
 
 
 @dataclass(frozen=True)
-class Entry:
+class LibraryEntry:
     """A mask sequence with what is known of it. motion: its group's name or "". source: where it comes from."""
 
     name: str
@@ -145,7 +145,7 @@ class Library:
         return self.table.rename(columns={"name": "name_"}).itertuples(index=False)
 
 
-def write_library(folder: Path, entries: Iterable[Entry], embed: Embed | None = None) -> Library:
+def write_library(folder: Path, entries: Iterable[LibraryEntry], embed: Embed | None = None) -> Library:
     """Write entries to `folder`, which appears whole or not at all, and open it. Raises InputError for a bad name."""
     import pandas as pd
 
@@ -156,7 +156,7 @@ def write_library(folder: Path, entries: Iterable[Entry], embed: Embed | None = 
     return Library.load(folder)
 
 
-def fill(folder: Path, entries: Iterable[Entry], rows: list[dict[str, Any]], embed: Embed | None) -> None:
+def fill(folder: Path, entries: Iterable[LibraryEntry], rows: list[dict[str, Any]], embed: Embed | None) -> None:
     """Write masks and embeddings of entries into an existing folder and append their rows."""
     for entry in entries:
         if not _NAME.fullmatch(entry.name) or entry.name in {row["name"] for row in rows}:

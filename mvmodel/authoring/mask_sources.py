@@ -24,7 +24,7 @@ from mvmodel.masks.edit_script import edit_files, run_edits
 
 
 @dataclass(frozen=True)
-class Source:
+class MaskSource:
     """kind: "file", "library" or "words". value: path, entry or sentence. edits: what follows the first "|"."""
 
     kind: Literal["file", "library", "words"]
@@ -32,15 +32,15 @@ class Source:
     edits: str = ""
 
 
-def parse(text: str) -> Source:
+def parse_mask_source(text: str) -> MaskSource:
     """Read a source. Raises InputError when nothing is named."""
     first, _, edits = text.partition("|")
     kind, found, value = first.partition(":")
     name = kind.strip().lower()
     if found and name in ("library", "words"):
-        source = Source("library" if name == "library" else "words", value.strip(), edits.strip())
+        source = MaskSource("library" if name == "library" else "words", value.strip(), edits.strip())
     else:
-        source = Source("file", first.strip(), edits.strip())
+        source = MaskSource("file", first.strip(), edits.strip())
     if not source.value:
         raise InputError(f"the masks {text!r} name nothing; give a file, library: NAME, or words: SENTENCE")
     return source
@@ -61,7 +61,7 @@ def resolve(
     """
     from mvmodel.masks.files import read_masks
 
-    source = parse(text)
+    source = parse_mask_source(text)
     side = pack.info.resolution
     doubts: list[str] = []
     if source.kind == "file":
@@ -76,10 +76,10 @@ def resolve(
             )
         sequence = library.sequence(source.value)
     else:
-        from mvmodel.authoring.text_to_masks import WordsConfig, from_words
+        from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks
 
-        config = WordsConfig(seed=seed)
-        made = from_words(
+        config = TextToMasksConfig(seed=seed)
+        made = text_to_masks(
             source.value, pack, frames or pack.info.frames, pack.info.fps, (side, side), config, None, library
         )
         sequence, doubts = made.sequence, made.doubts
@@ -92,7 +92,7 @@ def contents(request: Request, folder: Path) -> list[str]:
 
     folder: of the request table. Raises InputError naming a file that is missing.
     """
-    source = parse(request.source) if request.source else Source("file", str(request.masks))
+    source = parse_mask_source(request.source) if request.source else MaskSource("file", str(request.masks))
     named = ([source.value] if source.kind == "file" else []) + edit_files(source.edits)
     hashes = []
     for name in named:

@@ -24,7 +24,7 @@ from mvmodel.masks.combine import resize
 from mvmodel.masks.poses import Poses, lay
 
 
-class WordsConfig(Config):
+class TextToMasksConfig(Config):
     """How words become masks.
 
     pictures: painted of each noun; the one whose cut-out the scorer ties best to the noun is used. seed: of the first.
@@ -41,7 +41,7 @@ class WordsConfig(Config):
 
 
 @dataclass(frozen=True)
-class FromWords:
+class TextToMasks:
     """What came of a sentence.
 
     sequence: one instance an actor, named by its noun. doubts: what the sentence or the models leave open, in
@@ -57,17 +57,17 @@ class FromWords:
     lent: str = ""
 
 
-def from_words(
+def text_to_masks(
     sentence: str,
     pack: Any,
     frames: int,
     fps: float,
     size: tuple[int, int],
-    config: WordsConfig = WordsConfig(),
+    config: TextToMasksConfig = TextToMasksConfig(),
     shapes: Mapping[str, np.ndarray] | None = None,
     library: Library | None = None,
     borrow: bool = False,
-) -> FromWords:
+) -> TextToMasks:
     """Make a mask sequence of a sentence.
 
     size: (height, width). shapes: noun -> mask, bool (h, w), to use in place of a painted one. library: searched for
@@ -96,11 +96,11 @@ def from_words(
         heading = heading if abs(heading) > 0.1 * size[1] else 0.0
         one = retarget(library.sequence(nearest[0].name), frames, size, cut[nouns[0]], heading)
         sequence = MaskSequence.of_instances(one.masks[None], fps, nouns[:1])
-        return FromWords(sequence, doubts, pictures, nearest, nearest[0].name)
+        return TextToMasks(sequence, doubts, pictures, nearest, nearest[0].name)
     scale = config.stage.size * size[0]
     laid = [lay(_scaled(cut[noun], scale), poses, size) for noun, poses in moved]
     sequence = MaskSequence.of_instances(np.stack(laid), fps, [noun for noun, _ in moved])
-    return FromWords(sequence, doubts, pictures, nearest)
+    return TextToMasks(sequence, doubts, pictures, nearest)
 
 
 def _story(sentence: str) -> tuple[Story | None, InputError | None]:
@@ -136,7 +136,7 @@ def _scaled(mask: np.ndarray, longest: float) -> np.ndarray:
 
 
 def _shapes(
-    nouns: list[str], pack: Any, config: WordsConfig, given: dict[str, np.ndarray], doubts: list[str]
+    nouns: list[str], pack: Any, config: TextToMasksConfig, given: dict[str, np.ndarray], doubts: list[str]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     from mvmodel.metrics.adherence import cut_out, find_foreground, similarity_margin
 
@@ -162,13 +162,13 @@ def _shapes(
     return {**cut, **{noun: given[noun] for noun in nouns if noun in given}}, pictures
 
 
-def paint(pack: Any, nouns: list[str], config: WordsConfig) -> np.ndarray:
+def paint(pack: Any, nouns: list[str], config: TextToMasksConfig) -> np.ndarray:
     """Pictures of nouns by the pack's text-to-image model, uint8 (nouns, pictures, side, side, 3)."""
     import torch
     from diffusers import StableDiffusionPipeline
 
     from mvmodel.backends.image_unet.schedulers import build_scheduler
-    from mvmodel.text import article
+    from mvmodel.text import with_article
 
     pipeline = StableDiffusionPipeline(
         vae=pack.vae(),
@@ -185,7 +185,7 @@ def paint(pack: Any, nouns: list[str], config: WordsConfig) -> np.ndarray:
     grounds = list(getattr(pack.info, "backgrounds", {}).values()) or [""]
     made = []
     for noun in nouns:
-        prompts = [f"{article(noun)} {grounds[n % len(grounds)]}".strip() for n in range(config.pictures)]
+        prompts = [f"{with_article(noun)} {grounds[n % len(grounds)]}".strip() for n in range(config.pictures)]
         out = pipeline(
             prompts,
             num_inference_steps=config.steps,

@@ -95,7 +95,7 @@ def from_text(
 ) -> None:
     """Make a mask sequence from a sentence; says what the sentence leaves open."""
     from mvmodel.authoring.grammar import understand
-    from mvmodel.authoring.text_to_masks import WordsConfig, from_words, write_pictures
+    from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks, write_pictures
     from mvmodel.masks.files import read_mask
     from mvmodel.packs import load_pack
 
@@ -104,9 +104,9 @@ def from_text(
     shelf = _library(library, needed=borrow)
     shapes = {understand(sentence).actors[0].noun: read_mask(shape)} if shape else None
     with talking_aside():
-        made = from_words(
+        made = text_to_masks(
             *(sentence, models, frames or models.info.frames, models.info.fps, (side, side)),
-            *(WordsConfig(seed=seed), shapes, shelf, borrow),
+            *(TextToMasksConfig(seed=seed), shapes, shelf, borrow),
         )
     _write(made.sequence, out, preview)
     if pictures:

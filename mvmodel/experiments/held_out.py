@@ -17,7 +17,7 @@ from mvmodel.errors import InputError
 from mvmodel.experiments.cells import Task
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import scale, warp
-from mvmodel.text import of_another
+from mvmodel.text import replace_noun
 
 FAMILIES = ("shape", "size", "motion", "class")
 SIZES = (0.4, 0.55, 0.7, 1.3, 1.6, 1.9)
@@ -47,7 +47,7 @@ def catalogue(task: Task, motion: str, seen: Sequence[str], objects: Sequence[st
         yield Item("motion", other, replace(task, masks=moved_like(task, other)))
     words = [word for word in objects if word not in seen and word not in task.words]
     for word in words[:items]:
-        prompt = of_another(task.prompt, task.words[0], word) if task.words else task.prompt
+        prompt = replace_noun(task.prompt, task.words[0], word) if task.words else task.prompt
         if prompt != task.prompt:
             yield Item("class", word, replace(task, prompt=prompt, words=(word,)))
 

@@ -11,7 +11,7 @@ import numpy as np
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.foundation.check_video import few_shot
 from mvmodel.segmentation.segmenter import mask_iou
-from mvmodel.text import article
+from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, caption_of, random_clip, stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -58,7 +58,7 @@ def classify(pack: Any, pictures: np.ndarray) -> tuple[list[str], list[str]]:
     """The object word and the background name that the scorer sees in each picture, uint8 (n, h, w, 3)."""
     judge = pack.scorer()
     images = judge.images(pictures)
-    objects = images @ judge.texts([article(name) for name in OBJECTS]).T
+    objects = images @ judge.texts([with_article(name) for name in OBJECTS]).T
     backgrounds = images @ judge.texts(list(BACKGROUNDS.values())).T
     return (
         [list(OBJECTS)[i] for i in objects.argmax(axis=1)],
@@ -146,7 +146,7 @@ def objects_in(pack: Any, picture: np.ndarray) -> set[str]:
     if not masks:
         return set()
     images = judge.images(np.stack([cut_out(picture, mask, config) for mask in masks]))
-    table = judge.texts([article(name) for name in OBJECTS])
+    table = judge.texts([with_article(name) for name in OBJECTS])
     return {list(OBJECTS)[row] for row in (images @ table.T).argmax(axis=1)}
 
 

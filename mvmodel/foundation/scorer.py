@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.metrics.adherence import cut_out
-from mvmodel.text import article
+from mvmodel.text import with_article
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import HELD_OUT, TRAIN, Still, stills
 from mvmodel.world.scenes import BACKGROUNDS
@@ -97,8 +97,8 @@ def _shown(still: Still, rng: np.random.Generator) -> tuple[np.ndarray, str | No
 
 def _texts() -> list[str]:
     """Every text a batch is scored against: objects, backgrounds, and both together."""
-    objects = [article(name) for name in OBJECTS]
-    together = [f"{article(name)} {phrase}" for name in OBJECTS for phrase in BACKGROUNDS.values()]
+    objects = [with_article(name) for name in OBJECTS]
+    together = [f"{with_article(name)} {phrase}" for name in OBJECTS for phrase in BACKGROUNDS.values()]
     return objects + list(BACKGROUNDS.values()) + together
 
 
@@ -161,7 +161,7 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
 def quality(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, float]:
     """Zero-shot on held-out renders with one object: share with the right object and background among all."""
     objects, backgrounds = list(OBJECTS), list(BACKGROUNDS)
-    texts = [article(name) for name in objects] + list(BACKGROUNDS.values())
+    texts = [with_article(name) for name in objects] + list(BACKGROUNDS.values())
     ids = tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
     table = F.normalize(clip.encode_text(ids).float(), dim=-1)
     right = np.zeros(2)

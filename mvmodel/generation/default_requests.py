@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvmodel.errors import InputError
-from mvmodel.text import of_another
+from mvmodel.text import replace_noun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def make_up(
         _, sentence, masks = clips[number % len(clips)]
         words = words_in(sentence, objects)
         if words and others:
-            sentence = of_another(sentence, words[0], others[order[number % len(others)]])
+            sentence = replace_noun(sentence, words[0], others[order[number % len(others)]])
         turned = masks if number // len(clips) % 2 else masks[:, :, ::-1]
         wanted.append(Wanted(sentence, moved(turned, rng), seed + number))
     return wanted

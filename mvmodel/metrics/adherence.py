@@ -17,7 +17,7 @@ from pydantic import Field
 
 from mvmodel.config import Config
 from mvmodel.metrics.appearance import GREY, consistency
-from mvmodel.text import article
+from mvmodel.text import with_article
 
 
 class JudgeConfig(Config):
@@ -105,8 +105,8 @@ def similarity_margin(pictures: np.ndarray, word: str, scorer: Any, distractors:
     pictures: uint8 (pictures, side, side, 3).
     """
     embeddings = scorer.images(pictures)
-    wanted = embeddings @ scorer.texts([article(word)])[0]
-    others = [article(distractor) for distractor in distractors if distractor != word]
+    wanted = embeddings @ scorer.texts([with_article(word)])[0]
+    others = [with_article(distractor) for distractor in distractors if distractor != word]
     if not others:
         return np.asarray(wanted)
     return np.asarray(wanted - (embeddings @ scorer.texts(others).T).mean(axis=1))

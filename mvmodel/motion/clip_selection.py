@@ -8,7 +8,7 @@ COHERENT = 1.25
 """A clip is coherent up to so many times the median of the members' mean distances to their group."""
 
 
-def choose(apart: np.ndarray, most: int, preferred: list[bool], names: list[str]) -> dict[int, str]:
+def select_clips(apart: np.ndarray, most: int, preferred: list[bool], names: list[str]) -> dict[int, str]:
     """Pick `most` members of one group; member -> why it was taken.
 
     apart: distances between members, float (members, members), as in grouping. preferred: members taken before others

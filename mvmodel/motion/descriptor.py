@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.rotation import turned
+from mvmodel.motion.rotation import measure_rotation
 
 DESCRIPTORS: dict[str, str] = {
     "travel": "distance between the first and the last place, in object sizes",
@@ -69,7 +69,7 @@ class Track:
             self.x = -self.x
         self.log_area = np.log(area)
         self.masks = [masks[index] for index in seen]
-        degrees, self.shows_angle = turned(self.masks, _reach(len(seen)))
+        degrees, self.shows_angle = measure_rotation(self.masks, _reach(len(seen)))
         self.angle = np.interp(every, seen, degrees) / 90
         self.degrees = degrees * self.shows_angle
         aspects = [_log_aspect(mask, turn) for mask, turn in zip(self.masks, self.degrees, strict=True)]

@@ -15,9 +15,9 @@ import numpy as np
 
 from mvmodel.config import Config
 from mvmodel.errors import InputError
-from mvmodel.motion.clip_selection import choose
+from mvmodel.motion.clip_selection import select_clips
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
-from mvmodel.motion.names import contradiction, propose
+from mvmodel.motion.naming import find_contradicting_direction, suggest_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = Gr
             waiting[name] = [clips[i] for i in own]
             continue
         labelled_first = [source[i] == "label" for i in own]
-        best = choose(apart[np.ix_(own, own)], config.largest, labelled_first, [clips[i] for i in own])
+        best = select_clips(apart[np.ix_(own, own)], config.largest, labelled_first, [clips[i] for i in own])
         for place, i in enumerate(own):
             chosen[i] = place in best
             why[i] += "; " + best.get(
@@ -221,7 +221,7 @@ def _propose(
         own = [left[i] for i in np.flatnonzero(found == cluster)]
         if len(own) < 2:
             continue
-        name = _unique(propose(descriptors.iloc[own]), taken)
+        name = _unique(suggest_name(descriptors.iloc[own]), taken)
         for i in own:
             motion[i], source[i] = name, "proposed"
             others = f"{len(own) - 1} other unlabelled clip{'s' if len(own) > 2 else ''}"
@@ -265,7 +265,7 @@ def _against_their_label(descriptors: pd.DataFrame, labelled: dict[str, list[int
     found = []
     for name, own in labelled.items():
         for clip, row in descriptors.iloc[own].iterrows():
-            way = contradiction(name, row["rightward"], row["upward"])
+            way = find_contradicting_direction(name, row["rightward"], row["upward"])
             if way:
                 found.append(
                     f"{clip} is labelled {name}, but goes {way} "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 _COLUMNS = 4
-OTHERS = "without a motion"
+UNGROUPED = "without a motion"
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Grouping:
 
     def groups(self) -> list[tuple[str, pd.DataFrame]]:
         """(name, rows) of every group by name, the clips without one last, as `OTHERS`."""
-        named = self.table.assign(motion=self.table["motion"].replace("", OTHERS))
+        named = self.table.assign(motion=self.table["motion"].replace("", UNGROUPED))
         found = [(str(name), rows) for name, rows in named.groupby("motion")]
-        return sorted(found, key=lambda group: (group[0] == OTHERS, group[0]))
+        return sorted(found, key=lambda group: (group[0] == UNGROUPED, group[0]))
 
 
-def way(sequence: MaskSequence) -> np.ndarray:
+def compute_trajectory(sequence: MaskSequence) -> np.ndarray:
     """The way of the foreground's centre, float (frames, 2): x right, y up, in object sizes from where it begins.
 
     Frames without foreground are bridged; a sequence without any stands still.
@@ -110,7 +110,7 @@ def draw(grouping: Grouping) -> PIL.Image.Image:
     overview.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     for number, (name, own) in enumerate(groups):
         panel = figure.add_subplot(grid[2 + number // _COLUMNS, number % _COLUMNS])
-        draw_ways(panel, own, grouping.ways, colours.get(name, "grey"))
+        draw_trajectories(panel, own, grouping.ways, colours.get(name, "grey"))
         panel.set_title(name, fontsize=9)
         panel.tick_params(labelsize=6)
     figure.canvas.draw()
@@ -129,7 +129,7 @@ def draw_map(axes: Any, grouping: Grouping, style: Callable[[str], tuple[Any, st
     axes.set_aspect("equal", adjustable="datalim")
 
 
-def draw_ways(panel: Any, rows: pd.DataFrame, ways: Mapping[str, np.ndarray], colour: Any) -> None:
+def draw_trajectories(panel: Any, rows: pd.DataFrame, ways: Mapping[str, np.ndarray], colour: Any) -> None:
     """The ways of some clips over each other on matplotlib axes, a dot at each end; those trained on are dark."""
     for clip, chosen in zip(rows["clip"], rows["chosen"], strict=True):
         x, y = ways[str(clip)].T

@@ -25,7 +25,7 @@ _ROUND, _UNROUND = 0.03, 0.10
 """Relative variation of the mass around the centre: up to the first a shape is round, from the second on it is not."""
 
 
-def turned(masks: list[np.ndarray], reach: int = 1) -> tuple[np.ndarray, float]:
+def measure_rotation(masks: list[np.ndarray], reach: int = 1) -> tuple[np.ndarray, float]:
     """The angle of every mask, bool (height, width) and not empty, against the first: float (masks,), degrees.
 
     Counter-clockwise is positive, and full turns add up. Also how well the shapes show an angle: 0 (round) to 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mvmodel.motion.plot import OTHERS, Grouping, draw_map, draw_ways
+from mvmodel.motion.plot import UNGROUPED, Grouping, draw_map, draw_trajectories
 from mvmodel.reports.figures import Colours, in_style, new_figure, svg_of
 
 _PALETTE = ("--full", "--scratch", "--other", "--no-mask")
@@ -15,7 +15,7 @@ def _styles(grouping: Grouping, colours: Colours) -> dict[str, tuple[Any, str]]:
     """Group -> colour and marker: four colours, then the same with another marker."""
     found = {}
     for number, (name, _) in enumerate(grouping.groups()):
-        variable = "--soft" if name == OTHERS else _PALETTE[number % len(_PALETTE)]
+        variable = "--soft" if name == UNGROUPED else _PALETTE[number % len(_PALETTE)]
         found[name] = (colours.of(variable), _MARKS[number // len(_PALETTE) % len(_MARKS)])
     return found
 
@@ -48,7 +48,7 @@ def motion_ways(grouping: Grouping) -> str | None:
     figure = Figure(figsize=(5.4, 1.9 * lines + 0.2), layout="constrained")
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for panel, (name, rows) in zip(panels, grouping.groups(), strict=False):
-        draw_ways(panel, rows, grouping.ways, styles[name][0])
+        draw_trajectories(panel, rows, grouping.ways, styles[name][0])
         panel.set_title(name, fontsize=9)
         panel.tick_params(length=0, labelsize=7)
     for panel in panels[len(styles) :]:

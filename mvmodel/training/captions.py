@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mvmodel.text import article
+from mvmodel.text import with_article
 
 
 def propose_caption(pack: Any, frames: np.ndarray) -> str:
@@ -23,7 +23,7 @@ def propose_caption(pack: Any, frames: np.ndarray) -> str:
     def best(sentences: list[str]) -> int:
         return int(np.argmax(scorer.texts(sentences) @ image))
 
-    named = [article(word) for word in objects]
+    named = [with_article(word) for word in objects]
     subject = named[best(named)]
     if not backgrounds:
         return subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mvmodel.text import article
+from mvmodel.text import with_article
 from mvmodel.world.motions import MOTIONS, VERBS, Poses, poses
 from mvmodel.world.scenes import BACKGROUNDS, paint
 from mvmodel.world.sprites import CELL, OBJECTS, atlas
@@ -54,7 +54,7 @@ class RenderedClip:
 
 def caption_of(objects: tuple[str, ...], background: str, motion: str | None = None) -> str:
     """The caption of a scene: "a horse gallops over a meadow", or "a horse over a meadow" without a motion."""
-    subject = " and ".join(article(name) for name in objects)
+    subject = " and ".join(with_article(name) for name in objects)
     verb = f" {VERBS[motion]}" if motion else ""
     return f"{subject}{verb} {BACKGROUNDS[background]}"
 

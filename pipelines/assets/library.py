@@ -30,7 +30,7 @@ def mask_library(
     def build(folder: Path) -> None:
         import pandas as pd
 
-        from mvmodel.authoring.library import Entry, write_library
+        from mvmodel.authoring.library import LibraryEntry, write_library
         from mvmodel.masks import MaskSequence
         from mvmodel.video.catalogue import Catalogue
 
@@ -43,7 +43,7 @@ def mask_library(
                 continue
             row = catalogue.row(clip)
             masks = MaskSequence.load(foreground_masks.folder / f"{clip}.npz")
-            entries.append(Entry(clip, masks, str(row["caption"]), str(motion.get(clip, "")), str(row["file"])))
+            entries.append(LibraryEntry(clip, masks, str(row["caption"]), str(motion.get(clip, "")), str(row["file"])))
         write_library(folder, entries, pack.load().scorer().texts)
 
     def describe(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pipelines.store.store import Handle
     "motion",
     "parquet",
     code_version=code_version(
-        "mvmodel.motion.descriptor", "mvmodel.motion.facts", "mvmodel.motion.plot", files=(__file__,)
+        "mvmodel.motion.descriptor", "mvmodel.motion.attributes", "mvmodel.motion.plot", files=(__file__,)
     ),
 )
 def motion_descriptors(
@@ -33,19 +33,20 @@ def motion_descriptors(
         import pandas as pd
 
         from mvmodel.masks import MaskSequence
+        from mvmodel.motion.attributes import compute_motion_attributes, estimate_camera_trajectory
         from mvmodel.motion.descriptor import describe
-        from mvmodel.motion.facts import camera_way, facts_of
-        from mvmodel.motion.plot import way
+        from mvmodel.motion.plot import compute_trajectory
         from mvmodel.video.catalogue import Catalogue
 
         catalogue = Catalogue.load(clips.folder)
         masks = {p.stem: MaskSequence.load(p) for p in sorted(foreground_masks.folder.glob("*.npz"))}
         rows = {
-            clip: describe(sequence) | facts_of(sequence, camera_way(catalogue.frames(clip)))
+            clip: describe(sequence)
+            | compute_motion_attributes(sequence, estimate_camera_trajectory(catalogue.frames(clip)))
             for clip, sequence in masks.items()
         }
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
-        ways = {clip: way(sequence).tolist() for clip, sequence in masks.items()}
+        ways = {clip: compute_trajectory(sequence).tolist() for clip, sequence in masks.items()}
         (folder / "ways.json").write_text(json.dumps(ways))
 
     def show(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvmodel.authoring.library import Entry, Library, retarget, words_of, write_library
+from mvmodel.authoring.library import Library, LibraryEntry, retarget, words_of, write_library
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.poses import centre
@@ -15,13 +15,13 @@ KINDS = ("gallop", "bounce", "spin", "grow", "zigzag")
 
 
 @pytest.fixture(scope="module")
-def entries() -> list[Entry]:
+def entries() -> list[LibraryEntry]:
     made = []
     for number, motion in enumerate(KINDS):
         for place, thing in enumerate(("horse", "ball")):
             seed = (HELD_OUT, 77_000 + place, number)
             clip = random_clip(seed, frames=12, side=96, motion=motion, objects=(thing,), pan=0.0, facing=1)
-            made.append(Entry(f"{thing}-{motion}", MaskSequence(clip.masks), clip.caption, motion, "render"))
+            made.append(LibraryEntry(f"{thing}-{motion}", MaskSequence(clip.masks), clip.caption, motion, "render"))
     return made
 
 
@@ -72,7 +72,7 @@ def test_mistakes_are_named(library: Library, entries, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no library"):
         Library.load(tmp_path)
     with pytest.raises(InputError, match="cannot name an entry"):
-        write_library(tmp_path / "a", [Entry("../x", entries[0].sequence)])
+        write_library(tmp_path / "a", [LibraryEntry("../x", entries[0].sequence)])
     with pytest.raises(InputError, match="each name once"):
         write_library(tmp_path / "a", [entries[0], entries[0]])
     assert write_library(tmp_path / "none", []).search("gallop") == []

@@ -106,11 +106,12 @@ def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path)
 
 
 def test_search_in_a_library(run, clip, tmp_path):
-    from mvmodel.authoring.library import Entry, write_library
+    from mvmodel.authoring.library import LibraryEntry, write_library
 
     sequence = MaskSequence(clip.masks)
     write_library(
-        tmp_path / "lib", [Entry("car-1", sequence, "a car glides in the snow", "glide"), Entry("x", sequence)]
+        tmp_path / "lib",
+        [LibraryEntry("car-1", sequence, "a car glides in the snow", "glide"), LibraryEntry("x", sequence)],
     )
     (hit,) = run("masks", "search", "gliding", "--library", tmp_path / "lib", "--json").json
     assert hit["name"] == "car-1" and Path(hit["file"]).exists()

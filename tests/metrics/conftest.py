@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mvmodel.metrics.adherence import cut_out
-from mvmodel.text import article
+from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 from mvmodel.world.sprites import OBJECTS, atlas
 
@@ -28,7 +28,7 @@ class ColourScorer:
         return np.concatenate([self._picture(text) for text in texts])
 
     def _picture(self, text: str) -> np.ndarray:
-        word = next(word for word in OBJECTS if text == article(word))
+        word = next(word for word in OBJECTS if text == with_article(word))
         sprite = atlas()[word]
         picture = (sprite[..., :3] + 128 / 255 * (1 - sprite[..., 3:])) * 255
         return self.images(cut_out(picture.astype(np.uint8), sprite[..., 3] > 0.5)[None])

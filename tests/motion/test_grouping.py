@@ -7,8 +7,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
+from mvmodel.motion.attributes import compute_motion_attributes, estimate_camera_trajectory
 from mvmodel.motion.descriptor import describe
-from mvmodel.motion.facts import camera_way, facts_of
 from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group, slug_of
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
@@ -136,7 +136,7 @@ def test_names_say_which_way_when_all_go_there(sides: tuple[int, ...], name: str
         facing = sides[index % len(sides)]
         clip = random_clip((HELD_OUT, 720_000, index), frames=12, motion="glide", facing=facing, pan=0.0)
         masks = MaskSequence(clip.masks)
-        rows[f"clip-{index}"] = describe(masks) | facts_of(masks)
+        rows[f"clip-{index}"] = describe(masks) | compute_motion_attributes(masks)
     table = pd.DataFrame.from_dict(rows, orient="index")
     assert list(group(table, _unlabelled(table)).motions) == [f"going-{name}"]
 
@@ -148,7 +148,9 @@ def test_a_group_that_the_camera_follows_is_named_for_its_way_in_the_world(pan: 
     for index in range(6):
         clip = random_clip((HELD_OUT, 730_000, index), frames=12, motion="sway", background="forest", pan=pan)
         masks = MaskSequence(clip.masks)
-        rows[f"clip-{index}"] = describe(masks) | facts_of(masks, camera_way(clip.frames))
+        rows[f"clip-{index}"] = describe(masks) | compute_motion_attributes(
+            masks, estimate_camera_trajectory(clip.frames)
+        )
     table = pd.DataFrame.from_dict(rows, orient="index")
     assert list(group(table, _unlabelled(table)).motions) == [f"swaying-{name}"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mvmodel.masks import MaskSequence
+from mvmodel.motion.attributes import compute_motion_attributes
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
-from mvmodel.motion.facts import facts_of
 from mvmodel.motion.grouping import SPREAD
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
@@ -85,7 +85,10 @@ def test_a_motion_rendered_at_half_the_frame_rate_is_every_second_frame(clips) -
 
 def test_the_way_does_not_depend_on_the_frame_rate(clips) -> None:
     for motion, masks in clips.items():
-        one, other = facts_of(MaskSequence(masks, FPS)), facts_of(MaskSequence(masks[::2], FPS / 2))
+        one, other = (
+            compute_motion_attributes(MaskSequence(masks, FPS)),
+            compute_motion_attributes(MaskSequence(masks[::2], FPS / 2)),
+        )
         for name in ("rightward", "upward"):
             assert other[name] == pytest.approx(one[name], abs=0.02), (motion, name)
         assert other["direction"] == pytest.approx(one["direction"], abs=1.0), motion

@@ -7,7 +7,7 @@ import pytest
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import describe
 from mvmodel.motion.grouping import group
-from mvmodel.motion.plot import Grouping, draw, embedding, way
+from mvmodel.motion.plot import Grouping, compute_trajectory, draw, embedding
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -15,8 +15,8 @@ def test_a_way_is_in_object_sizes_and_up_is_up() -> None:
     masks = np.zeros((3, 60, 60), bool)
     for frame in range(3):
         masks[frame, 40 - 10 * frame : 50 - 10 * frame, 10 + 5 * frame : 20 + 5 * frame] = True
-    assert way(MaskSequence(masks))[-1] == pytest.approx([1.0, 2.0])
-    assert not way(MaskSequence(np.zeros((3, 8, 8), bool))).any()
+    assert compute_trajectory(MaskSequence(masks))[-1] == pytest.approx([1.0, 2.0])
+    assert not compute_trajectory(MaskSequence(np.zeros((3, 8, 8), bool))).any()
 
 
 def test_like_motions_lie_close_and_the_picture_is_drawn() -> None:
@@ -31,5 +31,7 @@ def test_like_motions_lie_close_and_the_picture_is_drawn() -> None:
     between = np.linalg.norm(places.mean(axis=1)[:, None] - places.mean(axis=1)[None], axis=2).sum() / 6
     assert between > 2 * inside
     table = group(descriptors, pd.Series("", index=descriptors.index)).table
-    picture = np.asarray(draw(Grouping.of(descriptors, {name: way(s) for name, s in clips.items()}, table)))
+    picture = np.asarray(
+        draw(Grouping.of(descriptors, {name: compute_trajectory(s) for name, s in clips.items()}, table))
+    )
     assert picture.ndim == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20

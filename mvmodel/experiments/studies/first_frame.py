@@ -13,7 +13,7 @@ from mvmodel.experiments.cells import Cell, FirstFrame, Task
 from mvmodel.experiments.compare import chosen, difference
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
-from mvmodel.text import article
+from mvmodel.text import with_article
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,4 +90,4 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
 def _wrong_prompt(task: Task, objects: Sequence[str]) -> str | None:
     """A prompt about another object, or None where the pack names none."""
     others = [word for word in objects if word not in task.words]
-    return article(others[task.seed % len(others)]) if others else None
+    return with_article(others[task.seed % len(others)]) if others else None

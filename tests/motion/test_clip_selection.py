@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mvmodel.motion.clip_selection import choose
+from mvmodel.motion.clip_selection import select_clips
 
 
 def _apart(values: list[float]) -> np.ndarray:
@@ -13,7 +13,7 @@ def _apart(values: list[float]) -> np.ndarray:
 def test_the_typical_then_the_varied_and_no_outlier() -> None:
     values = [0.0, 0.1, 0.2, 0.5, 0.9, 1.0, 1.1, 9.0]
     names = [f"clip-{n}" for n in range(8)]
-    taken = choose(_apart(values), 5, [False] * 8, names)
+    taken = select_clips(_apart(values), 5, [False] * 8, names)
     assert len(taken) == 5 and 7 not in taken, "the one that moves otherwise is left out"
     assert "most typical" in taken[3]
     spread = max(values[i] for i in taken) - min(values[i] for i in taken)
@@ -23,18 +23,18 @@ def test_the_typical_then_the_varied_and_no_outlier() -> None:
 
 def test_labels_come_first_and_outliers_only_fill_up() -> None:
     values = [0.0, 0.1, 0.2, 5.0]
-    taken = choose(_apart(values), 3, [False, False, True, True], list("abcd"))
+    taken = select_clips(_apart(values), 3, [False, False, True, True], list("abcd"))
     assert {2, 3} <= set(taken), "what the manifest says is taken first"
-    every = choose(_apart(values), 9, [False] * 4, list("abcd"))
+    every = select_clips(_apart(values), 9, [False] * 4, list("abcd"))
     assert set(every) == {0, 1, 2, 3} and "enough" in every[3]
-    assert choose(np.zeros((1, 1)), 8, [False], ["a"]) != {}
+    assert select_clips(np.zeros((1, 1)), 8, [False], ["a"]) != {}
 
 
 def test_the_order_of_the_clips_does_not_matter() -> None:
     rng = np.random.default_rng(4)
     values = rng.normal(size=12).tolist()
     names = [f"clip-{n:02d}" for n in range(12)]
-    chosen = {names[i] for i in choose(_apart(values), 6, [False] * 12, names)}
+    chosen = {names[i] for i in select_clips(_apart(values), 6, [False] * 12, names)}
     order = rng.permutation(12)
-    mixed = choose(_apart([values[i] for i in order]), 6, [False] * 12, [names[i] for i in order])
+    mixed = select_clips(_apart([values[i] for i in order]), 6, [False] * 12, [names[i] for i in order])
     assert {names[order[i]] for i in mixed} == chosen

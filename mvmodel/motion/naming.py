@@ -23,19 +23,21 @@ _WORDS: dict[str, tuple[int, int]] = {
 """Words of a label that say a direction -> its sign rightward and upward."""
 
 
-def propose(clips: pd.DataFrame) -> str:
+def suggest_name(clips: pd.DataFrame) -> str:
     """A name for a group, from its clips' descriptors, one a row, and the facts `rightward` and `upward` if they stand
     beside them: only those know what the camera did, and whether all go to one side."""
     values = clips.median(numeric_only=True).to_dict()
     if not {"rightward", "upward"} <= set(clips):
-        return name_of(values)
+        return name_from_descriptor(values)
     values["sideways"] = float(clips["rightward"].abs().median())
     values["rise"] = float(clips["upward"].median())
     right = float((clips["rightward"] > 0).mean())
-    return name_of(values, "right" if right >= _ONE_WAY else "left" if right <= 1 - _ONE_WAY else "sideways")
+    return name_from_descriptor(
+        values, "right" if right >= _ONE_WAY else "left" if right <= 1 - _ONE_WAY else "sideways"
+    )
 
 
-def name_of(values: dict[Any, float], side: str = "sideways") -> str:
+def name_from_descriptor(values: dict[Any, float], side: str = "sideways") -> str:
     """A plain name for how something moves, from its descriptor: "bouncing-right", "falling-left", "growing", "still".
 
     side: "right" or "left" when all of the group go there, else "sideways".
@@ -78,7 +80,7 @@ def _where(values: dict[Any, float], side: str) -> str:
     return side if horizontal else ""
 
 
-def contradiction(label: str, rightward: float, upward: float) -> str:
+def find_contradicting_direction(label: str, rightward: float, upward: float) -> str:
     """The direction in which a clip clearly goes though its label's words say the opposite one; "" where none does.
 
     label: a slug, "run-left". A label with words for both ways ("left-to-right", "up-and-down") says neither.

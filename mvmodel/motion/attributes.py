@@ -16,7 +16,7 @@ from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import Track, even
 
-FACTS: dict[str, str] = {
+ATTRIBUTES: dict[str, str] = {
     "rightward": "horizontal distance from the first to the last place, right is positive, in object sizes",
     "upward": "vertical distance between them, up is positive, in object sizes",
     "direction": "where the last place lies from the first, degrees counter-clockwise from the right; 0 when it stays",
@@ -37,7 +37,7 @@ _REPEATS = 0.45
 _LEAST_CYCLES = 1.5
 
 
-def facts_of(sequence: MaskSequence, camera: np.ndarray | None = None) -> dict[str, float]:
+def compute_motion_attributes(sequence: MaskSequence, camera: np.ndarray | None = None) -> dict[str, float]:
     """Every name of `FACTS` with a finite number.
 
     Where fewer than three frames have a foreground, all but the camera's are zero.
@@ -47,7 +47,7 @@ def facts_of(sequence: MaskSequence, camera: np.ndarray | None = None) -> dict[s
     camera = np.zeros((sequence.frames, 2)) if camera is None else camera
     if camera.shape != (sequence.frames, 2):
         raise InputError(f"the camera's way has shape {camera.shape}; {sequence.frames} masks need as many places")
-    values = dict.fromkeys(FACTS, 0.0)
+    values = dict.fromkeys(ATTRIBUTES, 0.0)
     values["camera_right"], values["camera_up"] = (camera[-1] - camera[0]).tolist()
     seen = np.flatnonzero(sequence.masks.any(axis=(1, 2)))
     if len(seen) < 3:
@@ -108,7 +108,7 @@ def _period(track: Track, x: np.ndarray, y: np.ndarray, fps: float) -> _Period:
     return best
 
 
-def camera_way(frames: np.ndarray, side: int = 192) -> np.ndarray:
+def estimate_camera_trajectory(frames: np.ndarray, side: int = 192) -> np.ndarray:
     """Where the camera is at every frame of a clip, uint8 (F, H, W, 3), seen from where it begins.
 
     float (F, 2): right in frame widths, up in frame heights. The scene's own motion, found by

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mvmodel.authoring.library import Entry, write_library
-from mvmodel.authoring.text_to_masks import WordsConfig, from_words
+from mvmodel.authoring.library import LibraryEntry, write_library
+from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.poses import centre
@@ -18,18 +18,18 @@ BLOCK = np.ones((10, 16), bool)
 @pytest.mark.slow
 def test_a_painted_shape_is_moved_as_the_sentence_says(tiny_pack) -> None:
     sentence = "a car drives from left to right"
-    config = WordsConfig(pictures=2, steps=8)
-    made = from_words(sentence, tiny_pack, 8, 8.0, (128, 128), config)
+    config = TextToMasksConfig(pictures=2, steps=8)
+    made = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
     assert made.sequence.names == ("car",) and made.pictures["car"].shape == (128, 128, 3)
     x = [centre(mask)[0] for mask in made.sequence.masks]
     assert x[0] < 40 and x[-1] > 88 and (np.diff(x) > 0).all()
-    again = from_words(sentence, tiny_pack, 8, 8.0, (128, 128), config)
+    again = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
     assert np.array_equal(again.sequence.masks, made.sequence.masks)
 
 
 def test_several_actors_with_shapes_of_ones_own(tiny_pack) -> None:
     shapes = {"dog": BLOCK, "cat": BLOCK}
-    made = from_words("two dogs run to the left and a cat jumps twice", tiny_pack, 12, 8.0, (96, 96), shapes=shapes)
+    made = text_to_masks("two dogs run to the left and a cat jumps twice", tiny_pack, 12, 8.0, (96, 96), shapes=shapes)
     assert made.sequence.names == ("dog", "dog", "cat")
     assert not made.pictures
     first = [centre(mask)[0] for mask in made.sequence.instance(0).masks]
@@ -42,13 +42,13 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
         motion: random_clip((HELD_OUT, 50, 3), frames=12, side=96, motion=motion, pan=0.0, facing=1)
         for motion in ("spin", "gallop")
     }
-    entries = [Entry(name, MaskSequence(clip.masks), clip.caption, name) for name, clip in clips.items()]
+    entries = [LibraryEntry(name, MaskSequence(clip.masks), clip.caption, name) for name, clip in clips.items()]
     library = write_library(tmp_path / "lib", entries, tiny_pack.scorer().texts)
-    made = from_words(
+    made = text_to_masks(
         "a dog gallops to the left", tiny_pack, 16, 8.0, (128, 128), shapes={"dog": BLOCK}, library=library, borrow=True
     )
     assert made.lent == made.nearest[0].name == "gallop"
     assert made.sequence.masks.shape == (16, 128, 128) and made.sequence.names == ("dog",)
     assert centre(made.sequence.masks[-1])[0] < centre(made.sequence.masks[0])[0] - 15, "mirrored, since it says left"
     with pytest.raises(InputError, match="no verb of motion"):
-        from_words("a dog", tiny_pack, 8, 8.0, (96, 96), shapes={"dog": BLOCK})
+        text_to_masks("a dog", tiny_pack, 8, 8.0, (96, 96), shapes={"dog": BLOCK})

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mvmodel.authoring.library import Entry, write_library
-from mvmodel.authoring.mask_sources import contents, parse, prepare, resolve
+from mvmodel.authoring.library import LibraryEntry, write_library
+from mvmodel.authoring.mask_sources import contents, parse_mask_source, prepare, resolve
 from mvmodel.errors import InputError
 from mvmodel.generation.requests import load_masks, read_requests
 from mvmodel.masks import MaskSequence
@@ -28,16 +28,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_sources_are_told_apart() -> None:
-    assert vars(parse("a.npz")) == {"kind": "file", "value": "a.npz", "edits": ""}
-    assert vars(parse("Library: horse | flip | scale 2")) == {
+    assert vars(parse_mask_source("a.npz")) == {"kind": "file", "value": "a.npz", "edits": ""}
+    assert vars(parse_mask_source("Library: horse | flip | scale 2")) == {
         "kind": "library",
         "value": "horse",
         "edits": "flip | scale 2",
     }
-    assert parse("words: a dog runs").value == "a dog runs"
+    assert parse_mask_source("words: a dog runs").value == "a dog runs"
     for wrong in ("", "words:", " | flip"):
         with pytest.raises(InputError, match="name nothing"):
-            parse(wrong)
+            parse_mask_source(wrong)
 
 
 def test_a_table_with_all_kinds_is_read_and_prepared(folder: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_table_with_all_kinds_is_read_and_prepared(folder: Path) -> None:
     (folder / "requests.csv").write_text("\n".join(["motion,prompt,masks,seed,name", *rows]) + "\n")
     requests = read_requests(folder / "requests.csv")
     assert [request.source for request in requests] == ["", "a.npz | flip", "library: one | move 2 0"]
-    library = write_library(folder.parent / "lib", [Entry("one", MASKS)])
+    library = write_library(folder.parent / "lib", [LibraryEntry("one", MASKS)])
     masks, doubts = prepare(requests, PACK, folder, library)
     assert np.array_equal(masks["plain"].masks, MASKS.masks)
     assert np.array_equal(masks["turned"].masks, MASKS.masks[:, :, ::-1])

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from mvmodel.masks import MaskSequence
+from mvmodel.motion.attributes import compute_motion_attributes
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
-from mvmodel.motion.facts import facts_of
-from mvmodel.motion.names import contradiction, name_of, propose
+from mvmodel.motion.naming import find_contradicting_direction, name_from_descriptor, suggest_name
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -26,10 +26,10 @@ from mvmodel.world.render import HELD_OUT, random_clip
 )
 def test_both_parts_are_named_where_both_count(rise: float, sideways: float, side: str, name: str) -> None:
     values = dict.fromkeys(DESCRIPTOR_NAMES, 0.0) | {"rise": rise, "sideways": sideways}
-    assert name_of(values, side) == name
+    assert name_from_descriptor(values, side) == name
     turning = {"spin": 2.0}
     expected = "turning" if name == "still" else f"turning-{name.removeprefix('going-')}"
-    assert name_of(values | turning, side) == expected
+    assert name_from_descriptor(values | turning, side) == expected
 
 
 @pytest.mark.parametrize(("pan", "name"), [(0.45, "falling-right"), (-0.45, "falling-left"), (0.0, "falling")])
@@ -39,8 +39,8 @@ def test_rendered_clips_that_fall_to_one_side(pan: float, name: str) -> None:
     for index in range(5):
         clip = random_clip((HELD_OUT, 735_000, index), 12, motion="fall", pan=pan)
         masks = MaskSequence(clip.masks)
-        rows.append(describe(masks) | facts_of(masks, np.linspace((0, 0), (pan, 0), 12)))
-    assert propose(pd.DataFrame(rows)) == name
+        rows.append(describe(masks) | compute_motion_attributes(masks, np.linspace((0, 0), (pan, 0), 12)))
+    assert suggest_name(pd.DataFrame(rows)) == name
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_rendered_clips_that_fall_to_one_side(pan: float, name: str) -> None:
     ],
 )
 def test_a_label_against_the_measured_way(label: str, rightward: float, upward: float, goes: str) -> None:
-    assert contradiction(label, rightward, upward) == goes
+    assert find_contradicting_direction(label, rightward, upward) == goes

@@ -6,7 +6,7 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.facts import FACTS, camera_way, facts_of
+from mvmodel.motion.attributes import ATTRIBUTES, compute_motion_attributes, estimate_camera_trajectory
 from mvmodel.world.render import HELD_OUT, random_clip
 
 SIDE, SIZE = 96, 16
@@ -33,7 +33,7 @@ def _hops(cycles: float, frames: int, fps: float) -> MaskSequence:
 
 @pytest.mark.parametrize("degrees", [0, 45, 90, 180, -90])
 def test_direction(degrees: float) -> None:
-    found = facts_of(_straight(degrees))
+    found = compute_motion_attributes(_straight(degrees))
     assert np.cos(np.radians(found["direction"] - degrees)) > 0.999
     assert found["rightward"] == pytest.approx(2 * np.cos(np.radians(degrees)), abs=0.07)
     assert found["upward"] == pytest.approx(2 * np.sin(np.radians(degrees)), abs=0.07)
@@ -42,37 +42,40 @@ def test_direction(degrees: float) -> None:
 
 
 def test_speed_is_a_second_whatever_the_frame_rate() -> None:
-    assert facts_of(_straight(0))["speed"] == pytest.approx(2.0, rel=0.05)  # two sizes in one second
-    assert facts_of(_straight(0, fps=16.0))["speed"] == pytest.approx(4.0, rel=0.05)
+    assert compute_motion_attributes(_straight(0))["speed"] == pytest.approx(2.0, rel=0.05)  # two sizes in one second
+    assert compute_motion_attributes(_straight(0, fps=16.0))["speed"] == pytest.approx(4.0, rel=0.05)
 
 
 @pytest.mark.parametrize(("frames", "fps"), [(24, 12.0), (48, 24.0)])
 def test_frequency_and_amplitude_do_not_depend_on_the_frame_rate(frames: int, fps: float) -> None:
-    found = facts_of(_hops(3, frames, fps))  # three hops in two seconds
+    found = compute_motion_attributes(_hops(3, frames, fps))  # three hops in two seconds
     assert found["frequency"] == pytest.approx(1.5, abs=0.1)
     assert found["amplitude"] == pytest.approx(0.5, abs=0.06)
 
 
 def test_what_does_not_repeat_has_no_frequency() -> None:
-    found = facts_of(_straight(30))
+    found = compute_motion_attributes(_straight(30))
     assert found["frequency"] == 0 and found["amplitude"] == 0
 
 
 def test_a_circle_turns_by_one_over_its_radius() -> None:
     around = np.linspace(0, 2 * np.pi, 25)
-    found = facts_of(_sequence(1.5 * np.cos(around), 1.5 * np.sin(around)))
+    found = compute_motion_attributes(_sequence(1.5 * np.cos(around), 1.5 * np.sin(around)))
     assert found["curvature"] == pytest.approx(1 / 1.5, rel=0.25)
     assert found["direction"] == 0  # it ends where it began
 
 
 def test_an_uneven_pace_is_said() -> None:
     stop_and_go = np.array([-1, -1, -0.4, -0.4, 0.2, 0.2, 0.8, 0.8])
-    assert facts_of(_sequence(stop_and_go, 0 * stop_and_go))["unsteadiness"] > 0.8
+    assert compute_motion_attributes(_sequence(stop_and_go, 0 * stop_and_go))["unsteadiness"] > 0.8
 
 
 def test_mirroring_turns_the_direction_and_nothing_else() -> None:
     masks = random_clip((HELD_OUT, 3, 5), 12, motion="gallop", pan=0.0).masks
-    one, other = facts_of(MaskSequence(masks)), facts_of(MaskSequence(masks[:, :, ::-1]))
+    one, other = (
+        compute_motion_attributes(MaskSequence(masks)),
+        compute_motion_attributes(MaskSequence(masks[:, :, ::-1])),
+    )
     assert other["rightward"] == pytest.approx(-one["rightward"], abs=1e-6)
     assert other["upward"] == pytest.approx(one["upward"], abs=1e-6)
     assert np.cos(np.radians(other["direction"])) == pytest.approx(-np.cos(np.radians(one["direction"])), abs=1e-6)
@@ -85,8 +88,8 @@ def test_place_and_resolution_change_little() -> None:
     larger = np.stack([cv2.resize(m.astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST) > 0 for m in masks])
     moved = np.pad(masks, ((0, 0), (5, 40), (40, 5)))
     for other in (larger, moved):
-        for name, value in facts_of(MaskSequence(masks)).items():
-            assert facts_of(MaskSequence(other))[name] == pytest.approx(value, rel=0.1, abs=0.1), name
+        for name, value in compute_motion_attributes(MaskSequence(masks)).items():
+            assert compute_motion_attributes(MaskSequence(other))[name] == pytest.approx(value, rel=0.1, abs=0.1), name
 
 
 @pytest.mark.parametrize("pan", [-0.4, 0.0, 0.4])
@@ -94,7 +97,7 @@ def test_the_camera_is_followed(pan: float) -> None:
     found = []
     for seed in range(4):
         clip = random_clip((HELD_OUT, seed, 6), 12, motion="bounce", background="forest", pan=pan)
-        found.append(camera_way(clip.frames))
+        found.append(estimate_camera_trajectory(clip.frames))
     right, up = np.median(found, axis=0).T
     assert right == pytest.approx(np.linspace(0, pan, 12), abs=0.1)
     assert up == pytest.approx(np.zeros(12), abs=0.05)
@@ -103,7 +106,7 @@ def test_the_camera_is_followed(pan: float) -> None:
 def test_what_the_camera_follows_does_not_stand_still() -> None:
     still = np.zeros(9)
     way = np.column_stack([np.linspace(0, 0.5, 9), np.linspace(0, 0.25, 9)])  # half a width right, a quarter up
-    found = facts_of(_sequence(still, still), way)
+    found = compute_motion_attributes(_sequence(still, still), way)
     across = SIDE / SIZE
     assert (found["rightward"], found["upward"]) == pytest.approx((across / 2, across / 4))
     assert found["direction"] == pytest.approx(np.degrees(np.arctan2(1, 2)))
@@ -114,8 +117,14 @@ def test_what_the_camera_follows_does_not_stand_still() -> None:
 def test_a_restless_camera_moves_nothing() -> None:
     shake = np.column_stack([0.125 * np.sin(np.arange(16)), 0.0625 * np.cos(np.arange(16))])
     across = SIDE / SIZE
-    found = facts_of(_sequence(-across * shake[:, 0], -across * shake[:, 1]), shake)  # stands still in the world
-    assert found["speed"] < 0.5 < facts_of(_sequence(-across * shake[:, 0], -across * shake[:, 1]))["speed"]
+    found = compute_motion_attributes(
+        _sequence(-across * shake[:, 0], -across * shake[:, 1]), shake
+    )  # stands still in the world
+    assert (
+        found["speed"]
+        < 0.5
+        < compute_motion_attributes(_sequence(-across * shake[:, 0], -across * shake[:, 1]))["speed"]
+    )
     assert found["rightward"] == pytest.approx(0, abs=0.1)
     assert found["frequency"] == 0
 
@@ -129,7 +138,7 @@ def test_the_way_is_the_one_in_the_world(facing: int, pan: float) -> None:
         clip = random_clip((HELD_OUT, seed, 8), 12, motion="glide", background="forest", pan=pan, facing=facing)
         masks = MaskSequence(clip.masks)
         size = np.sqrt(masks.masks.sum(axis=(1, 2)).mean()) / masks.width
-        found = facts_of(masks, camera_way(clip.frames))
+        found = compute_motion_attributes(masks, estimate_camera_trajectory(clip.frames))
         apart.append(found["rightward"] * size - (0.5 * facing + pan))
     print(f"facing {facing}, pan {pan}: off by {np.round(apart, 3)} frame widths")
     assert np.median(np.abs(apart)) < 0.08
@@ -137,10 +146,10 @@ def test_the_way_is_the_one_in_the_world(facing: int, pan: float) -> None:
 
 def test_the_cameras_way_has_to_fit_the_masks() -> None:
     with pytest.raises(InputError, match="6 masks need as many places"):
-        facts_of(MaskSequence(np.zeros((6, 16, 16), bool)), np.zeros((5, 2)))
+        compute_motion_attributes(MaskSequence(np.zeros((6, 16, 16), bool)), np.zeros((5, 2)))
 
 
 def test_nothing_seen_gives_zeros_but_for_the_camera() -> None:
     way = np.linspace((0, 0), (0.2, -0.1), 6)
-    found = facts_of(MaskSequence(np.zeros((6, 16, 16), bool)), way)
-    assert found == {**dict.fromkeys(FACTS, 0.0), "camera_right": 0.2, "camera_up": -0.1}
+    found = compute_motion_attributes(MaskSequence(np.zeros((6, 16, 16), bool)), way)
+    assert found == {**dict.fromkeys(ATTRIBUTES, 0.0), "camera_right": 0.2, "camera_up": -0.1}

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mvmodel.motion.rotation import turned
+from mvmodel.motion.rotation import measure_rotation
 
 
 def _shape(kind: str) -> np.ndarray:
@@ -30,13 +30,13 @@ def _turning(kind: str, degrees: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("frames", [13, 25])
 @pytest.mark.parametrize("whole", [360.0, -360.0, 90.0])
 def test_full_turns_add_up(kind: str, frames: int, whole: float) -> None:
-    angles, shows = turned(_turning(kind, np.linspace(0, whole, frames)))
+    angles, shows = measure_rotation(_turning(kind, np.linspace(0, whole, frames)))
     assert angles == pytest.approx(np.linspace(0, whole, frames), abs=4)
     assert shows > 0.3
 
 
 def test_round_shapes_show_no_angle() -> None:
-    assert turned(_turning("disc", np.linspace(0, 360, 13)))[1] == 0
+    assert measure_rotation(_turning("disc", np.linspace(0, 360, 13)))[1] == 0
 
 
 def test_a_squash_looks_like_a_small_turn_at_most_and_is_taken_back() -> None:
@@ -45,6 +45,6 @@ def test_a_squash_looks_like_a_small_turn_at_most_and_is_taken_back() -> None:
     for factor in (1.0, 0.8, 0.6, 0.8, 1.0):
         matrix = np.array([[2 - factor, 0, 48 * (factor - 1)], [0, factor, 48 * (1 - factor)]])
         masks.append(cv2.warpAffine(shape, matrix, (96, 96)) > 0.5)
-    angles, _ = turned(masks)
+    angles, _ = measure_rotation(masks)
     assert np.abs(angles).max() < 15
     assert angles[-1] == pytest.approx(0, abs=1)
