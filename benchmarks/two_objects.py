@@ -57,8 +57,8 @@ def alike(number: int, frames: int) -> Any:
 
 def crossing(number: int, frames: int) -> Any:
     """Two that pass each other and change sides; every other one named the other way round."""
-    from mvmodel.world.motions import Poses
-    from mvmodel.world.render import HELD_OUT, Actor, RenderedClip, caption_of, render
+    from mvmodel.world.motions import SpritePoses
+    from mvmodel.world.render import HELD_OUT, AnimatedSprite, RenderedClip, compose_caption, render
     from mvmodel.world.scenes import BACKGROUNDS
     from mvmodel.world.sprites import OBJECTS
 
@@ -70,19 +70,19 @@ def crossing(number: int, frames: int) -> Any:
     for index, name in enumerate(names):
         way = 1 - 2 * index
         x, y = 0.5 + way * (0.5 * t - 0.25), np.full(frames, 0.36 + 0.3 * index + rng.uniform(-0.03, 0.03))
-        poses = Poses(x, y, still, still, 4 * np.sin(2 * np.pi * t), way)
-        actors.append(Actor(name, "glide", float(rng.uniform(0.34, 0.40)), poses))
+        poses = SpritePoses(x, y, still, still, 4 * np.sin(2 * np.pi * t), way)
+        actors.append(AnimatedSprite(name, "glide", float(rng.uniform(0.34, 0.40)), poses))
     shown, instances = render(actors, background, rng)
-    clip = RenderedClip(shown, instances, caption_of(names, background), names, ("glide", "glide"), background)
+    clip = RenderedClip(shown, instances, compose_caption(names, background), names, ("glide", "glide"), background)
     return renamed(clip) if number % 2 else clip
 
 
 def renamed(clip: Any) -> Any:
     """The clip with its objects in the other order: in its caption, its words and its masks."""
-    from mvmodel.world.render import caption_of
+    from mvmodel.world.render import compose_caption
 
     names = clip.objects[::-1]
-    caption = caption_of(names, clip.background)
+    caption = compose_caption(names, clip.background)
     return replace(clip, objects=names, instances=clip.instances[::-1], motions=clip.motions[::-1], caption=caption)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 def with_article(noun: str) -> str:
@@ -19,3 +20,10 @@ def replace_noun(sentence: str, old: str, new: str) -> str:
     """
     pattern = rf"\b(?:an?\s+)?{re.escape(old)}(?:e?s)?\b"
     return re.sub(pattern, with_article(new), sentence, count=1, flags=re.IGNORECASE)
+
+
+def find_object_words(prompt: str, words: Sequence[str]) -> list[str]:
+    """The object words that a prompt names, in its order: "a cat and a dog" -> ["cat", "dog"]."""
+    tokens = [token.strip(".,;:!?\"'()") for token in prompt.lower().split()]
+    word_of_form = {form: word for word in words for form in (word, f"{word}s", f"{word}es")}
+    return list(dict.fromkeys(word_of_form[token] for token in tokens if token in word_of_form))

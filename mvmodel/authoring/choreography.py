@@ -61,32 +61,32 @@ def perform(
     """
     if frames < 2:
         raise InputError(f"a motion needs at least 2 frames, not {frames}")
-    doubts: list[str] = []
+    assumptions: list[str] = []
     cast = [(actor, copy) for actor in story.actors for copy in range(actor.number)]
     made = []
     for number, (actor, _) in enumerate(cast):
-        poses = _Performance(actor, frames, fps, size, config, doubts).poses()
+        poses = _Performance(actor, frames, fps, size, config, assumptions).poses()
         # Several actors go beside each other, as far apart as the picture allows.
         lane = (number - (len(cast) - 1) / 2) * min(0.3, 0.7 / max(len(cast), 1))
         small = 1.0 if len(cast) == 1 else max(0.4, 1.0 - 0.2 * (len(cast) - 1))
         y = poses.y + lane * size[0]
         made.append((actor.noun, replace(poses, y=y, scale_x=poses.scale_x * small, scale_y=poses.scale_y * small)))
-    return made, list(dict.fromkeys(doubts))
+    return made, list(dict.fromkeys(assumptions))
 
 
 class _Performance:
     """One actor's poses, put together move by move."""
 
     def __init__(
-        self, actor: Actor, frames: int, fps: float, size: tuple[int, int], config: StageConfig, doubts: list[str]
+        self, actor: Actor, frames: int, fps: float, size: tuple[int, int], config: StageConfig, assumptions: list[str]
     ) -> None:
-        self.actor, self.frames, self.fps, self.size, self.config, self.doubts = (
+        self.actor, self.frames, self.fps, self.size, self.config, self.assumptions = (
             actor,
             frames,
             fps,
             size,
             config,
-            doubts,
+            assumptions,
         )
         self.x, self.y = np.zeros(frames), np.zeros(frames)
         self.scale_x, self.scale_y, self.angle = np.ones(frames), np.ones(frames), np.zeros(frames)
@@ -121,7 +121,7 @@ class _Performance:
             if end_x == 0.5:
                 x = 0.18
                 if main.start[0] is None and not main.come_in:
-                    self.doubts.append("the sentence does not say from which side it comes; the left was taken")
+                    self.assumptions.append("the sentence does not say from which side it comes; the left was taken")
         elif main.kind in ("travel", "fly", "zigzag") and end_x is None and end_y is None:
             x = 0.24
         elif end_x is not None and main.kind == "stay":
@@ -135,7 +135,7 @@ class _Performance:
         if main.come_in:
             side = start[0] if start[0] is not None else (1 - end_x if end_x not in (None, 0.5) else 0.18)
             if start == (None, None) and end_x in (None, 0.5):
-                self.doubts.append("the sentence does not say from which side it comes in; the left was taken")
+                self.assumptions.append("the sentence does not say from which side it comes in; the left was taken")
             state.x = self._beyond(side)
         if main.kind == "circle":
             state.y = 0.5 - self.config.ring
@@ -219,7 +219,7 @@ class _Performance:
                 return state.x, (1.3 if y > 0.5 else -0.3)
             side = x if x is not None else 0.5 + (state.heading or (1.0 if state.x >= 0.5 else -1.0)) * 0.3
             if x is None and not state.heading:
-                self.doubts.append("the sentence does not say on which side it leaves; the nearer one was taken")
+                self.assumptions.append("the sentence does not say on which side it leaves; the nearer one was taken")
             return self._beyond(side), state.y if y is None else y
         if move.kind in ("fall", "rise"):
             y = (0.8 if move.kind == "fall" else 0.2) if y is None else y
@@ -229,7 +229,9 @@ class _Performance:
         if x is None and y is None:
             side = state.heading or 1.0
             if not state.heading and not move.depth and not move.back:
-                self.doubts.append(f"the sentence does not say where to {move.verb!r} goes; to the right was taken")
+                self.assumptions.append(
+                    f"the sentence does not say where to {move.verb!r} goes; to the right was taken"
+                )
             if move.depth:
                 return state.x, state.y
             return float(np.clip(state.x + side * self.config.reach * move.amount, 0.18, 0.82)), state.y
@@ -250,7 +252,9 @@ class _Performance:
             if count is None:
                 count = 3.0 if verb in ("bounce", "hop", "skip") else 1.0
                 if count > 1:
-                    self.doubts.append(f"the sentence does not say how often it {move.verb}; three times was taken")
+                    self.assumptions.append(
+                        f"the sentence does not say how often it {move.verb}; three times was taken"
+                    )
             height = np.abs(np.sin(np.pi * count * t))
             room = float(np.min(y)) - self.config.size / 2 - 0.02
             y = y - min(self.config.jump * move.amount, max(room, 0.08)) * height

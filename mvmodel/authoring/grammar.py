@@ -1,7 +1,7 @@
 """Sentences about motion, understood by a small fixed grammar: who, which verbs in which order, where to, how often.
 
 "a dog runs from left to right, jumps twice" becomes one actor with two moves at the same time. Nothing is learned and
-nothing is guessed silently: `Story.doubts` says what the sentence leaves open and what was taken.
+nothing is guessed silently: `Story.assumptions` says what the sentence leaves open and what was taken.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Actor:
 
 @dataclass(frozen=True)
 class Story:
-    """What a sentence says. doubts: sentences about what it leaves open and what was taken instead."""
+    """What a sentence says. assumptions: sentences about what it leaves open and what was taken instead."""
 
     actors: tuple[Actor, ...]
-    doubts: tuple[str, ...] = field(default=())
+    assumptions: tuple[str, ...] = field(default=())
 
 
 def understand(sentence: str) -> Story:
@@ -38,7 +38,7 @@ def understand(sentence: str) -> Story:
     if not verbs:
         known = ", ".join(next(iter(verbs)) for verbs in words.VERBS.values())
         raise InputError(f"{sentence!r} has no verb of motion; use one such as {known}")
-    doubts: list[str] = []
+    assumptions: list[str] = []
     casts: list[tuple[str, int]] = []
     done: dict[str, list[Move]] = {}
     numbers: dict[str, int] = {}
@@ -58,17 +58,19 @@ def understand(sentence: str) -> Story:
         if "then" in own:  # "left and then right": a second way with the same verb
             at = own.index("then")
             own, extra = [token for token in own[:at] if token != "and"], own[at + 1 :]
-        move = read_move(tokens[index], without_subject(lead, named) + own, doubts)
+        move = read_move(tokens[index], without_subject(lead, named) + own, assumptions)
         if words.LIGHT_FORMS & set(lead):
             number = words.NUMBERS.get(lead[-1], float(lead[-1]) if lead[-1].isdigit() else None) if lead else None
             move = replace(move, count=number if move.count is None else move.count)
-        move = replace(move, then=_then(lead, before if not named or done.get(casts[0][0]) else None, move, doubts))
+        move = replace(
+            move, then=_then(lead, before if not named or done.get(casts[0][0]) else None, move, assumptions)
+        )
         if "after" in lead and before is not None:
             reverse += [noun for noun, _ in casts]
         for noun, number in casts:
             done.setdefault(noun, []).append(move)
             if extra:
-                done[noun].append(read_move(tokens[index], extra, doubts))
+                done[noun].append(read_move(tokens[index], extra, assumptions))
             numbers[noun] = number
         before, lead = move, next_lead
     actors = []
@@ -77,7 +79,7 @@ def understand(sentence: str) -> Story:
         if noun in reverse:
             ordered = tuple(replace(move, then=True) for move in reversed(ordered))
         actors.append(Actor(noun, numbers[noun], ordered))
-    return Story(tuple(actors), tuple(dict.fromkeys(doubts)))
+    return Story(tuple(actors), tuple(dict.fromkeys(assumptions)))
 
 
 def _ending_where_it_stops(moves: list[Move]) -> tuple[Move, ...]:
@@ -89,7 +91,7 @@ def _ending_where_it_stops(moves: list[Move]) -> tuple[Move, ...]:
     return tuple(ordered)
 
 
-def _then(lead: list[str], before: Move | None, move: Move, doubts: list[str]) -> bool:
+def _then(lead: list[str], before: Move | None, move: Move, assumptions: list[str]) -> bool:
     """Whether a move begins after the one before it."""
     if before is None:
         return True
@@ -99,7 +101,7 @@ def _then(lead: list[str], before: Move | None, move: Move, doubts: list[str]) -
         return False
     overlay = move.kind in OVERLAYS and before.kind not in OVERLAYS and before.kind != "fall"
     if overlay:
-        doubts.append(
+        assumptions.append(
             f"it is left open whether {before.verb!r} and {move.verb!r} happen together or one after the other; "
             f"together was taken (say 'then' or 'while')"
         )

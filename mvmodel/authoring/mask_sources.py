@@ -63,7 +63,7 @@ def resolve(
 
     source = parse_mask_source(text)
     side = pack.info.resolution
-    doubts: list[str] = []
+    assumptions: list[str] = []
     if source.kind == "file":
         path = (folder / source.value).resolve()
         if not path.is_relative_to(folder.resolve()):
@@ -82,9 +82,9 @@ def resolve(
         made = text_to_masks(
             source.value, pack, frames or pack.info.frames, pack.info.fps, (side, side), config, None, library
         )
-        sequence, doubts = made.sequence, made.doubts
+        sequence, assumptions = made.sequence, made.assumptions
     sequence = run_edits(sequence, source.edits, folder)
-    return resize(sequence, side, side), doubts
+    return resize(sequence, side, side), assumptions
 
 
 def contents(request: Request, folder: Path) -> list[str]:
@@ -106,12 +106,12 @@ def contents(request: Request, folder: Path) -> list[str]:
 def prepare(
     requests: Sequence[Request], pack: Any, folder: Path, library: Library | None = None
 ) -> tuple[dict[str, MaskSequence], dict[str, list[str]]]:
-    """Masks of every request by name, those of files as they are, and doubts by name where there are any.
+    """Masks of every request by name, those of files as they are, and assumptions by name where there are any.
 
     folder: of the request table. Raises InputError naming the request.
     """
     ready: dict[str, MaskSequence] = {}
-    doubts: dict[str, list[str]] = {}
+    assumptions: dict[str, list[str]] = {}
     for request in requests:
         if not request.source:
             ready[request.name] = MaskSequence.load(request.masks)
@@ -121,5 +121,5 @@ def prepare(
         except InputError as error:
             raise InputError(f"request {request.name}: {error}") from error
         if said:
-            doubts[request.name] = said
-    return ready, doubts
+            assumptions[request.name] = said
+    return ready, assumptions

@@ -39,13 +39,13 @@ class Move:
     then: bool = True
 
 
-def read_move(form: str, said: list[str], doubts: list[str]) -> Move:
+def read_move(form: str, said: list[str], assumptions: list[str]) -> Move:
     """A verb and the words that belong to it."""
     verb = words.FORMS[form]
     kind = words.KIND_OF[verb]
     text = " ".join(said)
-    start, end = places_in(text, kind, doubts)
-    count = count_in(said, kind, doubts)
+    start, end = places_in(text, kind, assumptions)
+    count = count_in(said, kind, assumptions)
     speed = 1.0
     for index, token in enumerate(said):
         if token in words.SPEEDS:
@@ -88,7 +88,7 @@ def read_move(form: str, said: list[str], doubts: list[str]) -> Move:
     )
 
 
-def count_in(said: list[str], kind: str, doubts: list[str]) -> float | None:
+def count_in(said: list[str], kind: str, assumptions: list[str]) -> float | None:
     """How often: "twice", "three times", "in four hops", "makes two jumps", "once or several times"."""
     for index, token in enumerate(said):
         following = said[index + 1] if index + 1 < len(said) else ""
@@ -100,6 +100,6 @@ def count_in(said: list[str], kind: str, doubts: list[str]) -> float | None:
         if number is not None and counted:
             return number
         if token in words.VAGUE and (following in {"times", "of", "and", "jumps", "hops"} or token == "repeatedly"):
-            doubts.append(f"{token!r} leaves the number open; {words.VAGUE[token]:g} was taken")
+            assumptions.append(f"{token!r} leaves the number open; {words.VAGUE[token]:g} was taken")
             return words.VAGUE[token]
     return None

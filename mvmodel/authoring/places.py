@@ -15,7 +15,7 @@ _SPOT = (
 )
 
 
-def places_in(text: str, kind: str, doubts: list[str]) -> tuple[Place, Place]:
+def places_in(text: str, kind: str, assumptions: list[str]) -> tuple[Place, Place]:
     """Where a move begins and ends."""
     start: Place = (None, None)
     end: Place = (None, None)
@@ -42,7 +42,7 @@ def places_in(text: str, kind: str, doubts: list[str]) -> tuple[Place, Place]:
     if across and end == (None, None):
         x = start[0]
         if x is None:
-            doubts.append("the sentence does not say which way it crosses the picture; left to right was taken")
+            assumptions.append("the sentence does not say which way it crosses the picture; left to right was taken")
             x = 0.15
         start, end = (x, start[1]), (1 - x, end[1])
     return start, end

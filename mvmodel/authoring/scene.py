@@ -163,8 +163,8 @@ def author(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, list[str]
 
     folder: what the scene's file names are relative to. Raises InputError for a file or a motion that cannot be used.
     """
-    doubts: list[str] = []
-    made = [_object(entry, scene, Path(folder), doubts) for entry in scene.objects]
+    assumptions: list[str] = []
+    made = [_object(entry, scene, Path(folder), assumptions) for entry in scene.objects]
     names = [entry.name for entry in scene.objects]
     if len(made) == 1 and not names[0]:
         sequence = MaskSequence(made[0], scene.fps)
@@ -172,14 +172,14 @@ def author(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, list[str]
         sequence = MaskSequence.of_instances(np.stack(made), scene.fps, names)
     if scene.pan != (0.0, 0.0):
         sequence = panned(sequence, scene.pan[0] * scene.size[1], scene.pan[1] * scene.size[0])
-    return sequence, doubts
+    return sequence, assumptions
 
 
-def _object(entry: SceneObject, scene: Scene, folder: Path, doubts: list[str]) -> np.ndarray:
+def _object(entry: SceneObject, scene: Scene, folder: Path, assumptions: list[str]) -> np.ndarray:
     if isinstance(entry.motion, KeysMotion):
         return _keys(entry.motion, scene, folder)
     shape = shape_mask(entry.shape, scene.size[0], folder)
-    poses = _poses(entry.motion, scene, shape, doubts)
+    poses = _poses(entry.motion, scene, shape, assumptions)
     return lay(shape, poses, scene.size)
 
 
@@ -217,7 +217,7 @@ def _keys(motion: KeysMotion, scene: Scene, folder: Path) -> np.ndarray:
     return interpolate(keys, scene.frames, scene.fps, eased).masks
 
 
-def _poses(motion: Any, scene: Scene, shape: np.ndarray, doubts: list[str]) -> Poses:
+def _poses(motion: Any, scene: Scene, shape: np.ndarray, assumptions: list[str]) -> Poses:
     height, width = scene.size
     frames, fps = scene.frames, scene.fps
     if isinstance(motion, WordsMotion):
@@ -226,7 +226,7 @@ def _poses(motion: Any, scene: Scene, shape: np.ndarray, doubts: list[str]) -> P
 
         story = understand(f"a thing {motion.text}")
         cast, more = perform(story, frames, fps, scene.size)
-        doubts += [*story.doubts, *more]
+        assumptions += [*story.assumptions, *more]
         return cast[0][1]
     if isinstance(motion, PathMotion):
         if (motion.points is None) == (motion.svg is None):

@@ -44,14 +44,14 @@ class TextToMasksConfig(Config):
 class TextToMasks:
     """What came of a sentence.
 
-    sequence: one instance an actor, named by its noun. doubts: what the sentence or the models leave open, in
+    sequence: one instance an actor, named by its noun. assumptions: what the sentence or the models leave open, in
     sentences. pictures: noun -> the picture its shape was cut from, uint8 (side, side, 3); none for given shapes.
     nearest: entries of the library that move like it or are named like it, best first. lent: the entry whose motion was
     used, "" when the grammar moved it.
     """
 
     sequence: MaskSequence
-    doubts: list[str]
+    assumptions: list[str]
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
     nearest: list[Hit] = field(default_factory=list)
     lent: str = ""
@@ -76,11 +76,11 @@ def text_to_masks(
     neither knows the motion, or no shape is found.
     """
     story, refused = _story(sentence)
-    doubts = list(story.doubts) if story else []
+    assumptions = list(story.assumptions) if story else []
     moved: list[tuple[str, Poses]] = []
     if story:
         moved, more = perform(story, frames, fps, size, config.stage)
-        doubts += more
+        assumptions += more
     embed = pack.scorer().texts if library is not None else None
     plan = lay(_stand_in(size), moved[0][1], size) if moved else None
     like = MaskSequence(plan, fps) if plan is not None and plan.any() else None
@@ -88,19 +88,19 @@ def text_to_masks(
     if refused is not None and not nearest:
         raise refused
     nouns = list(dict.fromkeys(noun for noun, _ in moved)) or [_noun(sentence, pack)]
-    cut, pictures = _shapes(nouns, pack, config, dict(shapes or {}), doubts)
+    cut, pictures = _shapes(nouns, pack, config, dict(shapes or {}), assumptions)
     if (borrow or refused is not None) and nearest and library is not None:
         if refused is not None:
-            doubts.append(f"the grammar knows no verb of this sentence; the motion of {nearest[0].name} was taken")
+            assumptions.append(f"the grammar knows no verb of this sentence; the motion of {nearest[0].name} was taken")
         heading = float(moved[0][1].x[-1] - moved[0][1].x[0]) if moved else 0.0
         heading = heading if abs(heading) > 0.1 * size[1] else 0.0
         one = retarget(library.sequence(nearest[0].name), frames, size, cut[nouns[0]], heading)
         sequence = MaskSequence.of_instances(one.masks[None], fps, nouns[:1])
-        return TextToMasks(sequence, doubts, pictures, nearest, nearest[0].name)
+        return TextToMasks(sequence, assumptions, pictures, nearest, nearest[0].name)
     scale = config.stage.size * size[0]
     laid = [lay(_scaled(cut[noun], scale), poses, size) for noun, poses in moved]
     sequence = MaskSequence.of_instances(np.stack(laid), fps, [noun for noun, _ in moved])
-    return TextToMasks(sequence, doubts, pictures, nearest)
+    return TextToMasks(sequence, assumptions, pictures, nearest)
 
 
 def _story(sentence: str) -> tuple[Story | None, InputError | None]:
@@ -116,9 +116,9 @@ def _stand_in(size: tuple[int, int]) -> np.ndarray:
 
 
 def _noun(sentence: str, pack: Any) -> str:
-    from mvmodel.metrics.adherence import words_in
+    from mvmodel.text import find_object_words
 
-    known = words_in(sentence, list(pack.info.objects))
+    known = find_object_words(sentence, list(pack.info.objects))
     if not known:
         raise InputError(
             f"{sentence!r} names no object that pack {pack.info.name} knows: {', '.join(pack.info.objects)}"
@@ -136,7 +136,7 @@ def _scaled(mask: np.ndarray, longest: float) -> np.ndarray:
 
 
 def _shapes(
-    nouns: list[str], pack: Any, config: TextToMasksConfig, given: dict[str, np.ndarray], doubts: list[str]
+    nouns: list[str], pack: Any, config: TextToMasksConfig, given: dict[str, np.ndarray], assumptions: list[str]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     from mvmodel.metrics.adherence import cut_out, find_foreground, similarity_margin
 
@@ -147,7 +147,7 @@ def _shapes(
     for noun, shown in zip(missing, painted, strict=True):
         word = next((known for known in pack.info.objects if known in noun.split()), noun)
         if pack.info.objects and word not in pack.info.objects:
-            doubts.append(f"pack {pack.info.name} was not trained on {noun!r}; its shape may be another thing's")
+            assumptions.append(f"pack {pack.info.name} was not trained on {noun!r}; its shape may be another thing's")
         found = find_foreground(shown, pack.segmenter(), pack.scorer(), [word])
         seen = [index for index in range(len(shown)) if found[index].any()]
         if not seen:
@@ -157,7 +157,9 @@ def _shapes(
         )
         best = seen[int(np.argmax(tie))]
         if tie.max() < config.sure:
-            doubts.append(f"the picture of {noun!r} does not look much like one ({tie.max():.2f}); look at its shape")
+            assumptions.append(
+                f"the picture of {noun!r} does not look much like one ({tie.max():.2f}); look at its shape"
+            )
         cut[noun], pictures[noun] = found[best], shown[best]
     return {**cut, **{noun: given[noun] for noun in nouns if noun in given}}, pictures
 

@@ -72,9 +72,9 @@ def author(
     written = read_scene(scene)
     if frames is not None:
         written = written.model_copy(update={"frames": frames})
-    sequence, doubts = make(written, scene.resolve().parent)
+    sequence, assumptions = make(written, scene.resolve().parent)
     _write(sequence, out, preview)
-    _tell({"out": str(out), **_size(sequence), "objects": list(sequence.names), "doubts": doubts}, json)
+    _tell({"out": str(out), **_size(sequence), "objects": list(sequence.names), "assumptions": assumptions}, json)
 
 
 @masks_app.command("from-text", epilog='Example: mvmodel masks from-text "a dog runs from left to right" --out dog.npz')
@@ -111,7 +111,12 @@ def from_text(
     _write(made.sequence, out, preview)
     if pictures:
         write_pictures(pictures, made.pictures)
-    facts = {"out": str(out), **_size(made.sequence), "objects": list(made.sequence.names), "doubts": made.doubts}
+    facts = {
+        "out": str(out),
+        **_size(made.sequence),
+        "objects": list(made.sequence.names),
+        "assumptions": made.assumptions,
+    }
     _tell(facts | {"lent": made.lent, "nearest": [hit.name for hit in made.nearest]}, json)
 
 
@@ -248,6 +253,6 @@ def _tell(facts: dict[str, Any], json: bool) -> None:
     if json:
         print_json(facts)
         return
-    for doubt in facts.pop("doubts", []):
+    for doubt in facts.pop("assumptions", []):
         typer.echo(f"in doubt: {doubt}", err=True)
     _print_quality({name: value for name, value in facts.items() if value not in ("", [])})

@@ -54,10 +54,10 @@ def catalogue(task: Task, motion: str, seen: Sequence[str], objects: Sequence[st
 
 def moved_like(task: Task, motion: str) -> np.ndarray:
     """Mask 1 carried along the poses of another motion: bool (frames, height, width), whole in every frame."""
-    from mvmodel.world.motions import poses
+    from mvmodel.world.motions import sample_poses
 
     frames, height, width = task.masks.shape
-    pose = poses(motion, frames, np.random.default_rng(task.seed), facing=1)
+    pose = sample_poses(motion, frames, np.random.default_rng(task.seed), facing=1)
     angle = np.deg2rad(pose.angle - pose.angle[0])
     turn = np.stack([np.stack([np.cos(angle), np.sin(angle)], -1), np.stack([-np.sin(angle), np.cos(angle)], -1)], 1)
     sides = np.stack([pose.scale_x / pose.scale_x[0], pose.scale_y / pose.scale_y[0]], axis=-1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mvmodel.experiments.cells import Task
 from mvmodel.generation.requests import Request, load_masks, read_requests
-from mvmodel.metrics.adherence import words_in
+from mvmodel.text import find_object_words
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def task_of(request: Request, pack: Pack) -> Task:
     """A request with its masks read; the judge looks for the objects that its prompt names, else for the prompt."""
     sequence = load_masks(request, pack)
-    words = tuple(words_in(request.prompt, pack.info.objects)) or (request.prompt,)
+    words = tuple(find_object_words(request.prompt, pack.info.objects)) or (request.prompt,)
     return Task(request.name, request.prompt, sequence.masks, request.seed, words, sequence.fps)
 
 

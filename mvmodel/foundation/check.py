@@ -12,7 +12,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.foundation.check_video import few_shot
 from mvmodel.segmentation.segmenter import mask_iou
 from mvmodel.text import with_article
-from mvmodel.world.render import HELD_OUT, caption_of, random_clip, stills
+from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
@@ -46,7 +46,7 @@ def autoencoder(pack: Any, count: int = 128) -> dict[str, float]:
 
 def scorer(pack: Any, count: int = 384) -> dict[str, float]:
     """Zero-shot accuracy on held-out renders: the right object, the right background, each among all."""
-    drawn = list(stills(HELD_OUT, 40_000, count, second_object=0))
+    drawn = list(render_stills(HELD_OUT, 40_000, count, second_object=0))
     objects, backgrounds = classify(pack, np.stack([s.image for s in drawn]))
     return {
         "scorer_object": float(np.mean([o == s.objects[0] for o, s in zip(objects, drawn, strict=True)])),
@@ -113,7 +113,7 @@ def text_to_image(pack: Any, count: int = 500, seed: int = 9) -> dict[str, float
     rng = np.random.default_rng(seed)
     names = [str(rng.choice(list(OBJECTS))) for _ in range(count)]
     places = [str(rng.choice(list(BACKGROUNDS))) for _ in range(count)]
-    pictures = generated(pack, [caption_of((n,), p) for n, p in zip(names, places, strict=True)], seed)
+    pictures = generated(pack, [compose_caption((n,), p) for n, p in zip(names, places, strict=True)], seed)
     objects, backgrounds = classify(pack, pictures)
     return {
         "text_object": float(np.mean([a == b for a, b in zip(objects, names, strict=True)])),
@@ -126,8 +126,8 @@ def two_objects(pack: Any, count: int = 96, seed: int = 19) -> dict[str, float]:
     rng = np.random.default_rng(seed)
     pairs = [tuple(str(n) for n in rng.choice(list(OBJECTS), 2, replace=False)) for _ in range(count)]
     places = [str(rng.choice(list(BACKGROUNDS))) for _ in range(count)]
-    pictures = generated(pack, [caption_of(pair, place) for pair, place in zip(pairs, places, strict=True)], seed)
-    rendered = list(stills(HELD_OUT, 80_000, count, second_object=1.0))
+    pictures = generated(pack, [compose_caption(pair, place) for pair, place in zip(pairs, places, strict=True)], seed)
+    rendered = list(render_stills(HELD_OUT, 80_000, count, second_object=1.0))
     return {
         "text_two_objects": float(
             np.mean([set(p) <= objects_in(pack, i) for p, i in zip(pairs, pictures, strict=True)])
@@ -157,9 +157,9 @@ def controlnet(pack: Any, count: int = 48) -> dict[str, float]:
 
     scores = []
     for start in range(0, count, 12):
-        drawn = list(stills(HELD_OUT, 60_000 + start, 12, second_object=0))
+        drawn = list(render_stills(HELD_OUT, 60_000 + start, 12, second_object=0))
         masks = np.stack([s.mask for s in drawn])
-        prompts = [caption_of(s.objects, s.background) for s in drawn]
+        prompts = [compose_caption(s.objects, s.background) for s in drawn]
         seeds = list(range(start, start + len(drawn)))
         frames = control_frames(pack, prompts, masks, seeds, GenerationConfig())
         for frame, still in zip(frames, drawn, strict=True):

@@ -109,10 +109,10 @@ def run(
         return (error * (1 + soft)).mean(), {"plain": float(error.detach().mean())}
 
     def sample(_: torch.nn.Module, png: Path) -> None:
-        from mvmodel.world.render import HELD_OUT, stills
+        from mvmodel.world.render import HELD_OUT, render_stills
 
         prompts = grid_prompts()
-        masks = np.stack([s.mask for s in stills(HELD_OUT, 500, len(prompts), second_object=0)])
+        masks = np.stack([s.mask for s in render_stills(HELD_OUT, 500, len(prompts), second_object=0)])
         save_grid(
             outlined(first_frames(vae, unet, controlnet, text_encoder, tokenizer, scheduler, prompts, masks), masks),
             png,

@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL
 from mvmodel.foundation.text_to_image import SECOND_OBJECT
 from mvmodel.foundation.vae import grid, quality, reconstruction_loss
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
-from mvmodel.world.render import TRAIN, stills
+from mvmodel.world.render import TRAIN, render_stills
 
 CONFIG = LoopConfig(
     steps=1600, batch=8, lr=1e-3, warmup=60, ema=0.995, final_lr=0.02, checkpoint_every=400, sample_every=800
@@ -40,7 +40,7 @@ class _Decoder(torch.nn.Module):
 
 def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole pictures in -1..1, (batch, 3, 128, 128), and object weights (batch, 1, 128, 128)."""
-    drawn = list(stills(TRAIN, 40_000_000 + index * config.batch, config.batch, second_object=SECOND_OBJECT))
+    drawn = list(render_stills(TRAIN, 40_000_000 + index * config.batch, config.batch, second_object=SECOND_OBJECT))
     x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
     weight = 1 + (OBJECT_WEIGHT - 1) * torch.from_numpy(np.stack([s.mask for s in drawn])).float()[:, None]
     return x.contiguous(memory_format=torch.channels_last), weight

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mvmodel.world.render import HELD_OUT, caption_of, random_clip, stills
+from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
@@ -30,7 +30,7 @@ def text_to_image(pack: Any, seed: int) -> np.ndarray:
     """48 pictures by the text-to-image model alone, uint8 (48, side, side, 3)."""
     from mvmodel.foundation.check import generated
 
-    return generated(pack, [caption_of((name,), place) for name, place in scenes()], seed)
+    return generated(pack, [compose_caption((name,), place) for name, place in scenes()], seed)
 
 
 def first_frames(pack: Any, seed: int) -> np.ndarray:
@@ -39,12 +39,12 @@ def first_frames(pack: Any, seed: int) -> np.ndarray:
     from mvmodel.backends.image_unet.first_frame import control_frames
     from mvmodel.foundation.controlnet import outlined
 
-    drawn = list(stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
+    drawn = list(render_stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
     masks = np.stack([still.mask for still in drawn])
     frames = []
     for start in range(0, len(drawn), COLUMNS):
         span = slice(start, start + COLUMNS)
-        prompts = [caption_of(still.objects, still.background) for still in drawn[span]]
+        prompts = [compose_caption(still.objects, still.background) for still in drawn[span]]
         seeds = [seed + start + i for i in range(len(prompts))]
         frames.append(control_frames(pack, prompts, masks[span], seeds, GenerationConfig()))
     return outlined(np.concatenate(frames), masks)

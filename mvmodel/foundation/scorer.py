@@ -19,7 +19,7 @@ from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.metrics.adherence import cut_out
 from mvmodel.text import with_article
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
-from mvmodel.world.render import HELD_OUT, TRAIN, Still, stills
+from mvmodel.world.render import HELD_OUT, TRAIN, RenderedStill, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
@@ -76,7 +76,7 @@ def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
     return (x - mean) / std
 
 
-def _shown(still: Still, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
+def _shown(still: RenderedStill, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
     """A picture as the tower sees it, and its background, None for a cut-out."""
     import cv2
 
@@ -117,7 +117,9 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
     def batch(index: int) -> tuple[torch.Tensor, ...]:
         rng = np.random.default_rng((config.seed, index, 17))
         pictures, rows, truth = [], [], torch.zeros(config.batch, len(texts))
-        for row, still in enumerate(stills(TRAIN, 30_000_000 + index * config.batch, config.batch, second_object=0.1)):
+        for row, still in enumerate(
+            render_stills(TRAIN, 30_000_000 + index * config.batch, config.batch, second_object=0.1)
+        ):
             picture, background = _shown(still, rng)
             pictures.append(picture)
             rows.append(row)
@@ -166,7 +168,7 @@ def quality(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, float]:
     table = F.normalize(clip.encode_text(ids).float(), dim=-1)
     right = np.zeros(2)
     for start in range(0, count, 64):
-        drawn = list(stills(HELD_OUT, start, 64, second_object=0))
+        drawn = list(render_stills(HELD_OUT, start, 64, second_object=0))
         image = F.normalize(clip.encode_image(_to_tensor(np.stack([s.image for s in drawn]))).float(), dim=-1)
         logits = image @ table.T
         named = logits[:, : len(objects)].argmax(dim=1).tolist()

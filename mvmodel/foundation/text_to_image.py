@@ -17,7 +17,7 @@ from mvmodel.files import write_aside
 from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
-from mvmodel.world.render import TRAIN, caption_of, stills
+from mvmodel.world.render import TRAIN, compose_caption, render_stills
 
 CONFIG = LoopConfig(
     steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
@@ -123,8 +123,8 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURES, start
     if not file.exists():
         latents, masks, bits, captions = [], [], [], []
         for first in range(start, start + count, 50):
-            drawn = list(stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
-            captions += [f"{s.caption}\t{caption_of(s.objects, s.background)}" for s in drawn]
+            drawn = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
+            captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in drawn]
             x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
             with torch.autocast("cpu", torch.bfloat16):
                 code = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
@@ -233,7 +233,7 @@ def grid_prompts() -> list[str]:
     from mvmodel.world.sprites import OBJECTS
 
     backgrounds = list(BACKGROUNDS)
-    return [caption_of((name,), backgrounds[i % len(backgrounds)]) for i, name in enumerate(OBJECTS)]
+    return [compose_caption((name,), backgrounds[i % len(backgrounds)]) for i, name in enumerate(OBJECTS)]
 
 
 @torch.no_grad()

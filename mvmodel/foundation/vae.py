@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 
 from mvmodel.foundation.continued import continue_from
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
-from mvmodel.world.render import HELD_OUT, TRAIN, stills
+from mvmodel.world.render import HELD_OUT, TRAIN, render_stills
 
 CONFIG = LoopConfig(steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkpoint_every=500, sample_every=950)
 WHOLE_FROM = 0.68
@@ -49,7 +49,7 @@ def batch(index: int, config: LoopConfig, whole: bool) -> tuple[torch.Tensor, to
     count = config.batch // 3 if whole else config.batch
     rng = np.random.default_rng((config.seed, index))
     pictures, masks = [], []
-    for still in stills(TRAIN, 10_000_000 + index * config.batch, count):
+    for still in render_stills(TRAIN, 10_000_000 + index * config.batch, count):
         picture, mask = (still.image, still.mask) if whole else _crop(still.image, still.mask, rng, 64)
         pictures.append(picture)
         masks.append(mask)
@@ -124,7 +124,7 @@ def quality(vae: AutoencoderKL, count: int = 96) -> dict[str, float]:
 
 def pictures(split: int, start: int, count: int, second_object: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
     """Rendered pictures in -1..1, (count, 3, 128, 128), and their masks, bool (count, 128, 128)."""
-    drawn = list(stills(split, start, count, second_object=second_object))
+    drawn = list(render_stills(split, start, count, second_object=second_object))
     x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
     return x, torch.from_numpy(np.stack([s.mask for s in drawn]))
 

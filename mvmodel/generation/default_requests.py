@@ -40,19 +40,19 @@ def make_up(
     """
     import numpy as np
 
-    from mvmodel.metrics.adherence import words_in
+    from mvmodel.text import find_object_words
 
     rng = np.random.default_rng(seed)
     clips = [clip for clip in clips if clip[2][0].any()]  # frame 1 is made from the first mask
     if not clips:
         raise InputError("every clip's first mask is empty, so no first frame can be made; give requests of your own")
-    shown = {word for _, sentence, _ in clips for word in words_in(sentence, objects)}
+    shown = {word for _, sentence, _ in clips for word in find_object_words(sentence, objects)}
     others = [name for name in objects if name not in shown] or list(objects)
     order = list(rng.permutation(len(others)))
     wanted = []
     for number in range(count):
         _, sentence, masks = clips[number % len(clips)]
-        words = words_in(sentence, objects)
+        words = find_object_words(sentence, objects)
         if words and others:
             sentence = replace_noun(sentence, words[0], others[order[number % len(others)]])
         turned = masks if number // len(clips) % 2 else masks[:, :, ::-1]

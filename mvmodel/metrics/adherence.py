@@ -71,13 +71,6 @@ def area_ratio(found: np.ndarray, masks: np.ndarray) -> float:
     return float((found.sum(axis=(1, 2))[asked] / wanted[asked]).mean()) if asked.any() else float("nan")
 
 
-def words_in(prompt: str, words: Sequence[str]) -> list[str]:
-    """The object words that a prompt names, in its order: "a cat and a dog" -> ["cat", "dog"]."""
-    spoken = [word.strip(".,;:!?\"'()") for word in prompt.lower().split()]
-    known = {form: word for word in words for form in (word, f"{word}s", f"{word}es")}
-    return list(dict.fromkeys(known[word] for word in spoken if word in known))
-
-
 def cut_out(frame: np.ndarray, mask: np.ndarray, config: JudgeConfig = JudgeConfig()) -> np.ndarray:
     """A candidate alone on grey ground, cropped to its box with a margin: uint8 (side, side, 3).
 

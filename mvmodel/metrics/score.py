@@ -11,6 +11,7 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.metrics import adherence, appearance, flow, stability
+from mvmodel.text import find_object_words
 
 
 @dataclass(frozen=True)
@@ -135,5 +136,5 @@ def _consistencies(
 def _words(prompt: str | None, object_word: str | Sequence[str] | None, scorer: Any) -> list[str]:
     if object_word:
         return [object_word] if isinstance(object_word, str) else list(object_word)
-    named = adherence.words_in(prompt or "", scorer.words)
+    named = find_object_words(prompt or "", scorer.words)
     return named or [prompt or ""]

@@ -46,9 +46,10 @@ def report_of_folder(
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics import score_video
-    from mvmodel.metrics.adherence import detect, words_in
+    from mvmodel.metrics.adherence import detect
     from mvmodel.reports.entries import SETTINGS, VideoEntry
     from mvmodel.reports.html import motion_report
+    from mvmodel.text import find_object_words
 
     asked = [request for request in read_requests(requests) if motion in (None, request.motion)]
     settings = {name: videos / name for name in SETTINGS if (videos / name).is_dir()} or {"full": videos}
@@ -62,7 +63,7 @@ def report_of_folder(
                 continue
             frames, sequence = read_frames(file), MaskSequence.load(request.masks)
             masks = sequence.masks[: len(frames)]
-            words = words_in(request.prompt, scorer.words) or [request.prompt]
+            words = find_object_words(request.prompt, scorer.words) or [request.prompt]
             seen = detect(frames, segmenter, scorer, words)
             scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, seen)
             said = (request.name, request.prompt, setting)

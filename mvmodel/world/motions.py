@@ -13,7 +13,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Poses:
+class SpritePoses:
     """Poses of one object, arrays of shape (frames,).
 
     x, y: centre, 0..1 of the frame's side. scale_x, scale_y: factors on the object's size. angle: degrees, positive
@@ -151,7 +151,7 @@ _CURVES: dict[str, _Curve] = {
 MOTIONS: tuple[str, ...] = tuple(_CURVES)
 
 
-def poses(name: str, frames: int, rng: np.random.Generator, facing: int | None = None) -> Poses:
+def sample_poses(name: str, frames: int, rng: np.random.Generator, facing: int | None = None) -> SpritePoses:
     """Poses of one object performing motion `name` over `frames` frames.
 
     `facing` +1 plays the pattern to the right, -1 mirrors it to the left, None draws one. Raises KeyError for an
@@ -164,7 +164,7 @@ def poses(name: str, frames: int, rng: np.random.Generator, facing: int | None =
     x, angle = curve["x"], curve.get("angle", 0 * one)
     if direction < 0:
         x, angle = 1 - x, -angle
-    return Poses(
+    return SpritePoses(
         x=x,
         y=curve["y"],
         scale_x=curve.get("scale_x", one),

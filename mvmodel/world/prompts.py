@@ -16,7 +16,7 @@ from mvmodel.world.render import HELD_OUT, random_clip
 
 FRAMES, FPS, SIDE = 12, 8.0, 128
 
-WANTED: dict[str, tuple[tuple[str, str], ...]] = {
+HELD_OUT_SCENES: dict[str, tuple[tuple[str, str], ...]] = {
     "gallop": (("rabbit", "dusk"), ("car", "snow"), ("fish", "forest"), ("penguin", "desert")),
     "bounce": (("pig", "meadow"), ("turtle", "sea"), ("cat", "snow"), ("truck", "desert")),
     "zigzag": (("apple", "meadow"), ("dog", "dusk"), ("balloon", "sea"), ("tractor", "forest")),
@@ -29,9 +29,9 @@ def write_prompts(out: Path) -> Path:
     with folder_aside(out) as folder:
         (folder / "masks").mkdir()
         rows = []
-        for motion, cast in WANTED.items():
+        for motion, cast in HELD_OUT_SCENES.items():
             for number, (name, background) in enumerate(cast):
-                seed = (HELD_OUT, 70_000 + 100 * list(WANTED).index(motion) + number)
+                seed = (HELD_OUT, 70_000 + 100 * list(HELD_OUT_SCENES).index(motion) + number)
                 clip = random_clip(seed, FRAMES, SIDE, motion, (name,), background, pan=0.0)
                 file = f"masks/{motion}-{name}-{background}.npz"
                 MaskSequence(clip.masks, FPS).save(folder / file)

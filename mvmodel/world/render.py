@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mvmodel.text import with_article
-from mvmodel.world.motions import MOTIONS, VERBS, Poses, poses
-from mvmodel.world.scenes import BACKGROUNDS, paint
+from mvmodel.world.motions import MOTIONS, VERBS, SpritePoses, sample_poses
+from mvmodel.world.scenes import BACKGROUNDS, paint_background
 from mvmodel.world.sprites import CELL, OBJECTS, atlas
 
 TRAIN, HELD_OUT = 1, 2
@@ -17,13 +17,13 @@ TRAIN, HELD_OUT = 1, 2
 
 
 @dataclass(frozen=True)
-class Actor:
+class AnimatedSprite:
     """One object of a clip: its word, its motion, its size as a share of the frame's side, and its poses."""
 
     name: str
     motion: str
     size: float
-    poses: Poses
+    poses: SpritePoses
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RenderedClip:
         return self.motions[0]
 
 
-def caption_of(objects: tuple[str, ...], background: str, motion: str | None = None) -> str:
+def compose_caption(objects: tuple[str, ...], background: str, motion: str | None = None) -> str:
     """The caption of a scene: "a horse gallops over a meadow", or "a horse over a meadow" without a motion."""
     subject = " and ".join(with_article(name) for name in objects)
     verb = f" {VERBS[motion]}" if motion else ""
@@ -82,7 +82,7 @@ def _paste(frame: np.ndarray, sprite: np.ndarray, matrix: np.ndarray) -> np.ndar
 
 
 def render(
-    actors: list[Actor], background: str, rng: np.random.Generator, side: int = 128, pan: float = 0.0
+    actors: list[AnimatedSprite], background: str, rng: np.random.Generator, side: int = 128, pan: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Render the frames of a clip and each object's visible mask.
 
@@ -93,7 +93,7 @@ def render(
 
     frames = len(actors[0].poses.x)
     slack = int(np.ceil(abs(pan) * side))
-    canvas = paint(background, rng, side, side + slack)
+    canvas = paint_background(background, rng, side, side + slack)
     offsets = np.round(np.linspace(0, pan * side, frames) - min(0.0, pan * side)).astype(int)
     sprites = {name: atlas()[name] for name in {actor.name for actor in actors}}
     smaller = {name: cv2.GaussianBlur(sprite, (3, 3), 0.6) for name, sprite in sprites.items()}
@@ -146,17 +146,17 @@ def random_clip(
     actors, motions = [], []
     for number, name in enumerate(objects):
         own = motion if number == 0 else str(rng.choice(MOTIONS))
-        placed = poses(own, frames, rng, facing if number == 0 else None)
+        placed = sample_poses(own, frames, rng, facing if number == 0 else None)
         if len(objects) > 1:
             placed = _to_one_side(placed, number)
         size = rng.uniform(0.46, 0.60) if len(objects) == 1 else rng.uniform(0.34, 0.42)
-        actors.append(Actor(name, own, float(size), placed))
+        actors.append(AnimatedSprite(name, own, float(size), placed))
         motions.append(own)
     out, instances = render(actors, background, rng, side, pan)
     return RenderedClip(
         frames=out,
         instances=instances,
-        caption=caption_of(objects, background, motion if len(objects) == 1 else None),
+        caption=compose_caption(objects, background, motion if len(objects) == 1 else None),
         objects=objects,
         motions=tuple(motions),
         background=background,
@@ -164,14 +164,14 @@ def random_clip(
     )
 
 
-def _to_one_side(pose: Poses, number: int) -> Poses:
+def _to_one_side(pose: SpritePoses, number: int) -> SpritePoses:
     """Squeeze an object's path into the left (number 0) or right half of the frame."""
     x = 0.27 + (pose.x - 0.5) * 0.5 + 0.46 * number
-    return Poses(x, pose.y, pose.scale_x, pose.scale_y, pose.angle, pose.facing)
+    return SpritePoses(x, pose.y, pose.scale_x, pose.scale_y, pose.angle, pose.facing)
 
 
 @dataclass(frozen=True)
-class Still:
+class RenderedStill:
     """One rendered picture: image uint8 (side, side, 3), mask bool (side, side), caption and what is in it."""
 
     image: np.ndarray
@@ -182,9 +182,9 @@ class Still:
     motion: str
 
 
-def stills(
+def render_stills(
     split: int, start: int, count: int, side: int = 128, second_object: float = 0.1, standing: float = 0.0
-) -> Iterator[Still]:
+) -> Iterator[RenderedStill]:
     """`count` pictures from the stream of `split` (`TRAIN` or `HELD_OUT`), beginning at position `start`.
 
     Each is one random frame of a random clip. Half of the captions name the motion. Of the pictures whose captions do
@@ -202,34 +202,34 @@ def stills(
         actors = []
         for number, name in enumerate(names):
             own = motion if number == 0 else str(rng.choice(MOTIONS))
-            path = poses(own, 16, rng)
+            path = sample_poses(own, 16, rng)
             moment = int(rng.integers(16))
             one = _at(path, moment)
             if stands:
                 one = _upright(one, float(still_rng.normal(0, 3)))
             size = rng.uniform(0.34, 0.42) if pair else rng.uniform(0.46, 0.60)
-            actors.append(Actor(name, own, float(size), _to_one_side(one, number) if pair else one))
+            actors.append(AnimatedSprite(name, own, float(size), _to_one_side(one, number) if pair else one))
         frames, instances = render(actors, background, rng, side)
         named = motion if names_motion else None
-        yield Still(
+        yield RenderedStill(
             frames[0],
             np.logical_or.reduce(instances, axis=0)[0],
-            caption_of(names, background, named),
+            compose_caption(names, background, named),
             names,
             background,
             motion,
         )
 
 
-def _upright(pose: Poses, angle: float) -> Poses:
+def _upright(pose: SpritePoses, angle: float) -> SpritePoses:
     """The same place, but undistorted, turned by `angle` degrees only, and facing as the sprite does."""
     one = np.ones_like(pose.x)
-    return Poses(pose.x, pose.y, one, one, one * angle, facing=-1)
+    return SpritePoses(pose.x, pose.y, one, one, one * angle, facing=-1)
 
 
-def _at(path: Poses, moment: int) -> Poses:
+def _at(path: SpritePoses, moment: int) -> SpritePoses:
     """The pose at one moment, as a path of one frame."""
     span = slice(moment, moment + 1)
-    return Poses(
+    return SpritePoses(
         path.x[span], path.y[span], path.scale_x[span], path.scale_y[span], path.angle[span], facing=path.facing
     )

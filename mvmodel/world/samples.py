@@ -23,7 +23,7 @@ _LABELLED, _CAPTIONED = 5, 4
 """How many of a motion's clips the manifest labels, and captions."""
 _SIDES = (128, 160, 128, 144, 128, 160, 128)
 
-CAST: dict[str, tuple[tuple[str, str], ...]] = {
+SAMPLE_SCENES: dict[str, tuple[tuple[str, str], ...]] = {
     "gallop": (
         ("horse", "meadow"),
         ("dog", "desert"),
@@ -67,7 +67,7 @@ class Sample:
 def render_samples() -> list[Sample]:
     """Render the sample clips, in manifest order."""
     samples = []
-    for number, (motion, cast) in enumerate(CAST.items()):
+    for number, (motion, cast) in enumerate(SAMPLE_SCENES.items()):
         for place, (name, background) in enumerate(cast):
             clip = random_clip(
                 (TRAIN, _SEED + 100 * number + place),

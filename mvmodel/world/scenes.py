@@ -147,7 +147,7 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
 }
 
 
-def paint(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def paint_background(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Paint a background.
 
     Returns float32 RGB of shape (height, width, 3), values 0..1. Hue and brightness vary a little with `rng`.

@@ -75,9 +75,9 @@ def generation_requests(
             from mvmodel.authoring.mask_sources import prepare
 
             opened = Library.load(library.folder) if library else None
-            masks, doubts = prepare(shipped, pack.load(), settings.path(config.file).parent, opened)
+            masks, assumptions = prepare(shipped, pack.load(), settings.path(config.file).parent, opened)
             wanted = [Wanted(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
-            (folder / "doubts.json").write_text(json.dumps(doubts, indent=1))
+            (folder / "assumptions.json").write_text(json.dumps(assumptions, indent=1))
         else:
             train, held = read_set(training_set.folder)
             clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
@@ -97,11 +97,11 @@ def generation_requests(
             masks = MaskSequence.load(request.masks).masks
             chosen = masks[np.linspace(0, len(masks) - 1, 8).round().astype(int)]
             shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in chosen]
-        doubts = folder / "doubts.json"
+        assumptions = folder / "assumptions.json"
         return {
             "requests": len(requests),
             "made_up": not shipped,
-            "doubts": dg.MetadataValue.json(json.loads(doubts.read_text()) if doubts.exists() else {}),
+            "assumptions": dg.MetadataValue.json(json.loads(assumptions.read_text()) if assumptions.exists() else {}),
             "prompts": preview.table(pd.DataFrame(describe_requests(requests))),
             "sheet": preview.picture(preview.tiles(shown), "control masks"),
         }

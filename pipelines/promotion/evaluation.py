@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvmodel.code_version import code_version
 from mvmodel.files import hash_file
+from mvmodel.text import find_object_words
 from pipelines.store.store import Store, recipe_hash
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def score(video: Path, request: Any, pack: Pack) -> Scored:
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
     scorer, segmenter = pack.scorer(), pack.segmenter()
-    words = adherence.words_in(request.prompt, list(pack.info.objects)) or [request.prompt]
+    words = find_object_words(request.prompt, list(pack.info.objects)) or [request.prompt]
     seen = adherence.detect(frames, segmenter, scorer, words)
     figures = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
     return Scored(figures, seen.foreground, scorer.record)

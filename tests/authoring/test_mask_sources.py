@@ -46,11 +46,11 @@ def test_a_table_with_all_kinds_is_read_and_prepared(folder: Path) -> None:
     requests = read_requests(folder / "requests.csv")
     assert [request.source for request in requests] == ["", "a.npz | flip", "library: one | move 2 0"]
     library = write_library(folder.parent / "lib", [LibraryEntry("one", MASKS)])
-    masks, doubts = prepare(requests, PACK, folder, library)
+    masks, assumptions = prepare(requests, PACK, folder, library)
     assert np.array_equal(masks["plain"].masks, MASKS.masks)
     assert np.array_equal(masks["turned"].masks, MASKS.masks[:, :, ::-1])
     assert np.array_equal(masks["lent"].masks[:, :, 2:], MASKS.masks[:, :, :-2])
-    assert not doubts
+    assert not assumptions
     with pytest.raises(InputError, match="has not been made yet"):
         load_masks(requests[1], PACK)
     with pytest.raises(InputError, match="request lent: .*there is no library"):

@@ -24,8 +24,8 @@ def _scene(**changed) -> Scene:
 
 
 def test_a_path_is_followed_and_a_pan_added() -> None:
-    masks, doubts = author(_scene())
-    assert masks.masks.shape == (9, 64, 96) and masks.names == ("kite",) and not doubts
+    masks, assumptions = author(_scene())
+    assert masks.masks.shape == (9, 64, 96) and masks.names == ("kite",) and not assumptions
     x = [centre(mask)[0] for mask in masks.masks]
     assert x == pytest.approx(np.linspace(0.2, 0.8, 9) * 96, abs=0.7)
     panned, _ = author(_scene(pan=(0.1, 0.0)))
@@ -42,12 +42,12 @@ def test_physics_and_words_in_one_scene() -> None:
         {"name": "lamp", "motion": {"kind": "swing"}},
         {"name": "dog", "motion": {"kind": "words", "text": "runs from left to right, jumps twice"}},
     ]
-    masks, doubts = author(_scene(objects=objects, frames=17))
+    masks, assumptions = author(_scene(objects=objects, frames=17))
     assert masks.per_instance.shape == (4, 17, 64, 96)
     heights = [centre(mask)[1] for mask in masks.instance("ball").masks]
     assert heights[0] == pytest.approx(0.2 * 64, abs=1) and heights[-1] == pytest.approx(0.8 * 64, abs=1)
     assert centre(masks.instance("dog").masks[-1])[0] > 70
-    assert any("together was taken" in doubt for doubt in doubts)
+    assert any("together was taken" in doubt for doubt in assumptions)
 
 
 def test_key_masks_and_shapes_from_files(tmp_path: Path) -> None:

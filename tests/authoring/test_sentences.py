@@ -52,13 +52,13 @@ def test_actors_moves_and_order() -> None:
 def test_what_is_left_open_is_said(sentence, doubt) -> None:
     story = understand(sentence)
     _, more = perform(story, 12, 8.0, (96, 96))
-    said = [*story.doubts, *more]
+    said = [*story.assumptions, *more]
     assert any(doubt in sentence for sentence in said), said
 
 
 def test_a_full_sentence_leaves_no_doubt() -> None:
     story = understand("a dog runs from left to right while jumping twice")
-    assert not story.doubts and not perform(story, 12, 8.0, (96, 96))[1]
+    assert not story.assumptions and not perform(story, 12, 8.0, (96, 96))[1]
 
 
 @pytest.mark.parametrize(

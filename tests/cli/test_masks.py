@@ -95,7 +95,7 @@ def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path)
         *("--shape", wedge, "--frames", 16, "--pack", small_pack_folder, "--json"),
     )
     assert made.code == 0, made.err
-    assert made.json["objects"] == ["dog"] and any("together was taken" in doubt for doubt in made.json["doubts"])
+    assert made.json["objects"] == ["dog"] and any("together was taken" in doubt for doubt in made.json["assumptions"])
     masks = read_masks(tmp_path / "d.npz")
     width = masks.width
     assert centre(masks.masks[0])[0] < 0.3 * width and centre(masks.masks[-1])[0] > 0.7 * width

@@ -207,10 +207,10 @@ def test_masks_that_cannot_be_used_are_refused(small_pack, requests, tmp_path):
 
 
 def test_shipped_requests_are_apart_from_the_sample_clips(repository):
-    from mvmodel.world.samples import CAST
+    from mvmodel.world.samples import SAMPLE_SCENES
 
     read = read_requests(repository / "datasets" / "prompts" / "requests.csv")
-    for motion, cast in CAST.items():
+    for motion, cast in SAMPLE_SCENES.items():
         own = [r for r in read if r.motion == motion]
         assert len(own) >= 4
         for request in own:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mvmodel.metrics import adherence
+from mvmodel.text import find_object_words
 from mvmodel.world.render import HELD_OUT, random_clip
 from mvmodel.world.sprites import OBJECTS
 
@@ -100,7 +101,7 @@ def test_cut_out_is_square_centred_and_grey_around(clip):
     ],
 )
 def test_words_in_a_prompt(prompt, words):
-    assert adherence.words_in(prompt, list(OBJECTS)) == words
+    assert find_object_words(prompt, list(OBJECTS)) == words
 
 
 def test_area_ratio_by_hand():

@@ -80,7 +80,7 @@ def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tm
 
     (version,) = tiny_lab.store.versions("generation_requests", "slide")
     assert version.sha == asked.sha and library.sha in version.inputs["mask_library"].values()
-    assert set(json.loads((asked.folder / "doubts.json").read_text())) <= {"words"}
+    assert set(json.loads((asked.folder / "assumptions.json").read_text())) <= {"words"}
     for name in SOURCES:
         said = json.loads((videos.folder / "full" / f"{name}.json").read_text())
         assert said["masks_sha256"] == hash_file(asked.folder / "masks" / f"{name}.npz")

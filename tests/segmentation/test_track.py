@@ -12,8 +12,8 @@ from mvmodel.errors import InputError
 from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
 from mvmodel.segmentation.quality import measure
 from mvmodel.segmentation.tracking import extract
-from mvmodel.world.motions import Poses
-from mvmodel.world.render import HELD_OUT, Actor, random_clip, render
+from mvmodel.world.motions import SpritePoses
+from mvmodel.world.render import HELD_OUT, AnimatedSprite, random_clip, render
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "clips" / "masked_sequences"
 real = pytest.mark.skipif(not REAL.is_dir(), reason="no real sequences with true masks beside the repository")
@@ -52,9 +52,9 @@ def _passing_behind_scenery() -> tuple[np.ndarray, np.ndarray]:
     """A car that drives behind a piece of the meadow and out again: frames, and masks of what is to be seen of it."""
     share = np.linspace(0.12, 0.88, 20)
     one = np.ones_like(share)
-    shown, nowhere = (Poses(x, 0.55 * one, one, one, 0 * one, facing=1) for x in (share, share - 3))
-    frames, instances = render([Actor("car", "glide", 0.28, shown)], "meadow", np.random.default_rng(5))
-    scenery, _ = render([Actor("car", "glide", 0.28, nowhere)], "meadow", np.random.default_rng(5))
+    shown, nowhere = (SpritePoses(x, 0.55 * one, one, one, 0 * one, facing=1) for x in (share, share - 3))
+    frames, instances = render([AnimatedSprite("car", "glide", 0.28, shown)], "meadow", np.random.default_rng(5))
+    scenery, _ = render([AnimatedSprite("car", "glide", 0.28, nowhere)], "meadow", np.random.default_rng(5))
     frames[:, :, 40:88] = scenery[:, :, 40:88]
     masks = instances[0].copy()
     masks[:, :, 40:88] = False

@@ -8,7 +8,7 @@ import pytest
 
 from mvmodel.masks import MaskSequence
 from mvmodel.video.decode import decode
-from mvmodel.world.samples import CAST, write_samples
+from mvmodel.world.samples import SAMPLE_SCENES, write_samples
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "samples"
 
@@ -31,7 +31,7 @@ def test_shipped_files_are_reproduced(fresh: Path) -> None:
 def test_they_are_small_varied_and_have_their_masks(fresh: Path) -> None:
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 6_000_000
     truth = pd.read_csv(SHIPPED / "ground_truth" / "truth.csv")
-    assert truth["motion"].value_counts().to_dict() == dict.fromkeys(CAST, 7)
+    assert truth["motion"].value_counts().to_dict() == dict.fromkeys(SAMPLE_SCENES, 7)
     assert truth["object"].is_unique
     for _, group in truth.groupby("motion"):
         assert group["background"].nunique() >= 6

@@ -106,9 +106,10 @@ def check_fit(pack: Any, picture: np.ndarray, mask: np.ndarray, prompt: str, con
     """
     if pack.info.random or not config.first_frame_min_iou:
         return None
-    from mvmodel.metrics.adherence import find_foreground, iou, words_in
+    from mvmodel.metrics.adherence import find_foreground, iou
+    from mvmodel.text import find_object_words
 
-    words = words_in(prompt, list(pack.info.objects)) or [prompt]
+    words = find_object_words(prompt, list(pack.info.objects)) or [prompt]
     found = find_foreground(picture[None], pack.segmenter(), pack.scorer(), words)
     overlap = float(iou(found, mask[None])[0])
     if overlap < config.first_frame_min_iou:

@@ -13,7 +13,7 @@ from mvmodel.experiments.compare import chosen, difference, listed, means
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.held_out import FAMILIES, catalogue
-from mvmodel.metrics.adherence import words_in
+from mvmodel.text import find_object_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ class Generalization(Experiment[GeneralizationConfig]):
 
     def cells(self, bench: Bench, config: GeneralizationConfig) -> list[Cell]:
         objects = list(bench.pack.info.objects)
-        seen = {word for clip in bench.motion.clips for word in words_in(clip.caption, objects)}
+        seen = {word for clip in bench.motion.clips for word in find_object_words(clip.caption, objects)}
         plain = bench.settings(config)
         cells = []
         for task in bench.tasks(config):
