@@ -64,13 +64,13 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
     J of the objects one by one.
     """
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
-    from mvmodel.segmentation.tracking import extract
+    from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.world.render import HELD_OUT, random_clip
 
     seed = (HELD_OUT, 820_000 + 1000 * list(PANS).index(kind) + number)
     pan = PANS[kind][number % len(PANS[kind])]
     clip = random_clip(seed, frames=frames, pan=pan, second_object=1.0 if kind == "two" else 0.0)
-    found = extract(clip.frames, loaded(None).segmenter())
+    found = extract_masks(clip.frames, loaded(None).segmenter())
     figures = _prompt(found, clip.masks) | {
         "j": region_similarity(found.sequence.masks, clip.masks),
         "f": contour_accuracy(found.sequence.masks, clip.masks),
@@ -82,13 +82,13 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
 def real(place: Path, name: str, frames: int | None) -> Figures:
     """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
-    from mvmodel.segmentation.tracking import extract
+    from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.video.decode import decode
 
     shown = decode(place / "frames", end=frames).frames
     truth = decode(place / "masks", end=frames).frames[..., 0] > 127
     segmenter: Any = loaded(None).segmenter() if name == "pack" else Oracle(shown, truth)
-    found = extract(shown, segmenter)
+    found = extract_masks(shown, segmenter)
     region = region_similarity(found.sequence.masks, truth)
     return {"j": region, "f": contour_accuracy(found.sequence.masks, truth)} | _prompt(found, truth)
 

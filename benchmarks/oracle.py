@@ -55,20 +55,20 @@ class Oracle:
         prior: Any = None,
         several: Any = True,
     ) -> tuple[np.ndarray, np.ndarray]:
-        from mvmodel.segmentation.segmenter import inner_point
+        from mvmodel.segmentation.segmenter import innermost_point
 
         if points is not None:
             x, y = points[0]
         elif box is not None:
             x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         else:
-            x, y = inner_point(prior)
+            x, y = innermost_point(prior)
         return self._at(encoding, x, y)[None], np.array([self.score])
 
     def automatic(
         self, encoding: int, points: np.ndarray | None = None, min_area: float = 0.002, **_: Any
     ) -> list[Any]:
-        from mvmodel.segmentation.segmenter import Candidate, box_of
+        from mvmodel.segmentation.segmenter import MaskCandidate, bounding_box
 
         height, width = self.truth.shape[1:]
         if points is None:
@@ -79,4 +79,4 @@ class Oracle:
             mask = self._at(encoding, x, y)
             if mask.mean() >= min_area:
                 found.setdefault(np.packbits(mask).tobytes(), mask)
-        return [Candidate(mask, self.score, self.score, box_of(mask)) for mask in found.values()]
+        return [MaskCandidate(mask, self.score, self.score, bounding_box(mask)) for mask in found.values()]

@@ -39,7 +39,7 @@ def look(sentence: str) -> Seen:
     """Author a sentence with a wedge for a shape and measure the masks; only turns are read off the poses."""
     from mvmodel.authoring.choreography import perform
     from mvmodel.authoring.grammar import understand
-    from mvmodel.masks.poses import Poses, lay
+    from mvmodel.masks.poses import Poses, place_shape
 
     rows, columns = np.mgrid[:_SIDE, :_SIDE]
     wedge = (np.abs(rows - 48) < 7 + 0.3 * (columns - 33)) & (columns >= 33) & (columns < 63)
@@ -47,7 +47,7 @@ def look(sentence: str) -> Seen:
     own = cast[0][1]
     # What happens outside the picture is measured too.
     shifted = Poses(own.x + _MARGIN, own.y + _MARGIN, own.scale_x, own.scale_y, own.angle)
-    masks = lay(wedge, shifted, (_SIDE + 2 * _MARGIN, _SIDE + 2 * _MARGIN))
+    masks = place_shape(wedge, shifted, (_SIDE + 2 * _MARGIN, _SIDE + 2 * _MARGIN))
     x, y = (np.array(column) for column in zip(*(_centre(mask) for mask in masks), strict=True))
     spread = min(float(np.std(own.x)), float(np.std(own.angle)))
     rolls = spread > 0 and np.corrcoef(own.x, own.angle)[0, 1] < -0.99  # turns as far as it goes

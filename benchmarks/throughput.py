@@ -77,7 +77,7 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
     """
     from mvmodel.packs import load_pack
     from mvmodel.segmentation.sam_loading import load_sam
-    from mvmodel.segmentation.tracking import extract
+    from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.world.render import HELD_OUT, random_clip
 
     torch.manual_seed(0)
@@ -100,7 +100,7 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
     with torch.no_grad():
         own.sam.image_encoder(ready[0])
     runs = range(RUNS.get(model or "tiny", 1))
-    both = [(_seconds(bare), _seconds(lambda: extract(clip.frames, answering))) for _ in runs]
+    both = [(_seconds(bare), _seconds(lambda: extract_masks(clip.frames, answering))) for _ in runs]
     alone, whole = (min(times) for times in zip(*both, strict=True))
     figures = {
         "frames_per_second": frames / whole,

@@ -204,10 +204,10 @@ def retarget(
     that the object covers, None leaves it.
     """
     from mvmodel.masks.edit import scale
-    from mvmodel.masks.poses import poses_of
+    from mvmodel.masks.poses import estimate_poses
 
     sequence = MaskSequence(motion.masks, motion.fps)
-    poses = poses_of(sequence.masks)
+    poses = estimate_poses(sequence.masks)
     if heading * (poses.x[-1] - poses.x[0]) < 0:
         sequence = flip(sequence)
     sequence = resize(retime(sequence, frames, smooth=True), *size)

@@ -27,7 +27,7 @@ from mvmodel.authoring.paths import along, from_svg, progress
 from mvmodel.errors import InputError
 from mvmodel.masks.combine import interpolate, resize
 from mvmodel.masks.edit import pan as panned
-from mvmodel.masks.poses import Poses, lay
+from mvmodel.masks.poses import Poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 
 Point = tuple[float, float]
@@ -180,7 +180,7 @@ def _object(entry: SceneObject, scene: Scene, folder: Path, assumptions: list[st
         return _keys(entry.motion, scene, folder)
     shape = shape_mask(entry.shape, scene.size[0], folder)
     poses = _poses(entry.motion, scene, shape, assumptions)
-    return lay(shape, poses, scene.size)
+    return place_shape(shape, poses, scene.size)
 
 
 def shape_mask(shape: Any, picture_height: int, folder: Path = Path()) -> np.ndarray:

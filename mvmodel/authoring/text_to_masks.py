@@ -21,7 +21,7 @@ from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.combine import resize
-from mvmodel.masks.poses import Poses, lay
+from mvmodel.masks.poses import Poses, place_shape
 
 
 class TextToMasksConfig(Config):
@@ -82,7 +82,7 @@ def text_to_masks(
         moved, more = perform(story, frames, fps, size, config.stage)
         assumptions += more
     embed = pack.scorer().texts if library is not None else None
-    plan = lay(_stand_in(size), moved[0][1], size) if moved else None
+    plan = place_shape(_stand_in(size), moved[0][1], size) if moved else None
     like = MaskSequence(plan, fps) if plan is not None and plan.any() else None
     nearest = library.search(sentence, embed, like) if library is not None else []
     if refused is not None and not nearest:
@@ -98,7 +98,7 @@ def text_to_masks(
         sequence = MaskSequence.of_instances(one.masks[None], fps, nouns[:1])
         return TextToMasks(sequence, assumptions, pictures, nearest, nearest[0].name)
     scale = config.stage.size * size[0]
-    laid = [lay(_scaled(cut[noun], scale), poses, size) for noun, poses in moved]
+    laid = [place_shape(_scaled(cut[noun], scale), poses, size) for noun, poses in moved]
     sequence = MaskSequence.of_instances(np.stack(laid), fps, [noun for noun, _ in moved])
     return TextToMasks(sequence, assumptions, pictures, nearest)
 

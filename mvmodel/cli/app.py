@@ -37,10 +37,10 @@ def clips_check(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of clips.")], json: AsJson = False
 ) -> None:
     """Say of every file whether it can be used, and why not. Decodes everything, writes nothing."""
-    from mvmodel.video.catalogue import check
+    from mvmodel.video.catalogue import check_clips
 
     rows = []
-    for row in check(path):
+    for row in check_clips(path):
         if json:
             print_json(row, line=True)
         rows.append(row)

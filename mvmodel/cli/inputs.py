@@ -30,9 +30,9 @@ def training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[s
             row, frames = catalogue.row(name), catalogue.frames(name)
             sequence = clip_masks(folder, row)
             if sequence is None:
-                from mvmodel.segmentation.tracking import extract
+                from mvmodel.segmentation.tracking import extract_masks
 
-                found = extract(frames, pack.segmenter(), fps=row["fps"])
+                found = extract_masks(frames, pack.segmenter(), fps=row["fps"])
                 sequence = found.sequence
                 if found.quality.weak:
                     left_out[name] = "no sound mask was found; put masks for it beside the clip"

@@ -39,7 +39,7 @@ def extract(
         raise InputError(f"{out} holds other things than PNGs and would be replaced; give a new folder")
     from mvmodel.masks.preview import write_preview
     from mvmodel.packs import load_pack
-    from mvmodel.segmentation.tracking import extract as find
+    from mvmodel.segmentation.tracking import extract_masks as find
     from mvmodel.video.decode import decode
     from mvmodel.video.encode import write_png_folder
 
@@ -171,13 +171,13 @@ def check(
 ) -> None:
     """Say whether masks can be used: size, count, polarity, emptiness, quality. Exit code 1 when they are weak."""
     from mvmodel.masks.files import read_masks
-    from mvmodel.segmentation.quality import measure
-    from mvmodel.video.probe import probe
+    from mvmodel.segmentation.quality import measure_quality
+    from mvmodel.video.probe import probe_video
 
-    facts = probe(clip) if clip else None
+    facts = probe_video(clip) if clip else None
     frames, size = (facts.frames, (facts.height, facts.width)) if facts else (None, None)
     sequence = read_masks(masks, frames, size, polarity="black" if black else "white")
-    quality = measure(sequence.masks)
+    quality = measure_quality(sequence.masks)
     objects = list(sequence.names) or len(sequence.per_instance)
     shown = {"file": str(masks), **_size(sequence), "objects": objects, **quality.model_dump()}
     print_json(shown) if json else _print_quality(shown)

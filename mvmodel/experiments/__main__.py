@@ -101,7 +101,7 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.tasks import read_tasks
     from mvmodel.masks.files import clip_masks
-    from mvmodel.segmentation.tracking import extract
+    from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.training.captions import propose_caption
     from mvmodel.video.catalogue import IngestConfig, ingest
 
@@ -116,7 +116,7 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
                 continue
             sequence = clip_masks(clips, row)
             if sequence is None:
-                tracked = extract(frames, pack.segmenter(), fps=row["fps"])
+                tracked = extract_masks(frames, pack.segmenter(), fps=row["fps"])
                 if tracked.quality.weak:
                     continue
                 sequence = tracked.sequence

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.masks.distance import between
-from mvmodel.masks.edit import each, with_instances
-from mvmodel.masks.poses import Poses, centre, lay, poses_of
+from mvmodel.masks.distance import interpolate_shapes
+from mvmodel.masks.edit import map_instances, replace_instances
+from mvmodel.masks.poses import Poses, centroid, estimate_poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 
 Easing = Callable[[np.ndarray], np.ndarray]
@@ -37,7 +37,7 @@ def interpolate(
     for first, last in pairwise(places):
         share = np.arange(last - first + 1) / (last - first)
         eased = share if easing is None else easing(share)
-        out[first : last + 1] = between(keys[first], keys[last], np.clip(eased, 0, 1))
+        out[first : last + 1] = interpolate_shapes(keys[first], keys[last], np.clip(eased, 0, 1))
         out[first], out[last] = keys[first], keys[last]
     return MaskSequence(out, fps)
 
@@ -53,15 +53,15 @@ def replace_shape(sequence: MaskSequence, shape: np.ndarray) -> MaskSequence:
     def replaced(masks: np.ndarray) -> np.ndarray:
         if not masks.any():
             return masks
-        poses = poses_of(masks)
+        poses = estimate_poses(masks)
         first = masks[np.flatnonzero(masks.any(axis=(1, 2)))[0]]
         size = np.sqrt(first.sum() / shape.sum())
         larger = Poses(poses.x, poses.y, poses.scale_x * size, poses.scale_y * size, poses.angle)
-        laid = lay(shape, larger, masks.shape[1:])
+        laid = place_shape(shape, larger, masks.shape[1:])
         laid[~masks.any(axis=(1, 2))] = False
         return laid
 
-    return each(sequence, replaced)
+    return map_instances(sequence, replaced)
 
 
 def replace_motion(sequence: MaskSequence, motion: MaskSequence, reach: float = 1.0) -> MaskSequence:
@@ -69,7 +69,7 @@ def replace_motion(sequence: MaskSequence, motion: MaskSequence, reach: float = 
 
     The motion's way is taken in shares of its picture, times `reach`. The result has the motion's frames and rate.
     """
-    poses = poses_of(motion.masks)
+    poses = estimate_poses(motion.masks)
     x = (poses.x - poses.x[0]) * reach * sequence.width / motion.width
     y = (poses.y - poses.y[0]) * reach * sequence.height / motion.height
 
@@ -78,11 +78,11 @@ def replace_motion(sequence: MaskSequence, motion: MaskSequence, reach: float = 
         if not len(seen):
             return np.zeros((motion.frames, *masks.shape[1:]), bool)
         shape = masks[seen[0]]
-        at = centre(shape)
+        at = centroid(shape)
         own = Poses(x + at[0], y + at[1], poses.scale_x, poses.scale_y, poses.angle)
-        return lay(shape, own, masks.shape[1:])
+        return place_shape(shape, own, masks.shape[1:])
 
-    return with_instances(sequence, np.stack([moved(masks) for masks in sequence.per_instance]), motion.fps)
+    return replace_instances(sequence, np.stack([moved(masks) for masks in sequence.per_instance]), motion.fps)
 
 
 def combine(first: MaskSequence, second: MaskSequence) -> MaskSequence:
@@ -117,4 +117,4 @@ def resize(sequence: MaskSequence, height: int, width: int) -> MaskSequence:
             out[index, top : top + new[1], left : left + new[0]] = small
         return out
 
-    return each(sequence, resized)
+    return map_instances(sequence, resized)

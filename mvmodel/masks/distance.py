@@ -21,7 +21,7 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
     return np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
 
 
-def between(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def interpolate_shapes(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Shapes between two masks, bool (shares, height, width); a share of 0 gives the first, of 1 the second.
 
     Both are brought to one centre, their signed distances are mixed there, cut where the area lies as far between the
@@ -30,11 +30,11 @@ def between(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.nda
     """
     import cv2
 
-    from mvmodel.masks.poses import centre
+    from mvmodel.masks.poses import centroid
 
     height, width = first.shape
-    start = centre(first) if first.any() else centre(second) if second.any() else (width / 2, height / 2)
-    end = centre(second) if second.any() else start
+    start = centroid(first) if first.any() else centroid(second) if second.any() else (width / 2, height / 2)
+    end = centroid(second) if second.any() else start
     # Twice the picture, so that no part of a centred shape is cut off.
     middle = np.array([width, height], float)
 
@@ -54,6 +54,6 @@ def between(first: np.ndarray, second: np.ndarray, shares: np.ndarray) -> np.nda
         mixed = ((1 - share) * a + share * b).astype(np.float32)
         mixed -= np.partition(mixed, -area, axis=None)[-area] - 1e-3
         at = np.array(start) + share * (np.array(end) - np.array(start))
-        back = np.column_stack([np.eye(2), at - centre(mixed > 0)])
+        back = np.column_stack([np.eye(2), at - centroid(mixed > 0)])
         out[index] = cv2.warpAffine(mixed, back, (width, height), borderValue=-1.0) > 0
     return out

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.masks.distance import between, signed_distance
-from mvmodel.masks.poses import centre
+from mvmodel.masks.distance import interpolate_shapes, signed_distance
+from mvmodel.masks.poses import centroid
 from mvmodel.masks.sequence import MaskSequence
 
 Outside = Literal["clip", "keep"]
@@ -24,7 +24,7 @@ _NOTHING = 0.05
 """A Gaussian this narrow changes nothing."""
 
 
-def with_instances(sequence: MaskSequence, instances: np.ndarray, fps: float | None = None) -> MaskSequence:
+def replace_instances(sequence: MaskSequence, instances: np.ndarray, fps: float | None = None) -> MaskSequence:
     """A sequence of other masks for the same objects: instances bool (instances, frames, height, width)."""
     fps = sequence.fps if fps is None else fps
     if sequence.instances is None and len(instances) == 1:
@@ -32,9 +32,9 @@ def with_instances(sequence: MaskSequence, instances: np.ndarray, fps: float | N
     return MaskSequence.of_instances(instances, fps, sequence.names)
 
 
-def each(sequence: MaskSequence, change: Callable[[np.ndarray], np.ndarray]) -> MaskSequence:
+def map_instances(sequence: MaskSequence, change: Callable[[np.ndarray], np.ndarray]) -> MaskSequence:
     """Apply a function of bool (frames, height, width) to every object's masks."""
-    return with_instances(sequence, np.stack([change(masks) for masks in sequence.per_instance]))
+    return replace_instances(sequence, np.stack([change(masks) for masks in sequence.per_instance]))
 
 
 def _per_frame(sequence: MaskSequence, value: Numbers, name: str) -> np.ndarray:
@@ -55,7 +55,7 @@ def warp(
     size = sequence.width, sequence.height
 
     def full(index: int, mask: np.ndarray) -> np.ndarray:
-        at = np.array(centre(mask) if about == "object" else ((size[0] - 1) / 2, (size[1] - 1) / 2))
+        at = np.array(centroid(mask) if about == "object" else ((size[0] - 1) / 2, (size[1] - 1) / 2))
         linear, step = matrices[index, :, :2], matrices[index, :, 2]
         return np.column_stack([linear, at - linear @ at + step])
 
@@ -80,7 +80,7 @@ def warp(
             out[index] = cv2.warpAffine(masks[index].astype(np.float32), matrix, size) > 0.499
         return out
 
-    return each(sequence, warped)
+    return map_instances(sequence, warped)
 
 
 def _span(mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +139,7 @@ def flip(sequence: MaskSequence, axis: Literal["x", "y"] = "x") -> MaskSequence:
     if axis not in ("x", "y"):
         raise InputError(f'flip mirrors along "x" or "y", not {axis!r}')
     along = -1 if axis == "x" else -2
-    return with_instances(sequence, np.ascontiguousarray(np.flip(sequence.per_instance, along)))
+    return replace_instances(sequence, np.ascontiguousarray(np.flip(sequence.per_instance, along)))
 
 
 def retime(
@@ -160,21 +160,21 @@ def retime(
         raise InputError(f"retime needs at least 1 frame, not {frames}")
     at = np.linspace(0, sequence.frames - 1, frames)
     if not smooth:
-        return with_instances(sequence, sequence.per_instance[:, np.floor(at + 0.5).astype(int)])
+        return replace_instances(sequence, sequence.per_instance[:, np.floor(at + 0.5).astype(int)])
 
     def mixed(masks: np.ndarray) -> np.ndarray:
         low = np.minimum(at.astype(int), len(masks) - 1)
         high = np.minimum(low + 1, len(masks) - 1)
         return np.concatenate(
-            [between(masks[a], masks[b], np.array([t - a])) for a, b, t in zip(low, high, at, strict=True)]
+            [interpolate_shapes(masks[a], masks[b], np.array([t - a])) for a, b, t in zip(low, high, at, strict=True)]
         )
 
-    return each(sequence, mixed)
+    return map_instances(sequence, mixed)
 
 
 def reverse(sequence: MaskSequence) -> MaskSequence:
     """Play it backwards."""
-    return with_instances(sequence, np.ascontiguousarray(sequence.per_instance[:, ::-1]))
+    return replace_instances(sequence, np.ascontiguousarray(sequence.per_instance[:, ::-1]))
 
 
 def loop(sequence: MaskSequence, times: int = 2, there_and_back: bool = False) -> MaskSequence:
@@ -186,7 +186,7 @@ def loop(sequence: MaskSequence, times: int = 2, there_and_back: bool = False) -
     for number in range(1, times):
         turned = masks[:, ::-1] if there_and_back and number % 2 else masks
         parts.append(turned[:, 1:] if there_and_back and sequence.frames > 1 else turned)
-    return with_instances(sequence, np.concatenate(parts, axis=1))
+    return replace_instances(sequence, np.concatenate(parts, axis=1))
 
 
 def cut(sequence: MaskSequence, start: int = 0, end: int | None = None) -> MaskSequence:
@@ -194,7 +194,7 @@ def cut(sequence: MaskSequence, start: int = 0, end: int | None = None) -> MaskS
     last = sequence.frames if end is None else end
     if not 0 <= start < last <= sequence.frames:
         raise InputError(f"frames {start} to {last} are not in a sequence of {sequence.frames}")
-    return with_instances(sequence, sequence.per_instance[:, start:last])
+    return replace_instances(sequence, sequence.per_instance[:, start:last])
 
 
 def duplicate(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0, outside: Outside = "clip") -> MaskSequence:
@@ -235,7 +235,7 @@ def _positive(pixels: float, what: str) -> float:
 
 
 def _grown(sequence: MaskSequence, pixels: float) -> MaskSequence:
-    return each(sequence, lambda masks: np.stack([signed_distance(mask) + pixels > 0 for mask in masks]))
+    return map_instances(sequence, lambda masks: np.stack([signed_distance(mask) + pixels > 0 for mask in masks]))
 
 
 def smooth(sequence: MaskSequence, pixels: float = 1.0, frames: float = 0.0) -> MaskSequence:
@@ -255,7 +255,7 @@ def smooth(sequence: MaskSequence, pixels: float = 1.0, frames: float = 0.0) -> 
             fields = gaussian_filter(fields, (0, pixels, pixels), mode="nearest")
         return np.asarray(fields > 0)
 
-    return each(sequence, smoothed)
+    return map_instances(sequence, smoothed)
 
 
 def _in_time(masks: np.ndarray, fields: np.ndarray, filtered: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -265,7 +265,7 @@ def _in_time(masks: np.ndarray, fields: np.ndarray, filtered: Callable[[np.ndarr
     seen = masks.any(axis=(1, 2))
     if not seen.any():
         return fields
-    shifts = [np.array([width / 2, height / 2]) - centre(mask) if mask.any() else np.zeros(2) for mask in masks]
+    shifts = [np.array([width / 2, height / 2]) - centroid(mask) if mask.any() else np.zeros(2) for mask in masks]
 
     def shifted(field: np.ndarray, by: np.ndarray) -> np.ndarray:
         return cv2.warpAffine(field, np.column_stack([np.eye(2), by]), (width, height), borderMode=cv2.BORDER_REPLICATE)

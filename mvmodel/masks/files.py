@@ -16,7 +16,7 @@ from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.decode import decode
 from mvmodel.video.probe import UnusableClip, image_files
-from mvmodel.video.sampling import fit_square
+from mvmodel.video.sampling import crop_to_square
 
 _HALF = 127
 _NO_MASKS = frozenset({".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"})
@@ -149,7 +149,7 @@ def clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None:
     if shown.shape[1:] != aspect and shown.shape[1:] != (row["height"], row["width"]):
         shown = _resized(path, shown, aspect)
     side = int(row["height"])
-    squares = np.stack([fit_square(mask, side) for mask in shown])
+    squares = np.stack([crop_to_square(mask, side) for mask in shown])
     return MaskSequence(squares, float(row["fps"]))
 
 

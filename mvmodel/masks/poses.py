@@ -55,13 +55,13 @@ class Poses:
         return np.array([[cos, sin], [-sin, cos]]) @ np.diag([self.scale_x[frame], self.scale_y[frame]])
 
 
-def centre(mask: np.ndarray) -> tuple[float, float]:
+def centroid(mask: np.ndarray) -> tuple[float, float]:
     """Centre of mass x, y of a mask, bool (height, width) and not empty, in pixels."""
     rows, columns = np.nonzero(mask)
     return float(columns.mean()), float(rows.mean())
 
 
-def poses_of(masks: np.ndarray) -> Poses:
+def estimate_poses(masks: np.ndarray) -> Poses:
     """How the foreground of masks, bool (frames, height, width), moves.
 
     Scales are relative to the first frame that has a foreground, in which angle is 0; so a shape taken from there and
@@ -98,7 +98,7 @@ def _moments(mask: np.ndarray) -> tuple[float, ...]:
     return x, y, columns.var() + 1 / 12, rows.var() + 1 / 12, ((columns - x) * (rows - y)).mean()
 
 
-def lay(shape: np.ndarray, poses: Poses, size: tuple[int, int]) -> np.ndarray:
+def place_shape(shape: np.ndarray, poses: Poses, size: tuple[int, int]) -> np.ndarray:
     """Lay a shape's centre of mass at every pose: bool (frames, height, width).
 
     shape: bool (h, w), not empty. size: (height, width) of the pictures. What lies outside is cut off.
@@ -107,7 +107,7 @@ def lay(shape: np.ndarray, poses: Poses, size: tuple[int, int]) -> np.ndarray:
 
     if not shape.any():
         raise InputError("the shape is empty; give a mask with a foreground")
-    x, y = centre(shape)
+    x, y = centroid(shape)
     source = shape.astype(np.float32)
     out = np.zeros((len(poses), *size), bool)
     for frame in range(len(poses)):

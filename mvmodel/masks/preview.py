@@ -10,21 +10,21 @@ from mvmodel.errors import InputError
 from mvmodel.files import write_aside
 from mvmodel.masks.sequence import MaskSequence
 
-COLOURS = ((255, 196, 64), (88, 176, 255), (120, 220, 130), (240, 120, 160), (190, 150, 255), (230, 230, 230))
+INSTANCE_COLOURS = ((255, 196, 64), (88, 176, 255), (120, 220, 130), (240, 120, 160), (190, 150, 255), (230, 230, 230))
 """Of the first, second, .. object; they begin again after the last."""
 _GROUND = (28, 30, 36)
 _SHEET = 24
 """Most frames on a contact sheet."""
 
 
-def coloured(sequence: MaskSequence, frames: np.ndarray | None = None, strength: float = 0.55) -> np.ndarray:
+def colour_masks(sequence: MaskSequence, frames: np.ndarray | None = None, strength: float = 0.55) -> np.ndarray:
     """uint8 RGB (F, H, W, 3): the objects' colours on dark ground, or mixed into frames of the same size."""
     shape = (*sequence.masks.shape, 3)
     if frames is not None and frames.shape != shape:
         raise InputError(f"the frames are {frames.shape[:3]}, the masks {sequence.masks.shape}; give those of the clip")
     out = np.broadcast_to(np.array(_GROUND, np.uint8), shape).copy() if frames is None else frames.copy()
     for number, masks in enumerate(sequence.per_instance):
-        colour = np.array(COLOURS[number % len(COLOURS)], float)
+        colour = np.array(INSTANCE_COLOURS[number % len(INSTANCE_COLOURS)], float)
         share = 1.0 if frames is None else strength
         out[masks] = (out[masks] * (1 - share) + colour * share).astype(np.uint8)
     return out
@@ -40,7 +40,7 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
     from mvmodel.video.encode import contact_sheet, write_mp4
 
     path = Path(path)
-    shown = coloured(sequence, frames)
+    shown = colour_masks(sequence, frames)
     if path.suffix.lower() == ".mp4":
         write_mp4(path, shown, sequence.fps)
     elif path.suffix.lower() == ".gif":

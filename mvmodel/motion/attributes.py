@@ -118,11 +118,11 @@ def estimate_camera_trajectory(frames: np.ndarray, side: int = 192) -> np.ndarra
     """
     import cv2
 
-    from mvmodel.segmentation.saliency import camera_path, small_copies
+    from mvmodel.segmentation.saliency import downscale_frames, estimate_camera_path
 
-    small = small_copies(frames, side)
+    small = downscale_frames(frames, side)
     height, width = small.shape[1:3]
     middle = np.array([width / 2, height / 2, 1.0])
-    path = camera_path([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])
+    path = estimate_camera_path([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small])
     steps = np.array([matrix @ middle - middle[:2] for matrix in path]).reshape(-1, 2)
     return np.vstack([np.zeros(2), np.cumsum(steps * (-1 / width, 1 / height), axis=0)])

@@ -69,10 +69,10 @@ def compute_trajectory(sequence: MaskSequence) -> np.ndarray:
     Frames without foreground are bridged; a sequence without any stands still.
     """
     from mvmodel.errors import InputError
-    from mvmodel.masks.poses import poses_of
+    from mvmodel.masks.poses import estimate_poses
 
     try:
-        poses = poses_of(sequence.masks)
+        poses = estimate_poses(sequence.masks)
     except InputError:
         return np.zeros((sequence.frames, 2))
     size = float(np.sqrt(sequence.masks.sum(axis=(1, 2))[sequence.masks.any(axis=(1, 2))].mean()))

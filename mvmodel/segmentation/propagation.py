@@ -15,7 +15,15 @@ import cv2
 import numpy as np
 
 from mvmodel.segmentation.saliency import Saliency
-from mvmodel.segmentation.segmenter import Candidate, Encoding, Segmenter, box_of, inner_point, mask_iou, share
+from mvmodel.segmentation.segmenter import (
+    Encoding,
+    MaskCandidate,
+    Segmenter,
+    area_fraction,
+    bounding_box,
+    innermost_point,
+    mask_iou,
+)
 
 if TYPE_CHECKING:
     from mvmodel.segmentation.tracking import ExtractConfig
@@ -24,13 +32,13 @@ _REMEMBERED = 5
 """Views of the object kept beside the first one: it turns, and light changes."""
 
 
-class Clip:
+class EncodedClip:
     """A clip with its encodings and automatic masks, each computed once and when first asked for."""
 
     def __init__(self, frames: np.ndarray, segmenter: Segmenter, config: ExtractConfig) -> None:
         self.frames, self.segmenter, self.config = frames, segmenter, config
         self.encodings: list[Encoding] = segmenter.encode(frames)
-        self._candidates: dict[int, list[Candidate]] = {}
+        self._candidates: dict[int, list[MaskCandidate]] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -38,9 +46,9 @@ class Clip:
 
     def fits(self, mask: np.ndarray) -> bool:
         """Whether a mask's area is one an object may have."""
-        return self.config.smallest <= share(mask) <= self.config.largest
+        return self.config.smallest <= area_fraction(mask) <= self.config.largest
 
-    def candidates(self, index: int) -> list[Candidate]:
+    def candidates(self, index: int) -> list[MaskCandidate]:
         """Everything that the segmenter takes for a thing in a frame, on a grid of prompts."""
         if index not in self._candidates:
             found = self.segmenter.automatic(self.encodings[index])
@@ -48,26 +56,26 @@ class Clip:
         return self._candidates[index]
 
 
-class Looks:
+class AppearanceModel:
     """What an object looks like: its colours at the seed, and at the last frames where it was surely seen."""
 
     def __init__(self, frame: np.ndarray, mask: np.ndarray) -> None:
-        self._views = [colours(frame, mask)]
+        self._views = [colour_histogram(frame, mask)]
 
     def likeness(self, frame: np.ndarray, mask: np.ndarray) -> float:
         """Share of colours that a mask has in common with the most similar remembered view, 0..1."""
         if not mask.any():
             return 0.0
-        seen = colours(frame, mask)
+        seen = colour_histogram(frame, mask)
         return max(float(np.minimum(view, seen).sum()) for view in self._views)
 
     def remember(self, frame: np.ndarray, mask: np.ndarray) -> None:
-        self._views = [self._views[0], *self._views[1:][-(_REMEMBERED - 1) :], colours(frame, mask)]
+        self._views = [self._views[0], *self._views[1:][-(_REMEMBERED - 1) :], colour_histogram(frame, mask)]
 
 
-def colours(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def colour_histogram(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Colours inside a mask: a histogram over 4 x 8 x 8 CIELAB cells that sums to 1."""
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     lab = cv2.cvtColor(np.ascontiguousarray(frame[top:bottom, left:right]), cv2.COLOR_RGB2LAB)
     inside = np.ascontiguousarray(mask[top:bottom, left:right]).astype(np.uint8)
     counts = cv2.calcHist([lab], [0, 1, 2], inside, [4, 8, 8], [0, 256, 0, 256, 0, 256]).ravel()
@@ -75,8 +83,8 @@ def colours(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return shares
 
 
-def follow(
-    clip: Clip,
+def track_object(
+    clip: EncodedClip,
     salient: Saliency,
     start: int,
     mask: np.ndarray,
@@ -88,7 +96,7 @@ def follow(
     confidence = [0.0] * len(masks)
     masks[start], confidence[start] = mask, score
     for step in (1, -1):
-        looks = Looks(clip.frames[start], mask)
+        looks = AppearanceModel(clip.frames[start], mask)
         last, carried_for = start, 0
         for index in range(start + step, len(masks) if step > 0 else -1, step):
             lost = carried_for > clip.config.patience
@@ -110,15 +118,17 @@ def follow(
     return masks, confidence
 
 
-def _refine(clip: Clip, index: int, carried: np.ndarray, looks: Looks) -> tuple[np.ndarray, float] | None:
+def _refine(
+    clip: EncodedClip, index: int, carried: np.ndarray, looks: AppearanceModel
+) -> tuple[np.ndarray, float] | None:
     """The segmenter's mask nearest to the carried one, or None when none is good, near and alike enough."""
-    if share(carried) < clip.config.smallest:
+    if area_fraction(carried) < clip.config.smallest:
         return None
-    left, top, right, bottom = box_of(carried)
+    left, top, right, bottom = bounding_box(carried)
     grow = 0.06 * max(right - left, bottom - top)
     height, width = carried.shape
     box = np.array([max(0, left - grow), max(0, top - grow), min(width, right + grow), min(height, bottom + grow)])
-    point = inner_point(carried)[None]
+    point = innermost_point(carried)[None]
     best: tuple[float, np.ndarray, float] | None = None
     prompts: tuple[dict[str, Any], ...] = ({"points": point, "prior": carried}, {"box": box}, {"points": point})
     for prompt in prompts:
@@ -136,7 +146,9 @@ def _refine(clip: Clip, index: int, carried: np.ndarray, looks: Looks) -> tuple[
     return best[1:]
 
 
-def _recover(clip: Clip, index: int, looks: Looks, first: np.ndarray) -> tuple[np.ndarray, float] | None:
+def _recover(
+    clip: EncodedClip, index: int, looks: AppearanceModel, first: np.ndarray
+) -> tuple[np.ndarray, float] | None:
     """The automatic mask that looks most like the object and is about as large, or None when none is."""
     best: tuple[float, np.ndarray, float] | None = None
     for candidate in clip.candidates(index):

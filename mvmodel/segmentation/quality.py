@@ -46,7 +46,7 @@ class MaskQuality(BaseModel):
     reasons: list[str]
 
 
-def measure(
+def measure_quality(
     masks: np.ndarray,
     confidence: list[float] | None = None,
     config: QualityConfig = QualityConfig(),

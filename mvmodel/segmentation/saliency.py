@@ -46,14 +46,14 @@ class Saliency:
 
     def __init__(self, frames: np.ndarray, config: SaliencyConfig = SaliencyConfig()) -> None:
         height, width = frames.shape[1:3]
-        self.small = small_copies(frames, config.side)
+        self.small = downscale_frames(frames, config.side)
         self.scale = np.array([width / self.small.shape[2], height / self.small.shape[1]])
         even = _even_light(self.small)
         self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in even]
         self._flow = _flow()
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._camera = [np.eye(3)]
-        for step in camera_path(self._grey):
+        for step in estimate_camera_path(self._grey):
             self._camera.append(np.vstack([step, [0, 0, 1]]) @ self._camera[-1])
         self._back = [np.linalg.inv(camera) for camera in self._camera]
         changes = self._changes(even)
@@ -116,7 +116,7 @@ class Saliency:
         )
         if matrix is None or not 0.7 < np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 1.4:
             matrix = np.array([[1, 0, np.median(flow[:, 0])], [0, 1, np.median(flow[:, 1])]])
-        return shifted(mask, matrix, self.scale)
+        return warp_mask(mask, matrix, self.scale)
 
     def at(self, index: int, size: tuple[int, int], motion_only: bool = False) -> np.ndarray:
         """The map of one frame at (height, width), float32 0..1."""
@@ -135,7 +135,7 @@ def _flow() -> cv2.DISOpticalFlow:
     return flow
 
 
-def small_copies(frames: np.ndarray, side: int) -> np.ndarray:
+def downscale_frames(frames: np.ndarray, side: int) -> np.ndarray:
     """Frames, uint8 (F, H, W, 3), whose long side is at most `side` pixels: uint8 (F, h, w, 3)."""
     height, width = frames.shape[1:3]
     scale = min(1.0, side / max(height, width))
@@ -176,7 +176,7 @@ def _even_light(frames: np.ndarray) -> np.ndarray:
     return np.stack([cv2.LUT(frame, table) for frame, table in zip(frames, tables, strict=True)])
 
 
-def shifted(mask: np.ndarray, matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def warp_mask(mask: np.ndarray, matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Apply a 2x3 motion, given at the small size, to a mask of full size, bool (H, W)."""
     full = matrix.astype(float).copy()
     full[:, 2] *= scale
@@ -187,7 +187,7 @@ def shifted(mask: np.ndarray, matrix: np.ndarray, scale: np.ndarray) -> np.ndarr
     return moved
 
 
-def camera_guesses(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+def camera_hypotheses(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
     """Motions that might be the camera's from one grey picture to another, uint8 (h, w): affine, float (2, 3) each.
 
     Standing still, and what fits the followed corners near the border, all of them, and those the second leaves over.
@@ -223,7 +223,7 @@ def _fit(start: np.ndarray, end: np.ndarray, guesses: list[np.ndarray]) -> np.nd
     return chosen
 
 
-def unexplained(source: np.ndarray, target: np.ndarray, guesses: list[np.ndarray]) -> np.ndarray:
+def residuals(source: np.ndarray, target: np.ndarray, guesses: list[np.ndarray]) -> np.ndarray:
     """What each motion leaves over between two grey pictures, uint8 (h, w): float32 (guesses, _CELLS, _CELLS)."""
     errors = []
     for matrix in guesses:
@@ -233,7 +233,7 @@ def unexplained(source: np.ndarray, target: np.ndarray, guesses: list[np.ndarray
     return np.stack(errors)
 
 
-def votes(errors: np.ndarray) -> np.ndarray:
+def count_votes(errors: np.ndarray) -> np.ndarray:
     """How many parts of the picture each motion explains as well as the best one does, float (guesses,).
 
     errors: as `unexplained` returns them. Parts vote alike, outer ones double: the camera moves many different places,
@@ -245,24 +245,24 @@ def votes(errors: np.ndarray) -> np.ndarray:
     return np.asarray((explained * weight).sum(axis=(1, 2)))
 
 
-def camera_path(grey: list[np.ndarray]) -> list[np.ndarray]:
+def estimate_camera_path(grey: list[np.ndarray]) -> list[np.ndarray]:
     """The camera's motion between neighbouring pictures, float (2, 3) each, one fewer than pictures.
 
     Cameras move evenly, so what most neighbours in time say is a guess for every pair, and a favoured one, as is
     standing still.
     """
     pairs = list(pairwise(grey))
-    every = [camera_guesses(a, b) for a, b in pairs]
-    errors = [unexplained(a, b, guesses) for (a, b), guesses in zip(pairs, every, strict=True)]
+    every = [camera_hypotheses(a, b) for a, b in pairs]
+    errors = [residuals(a, b, guesses) for (a, b), guesses in zip(pairs, every, strict=True)]
     first = []
     for guesses, left in zip(every, errors, strict=True):
-        count = votes(left)
+        count = count_votes(left)
         count[0] *= _FAVOUR
         first.append(guesses[int(count.argmax())])
     path = []
     for index, ((a, b), guesses, left) in enumerate(zip(pairs, every, errors, strict=True)):
         usual = np.median(np.stack(first[max(0, index - 4) : index + 5]), axis=0)
-        count = votes(np.concatenate([left, unexplained(a, b, [usual])]))
+        count = count_votes(np.concatenate([left, residuals(a, b, [usual])]))
         count[[0, -1]] *= _FAVOUR
         path.append([*guesses, usual][int(count.argmax())])
     return path
@@ -304,7 +304,7 @@ def _sharpen(maps: np.ndarray) -> np.ndarray:
     return np.clip(lifted / top, 0, 1).astype(np.float32)
 
 
-def agreement(mask: np.ndarray, salient: np.ndarray) -> float:
+def soft_iou(mask: np.ndarray, salient: np.ndarray) -> float:
     """How well a mask, bool (H, W), explains a saliency map, float (H, W): soft IoU, 0..1."""
     inside = float(salient[mask].sum())
     either = float(mask.sum()) + float(salient.sum()) - inside

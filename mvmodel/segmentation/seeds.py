@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mvmodel.segmentation.propagation import Clip
-from mvmodel.segmentation.saliency import Saliency, agreement
+from mvmodel.segmentation.propagation import EncodedClip
+from mvmodel.segmentation.saliency import Saliency, soft_iou
 
 _GRID = 48
 """Prompt points are placed on maps brought to this many cells on the long side."""
@@ -53,7 +53,7 @@ def prompt_points(wanted: np.ndarray, most: int) -> np.ndarray:
     return np.array(points, float).reshape(-1, 2)
 
 
-def find_seed(clip: Clip, salient: Saliency, taken: np.ndarray | None = None) -> Seed | None:
+def find_seed(clip: EncodedClip, salient: Saliency, taken: np.ndarray | None = None) -> Seed | None:
     """The best seed over frames spread through the clip, or None when nothing is salient.
 
     taken: bool (F, H, W), what other objects explain already; saliency there does not count.
@@ -76,7 +76,7 @@ def find_seed(clip: Clip, salient: Saliency, taken: np.ndarray | None = None) ->
             mask = candidate.mask
             if not clip.fits(mask) or (taken is not None and (mask & taken[index]).sum() > 0.3 * mask.sum()):
                 continue
-            value = agreement(mask, wanted) * candidate.score
+            value = soft_iou(mask, wanted) * candidate.score
             if not mask[_cell(points[0], mask)]:
                 value *= _ELSEWHERE
             if best is None or value > best.value:

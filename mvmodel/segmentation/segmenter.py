@@ -34,7 +34,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MaskCandidate:
     """A mask that was found without being asked for.
 
     mask: bool (height, width). score: the model's own estimate of its IoU, about 0..1. stability: IoU of the mask cut
@@ -162,7 +162,7 @@ class Segmenter:
         overlap: float = 0.6,
         min_area: float = 0.002,
         points: np.ndarray | None = None,
-    ) -> list[Candidate]:
+    ) -> list[MaskCandidate]:
         """Everything the model takes for a thing, best first.
 
         encoding: an Encoding, or a frame uint8 (H, W, 3). grid: points a side, each a prompt. min_quality,
@@ -196,7 +196,7 @@ class Segmenter:
         candidates = []
         for mask, (score, stability) in zip(self._full(logits[chosen], code), marks[chosen].tolist(), strict=True):
             if mask.any():
-                candidates.append(Candidate(mask, score, stability, box_of(mask)))
+                candidates.append(MaskCandidate(mask, score, stability, bounding_box(mask)))
         return candidates
 
 
@@ -213,13 +213,13 @@ def _distinct(masks: torch.Tensor, overlap: float) -> list[int]:
     return keep
 
 
-def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
+def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of a mask that is not empty, bool (H, W); the last two exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def inner_point(mask: np.ndarray) -> np.ndarray:
+def innermost_point(mask: np.ndarray) -> np.ndarray:
     """The point of a mask, bool (H, W) and not empty, that lies deepest inside it: float (2,) x, y."""
     import cv2
 
@@ -240,7 +240,7 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
     return largest
 
 
-def share(mask: np.ndarray) -> float:
+def area_fraction(mask: np.ndarray) -> float:
     """Share of the picture that a mask, bool (H, W), covers, 0..1; its mean, at a tenth of the time."""
     return np.count_nonzero(mask) / mask.size
 
@@ -272,7 +272,7 @@ def foreground(
     return max(candidates, key=_prominence).mask
 
 
-def _prominence(candidate: Candidate) -> float:
+def _prominence(candidate: MaskCandidate) -> float:
     mask = candidate.mask
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
     return float(candidate.score * candidate.stability * np.sqrt(min(mask.mean(), 0.25)) * (1 - border))

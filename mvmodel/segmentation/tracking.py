@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.segmentation.propagation import Clip, follow
-from mvmodel.segmentation.quality import MaskQuality, QualityConfig, measure
+from mvmodel.segmentation.propagation import EncodedClip, track_object
+from mvmodel.segmentation.quality import MaskQuality, QualityConfig, measure_quality
 from mvmodel.segmentation.saliency import Saliency, SaliencyConfig
 from mvmodel.segmentation.seeds import Seed, find_seed
 from mvmodel.segmentation.segmenter import Segmenter
@@ -53,7 +53,7 @@ class ExtractConfig(Config):
     """A further object must move against the camera this much over the clip, as a share of the first one."""
 
 
-class Extraction(BaseModel):
+class MaskExtraction(BaseModel):
     """What `extract` found.
 
     sequence: the masks; with instances, first found first, where there is more than one object. quality: its figures.
@@ -69,13 +69,13 @@ class Extraction(BaseModel):
     prompt: tuple[int, float, float] | None = None
 
 
-def extract(
+def extract_masks(
     frames: np.ndarray,
     segmenter: Segmenter,
     config: ExtractConfig = ExtractConfig(),
     fps: float = 8.0,
     progress: Callable[[int, int], None] | None = None,
-) -> Extraction:
+) -> MaskExtraction:
     """Find and follow the foreground of a clip: one object, or several that move.
 
     frames: uint8 RGB (F, H, W, 3). progress is called with (frames done, frames in all) of the first object. Returns
@@ -85,53 +85,53 @@ def extract(
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise InputError(f"frames are uint8 (frames, height, width, 3), not {frames.dtype} {frames.shape}")
     salient = Saliency(frames, config.saliency)
-    clip = Clip(frames, segmenter, config)
+    clip = EncodedClip(frames, segmenter, config)
     first = find_seed(clip, salient)
     if first is None:
         nothing = np.zeros(frames.shape[:3], bool)
         confidence = [0.0] * len(frames)
-        quality = measure(nothing, confidence, config.quality)
-        return Extraction(sequence=MaskSequence(nothing, fps), quality=quality, confidence=confidence)
+        quality = measure_quality(nothing, confidence, config.quality)
+        return MaskExtraction(sequence=MaskSequence(nothing, fps), quality=quality, confidence=confidence)
     done = iter(range(2, len(frames) + 1))
     tell = (lambda: progress(next(done), len(frames))) if progress else None
-    masks, confidence = follow(clip, salient, first.frame, first.mask, first.score, tell)
+    masks, confidence = track_object(clip, salient, first.frame, first.mask, first.score, tell)
     objects = [masks, *_others(clip, salient, first, masks)]
     sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.of_instances(np.stack(objects), fps)
-    return Extraction(
+    return MaskExtraction(
         sequence=sequence,
-        quality=measure(sequence.masks, confidence, config.quality, salience(salient, sequence.masks)),
+        quality=measure_quality(sequence.masks, confidence, config.quality, mean_saliency(salient, sequence.masks)),
         confidence=confidence,
         prompt=first.prompt,
     )
 
 
-def _others(clip: Clip, salient: Saliency, first: Seed, masks: np.ndarray) -> list[np.ndarray]:
+def _others(clip: EncodedClip, salient: Saliency, first: Seed, masks: np.ndarray) -> list[np.ndarray]:
     """Further objects: each explains saliency that those before it leave, at its seed and over the whole clip."""
     if not salient.moving:
         return []  # appearance alone cannot tell a second object from scenery
     taken, found = masks, list[np.ndarray]()
-    least = clip.config.moves * strength(salient, masks)
+    least = clip.config.moves * motion_strength(salient, masks)
     while len(found) + 1 < clip.config.most:
         seed = find_seed(clip, salient, taken)
         if seed is None or seed.value < clip.config.also * first.value:
             break
-        other, confidence = follow(clip, salient, seed.frame, seed.mask, seed.score)
+        other, confidence = track_object(clip, salient, seed.frame, seed.mask, seed.score)
         other &= ~taken
-        if strength(salient, other) < least or float(np.mean(confidence)) < clip.config.keep_score:
+        if motion_strength(salient, other) < least or float(np.mean(confidence)) < clip.config.keep_score:
             break
         found.append(other)
         taken = taken | other
     return found
 
 
-def salience(salient: Saliency, masks: np.ndarray) -> float:
+def mean_saliency(salient: Saliency, masks: np.ndarray) -> float:
     """Mean saliency of what masks, bool (F, H, W), cover, 0..1, over the frames that have a mask."""
     size = masks.shape[1], masks.shape[2]
     inside = [salient.at(index, size)[mask].mean() for index, mask in enumerate(masks) if mask.any()]
     return float(np.mean(inside)) if inside else 0.0
 
 
-def strength(salient: Saliency, masks: np.ndarray) -> float:
+def motion_strength(salient: Saliency, masks: np.ndarray) -> float:
     """Mean motion saliency inside masks, bool (F, H, W), over the frames; a frame without a mask counts 0."""
     size = masks.shape[1], masks.shape[2]
     inside = [salient.at(i, size, motion_only=True)[mask].mean() if mask.any() else 0.0 for i, mask in enumerate(masks)]

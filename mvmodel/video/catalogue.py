@@ -12,15 +12,15 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_value
-from mvmodel.video.clips import Clip, IngestConfig, Source, clips_of, find_sources, sampled
-from mvmodel.video.probe import Probe, UnusableClip
+from mvmodel.video.clips import Clip, IngestConfig, VideoSource, find_clips, find_sources, read_clip_frames
+from mvmodel.video.probe import UnusableClip, VideoInfo
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Catalogue", "IngestConfig", "check", "ingest"]
 
-COLUMNS = {
+CATALOGUE_COLUMNS = {
     "clip": "str", "file": "str", "content": "str", "caption": "str", "motion": "str", "start": "int64",
     "end": "int64", "frames": "int64", "height": "int64", "width": "int64", "fps": "float64", "source_fps": "float64",
     "source_frames": "int64", "source_width": "int64", "source_height": "int64", "masks": "str", "sampled": "object",
@@ -82,7 +82,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "clip"
 
 
-def _name(source: Source, clip: Clip, taken: set[str]) -> str:
+def _name(source: VideoSource, clip: Clip, taken: set[str]) -> str:
     """A unique slug: the file's name, its folder's where that says more, a number for the parts of one file."""
     relative = Path(source.name)
     stem = relative.name if source.path.is_dir() else relative.stem
@@ -134,26 +134,28 @@ def ingest(
                 rows.append(_row(name, source, clip, frames, content))
         if progress:
             progress(len(sources), len(sources), "")
-        table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+        table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
         quarantine = pd.DataFrame(refused, columns=["file", "reason"]).astype(str)
         table.to_parquet(aside / "catalogue.parquet", index=False)
         quarantine.to_parquet(aside / "quarantine.parquet", index=False)
     return Catalogue.load(Path(out))
 
 
-def _usable(source: Source, config: IngestConfig, refused: list[dict[str, str]]) -> Iterator[tuple[Clip, np.ndarray]]:
+def _usable(
+    source: VideoSource, config: IngestConfig, refused: list[dict[str, str]]
+) -> Iterator[tuple[Clip, np.ndarray]]:
     """The clips of one source with their sampled frames; what fails goes to `refused`."""
-    for clip in clips_of(source, config):
+    for clip in find_clips(source, config):
         if isinstance(clip, UnusableClip):
             refused.append({"file": source.name, "reason": clip.reason})
             continue
         try:
-            yield clip, sampled(source, clip, config)
+            yield clip, read_clip_frames(source, clip, config)
         except UnusableClip as error:
             refused.append({"file": source.name, "reason": error.reason})
 
 
-def _row(name: str, source: Source, clip: Clip, frames: np.ndarray, content: str) -> dict[str, Any]:
+def _row(name: str, source: VideoSource, clip: Clip, frames: np.ndarray, content: str) -> dict[str, Any]:
     return {
         "clip": name,
         "file": source.name,
@@ -166,16 +168,16 @@ def _row(name: str, source: Source, clip: Clip, frames: np.ndarray, content: str
         "height": frames.shape[1],
         "width": frames.shape[2],
         "fps": clip.fps,
-        "source_fps": clip.facts.fps,
-        "source_frames": clip.facts.frames,
-        "source_width": clip.facts.width,
-        "source_height": clip.facts.height,
+        "source_fps": clip.info.fps,
+        "source_frames": clip.info.frames,
+        "source_width": clip.info.width,
+        "source_height": clip.info.height,
         "masks": source.masks,
         "sampled": [int(index) for index in clip.indices],
     }
 
 
-def check(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[dict[str, Any]]:
+def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[dict[str, Any]]:
     """What ingestion would do with a file or a folder, one dict a file, in order.
 
     Keys: file, status ("clip" or "quarantined"), reason ("" for a clip), frames, height, width, fps of the source
@@ -186,15 +188,15 @@ def check(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[dict[st
     seen: dict[str, str] = {}
     for source in sources:
         refused: list[dict[str, str]] = []
-        facts: Probe | None = None
+        info: VideoInfo | None = None
         usable = 0
-        for clip in clips_of(source, config):
-            facts = clip.probe if isinstance(clip, UnusableClip) else clip.facts
+        for clip in find_clips(source, config):
+            info = clip.info if isinstance(clip, UnusableClip) else clip.info
             if isinstance(clip, UnusableClip):
                 refused.append({"reason": clip.reason})
                 continue
             try:
-                content = _content(sampled(source, clip, config))
+                content = _content(read_clip_frames(source, clip, config))
             except UnusableClip as error:
                 refused.append({"reason": error.reason})
                 continue
@@ -207,10 +209,10 @@ def check(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[dict[st
             "file": source.name,
             "status": "clip" if usable else "quarantined",
             "reason": "; ".join(entry["reason"] for entry in refused),
-            "frames": facts.frames if facts else None,
-            "height": facts.height if facts else None,
-            "width": facts.width if facts else None,
-            "fps": round(facts.fps, 4) if facts else None,
+            "frames": info.frames if info else None,
+            "height": info.height if info else None,
+            "width": info.width if info else None,
+            "fps": round(info.fps, 4) if info else None,
             "clips": usable,
         }
     for entry in lost:

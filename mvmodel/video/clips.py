@@ -12,11 +12,18 @@ import numpy as np
 from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.video import manifest
-from mvmodel.video.decode import DecodeLimits, frame_range, pick, within_limits
-from mvmodel.video.manifest import Entry
-from mvmodel.video.probe import Probe, UnusableClip, image_files, probe
-from mvmodel.video.sampling import fit_square, sample_times
-from mvmodel.video.shots import CutConfig, Scan, liveliest, scan, shots, stretches
+from mvmodel.video.decode import DecodeLimits, check_frame_range, check_limits, iterate_frames
+from mvmodel.video.manifest import ManifestEntry
+from mvmodel.video.probe import UnusableClip, VideoInfo, image_files, probe_video
+from mvmodel.video.sampling import crop_to_square, nearest_frame_indices
+from mvmodel.video.shots import (
+    CutConfig,
+    Thumbnails,
+    detect_shots,
+    find_active_ranges,
+    find_liveliest_window,
+    read_thumbnails,
+)
 
 _NO_CLIPS = frozenset(
     {".csv", ".txt", ".md", ".json", ".jsonl", ".npz", ".npy", ".parquet", ".html", ".pdf", ".xml", ".yaml", ".yml"}
@@ -49,12 +56,12 @@ class IngestConfig(Config):
 
 
 @dataclass(frozen=True)
-class Source:
+class VideoSource:
     """A file or a folder of frames: `name` relative to the ingested folder, and what the manifest says about it."""
 
     path: Path
     name: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ManifestEntry, ...] = ()
     masks: str = ""
 
 
@@ -62,7 +69,7 @@ class Source:
 class Clip:
     """A range of a source's frames. part: 1, 2, .. when one source gives several, else 0. indices: frames taken."""
 
-    facts: Probe
+    info: VideoInfo
     start: int
     end: int
     caption: str = ""
@@ -72,7 +79,7 @@ class Clip:
     indices: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
 
-def find_sources(folder: Path) -> tuple[list[Source], list[dict[str, str]]]:
+def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, str]]]:
     """The sources under `folder` (or the one file it is), sorted by name, and manifest lines that lead nowhere.
 
     A folder holding pictures and no video is one source. Hidden files, tables, texts, sound and masks are no sources.
@@ -81,13 +88,13 @@ def find_sources(folder: Path) -> tuple[list[Source], list[dict[str, str]]]:
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give a folder of clips or a video file")
     if folder.is_file():
-        return [Source(folder, folder.name)], []
+        return [VideoSource(folder, folder.name)], []
     listed = manifest.read_manifest(folder)
-    entries: dict[str, list[Entry]] = {}
+    entries: dict[str, list[ManifestEntry]] = {}
     lost: list[dict[str, str]] = []
     for entry in listed or []:
         try:
-            path = manifest.inside(folder, entry.file)
+            path = manifest.resolve_inside(folder, entry.file)
             key = path.relative_to(folder).as_posix()
             if path.exists():
                 entries.setdefault(key, []).append(entry)
@@ -98,7 +105,9 @@ def find_sources(folder: Path) -> tuple[list[Source], list[dict[str, str]]]:
     found = [] if entries.keys() == {"."} else _walk(folder)
     names = sorted({path.relative_to(folder).as_posix() for path in found} | entries.keys())
     sources = [
-        Source(folder / name, name if name != "." else folder.name, tuple(entries.get(name, ())), _masks(folder, name))
+        VideoSource(
+            folder / name, name if name != "." else folder.name, tuple(entries.get(name, ())), _masks(folder, name)
+        )
         for name in names
     ]
     return sources, lost
@@ -142,29 +151,29 @@ def _masks(folder: Path, name: str) -> str:
     return ""
 
 
-def clips_of(source: Source, config: IngestConfig) -> list[Clip | UnusableClip]:
+def find_clips(source: VideoSource, config: IngestConfig) -> list[Clip | UnusableClip]:
     """Where a source is cut and which frames are taken; a part that cannot be used stands there as its error."""
     try:
-        facts = probe(source.path)
-        within_limits(source.path, facts, config.limits)
-        if min(facts.width, facts.height) < config.min_side:
-            small = f"{facts.width}x{facts.height} pixels are too small; at least {config.min_side} a side are needed"
-            raise UnusableClip(source.path, small, facts)
-        if facts.frames < config.min_frames:
-            few = "one frame" if facts.frames == 1 else f"{facts.frames} frames"
+        info = probe_video(source.path)
+        check_limits(source.path, info, config.limits)
+        if min(info.width, info.height) < config.min_side:
+            small = f"{info.width}x{info.height} pixels are too small; at least {config.min_side} a side are needed"
+            raise UnusableClip(source.path, small, info)
+        if info.frames < config.min_frames:
+            few = "one frame" if info.frames == 1 else f"{info.frames} frames"
             raise UnusableClip(
-                source.path, f"it has only {few}, so no motion to learn; at least {config.min_frames} are needed", facts
+                source.path, f"it has only {few}, so no motion to learn; at least {config.min_frames} are needed", info
             )
     except UnusableClip as error:
         return [error]
     clips: list[Clip | UnusableClip] = []
-    for entry in source.entries or (Entry(file=source.name),):
+    for entry in source.entries or (ManifestEntry(file=source.name),):
         try:
-            clips += _of_entry(source, entry, facts, config)
+            clips += _of_entry(source, entry, info, config)
         except UnusableClip as error:
-            clips.append(UnusableClip(error.path, error.reason, facts))
+            clips.append(UnusableClip(error.path, error.reason, info))
         except InputError as error:
-            clips.append(UnusableClip(source.path, str(error), facts))
+            clips.append(UnusableClip(source.path, str(error), info))
     if len(clips) > 1:
         clips = [_numbered(clip, number) for number, clip in enumerate(clips, 1)]
     return clips
@@ -174,53 +183,53 @@ def _numbered(clip: Clip | UnusableClip, number: int) -> Clip | UnusableClip:
     return clip if isinstance(clip, UnusableClip) else Clip(**{**vars(clip), "part": number})
 
 
-def _of_entry(source: Source, entry: Entry, facts: Probe, config: IngestConfig) -> list[Clip]:
-    start, end = (manifest.moment(text, facts.fps, facts.times) for text in (entry.start, entry.end))
-    first, last = frame_range(source.path, facts, start, end)
+def _of_entry(source: VideoSource, entry: ManifestEntry, info: VideoInfo, config: IngestConfig) -> list[Clip]:
+    start, end = (manifest.parse_moment(text, info.fps, info.times) for text in (entry.start, entry.end))
+    first, last = check_frame_range(source.path, info, start, end)
     if last - first < config.min_frames:
         raise UnusableClip(
-            source.path, f"frames {first} to {last} are too few; at least {config.min_frames} are needed", facts
+            source.path, f"frames {first} to {last} are too few; at least {config.min_frames} are needed", info
         )
     caption = entry.caption or manifest.sidecar_caption(source.path)
-    seen = scan(source.path, facts, first, last, config.cut)
+    seen = read_thumbnails(source.path, info, first, last, config.cut)
     ranges = [(first, last)]
     if start is None and end is None:
-        ranges = _cut(seen, first, last, facts, config)
+        ranges = _cut(seen, first, last, info, config)
     return [
-        _sampling(Clip(facts, a, b, caption, entry.motion), seen.between(a, b), config)
+        _sampling(Clip(info, a, b, caption, entry.motion), seen.between(a, b), config)
         for a, b in ranges
         if b - a >= config.min_frames
     ]
 
 
-def _cut(seen: Scan, first: int, last: int, facts: Probe, config: IngestConfig) -> list[tuple[int, int]]:
+def _cut(seen: Thumbnails, first: int, last: int, info: VideoInfo, config: IngestConfig) -> list[tuple[int, int]]:
     """Cut footage nobody has cut: short files keep their longest shot, long ones give all active stretches."""
-    pieces = shots(seen, last, config.cut)
-    if (last - first) / facts.fps <= config.long_seconds:
+    pieces = detect_shots(seen, last, config.cut)
+    if (last - first) / info.fps <= config.long_seconds:
         return [max(pieces, key=lambda piece: piece[1] - piece[0])]
-    active = [part for a, b in pieces for part in stretches(seen.between(a, b), b, config.cut)]
+    active = [part for a, b in pieces for part in find_active_ranges(seen.between(a, b), b, config.cut)]
     return active or [max(pieces, key=lambda piece: piece[1] - piece[0])]
 
 
-def _sampling(clip: Clip, seen: Scan, config: IngestConfig) -> Clip:
+def _sampling(clip: Clip, seen: Thumbnails, config: IngestConfig) -> Clip:
     """Choose the frames of a clip by its `tempo`."""
-    times = np.asarray(clip.facts.times or [index / clip.facts.fps for index in range(clip.facts.frames)])
+    times = np.asarray(clip.info.times or [index / clip.info.fps for index in range(clip.info.frames)])
     length = config.frames / config.fps
     first, step = clip.start, 1 / config.fps
-    own = times[clip.end - 1] - times[clip.start] + 1 / clip.facts.fps
+    own = times[clip.end - 1] - times[clip.start] + 1 / clip.info.fps
     if config.tempo == "whole" or own < length - 1e-6:
         step = (times[clip.end - 1] - times[clip.start]) / max(config.frames - 1, 1)
     elif len(seen.indices):
-        first = liveliest(seen, max(1, round(length * clip.facts.fps)), clip.end)
-    indices = sample_times(times, clip.start, clip.end, times[first], config.frames, step)
+        first = find_liveliest_window(seen, max(1, round(length * clip.info.fps)), clip.end)
+    indices = nearest_frame_indices(times, clip.start, clip.end, times[first], config.frames, step)
     return Clip(**{**vars(clip), "indices": indices, "fps": config.fps})
 
 
-def sampled(source: Source, clip: Clip, config: IngestConfig) -> np.ndarray:
+def read_clip_frames(source: VideoSource, clip: Clip, config: IngestConfig) -> np.ndarray:
     """The clip's frames, uint8 RGB (frames, side, side, 3). Raises UnusableClip when they cannot be decoded."""
     wanted = sorted(set(clip.indices.tolist()))
     squares = {
-        index: fit_square(frame, config.side, clip.facts.pixel_aspect)
-        for index, frame in pick(source.path, clip.facts, wanted)
+        index: crop_to_square(frame, config.side, clip.info.pixel_aspect)
+        for index, frame in iterate_frames(source.path, clip.info, wanted)
     }
     return np.stack([squares[index] for index in clip.indices.tolist()])

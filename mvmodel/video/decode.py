@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.config import Config
-from mvmodel.video.probe import Probe, UnusableClip, _words, image_files, open_video, probe
+from mvmodel.video.probe import UnusableClip, VideoInfo, _words, image_files, open_video, probe_video
 
 _DECORD_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg"})
 _DECORD_PIXELS = frozenset({"yuv420p", "yuvj420p"})
@@ -36,25 +36,25 @@ class DecodeLimits(Config):
     bytes: int = 3 << 30
 
 
-class Decoded:
+class DecodedVideo:
     """Decoded frames: `frames` uint8 RGB (F, H, W, 3), and `fps`, the rate they were filmed at."""
 
     def __init__(self, frames: np.ndarray, fps: float) -> None:
         self.frames, self.fps = frames, fps
 
 
-def within_limits(path: Path, facts: Probe, limits: DecodeLimits) -> None:
+def check_limits(path: Path, info: VideoInfo, limits: DecodeLimits) -> None:
     """Raise UnusableClip naming the limit that a clip exceeds."""
-    if facts.width * facts.height > limits.pixels:
-        reason = f"{facts.width}x{facts.height} is more than the limit of {limits.pixels:,} pixels; scale it down"
-    elif facts.frames > limits.frames or facts.duration_s > limits.seconds:
+    if info.width * info.height > limits.pixels:
+        reason = f"{info.width}x{info.height} is more than the limit of {limits.pixels:,} pixels; scale it down"
+    elif info.frames > limits.frames or info.duration_s > limits.seconds:
         reason = (
-            f"{facts.frames} frames or {facts.duration_s:.0f} s are more than the limit of {limits.frames} frames or "
+            f"{info.frames} frames or {info.duration_s:.0f} s are more than the limit of {limits.frames} frames or "
             f"{limits.seconds:.0f} s; cut the file into parts"
         )
     else:
         return
-    raise UnusableClip(path, reason, facts)
+    raise UnusableClip(path, reason, info)
 
 
 def decode(
@@ -62,62 +62,62 @@ def decode(
     start: int | None = None,
     end: int | None = None,
     limits: DecodeLimits = DecodeLimits(),
-    facts: Probe | None = None,
-) -> Decoded:
+    info: VideoInfo | None = None,
+) -> DecodedVideo:
     """Decode frames `start` (inclusive) to `end` (exclusive) of a video file or a folder of frames.
 
     Raises UnusableClip when the clip is damaged in that range, when the range is empty, or beyond a limit.
     """
     path = Path(path)
-    facts = facts or probe(path)
-    within_limits(path, facts, limits)
-    start, end = frame_range(path, facts, start, end)
-    size = (end - start) * facts.height * facts.width * 3
+    info = info or probe_video(path)
+    check_limits(path, info, limits)
+    start, end = check_frame_range(path, info, start, end)
+    size = (end - start) * info.height * info.width * 3
     if size > limits.bytes:
         raise UnusableClip(
             path,
-            f"{end - start} frames of {facts.width}x{facts.height} need {size / 2**30:.1f} GiB, more than the limit of "
+            f"{end - start} frames of {info.width}x{info.height} need {size / 2**30:.1f} GiB, more than the limit of "
             f"{limits.bytes / 2**30:.1f} GiB; give start and end frames, or scale it down",
-            facts,
+            info,
         )
-    frames = [frame for _, frame in pick(path, facts, range(start, end))]
-    return Decoded(np.stack(frames), facts.fps)
+    frames = [frame for _, frame in iterate_frames(path, info, range(start, end))]
+    return DecodedVideo(np.stack(frames), info.fps)
 
 
-def frame_range(path: Path, facts: Probe, start: int | None, end: int | None) -> tuple[int, int]:
+def check_frame_range(path: Path, info: VideoInfo, start: int | None, end: int | None) -> tuple[int, int]:
     """Check a range of frames; None is the clip's own start or end. Raises UnusableClip for an empty one."""
     first = 0 if start is None else start
-    last = facts.frames if end is None else min(end, facts.frames)
+    last = info.frames if end is None else min(end, info.frames)
     if first < 0 or first >= last:
-        raise UnusableClip(path, f"frames {start} to {end} are not in the clip, which has {facts.frames} frames", facts)
+        raise UnusableClip(path, f"frames {start} to {end} are not in the clip, which has {info.frames} frames", info)
     return first, last
 
 
-def pick(path: Path, facts: Probe, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
+def iterate_frames(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (index, frame uint8 RGB (H, W, 3)) for rising frame `indices`, one frame in memory at a time.
 
     Raises UnusableClip naming how many frames could be read when the clip breaks before the last index.
     """
-    if facts.codec == "images":
-        return _pick_images(path, facts, indices)
-    reader = _decord(path, facts)
-    return _pick_decord(reader, path, facts, indices) if reader is not None else _pick_pyav(path, facts, indices)
+    if info.codec == "images":
+        return _pick_images(path, info, indices)
+    reader = _decord(path, info)
+    return _pick_decord(reader, path, info, indices) if reader is not None else _pick_pyav(path, info, indices)
 
 
-def _damaged(path: Path, facts: Probe, count: int) -> UnusableClip:
-    claimed = max(facts.header_frames, facts.frames)
+def _damaged(path: Path, info: VideoInfo, count: int) -> UnusableClip:
+    claimed = max(info.header_frames, info.frames)
     return UnusableClip(
         path,
         f"damaged or cut off: only {count} of {claimed} frames can be decoded; export it again, or give start and end "
         f"frames of the part before in manifest.csv",
-        facts,
+        info,
     )
 
 
-def _decord(path: Path, facts: Probe) -> Any | None:
+def _decord(path: Path, info: VideoInfo) -> Any | None:
     """A decord reader that agrees with PyAV about this file, or None."""
-    plain = facts.codec in _DECORD_CODECS and facts.pixels in _DECORD_PIXELS and not facts.rotation
-    if not plain or min(facts.width, facts.height) < _DECORD_MIN_SIDE:
+    plain = info.codec in _DECORD_CODECS and info.pixels in _DECORD_PIXELS and not info.rotation
+    if not plain or min(info.width, info.height) < _DECORD_MIN_SIDE:
         return None
     try:
         import decord
@@ -126,19 +126,21 @@ def _decord(path: Path, facts: Probe) -> Any | None:
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(path.absolute()), num_threads=1)
-        if len(reader) != facts.frames:
+        if len(reader) != info.frames:
             return None
         first = reader[0].asnumpy()
         reader[len(reader) - 1]
     except (RuntimeError, decord.DECORDError, IndexError, OSError):
         return None
-    if first.shape != (facts.height, facts.width, 3):
+    if first.shape != (info.height, info.width, 3):
         return None
-    _, expected = next(_pick_pyav(path, facts, [0]))
+    _, expected = next(_pick_pyav(path, info, [0]))
     return reader if np.abs(first.astype(np.int16) - expected).mean() <= _AGREE else None
 
 
-def _pick_decord(reader: Any, path: Path, facts: Probe, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
+def _pick_decord(
+    reader: Any, path: Path, info: VideoInfo, indices: range | list[int]
+) -> Iterator[tuple[int, np.ndarray]]:
     import decord
 
     wanted = list(indices)
@@ -147,42 +149,42 @@ def _pick_decord(reader: Any, path: Path, facts: Probe, indices: range | list[in
         try:
             frames = reader.get_batch(part).asnumpy()
         except (RuntimeError, decord.DECORDError, IndexError):
-            yield from _pick_pyav(path, facts, wanted[at:])  # names the damage, or reads on where decord cannot
+            yield from _pick_pyav(path, info, wanted[at:])  # names the damage, or reads on where decord cannot
             return
         yield from zip(part, frames, strict=True)
 
 
-def _pick_pyav(path: Path, facts: Probe, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
+def _pick_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
     import av
 
     wanted = iter(indices)
     target = next(wanted, None)
     index = -1
     last: np.ndarray | None = None
-    coded = (facts.height, facts.width) if facts.rotation in (90, 270) else (facts.width, facts.height)
+    coded = (info.height, info.width) if info.rotation in (90, 270) else (info.width, info.height)
     with open_video(path) as container:
         try:
             for index, frame in enumerate(container.decode(container.streams.video[0])):
                 while target == index:
                     # A stream may change its size half-way: every frame is brought to the first one's.
                     picture = frame.to_ndarray(format="rgb24", width=coded[0], height=coded[1])
-                    last = np.ascontiguousarray(np.rot90(picture, -(facts.rotation // 90)))
+                    last = np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
                     yield index, last
                     target = next(wanted, None)
                 if target is None:
                     return
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise _damaged(path, facts, index + 1) from error
+            raise _damaged(path, info, index + 1) from error
     count = index + 1
-    if last is None or count < 0.95 * max(facts.header_frames, facts.frames) - 1:
-        raise _damaged(path, facts, count)
+    if last is None or count < 0.95 * max(info.header_frames, info.frames) - 1:
+        raise _damaged(path, info, count)
     # Some codecs have packets that show no picture of their own; the last picture stands for them.
     while target is not None:
         yield target, last
         target = next(wanted, None)
 
 
-def _pick_images(folder: Path, facts: Probe, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
+def _pick_images(folder: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
     from PIL import Image, ImageOps
 
     files = image_files(folder)
@@ -191,14 +193,12 @@ def _pick_images(folder: Path, facts: Probe, indices: range | list[int]) -> Iter
             with Image.open(files[index]) as image:
                 frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UnusableClip(
-                folder, f"picture {files[index].name} cannot be read ({_words(error)})", facts
-            ) from error
-        if frame.shape[:2] != (facts.height, facts.width):
+            raise UnusableClip(folder, f"picture {files[index].name} cannot be read ({_words(error)})", info) from error
+        if frame.shape[:2] != (info.height, info.width):
             size = f"{frame.shape[1]}x{frame.shape[0]}"
             raise UnusableClip(
                 folder,
-                f"picture {files[index].name} is {size}, the first one {facts.width}x{facts.height}; give one size",
-                facts,
+                f"picture {files[index].name} is {size}, the first one {info.width}x{info.height}; give one size",
+                info,
             )
         yield index, frame

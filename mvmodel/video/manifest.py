@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from mvmodel.errors import InputError
 
-NAME = "manifest.csv"
-COLUMNS = ("file", "caption", "motion", "start", "end")
+MANIFEST_NAME = "manifest.csv"
+MANIFEST_COLUMNS = ("file", "caption", "motion", "start", "end")
 
 
-class Entry(BaseModel):
+class ManifestEntry(BaseModel):
     """One line of the manifest.
 
     file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"); "" is the
@@ -31,12 +31,12 @@ class Entry(BaseModel):
     end: str = ""
 
 
-def read_manifest(folder: Path) -> list[Entry] | None:
+def read_manifest(folder: Path) -> list[ManifestEntry] | None:
     """The entries of `folder`/manifest.csv in order, None when there is none.
 
     Raises InputError naming the line when the table cannot be read; single bad values are left to whoever uses them.
     """
-    path = Path(folder) / NAME
+    path = Path(folder) / MANIFEST_NAME
     if not path.is_file():
         return None
     import pandas as pd
@@ -48,15 +48,15 @@ def read_manifest(folder: Path) -> list[Entry] | None:
             return []
         reason = str(error).strip().splitlines()[-1]
         raise InputError(
-            f"{path} is not a readable CSV table ({reason}); save it as UTF-8 with the columns {', '.join(COLUMNS)}, "
+            f"{path} is not a readable CSV table ({reason}); save it as UTF-8 with the columns {', '.join(MANIFEST_COLUMNS)}, "
             f"and put quotes around captions with commas"
         ) from error
     table.columns = [str(column).strip().lower() for column in table.columns]
     if "file" not in table.columns:
-        raise InputError(f"{path} has no column 'file'; its first line should be {','.join(COLUMNS)}")
-    used = [column for column in COLUMNS if column in table.columns]
+        raise InputError(f"{path} has no column 'file'; its first line should be {','.join(MANIFEST_COLUMNS)}")
+    used = [column for column in MANIFEST_COLUMNS if column in table.columns]
     rows = table[used].to_dict("records")
-    entries = [Entry(**{str(key): str(value).strip() for key, value in row.items()}) for row in rows]
+    entries = [ManifestEntry(**{str(key): str(value).strip() for key, value in row.items()}) for row in rows]
     return [entry for entry in entries if entry.file]
 
 
@@ -68,14 +68,14 @@ def sidecar_caption(path: Path) -> str:
     return " ".join(beside.read_text(encoding="utf-8", errors="replace").split())
 
 
-def inside(folder: Path, name: str) -> Path:
+def resolve_inside(folder: Path, name: str) -> Path:
     """The path of a manifest's file name. Raises InputError when it leads out of `folder`."""
     if "\0" in name or Path(name).is_absolute() or ".." in Path(name.replace("\\", "/")).parts:
         raise InputError(f"the manifest names {name!r}, which is not inside the folder; give a path relative to it")
     return Path(folder) / name
 
 
-def moment(text: str, fps: float, times: Sequence[float] = ()) -> int | None:
+def parse_moment(text: str, fps: float, times: Sequence[float] = ()) -> int | None:
     """A frame number from "61", "2.5s" or "1:02.5" (hours, minutes, seconds), None from "".
 
     times: when each frame is shown, in seconds; a time names the frame nearest to it. Without them, and beyond the last

@@ -27,15 +27,15 @@ _CONTAINERS = (
 
 
 class UnusableClip(InputError):
-    """A clip that cannot be used. `reason` is the sentence without the file's name; `probe` what is known of it."""
+    """A clip that cannot be used. `reason` is the sentence without the file's name; `info` what is known of it."""
 
-    def __init__(self, path: Path, reason: str, probe: Probe | None = None) -> None:
+    def __init__(self, path: Path, reason: str, info: VideoInfo | None = None) -> None:
         super().__init__(f"{path}: {reason}")
-        self.path, self.reason, self.probe = Path(path), reason, probe
+        self.path, self.reason, self.info = Path(path), reason, info
 
 
-class Probe(BaseModel):
-    """A clip's facts.
+class VideoInfo(BaseModel):
+    """What a video file or a folder of frames holds.
 
     width, height: pixels as shown, so after rotation. rotation: clockwise degrees that a player turns the coded
     picture by (0, 90, 180, 270). pixel_aspect: width of a pixel over its height. frames: pictures counted in the
@@ -88,7 +88,7 @@ def open_video(path: Path) -> av.container.InputContainer:
     return container
 
 
-def probe(path: Path) -> Probe:
+def probe_video(path: Path) -> VideoInfo:
     """Probe a video file or a folder of frames.
 
     The first picture is decoded and the others are counted, so what is said here was seen, except that a picture
@@ -118,7 +118,7 @@ def probe(path: Path) -> Probe:
     times = _times(path)
     frames = max(len(times), 1)
     fps = _rate(times, rate)
-    return Probe(
+    return VideoInfo(
         frames=frames,
         fps=fps,
         width=width,
@@ -193,7 +193,7 @@ def _rate(times: list[float], claimed: float) -> float:
     return claimed if 0 < claimed <= 1000 else FOLDER_FPS
 
 
-def _probe_folder(folder: Path) -> Probe:
+def _probe_folder(folder: Path) -> VideoInfo:
     from PIL import Image, ImageOps
 
     files = image_files(folder)
@@ -204,7 +204,7 @@ def _probe_folder(folder: Path) -> Probe:
             width, height = ImageOps.exif_transpose(first).size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UnusableClip(folder, f"its first picture {files[0].name} cannot be read ({_words(error)})") from error
-    return Probe(
+    return VideoInfo(
         frames=len(files),
         fps=FOLDER_FPS,
         width=width,

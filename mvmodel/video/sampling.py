@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def sample_times(times: np.ndarray, first: int, last: int, start: float, frames: int, step: float) -> np.ndarray:
+def nearest_frame_indices(
+    times: np.ndarray, first: int, last: int, start: float, frames: int, step: float
+) -> np.ndarray:
     """Numbers of the frames shown at `start` + i * `step` seconds, i < `frames`; int (frames,), rising.
 
     times: when each frame of the source is shown. The nearest frame in `first` (inclusive) to `last` (exclusive) is
@@ -20,7 +22,7 @@ def sample_times(times: np.ndarray, first: int, last: int, start: float, frames:
     return first + np.where(nearer_left, left, right)
 
 
-def fit_square(picture: np.ndarray, side: int, pixel_aspect: float = 1.0) -> np.ndarray:
+def crop_to_square(picture: np.ndarray, side: int, pixel_aspect: float = 1.0) -> np.ndarray:
     """Resize so that the short edge is `side` and crop the middle: (H, W, 3) uint8 or (H, W) bool to (side, side, ..).
 
     pixel_aspect: width of a source pixel over its height; pixels come out square. A mask is resampled by area and cut

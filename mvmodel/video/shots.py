@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mvmodel.config import Config
-from mvmodel.video.decode import pick
-from mvmodel.video.probe import Probe
+from mvmodel.video.decode import iterate_frames
+from mvmodel.video.probe import VideoInfo
 
 _LEVELS = 8  # grey levels in one bin of the background's histogram
 
@@ -39,16 +39,16 @@ class CutConfig(Config):
     pad_seconds: float = 0.1
 
 
-class Scan:
+class Thumbnails:
     """Thumbnails of a range of frames: `indices` int (N,), `thumbs` uint8 grey (N, h, w), `fps` of the thumbnails."""
 
     def __init__(self, indices: np.ndarray, thumbs: np.ndarray, fps: float) -> None:
         self.indices, self.thumbs, self.fps = indices, thumbs, fps
 
-    def between(self, first: int, last: int) -> Scan:
+    def between(self, first: int, last: int) -> Thumbnails:
         """The part whose frame numbers lie in `first` (inclusive) to `last` (exclusive)."""
         inside = (self.indices >= first) & (self.indices < last)
-        return Scan(self.indices[inside], self.thumbs[inside], self.fps)
+        return Thumbnails(self.indices[inside], self.thumbs[inside], self.fps)
 
     def change(self) -> np.ndarray:
         """Mean grey difference of each thumbnail to the one before; 0 for the first, float (N,)."""
@@ -56,21 +56,21 @@ class Scan:
         return np.concatenate([[0.0], steps])
 
 
-def scan(path: Path, facts: Probe, first: int, last: int, config: CutConfig) -> Scan:
+def read_thumbnails(path: Path, info: VideoInfo, first: int, last: int, config: CutConfig) -> Thumbnails:
     """Look at frames `first` to `last` (exclusive) of a clip in small. Raises UnusableClip when it breaks there."""
     import cv2
 
-    stride = max(1, round(facts.fps / config.scan_fps))
+    stride = max(1, round(info.fps / config.scan_fps))
     indices = np.arange(first, last, stride)
-    size = (config.thumbnail, max(8, round(config.thumbnail * facts.height / facts.width)))
+    size = (config.thumbnail, max(8, round(config.thumbnail * info.height / info.width)))
     thumbs = [
         cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        for _, frame in pick(path, facts, indices.tolist())
+        for _, frame in iterate_frames(path, info, indices.tolist())
     ]
-    return Scan(indices, np.stack(thumbs), facts.fps / stride)
+    return Thumbnails(indices, np.stack(thumbs), info.fps / stride)
 
 
-def shots(seen: Scan, last: int, config: CutConfig) -> list[tuple[int, int]]:
+def detect_shots(seen: Thumbnails, last: int, config: CutConfig) -> list[tuple[int, int]]:
     """Frame ranges between hard cuts, in order; together they cover the scan up to frame `last`.
 
     PySceneDetect's adaptive detector on the thumbnails' brightness: a change counts when it is large, and large beside
@@ -92,7 +92,7 @@ def shots(seen: Scan, last: int, config: CutConfig) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
-def background(thumbs: np.ndarray) -> np.ndarray:
+def estimate_background(thumbs: np.ndarray) -> np.ndarray:
     """The most frequent grey level of every pixel, float (h, w).
 
     Not the median: people who stop at the same place one after another fill it more than half of the time, each in
@@ -109,7 +109,7 @@ def background(thumbs: np.ndarray) -> np.ndarray:
     return level.reshape(height, width)
 
 
-def stretches(seen: Scan, last: int, config: CutConfig) -> list[tuple[int, int]]:
+def find_active_ranges(seen: Thumbnails, last: int, config: CutConfig) -> list[tuple[int, int]]:
     """Frame ranges of one shot in which something is there that the fixed camera does not show otherwise.
 
     A moving camera, or a shot that never rests, comes back whole (divided when longer than `max_seconds`).
@@ -117,7 +117,7 @@ def stretches(seen: Scan, last: int, config: CutConfig) -> list[tuple[int, int]]
     first = int(seen.indices[0])
     if len(seen.thumbs) < 3:
         return [(first, last)]
-    away = np.abs(seen.thumbs - background(seen.thumbs)[None]) > config.changed
+    away = np.abs(seen.thumbs - estimate_background(seen.thumbs)[None]) > config.changed
     presence = away.mean(axis=(1, 2))
     active = presence > min(float(np.quantile(presence, 0.05)), 0.05) + config.active
     runs = _runs(active, gap=round(config.gap_seconds * seen.fps))
@@ -134,7 +134,7 @@ def stretches(seen: Scan, last: int, config: CutConfig) -> list[tuple[int, int]]
     return found
 
 
-def _stride(seen: Scan) -> int:
+def _stride(seen: Thumbnails) -> int:
     return int(seen.indices[1] - seen.indices[0]) if len(seen.indices) > 1 else 1
 
 
@@ -156,7 +156,7 @@ def _divide(first: int, last: int, longest: float) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def liveliest(seen: Scan, length: int, end: int) -> int:
+def find_liveliest_window(seen: Thumbnails, length: int, end: int) -> int:
     """First frame of the window of `length` frames, before `end`, in which most changes; the earliest of equals."""
     first = int(seen.indices[0])
     latest = end - length

@@ -32,8 +32,8 @@ def foreground_masks(
     A clip's masks are kept, so that one more clip costs one clip.
     """
     from mvmodel.masks.files import clip_masks
-    from mvmodel.segmentation.quality import measure
-    from mvmodel.segmentation.tracking import ExtractConfig, extract
+    from mvmodel.segmentation.quality import measure_quality
+    from mvmodel.segmentation.tracking import ExtractConfig, extract_masks
     from mvmodel.video.catalogue import Catalogue
 
     catalogue = Catalogue.load(clips.folder)
@@ -52,9 +52,13 @@ def foreground_masks(
                 if taken is not None:
                     taken.save(item / "masks.npz")
                     # What a user supplied is used; its figures and what speaks against it are shown all the same.
-                    said = {**_plain(measure(taken.masks, config=config.quality)), "weak": False, "source": "own"}
+                    said = {
+                        **_plain(measure_quality(taken.masks, config=config.quality)),
+                        "weak": False,
+                        "source": "own",
+                    }
                 else:
-                    found = extract(catalogue.frames(clip.clip), pack.load().segmenter(), config, fps=clip.fps)
+                    found = extract_masks(catalogue.frames(clip.clip), pack.load().segmenter(), config, fps=clip.fps)
                     found.sequence.save(item / "masks.npz")
                     said = {**_plain(found.quality), "source": "segmenter"}
                 (item / "quality.json").write_text(json.dumps(said))

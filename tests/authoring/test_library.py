@@ -8,7 +8,7 @@ import pytest
 from mvmodel.authoring.library import Library, LibraryEntry, retarget, words_of, write_library
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.poses import centre
+from mvmodel.masks.poses import centroid
 from mvmodel.world.render import HELD_OUT, random_clip
 
 KINDS = ("gallop", "bounce", "spin", "grow", "zigzag")
@@ -62,7 +62,7 @@ def test_retargeting_changes_length_place_size_and_direction(library: Library) -
     shape[2:18, 2:28] = True
     made = retarget(masks, 20, (64, 80), shape, heading=-1.0, scale_to=0.05)
     assert made.masks.shape == (20, 64, 80)
-    assert centre(made.masks[-1])[0] < centre(made.masks[0])[0] - 10
+    assert centroid(made.masks[-1])[0] < centroid(made.masks[0])[0] - 10
     assert made.coverage().mean() == pytest.approx(0.05, rel=0.15)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mvmodel.authoring.scene import Scene, author, read_scene
 from mvmodel.errors import InputError
-from mvmodel.masks.poses import centre
+from mvmodel.masks.poses import centroid
 
 
 def _scene(**changed) -> Scene:
@@ -26,13 +26,13 @@ def _scene(**changed) -> Scene:
 def test_a_path_is_followed_and_a_pan_added() -> None:
     masks, assumptions = author(_scene())
     assert masks.masks.shape == (9, 64, 96) and masks.names == ("kite",) and not assumptions
-    x = [centre(mask)[0] for mask in masks.masks]
+    x = [centroid(mask)[0] for mask in masks.masks]
     assert x == pytest.approx(np.linspace(0.2, 0.8, 9) * 96, abs=0.7)
     panned, _ = author(_scene(pan=(0.1, 0.0)))
-    assert centre(panned.masks[-1])[0] == pytest.approx(0.8 * 96 - 9.6, abs=1)
+    assert centroid(panned.masks[-1])[0] == pytest.approx(0.8 * 96 - 9.6, abs=1)
     svg = {"name": "kite", "motion": {"kind": "path", "svg": "M 0.2 0.5 L 0.8 0.5", "speed": "ease-in"}}
     eased, _ = author(_scene(objects=[svg]))
-    assert centre(eased.masks[4])[0] == pytest.approx((0.2 + 0.6 * 0.25) * 96, abs=1)
+    assert centroid(eased.masks[4])[0] == pytest.approx((0.2 + 0.6 * 0.25) * 96, abs=1)
 
 
 def test_physics_and_words_in_one_scene() -> None:
@@ -44,9 +44,9 @@ def test_physics_and_words_in_one_scene() -> None:
     ]
     masks, assumptions = author(_scene(objects=objects, frames=17))
     assert masks.per_instance.shape == (4, 17, 64, 96)
-    heights = [centre(mask)[1] for mask in masks.instance("ball").masks]
+    heights = [centroid(mask)[1] for mask in masks.instance("ball").masks]
     assert heights[0] == pytest.approx(0.2 * 64, abs=1) and heights[-1] == pytest.approx(0.8 * 64, abs=1)
-    assert centre(masks.instance("dog").masks[-1])[0] > 70
+    assert centroid(masks.instance("dog").masks[-1])[0] > 70
     assert any("together was taken" in doubt for doubt in assumptions)
 
 
@@ -58,7 +58,7 @@ def test_key_masks_and_shapes_from_files(tmp_path: Path) -> None:
     keyed = {"motion": {"kind": "keys", "keys": {0: "a.png", 8: "b.png"}, "speed": "ease-in-out"}}
     masks, _ = author(_scene(objects=[keyed]), tmp_path)
     assert masks.masks[0, 20:40, 10:30].all() and masks.masks[8, 20:40, 60:80].all()
-    assert centre(masks.masks[4])[0] == pytest.approx(44.5, abs=1)
+    assert centroid(masks.masks[4])[0] == pytest.approx(44.5, abs=1)
     shaped = {"shape": {"kind": "file", "file": "a.png", "height": 0.5}, "motion": {"kind": "fall"}}
     masks, _ = author(_scene(objects=[shaped]), tmp_path)
     assert masks.masks[0].sum() == pytest.approx(32 * 32, rel=0.1)

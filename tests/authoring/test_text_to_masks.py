@@ -9,7 +9,7 @@ from mvmodel.authoring.library import LibraryEntry, write_library
 from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.poses import centre
+from mvmodel.masks.poses import centroid
 from mvmodel.world.render import HELD_OUT, random_clip
 
 BLOCK = np.ones((10, 16), bool)
@@ -21,7 +21,7 @@ def test_a_painted_shape_is_moved_as_the_sentence_says(tiny_pack) -> None:
     config = TextToMasksConfig(pictures=2, steps=8)
     made = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
     assert made.sequence.names == ("car",) and made.pictures["car"].shape == (128, 128, 3)
-    x = [centre(mask)[0] for mask in made.sequence.masks]
+    x = [centroid(mask)[0] for mask in made.sequence.masks]
     assert x[0] < 40 and x[-1] > 88 and (np.diff(x) > 0).all()
     again = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
     assert np.array_equal(again.sequence.masks, made.sequence.masks)
@@ -32,7 +32,7 @@ def test_several_actors_with_shapes_of_ones_own(tiny_pack) -> None:
     made = text_to_masks("two dogs run to the left and a cat jumps twice", tiny_pack, 12, 8.0, (96, 96), shapes=shapes)
     assert made.sequence.names == ("dog", "dog", "cat")
     assert not made.pictures
-    first = [centre(mask)[0] for mask in made.sequence.instance(0).masks]
+    first = [centroid(mask)[0] for mask in made.sequence.instance(0).masks]
     assert first[-1] < first[0] - 20
 
 
@@ -49,6 +49,8 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
     )
     assert made.lent == made.nearest[0].name == "gallop"
     assert made.sequence.masks.shape == (16, 128, 128) and made.sequence.names == ("dog",)
-    assert centre(made.sequence.masks[-1])[0] < centre(made.sequence.masks[0])[0] - 15, "mirrored, since it says left"
+    assert centroid(made.sequence.masks[-1])[0] < centroid(made.sequence.masks[0])[0] - 15, (
+        "mirrored, since it says left"
+    )
     with pytest.raises(InputError, match="no verb of motion"):
         text_to_masks("a dog", tiny_pack, 8, 8.0, (96, 96), shapes={"dog": BLOCK})

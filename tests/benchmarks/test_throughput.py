@@ -13,7 +13,7 @@ from benchmarks.throughput import TrueAnswers, throughput
 from mvmodel.segmentation.davis_metrics import region_similarity
 from mvmodel.segmentation.sam_loading import build_tiny_sam
 from mvmodel.segmentation.segmenter import Segmenter
-from mvmodel.segmentation.tracking import extract
+from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -27,7 +27,7 @@ def test_true_answers_cost_a_real_encoder_and_decoder() -> None:
     clip = random_clip((HELD_OUT, 3, 99), frames=8)
     answering: Any = TrueAnswers(segmenter, Oracle(clip.frames, clip.masks))
 
-    found = extract(clip.frames, answering).sequence.masks
+    found = extract_masks(clip.frames, answering).sequence.masks
     assert region_similarity(found, clip.masks) > 0.99, "untrained weights would find nothing"
     assert encoded == [3, 3, 2], "every frame once, in batches"
     assert sum(decoded) == answering.prompts >= 8 + 7, "every prompt goes through the real decoder"

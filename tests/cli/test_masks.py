@@ -10,7 +10,7 @@ from PIL import Image
 
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks
-from mvmodel.masks.poses import centre
+from mvmodel.masks.poses import centroid
 from mvmodel.video.encode import write_png_folder
 
 COMMANDS = ["extract", "author", "from-text", "edit", "preview", "check", "search"]
@@ -98,7 +98,7 @@ def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path)
     assert made.json["objects"] == ["dog"] and any("together was taken" in doubt for doubt in made.json["assumptions"])
     masks = read_masks(tmp_path / "d.npz")
     width = masks.width
-    assert centre(masks.masks[0])[0] < 0.3 * width and centre(masks.masks[-1])[0] > 0.7 * width
+    assert centroid(masks.masks[0])[0] < 0.3 * width and centroid(masks.masks[-1])[0] > 0.7 * width
     refused = run(
         "masks", "from-text", "a dog", "--out", tmp_path / "x.npz", "--shape", wedge, "--pack", small_pack_folder
     )

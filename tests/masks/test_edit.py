@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks import edit as e
-from mvmodel.masks.poses import centre
+from mvmodel.masks.poses import centroid
 from tests.masks.conftest import SIDE, sequences
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
@@ -29,8 +29,8 @@ def test_move_there_and_back_is_nothing(sequence, dx, dy) -> None:
     moved = e.move(sequence, dx, dy)
     assert same(e.move(moved, -dx, -dy), sequence)
     assert moved.masks.sum() == sequence.masks.sum()
-    x, y = centre(sequence.masks[0])
-    assert centre(moved.masks[0]) == pytest.approx((x + dx, y + dy))
+    x, y = centroid(sequence.masks[0])
+    assert centroid(moved.masks[0]) == pytest.approx((x + dx, y + dy))
 
 
 @quick
@@ -47,7 +47,7 @@ def test_what_leaves_the_picture_is_cut_off_or_kept(sequence, dx, dy) -> None:
 def test_flip_twice_is_nothing_and_mirrors_the_centre(sequence, axis) -> None:
     flipped = e.flip(sequence, axis)
     assert same(e.flip(flipped, axis), sequence)
-    (x, y), place = centre(sequence.masks[0]), centre(flipped.masks[0])
+    (x, y), place = centroid(sequence.masks[0]), centroid(flipped.masks[0])
     assert place == pytest.approx((SIDE - 1 - x, y) if axis == "x" else (x, SIDE - 1 - y))
 
 
@@ -58,7 +58,7 @@ def test_scale_changes_the_area_by_its_square_and_keeps_the_centre(sequence, fac
     for before, after in zip(sequence.per_instance[:, 0], scaled.per_instance[:, 0], strict=True):
         expected = before.sum() * factor**2
         assert abs(after.sum() - expected) <= 0.1 * expected + np.sqrt(expected), "about a pixel along the outline"
-        assert np.hypot(*np.subtract(centre(before), centre(after))) < 1.0
+        assert np.hypot(*np.subtract(centroid(before), centroid(after))) < 1.0
     assert same(e.scale(sequence, 1.0), sequence)
 
 
@@ -68,7 +68,7 @@ def test_rotate_keeps_area_and_centre_and_turns_back(sequence, degrees) -> None:
     turned = e.rotate(sequence, degrees)
     for before, after in zip(sequence.per_instance[:, 0], turned.per_instance[:, 0], strict=True):
         assert abs(after.sum() - before.sum()) <= 0.05 * before.sum() + np.sqrt(before.sum())
-        assert np.hypot(*np.subtract(centre(before), centre(after))) < 1.0
+        assert np.hypot(*np.subtract(centroid(before), centroid(after))) < 1.0
     assert iou(e.rotate(turned, -degrees), sequence) > 0.85
     assert same(e.rotate(sequence, 0.0), sequence)
 
@@ -160,7 +160,7 @@ def test_smooth_in_time_takes_flicker_out_and_keeps_the_way() -> None:
     smoothed = e.smooth(MaskSequence(square), 0, 1.0)
     areas = smoothed.masks.sum(axis=(1, 2))
     assert np.ptp(areas) < 0.75 * np.ptp(square.sum(axis=(1, 2)))
-    assert [centre(mask)[0] for mask in smoothed.masks] == pytest.approx([9.5 + 4 * f for f in range(9)], abs=0.6)
+    assert [centroid(mask)[0] for mask in smoothed.masks] == pytest.approx([9.5 + 4 * f for f in range(9)], abs=0.6)
 
 
 @quick

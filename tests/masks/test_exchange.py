@@ -9,7 +9,7 @@ from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks import edit as e
 from mvmodel.masks.combine import combine, interpolate, replace_motion, replace_shape, resize
-from mvmodel.masks.poses import Poses, centre, lay, poses_of
+from mvmodel.masks.poses import Poses, centroid, estimate_poses, place_shape
 from mvmodel.world.render import HELD_OUT, random_clip
 from tests.masks.conftest import blob, sequences
 
@@ -30,11 +30,11 @@ def test_key_masks_come_out_as_they_went_in(seed, first, last) -> None:
         assert np.array_equal(made[place], mask)
     assert all(np.array_equal(frame, keys[first]) for frame in made[:first])
     assert all(np.array_equal(frame, keys[last]) for frame in made[last:])
-    start, end = centre(keys[first]), centre(keys[last])
+    start, end = centroid(keys[first]), centroid(keys[last])
     for frame in range(first, last + 1):
         share = (frame - first) / (last - first)
         expected = np.add(np.multiply(1 - share, start), np.multiply(share, end))
-        assert made[frame].any() and np.hypot(*np.subtract(centre(made[frame]), expected)) < 2.5
+        assert made[frame].any() and np.hypot(*np.subtract(centroid(made[frame]), expected)) < 2.5
 
 
 def test_between_two_equal_shapes_it_only_moves() -> None:
@@ -43,7 +43,7 @@ def test_between_two_equal_shapes_it_only_moves() -> None:
     made = interpolate({0: left, 8: right}, 9)
     assert iou(made.masks[4], shape) > 0.97, "half-way it stands in the middle, whole"
     eased = interpolate({0: left, 8: right}, 9, easing=lambda share: share**2)
-    assert centre(eased.masks[4])[0] < centre(made.masks[4])[0] - 2
+    assert centroid(eased.masks[4])[0] < centroid(made.masks[4])[0] - 2
 
 
 @quick
@@ -64,7 +64,7 @@ def test_a_new_shape_keeps_way_and_first_size(first, other, dx, dy) -> None:
     for before, after in zip(sequence.per_instance, changed.per_instance, strict=True):
         assert after[0].sum() == pytest.approx(before[0].sum(), rel=0.25)
         for a, b in zip(before, after, strict=True):
-            assert np.hypot(*np.subtract(centre(a), centre(b))) < 2.0
+            assert np.hypot(*np.subtract(centroid(a), centroid(b))) < 2.0
     assert changed.names == sequence.names
 
 
@@ -78,13 +78,13 @@ def test_a_new_motion_keeps_the_shape_and_takes_the_way(sequence, dx, dy) -> Non
     assert (moved.frames, moved.fps) == (5, 10.0)
     for before, after in zip(sequence.per_instance, moved.per_instance, strict=True):
         assert np.array_equal(after[0], before[0])
-        assert np.subtract(centre(after[-1]), centre(before[0])) == pytest.approx((dx, dy), abs=0.6)
+        assert np.subtract(centroid(after[-1]), centroid(before[0])) == pytest.approx((dx, dy), abs=0.6)
 
 
 @pytest.mark.parametrize("motion", ["gallop", "bounce", "spin", "grow", "fall"])
 def test_poses_of_a_rendered_motion_lay_its_own_shape_back(motion) -> None:
     clip = random_clip((HELD_OUT, 40, 1), frames=8, side=96, motion=motion, objects=("car",), pan=0.0)
-    laid = lay(clip.masks[0], poses_of(clip.masks), clip.masks.shape[1:])
+    laid = place_shape(clip.masks[0], estimate_poses(clip.masks), clip.masks.shape[1:])
     overlap = np.mean([iou(a, b) for a, b in zip(laid, clip.masks, strict=True)])
     print(f"{motion}: IoU {overlap:.3f} of the first shape laid by the poses of its own clip")
     assert overlap > 0.8

@@ -15,7 +15,7 @@ from segment_anything import sam_model_registry
 from mvmodel.errors import PackError
 from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
-from mvmodel.segmentation.tracking import extract
+from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -30,7 +30,7 @@ def test_a_vit_b_checkpoint_goes_the_whole_way(tmp_path: Path) -> None:
     frames = random_clip((HELD_OUT, 12), frames=2, side=96).frames[:, 16:80]
     encoded: list[int] = []
     segmenter.sam.image_encoder.register_forward_hook(lambda *call: encoded.append(len(call[2])))
-    found = extract(frames, segmenter)
+    found = extract_masks(frames, segmenter)
     assert found.sequence.masks.shape == (2, 64, 96)
     assert sum(encoded) == 2, "every frame is encoded once"
 

@@ -10,9 +10,9 @@ from mvmodel.segmentation.sam_loading import build_tiny_sam, load_sam
 from mvmodel.segmentation.segmenter import (
     Segmenter,
     _distinct,
-    box_of,
+    bounding_box,
     foreground,
-    inner_point,
+    innermost_point,
     largest_part,
 )
 from mvmodel.world.render import TRAIN, random_clip
@@ -97,7 +97,7 @@ def test_automatic_masks_are_distinct_sorted_and_filtered(segmenter: Segmenter, 
     assert values == sorted(values, reverse=True)
     for candidate in found:
         assert candidate.mask.shape == (128, 128)
-        assert candidate.box == box_of(candidate.mask)
+        assert candidate.box == bounding_box(candidate.mask)
     assert segmenter.automatic(frames[0], min_quality=9) == []
     assert not foreground(frames[0], segmenter, largest=-1).any(), "nothing found is an empty mask"
 
@@ -121,9 +121,9 @@ def test_mask_helpers() -> None:
     mask = np.zeros((20, 30), bool)
     mask[2:5, 3:5] = True
     mask[8:19, 10:21] = True
-    assert box_of(mask) == (3, 2, 21, 19)
+    assert bounding_box(mask) == (3, 2, 21, 19)
     assert largest_part(mask).sum() == 121
-    assert inner_point(mask).tolist() == [15, 13]
+    assert innermost_point(mask).tolist() == [15, 13]
 
 
 def test_checkpoints_are_named_when_they_do_not_fit(tmp_path) -> None:

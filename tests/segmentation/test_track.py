@@ -10,8 +10,8 @@ import pytest
 from benchmarks.oracle import Oracle
 from mvmodel.errors import InputError
 from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
-from mvmodel.segmentation.quality import measure
-from mvmodel.segmentation.tracking import extract
+from mvmodel.segmentation.quality import measure_quality
+from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.world.motions import SpritePoses
 from mvmodel.world.render import HELD_OUT, AnimatedSprite, random_clip, render
 
@@ -24,7 +24,7 @@ def test_one_object_is_found_and_followed_under_camera_pans(tiny_pack):
     scores = []
     for position, pan in enumerate((0.0, 0.4, -0.4)):
         clip = random_clip((HELD_OUT, position, 99), frames=12, pan=pan)
-        found = extract(clip.frames, tiny_pack.segmenter())
+        found = extract_masks(clip.frames, tiny_pack.segmenter())
         assert found.sequence.masks.shape == clip.masks.shape
         assert len(found.sequence.per_instance) == 1, "scenery is no second object"
         frame, x, y = found.prompt
@@ -40,7 +40,7 @@ def test_two_objects_are_told_apart(tiny_pack):
     scores, counts = [], []
     for position, pan in enumerate((0.0, 0.3, -0.3)):
         clip = random_clip((HELD_OUT, 60 + position, 99), frames=12, pan=pan, second_object=1.0)
-        found = extract(clip.frames, tiny_pack.segmenter()).sequence
+        found = extract_masks(clip.frames, tiny_pack.segmenter()).sequence
         scores.append(region_similarity(found.masks, clip.masks))
         counts.append(len(found.per_instance))
     print(f"J {np.mean(scores):.3f} over {len(scores)} clips of two objects, worst {min(scores):.3f}")
@@ -66,7 +66,7 @@ def test_an_object_is_found_again_behind_an_occlusion(tiny_pack):
     frames, truth = _passing_behind_scenery()
     hidden = ~truth.any(axis=(1, 2))
     assert hidden.sum() >= 1
-    found = extract(frames, tiny_pack.segmenter()).sequence.masks
+    found = extract_masks(frames, tiny_pack.segmenter()).sequence.masks
     by_frame = np.array([region_similarity(a[None], b[None]) for a, b in zip(found, truth, strict=True)])
     clear = truth.sum(axis=(1, 2)) > 0.9 * truth.sum(axis=(1, 2)).max()
     print(f"J {by_frame[clear].mean():.3f} in clear frames, {found[hidden].mean():.4f} covered where it is hidden")
@@ -83,7 +83,7 @@ def test_prompts_and_tracking_on_real_frames_with_an_oracle_segmenter(name, fram
     shown = decode(REAL / name / "frames", end=frames).frames
     truth = decode(REAL / name / "masks", end=frames).frames[..., 0] > 127
     oracle = Oracle(shown, truth)
-    found = extract(shown, oracle)
+    found = extract_masks(shown, oracle)
     region, contour = (figure(found.sequence.masks, truth) for figure in (region_similarity, contour_accuracy))
     print(f"{name}: J {region:.3f}, F {contour:.3f} with an oracle segmenter")
     at, x, y = found.prompt
@@ -104,32 +104,32 @@ def test_the_oracle_is_no_help_to_a_wrong_prompt():
 
 def test_same_frames_same_masks_and_an_empty_scene_is_flagged(tiny_pack):
     clip = random_clip((HELD_OUT, 3, 99), frames=4)
-    one, two = (extract(clip.frames, tiny_pack.segmenter()).sequence for _ in range(2))
+    one, two = (extract_masks(clip.frames, tiny_pack.segmenter()).sequence for _ in range(2))
     assert np.array_equal(one.masks, two.masks)
-    nothing = extract(np.full((3, 64, 96, 3), 90, np.uint8), tiny_pack.segmenter())
+    nothing = extract_masks(np.full((3, 64, 96, 3), 90, np.uint8), tiny_pack.segmenter())
     assert nothing.quality.weak and "no foreground" in nothing.quality.reasons[0]
     assert nothing.sequence.masks.shape == (3, 64, 96)
 
 
 def test_other_arrays_are_refused(tiny_pack):
     with pytest.raises(InputError, match="frames are uint8"):
-        extract(np.zeros((3, 64, 64), np.uint8), tiny_pack.segmenter())
+        extract_masks(np.zeros((3, 64, 64), np.uint8), tiny_pack.segmenter())
 
 
 def test_quality_figures_name_what_is_wrong():
     square = np.zeros((4, 40, 40), bool)
     square[:, 10:20, 10:20] = True
-    good = measure(square, [0.9] * 4)
+    good = measure_quality(square, [0.9] * 4)
     assert not good.weak and good.jitter == 0 and good.border == 0 and good.coverage == pytest.approx(100 / 1600)
     holed = square.copy()
     holed[:, 14:16, 14:16] = False
-    assert measure(holed, [0.9] * 4).holes == pytest.approx(0.04)
+    assert measure_quality(holed, [0.9] * 4).holes == pytest.approx(0.04)
     gone = square.copy()
     gone[1:] = False
-    assert "no foreground in 75%" in measure(gone, [0.9, 0, 0, 0]).reasons[0]
+    assert "no foreground in 75%" in measure_quality(gone, [0.9, 0, 0, 0]).reasons[0]
     edge = square.copy()
     edge[0, 0] = True
-    assert measure(edge, [0.9] * 4).border == 0.25
-    assert "neither moves nor stands out" in measure(square, [0.9] * 4, salience=0.2).reasons[0]
-    bare = measure(square)
+    assert measure_quality(edge, [0.9] * 4).border == 0.25
+    assert "neither moves nor stands out" in measure_quality(square, [0.9] * 4, salience=0.2).reasons[0]
+    bare = measure_quality(square)
     assert bare.confidence is None and bare.salience is None and not bare.weak

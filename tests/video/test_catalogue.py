@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.video.catalogue import COLUMNS, Catalogue, IngestConfig, check, ingest
+from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue, IngestConfig, check_clips, ingest
 from mvmodel.video.encode import contact_sheet, write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
 
@@ -23,7 +23,7 @@ def test_the_sample_clips(tmp_path: Path) -> None:
     catalogue = ingest(SAMPLES, tmp_path / "c")
     table, quarantine = catalogue.table, catalogue.quarantine.set_index("file")["reason"]
     assert len(table) == 21
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(CATALOGUE_COLUMNS)
     assert table["clip"].is_unique
     assert table["content"].is_unique
     assert (table["caption"] != "").sum() == 12
@@ -42,7 +42,7 @@ def test_the_sample_clips(tmp_path: Path) -> None:
 
 
 def test_check_says_what_ingestion_does(tmp_path: Path) -> None:
-    rows = {row["file"]: row for row in check(SAMPLES)}
+    rows = {row["file"]: row for row in check_clips(SAMPLES)}
     assert sum(row["status"] == "clip" for row in rows.values()) == 21
     assert rows["horse-meadow.mp4"] == {
         "file": "horse-meadow.mp4", "status": "clip", "reason": "", "frames": 16, "height": 128, "width": 128,
@@ -50,10 +50,10 @@ def test_check_says_what_ingestion_does(tmp_path: Path) -> None:
     }  # fmt: skip
     assert rows["one_frame.mp4"]["frames"] == 1
     assert rows["empty.mp4"]["height"] is None
-    (single,) = check(SAMPLES / "notes.mp4")
+    (single,) = check_clips(SAMPLES / "notes.mp4")
     assert single["status"] == "quarantined"
     with pytest.raises(InputError, match="does not exist"):
-        list(check(tmp_path / "nowhere"))
+        list(check_clips(tmp_path / "nowhere"))
 
 
 def test_manifest_cuts_captions_and_bad_lines(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mvmodel.video.decode import DecodeLimits, _decord, _pick_pyav, decode
 from mvmodel.video.encode import write_mp4, write_png_folder
-from mvmodel.video.probe import UnusableClip, probe
+from mvmodel.video.probe import UnusableClip, probe_video
 from mvmodel.world.render import TRAIN, random_clip
 
 
@@ -34,8 +34,8 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_a_written_clip_comes_back(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames, 8)
-    facts = probe(path)
-    assert (facts.frames, facts.fps, facts.width, facts.height, facts.codec) == (10, 8.0, 64, 64, "h264")
+    info = probe_video(path)
+    assert (info.frames, info.fps, info.width, info.height, info.codec) == (10, 8.0, 64, 64, "h264")
     decoded = decode(path)
     assert decoded.frames.shape == frames.shape
     assert _distance(decoded.frames, frames) < 4
@@ -44,8 +44,8 @@ def test_a_written_clip_comes_back(tmp_path: Path, frames: np.ndarray) -> None:
 
 def test_decord_and_pyav_agree(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames, 8)
-    assert _decord(path, probe(path)) is not None, "decord should be trusted with a plain H.264 file"
-    through_pyav = np.stack([frame for _, frame in _pick_pyav(path, probe(path), range(10))])
+    assert _decord(path, probe_video(path)) is not None, "decord should be trusted with a plain H.264 file"
+    through_pyav = np.stack([frame for _, frame in _pick_pyav(path, probe_video(path), range(10))])
     assert _distance(decode(path).frames, through_pyav) < 1.5
 
 
@@ -79,8 +79,8 @@ def test_rotation_is_applied(tmp_path: Path, frames: np.ndarray) -> None:
     clockwise = zero + one + zero + minus + zero + zero + zero + zero + (1 << 30).to_bytes(4, "big")
     turned = tmp_path / "turned.mp4"
     turned.write_bytes(data[:at] + clockwise + data[at + 36 :])
-    facts = probe(turned)
-    assert (facts.rotation, facts.width, facts.height) == (90, 32, 64)
+    info = probe_video(turned)
+    assert (info.rotation, info.width, info.height) == (90, 32, 64)
     assert _distance(decode(turned).frames, np.rot90(wide, -1, axes=(1, 2))) < 6
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(UnusableClip, match=reason):
-        probe(path)
+        probe_video(path)
 
 
 def test_a_name_that_looks_like_an_option_or_an_address(tmp_path: Path, frames: np.ndarray) -> None:

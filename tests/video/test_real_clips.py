@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mvmodel.video.clips import Clip, IngestConfig, clips_of, find_sources
+from mvmodel.video.clips import Clip, IngestConfig, find_clips, find_sources
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "clips" / "real_clips"
 WALKS = ((61, 198), (228, 446), (503, 697), (746, 867), (922, 1197), (1236, 1360))
@@ -17,7 +17,7 @@ WALKS = ((61, 198), (228, 446), (503, 697), (746, 867), (922, 1197), (1236, 1360
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real clips beside the repository")
 def test_a_long_recording_gives_its_six_walks() -> None:
     (source,), _ = find_sources(REAL / "intel_one-by-one-person-detection.mp4")
-    found = [(clip.start, clip.end) for clip in clips_of(source, IngestConfig()) if isinstance(clip, Clip)]
+    found = [(clip.start, clip.end) for clip in find_clips(source, IngestConfig()) if isinstance(clip, Clip)]
     overlaps = []
     for first, last in WALKS:
         shared = [(max(0, min(last, b) - max(first, a)), max(last, b) - min(first, a)) for a, b in found]

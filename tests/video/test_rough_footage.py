@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.video.clips import Clip, IngestConfig, clips_of, find_sources, sampled
+from mvmodel.video.clips import Clip, IngestConfig, find_clips, find_sources, read_clip_frames
 from mvmodel.video.decode import _decord, decode
 from mvmodel.video.encode import write_mp4
-from mvmodel.video.manifest import moment
-from mvmodel.video.probe import UnusableClip, probe
+from mvmodel.video.manifest import parse_moment
+from mvmodel.video.probe import UnusableClip, probe_video
 from mvmodel.world.render import TRAIN, random_clip
 
 UNEVEN = (0, 40, 80, 120, 500, 900, 1300, 1340, 1380, 1420)
@@ -65,10 +65,10 @@ def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _check(path: Path, truth: np.ndarray, loss: float) -> None:
     """Frames are PyAV's (decord may round colours otherwise), in order, and what was written but for `loss`."""
     expected, times, pixels = _shown(path)
-    facts, got = probe(path), decode(path).frames
-    assert (facts.frames, facts.height, facts.width) == expected.shape[:3] == truth.shape[:3]
-    assert facts.pixels == pixels
-    assert np.allclose(facts.times, times, atol=2e-3)
+    info, got = probe_video(path), decode(path).frames
+    assert (info.frames, info.height, info.width) == expected.shape[:3] == truth.shape[:3]
+    assert info.pixels == pixels
+    assert np.allclose(info.times, times, atol=2e-3)
     assert _apart(got, expected).max() < 2
     assert _apart(got, truth).max() < loss
     nearest = [int(_apart(truth, frame[None]).argmin()) for frame in got]
@@ -94,7 +94,7 @@ def test_ten_bit_and_other_pixel_formats(
     tmp_path: Path, frames: np.ndarray, name: str, codec: str, pixels: str
 ) -> None:
     path = _write(tmp_path / name, codec, pixels, frames)
-    assert "10" not in pixels or _decord(path, probe(path)) is None, "decord is off by some grey levels in 10 bit"
+    assert "10" not in pixels or _decord(path, probe_video(path)) is None, "decord is off by some grey levels in 10 bit"
     _check(path, frames, 6)
 
 
@@ -127,20 +127,20 @@ def test_grey(tmp_path: Path, frames: np.ndarray, codec: str, pixels: str, depth
 def test_a_variable_rate_keeps_its_times(tmp_path: Path, frames: np.ndarray, name: str, codec: str) -> None:
     path = _write(tmp_path / name, codec, "yuv420p", frames, at=UNEVEN)
     _check(path, frames, 15)
-    assert np.allclose(probe(path).times, np.array(UNEVEN) / 1000, atol=2e-3)
+    assert np.allclose(probe_video(path).times, np.array(UNEVEN) / 1000, atol=2e-3)
 
 
 def test_a_clip_of_variable_rate_is_sampled_evenly_in_time(tmp_path: Path, frames: np.ndarray) -> None:
     _write(tmp_path / "a.mkv", "ffv1", "yuv420p", frames, at=UNEVEN)
     (source,), _ = find_sources(tmp_path / "a.mkv")
     config = IngestConfig(frames=8, side=64, tempo="whole", min_side=8)
-    (clip,) = clips_of(source, config)
+    (clip,) = find_clips(source, config)
     assert isinstance(clip, Clip)
     wanted = np.linspace(0, UNEVEN[-1], 8)
     nearest = np.abs(np.array(UNEVEN)[None] - wanted[:, None]).argmin(axis=1)
     assert clip.indices.tolist() == nearest.tolist()
     assert nearest.tolist() != np.linspace(0, 9, 8).round().astype(int).tolist(), "frame numbers would not do"
-    assert _apart(sampled(source, clip, config), frames[nearest]).max() < 6
+    assert _apart(read_clip_frames(source, clip, config), frames[nearest]).max() < 6
 
 
 def test_a_time_in_the_manifest_means_that_time(tmp_path: Path, frames: np.ndarray) -> None:
@@ -148,7 +148,7 @@ def test_a_time_in_the_manifest_means_that_time(tmp_path: Path, frames: np.ndarr
     _write(tmp_path / "a.mkv", "ffv1", "yuv420p", frames, at=UNEVEN)
     (tmp_path / "manifest.csv").write_text("file,caption,motion,start,end\na.mkv,a dog,zigzag,0.5s,1.38s\n")
     (source,), _ = find_sources(tmp_path)
-    (clip,) = clips_of(source, IngestConfig(frames=4, side=64))
+    (clip,) = find_clips(source, IngestConfig(frames=4, side=64))
     assert isinstance(clip, Clip), clip
     assert (clip.start, clip.end) == (4, 8)
 
@@ -156,10 +156,10 @@ def test_a_time_in_the_manifest_means_that_time(tmp_path: Path, frames: np.ndarr
 def test_moments() -> None:
     times = tuple(value / 1000 for value in UNEVEN)
     texts = ("", "7", "0s", "0.29s", "0.32s", "0:01.3", "1.42s", "9s")
-    assert [moment(text, 8, times) for text in texts] == [None, 7, 0, 3, 4, 6, 9, 9 + round((9 - 1.42) * 8)]
-    assert [moment(text, 8) for text in ("2.5s", "1:02.5", "1:00:00")] == [20, 500, 28800]
+    assert [parse_moment(text, 8, times) for text in texts] == [None, 7, 0, 3, 4, 6, 9, 9 + round((9 - 1.42) * 8)]
+    assert [parse_moment(text, 8) for text in ("2.5s", "1:02.5", "1:00:00")] == [20, 500, 28800]
     with pytest.raises(InputError, match="neither a frame number"):
-        moment("soon", 8)
+        parse_moment("soon", 8)
 
 
 def _with_matrix(path: Path, frames: np.ndarray, a: float, b: float, c: float, d: float) -> Path:
@@ -181,8 +181,8 @@ def test_a_picture_is_turned_as_its_header_says(
     wide = frames[:, :32]
     path = _with_matrix(tmp_path / "a.mp4", wide, *matrix)
     upright = np.rot90(wide, -turns, axes=(1, 2))
-    facts = probe(path)
-    assert (facts.rotation, facts.height, facts.width) == (90 * turns, *upright.shape[1:3])
+    info = probe_video(path)
+    assert (info.rotation, info.height, info.width) == (90 * turns, *upright.shape[1:3])
     assert _apart(decode(path).frames, upright).max() < 6
     if turns:
         assert _apart(decode(path).frames, np.rot90(upright, 2, axes=(1, 2))).min() > 6, "the test can tell"
@@ -201,12 +201,12 @@ def test_other_display_matrices_are_refused(
     tmp_path: Path, frames: np.ndarray, matrix: tuple[float, ...], reason: str
 ) -> None:
     with pytest.raises(UnusableClip, match=rf"display matrix {reason} the picture.*ffmpeg -i a\.mp4"):
-        probe(_with_matrix(tmp_path / "a.mp4", frames, *matrix))
+        probe_video(_with_matrix(tmp_path / "a.mp4", frames, *matrix))
 
 
 def test_a_matrix_without_an_inverse_is_no_rotation(tmp_path: Path, frames: np.ndarray) -> None:
     path = _with_matrix(tmp_path / "a.mp4", frames, 0, 0, 0, 0)
-    assert probe(path).rotation == 0
+    assert probe_video(path).rotation == 0
     assert _apart(decode(path).frames, frames).max() < 6
 
 
