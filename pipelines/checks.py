@@ -157,11 +157,11 @@ def video_figures(
     handle = current(context.instance, store.store, "video_metrics", context.partition_key)
     card = summarise(pd.read_parquet(handle.folder / "metrics.parquet"))
 
-    def mean(setting: str, metric: str) -> float:
-        rows = card[(card["setting"] == setting) & (card["metric"] == metric)]
+    def mean(condition: str, metric: str) -> float:
+        rows = card[(card["condition"] == condition) & (card["metric"] == metric)]
         return float(rows["mean"].iloc[0]) if len(rows) else math.nan
 
-    full = card[(card["setting"] == "full") & (card["metric"] == "iou")]
+    full = card[(card["condition"] == "full") & (card["metric"] == "iou")]
     counts = {name: int(full[name].iloc[0]) for name in ("videos", "prompts", "seeds") if len(full)}
     held = {
         "follows_masks": (mean("full", "iou"), float(settings.read("gates", GateConfig).iou), "IoU"),

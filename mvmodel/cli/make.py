@@ -178,7 +178,7 @@ def metrics(
     from mvmodel.metrics import METRICS, score_video
     from mvmodel.metrics.appearance import diversity
     from mvmodel.packs import load_pack
-    from mvmodel.reports.collect import read_frames
+    from mvmodel.reports.folder_report import read_frames
 
     models = load_pack(pack)
     scorer, segmenter = models.scorer(), models.segmenter()
@@ -227,10 +227,10 @@ def report(
 ) -> None:
     """Measure a batch of generated videos and write its report."""
     from mvmodel.packs import load_pack
-    from mvmodel.reports.collect import report_of_folder
+    from mvmodel.reports.folder_report import write_folder_report
 
     with talking_aside():
-        page = report_of_folder(load_pack(pack), videos, requests, out, motion, ablation)
+        page = write_folder_report(load_pack(pack), videos, requests, out, motion, ablation)
     print(page)
 
 

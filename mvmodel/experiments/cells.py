@@ -20,7 +20,7 @@ from mvmodel.files import folder_aside, hash_file, hash_value
 Factor = str | float | int | bool
 _SHORT = 24
 MAKING = ("generation", "model", "masks/sequence.py", "experiments/bench.py")
-JUDGING = ("metrics", "segmentation", "experiments/judging.py")
+JUDGING = ("metrics", "segmentation")
 TUNING = ("training", "model")
 """Folders and files of the library whose code decides what a video is, how it is judged, what an adapter learns."""
 

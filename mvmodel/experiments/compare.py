@@ -1,4 +1,4 @@
-"""Differences between settings, video by video, and sentences computed from them."""
+"""Differences between conditions, video by video, and sentences computed from them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAIR = ["slug", "name", "seed"]
-"""Columns that say which videos of two settings belong together: the same request from the same seed."""
+"""Columns that say which videos of two conditions belong together: the same request from the same seed."""
 LEAST_PAIRS = 4
 """Fewer pairs are never certain: the bootstrap of two or three values is hardly more than their range."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more the first setting has of a figure than the second: mean over pairs and its 95 % interval."""
+    """How much more the first condition has of a figure than the second: mean over pairs and its 95 % interval."""
 
     mean: float
     low: float
@@ -58,9 +58,9 @@ def chosen(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
 def difference(
     rows: pd.DataFrame, first: Mapping[str, object], second: Mapping[str, object], metric: str
 ) -> Difference:
-    """First minus second setting in one figure, over videos of the same request and seed.
+    """First minus second condition in one figure, over videos of the same request and seed.
 
-    rows: a tidy table. first, second: column -> value. Videos that either setting lacks, or could not be given the
+    rows: a tidy table. first, second: column -> value. Videos that either condition lacks, or could not be given the
     figure, are left out.
     """
     nothing = Difference(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
@@ -79,7 +79,7 @@ def difference(
 def verdict(found: Difference, better: int, least: float = 0.0) -> str:
     """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
 
-    better: +1 when the first setting ought to have more of the figure, -1 when less. least: by how much at least; it is
+    better: +1 when the first condition ought to have more of the figure, -1 when less. least: by how much at least; it is
     certain when the whole interval lies beyond that.
     """
     if not found.pairs:

@@ -10,7 +10,7 @@ from mvmodel.config import Config
 
 
 class ExperimentConfig(Config):
-    """How many videos a setting of the grid gets."""
+    """How many videos a condition of the grid gets."""
 
     quick_sizes: ClassVar[dict[str, Any]] = {}
     """What `quick` sets beside one request, one seed and two denoising steps."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = (Path(__file__).parent / "templates", Path(__file__).parent.parent / "reports" / "templates")
 FILMS = 24
-"""Settings whose videos are embedded; each is 10 to 40 kB."""
+"""Conditions whose videos are embedded; each is 10 to 40 kB."""
 
 
 def write_page(
@@ -91,7 +91,7 @@ def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str,
 
 
 def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[list[dict[str, Any]], int]:
-    """The first request's videos of up to `FILMS` settings, a row for each control mask; and how many are left out."""
+    """The first request's videos of up to `FILMS` conditions, a row for each control mask; and how many are left out."""
     from mvmodel.masks import MaskSequence
     from mvmodel.reports import media, texts
 

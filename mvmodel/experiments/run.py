@@ -39,7 +39,7 @@ def run_experiment(
 
     videos.parquet and .csv: one row a video (factors, slug, name, prompt, seed, metrics, scorer). frames.parquet and
     .csv: one row a video and frame. summary.csv: means, intervals and counts. plots/*.png and *.svg. conclusion.md and
-    conclusion.json: computed from the tables. config.json. sheet.jpg: a film strip a setting of its first request.
+    conclusion.json: computed from the tables. config.json. sheet.jpg: a film strip a condition of its first request.
     report.html: all of it on one page. timing.json: how many cells, how many of them had to be made, and seconds.
     Cells that an earlier run finished are found, not made: a killed run goes on where it was.
     """
@@ -118,14 +118,14 @@ def measured_in(rows: pd.DataFrame) -> list[str]:
 
 
 def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:
-    """How many videos, settings, prompts and seeds the figures are made of, and by which scorer."""
+    """How many videos, conditions, prompts and seeds the figures are made of, and by which scorer."""
     from mvmodel.reports.texts import count
 
     rows = tables.videos
-    settings = len(rows.groupby(list(experiment.factors), dropna=False))
+    conditions = len(rows.groupby(list(experiment.factors), dropna=False))
     small = "; the smallest size, which shows that it runs and nothing else" if quick else ""
     return (
-        f"{count(len(rows), 'video')} in {count(settings, 'setting')}, {count(rows['prompt'].nunique(), 'prompt')}, "
+        f"{count(len(rows), 'video')} in {count(conditions, 'condition')}, {count(rows['prompt'].nunique(), 'prompt')}, "
         f"{count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}{small}"
     )
 
@@ -142,7 +142,7 @@ def markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -
 
 
 def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image.Image:
-    """Film strips, one a setting, of the first request that each setting has; the factors stand above each."""
+    """Film strips, one a condition, of the first request that each condition has; the factors stand above each."""
     from PIL import Image, ImageDraw
 
     first: dict[tuple[Any, ...], Measured] = {}

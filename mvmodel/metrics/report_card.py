@@ -35,7 +35,7 @@ def bootstrap_interval(
 
 
 def summarise(
-    rows: pd.DataFrame, by: Sequence[str] = ("setting",), metrics: Sequence[str] | None = None
+    rows: pd.DataFrame, by: Sequence[str] = ("condition",), metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Mean, 95 % bootstrap interval and counts of every metric, one row per group and metric.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mvmodel.motion.plot import UNGROUPED, Grouping, draw_map, draw_trajectories
-from mvmodel.reports.figures import Colours, in_style, new_figure, svg_of
+from mvmodel.reports.plots import Colours, in_style, new_figure, svg_of
 
 _PALETTE = ("--full", "--scratch", "--other", "--no-mask")
 _MARKS = "osD^vP"

@@ -11,8 +11,9 @@ from mvmodel.files import write_aside
 from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
 from mvmodel.motion.plot import Grouping
-from mvmodel.reports import figures, media, paper, tables, texts
-from mvmodel.reports.entries import VideoEntry, setting
+from mvmodel.reports import media, paper_tables, plots, tables, texts
+from mvmodel.reports.conditions import get_condition
+from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.grouping import motion_map, motion_ways
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def motion_report(
 ) -> Path:
     """Write `folder_out/report.html`, the report of one motion, and return its path.
 
-    videos: every video in every setting; those of one request share a name and stand in one row. metrics: one row a
-    video and setting (setting, name, prompt, seed, then metrics of `METRICS`). provenance: nested names and values for
+    videos: every video in every condition; those of one request share a name and stand in one row. metrics: one row a
+    video and condition (condition, name, prompt, seed, then metrics of `METRICS`). provenance: nested names and values for
     the foot; `random: True` marks figures of an untrained pack. training: any of clips (names, or dicts with clip and
     caption), curve (dicts with step, loss, validation), steps, seconds, init_from. notes: sentences to print.
     quarantined: dicts with file and reason; None leaves them out of this report. study: the videos of the experiment
@@ -46,15 +47,15 @@ def motion_report(
     """
     card = summarise(metrics)
     training = training or {}
-    plots = [
-        (figures.iou_per_frame(videos), "IoU per frame", "thin: one video; thick: the mean of a setting"),
+    metric_plots = [
+        (plots.iou_per_frame(videos), "IoU per frame", "thin: one video; thick: the mean of a condition"),
         (
-            figures.consistency_and_motion(videos),
+            plots.consistency_and_motion(videos),
             "Consistency beside motion",
             "a still video is consistent",
         ),
     ]
-    loss = figures.loss_curve(list(training.get("curve") or []))
+    loss = plots.loss_curve(list(training.get("curve") or []))
     return _write(
         Path(folder_out) / "report.html",
         "motion.html.j2",
@@ -63,7 +64,7 @@ def motion_report(
         cards=tables.headlines(card),
         verdict=texts.verdict(card),
         stillness=texts.stillness(card),
-        compared=[setting(name) for name in tables.ordered(metrics["setting"])],
+        compared=[get_condition(name) for name in tables.ordered(metrics["condition"])],
         counts=tables.counts(card),
         wall=_wall(videos),
         has_found=any(video.found is not None for video in videos),
@@ -71,7 +72,7 @@ def motion_report(
         same_start=_same_start(videos),
         summary=tables.summary_table(card),
         table=tables.video_table(metrics),
-        plots=[plot for plot in plots if plot[0]],
+        plots=[plot for plot in metric_plots if plot[0]],
         training_plots=[(loss, "Training loss", "")] if loss else [],
         paper=_beside_the_paper(metrics, study, measured_by, provenance, _shape(videos)),
         clips=[clip if isinstance(clip, Mapping) else {"clip": clip} for clip in training.get("clips") or []],
@@ -107,13 +108,15 @@ def leaderboard_report(
     import pandas as pd
 
     each = [frame.assign(slug=slug) for slug, frame in motions.items()]
-    rows = pd.concat(each) if each else pd.DataFrame({"slug": [], "setting": []})
-    card = summarise(rows, by=("slug", "setting"))  # `motion` is a metric
+    rows = pd.concat(each) if each else pd.DataFrame({"slug": [], "condition": []})
+    card = summarise(rows, by=("slug", "condition"))  # `motion` is a metric
     overall = summarise(rows)
-    plots = [(figures.bars(card, name, METRICS[name].label), METRICS[name].label, "") for name in ("iou", "alignment")]
+    metric_plots = [
+        (plots.bars(card, name, METRICS[name].label), METRICS[name].label, "") for name in ("iou", "alignment")
+    ]
     if history is not None and len(history):
-        plots.append((figures.history_lines(history, "iou", "IoU"), "IoU over versions", "hollow: not promoted"))
-    full = [video for video in videos if video.setting == "full" and "iou" in video.metrics]
+        metric_plots.append((plots.history_lines(history, "iou", "IoU"), "IoU over versions", "hollow: not promoted"))
+    full = [video for video in videos if video.condition == "full" and "iou" in video.metrics]
     ranked = sorted(full, key=lambda video: -video.metrics["iou"])
     best, worst = ranked[:3], ranked[3:][-3:]
     return _write(
@@ -123,13 +126,13 @@ def leaderboard_report(
         cards=tables.headlines(overall),
         verdict=texts.verdict(overall),
         stillness=texts.stillness(overall),
-        compared=[setting(name) for name in tables.ordered(rows["setting"])],
+        compared=[get_condition(name) for name in tables.ordered(rows["condition"])],
         board=tables.board(card, dict(reports or {})),
         best=_wall(best),
         has_found=any(video.found is not None for video in [*best, *worst]),
         worst=_wall(worst),
-        columns=[("full", setting("full"))],
-        plots=[plot for plot in plots if plot[0]],
+        columns=[("full", get_condition("full"))],
+        plots=[plot for plot in metric_plots if plot[0]],
         groups=_groups(grouping),
         history=tables.history_table(history),
         regressions=tables.regressions(history),
@@ -162,7 +165,7 @@ def _write(path: Path, template: str, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["number"] = texts.number
-    environment.globals.update(METRICS=METRICS, setting=setting, count=texts.count, shown=tables.SHOWN)
+    environment.globals.update(METRICS=METRICS, get_condition=get_condition, count=texts.count, shown=tables.SHOWN)
     with write_aside(path) as aside:
         aside.write_text(environment.get_template(template).render(**values), encoding="utf-8")
     return path
@@ -175,14 +178,14 @@ def _beside_the_paper(
     provenance: Mapping[str, Any],
     shape: tuple[int, ...],
 ) -> dict[str, Any]:
-    rows = paper.table(metrics, study)
-    heads = paper.heads()
+    rows = paper_tables.table(metrics, study)
+    heads = paper_tables.heads()
     return {
         "rows": rows,
         "heads": heads,
-        "theirs": heads[: len(paper.COLUMNS)],
-        "missing": paper.how_to_measure(rows, measured_by),
-        "differences": paper.differences(provenance, shape, study is not None and len(study) > 0),
+        "theirs": heads[: len(paper_tables.COLUMNS)],
+        "missing": paper_tables.how_to_measure(rows, measured_by),
+        "differences": paper_tables.differences(provenance, shape, study is not None and len(study) > 0),
     }
 
 
@@ -191,7 +194,7 @@ def _shape(videos: Sequence[VideoEntry]) -> tuple[int, ...]:
 
 
 def _same_start(videos: Sequence[VideoEntry]) -> bool:
-    """Whether every request has one first frame in all of its settings, of which there are several."""
+    """Whether every request has one first frame in all of its conditions, of which there are several."""
     first: dict[str, set[bytes]] = {}
     for video in videos:
         first.setdefault(video.name, set()).add(video.frames[0].tobytes())
@@ -199,16 +202,16 @@ def _same_start(videos: Sequence[VideoEntry]) -> bool:
 
 
 def _columns(videos: Sequence[VideoEntry]) -> list[tuple[str, Any]]:
-    return [(name, setting(name)) for name in tables.ordered(video.setting for video in videos)]
+    return [(name, get_condition(name)) for name in tables.ordered(video.condition for video in videos)]
 
 
 def _rest(frames: int) -> int:
-    """The frame that a row shows before it is played: past the middle, since settings often share their first one."""
+    """The frame that a row shows before it is played: past the middle, since conditions often share their first one."""
     return int(0.55 * frames)
 
 
 def _wall(videos: Sequence[VideoEntry]) -> list[dict[str, Any]]:
-    """One row a request: its mask, and its video in every setting that there is."""
+    """One row a request: its mask, and its video in every condition that there is."""
     rows: dict[str, dict[str, Any]] = {}
     for video in videos:
         if video.name not in rows:
@@ -229,7 +232,7 @@ def _wall(videos: Sequence[VideoEntry]) -> list[dict[str, Any]]:
                 "outline": json.dumps(media.outlines(video.masks)),
                 "cells": {},
             }
-        rows[video.name]["cells"][video.setting] = {
+        rows[video.name]["cells"][video.condition] = {
             "address": media.video_address(video.frames, video.fps),
             "poster": media.still_address(video.frames[_rest(len(video.frames))]),
             "strip": media.strip_address(video.frames),

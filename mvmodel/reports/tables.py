@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvmodel.metrics.score import METRICS
 from mvmodel.reports import texts
-from mvmodel.reports.entries import SETTINGS, setting
+from mvmodel.reports.conditions import CONDITIONS, get_condition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +19,13 @@ SHOWN = (*HEADLINES, "motion_cosine", "colour_drift", "flicker")
 
 
 def ordered(names: Any) -> list[str]:
-    """Settings in the order of `SETTINGS`, others after them in their own."""
+    """Conditions in the order of `CONDITIONS`, others after them in their own."""
     present = list(dict.fromkeys(names))
-    return [name for name in SETTINGS if name in present] + [name for name in present if name not in SETTINGS]
+    return [name for name in CONDITIONS if name in present] + [name for name in present if name not in CONDITIONS]
 
 
 def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
-    """Cards at the top: the full method's mean, its interval and counts, and the other settings' means, with the
+    """Cards at the top: the full method's mean, its interval and counts, and the other conditions' means, with the
     number of their videos where it is another."""
     out = []
     for name in HEADLINES:
@@ -34,11 +34,11 @@ def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
             continue
         metric = METRICS[name]
         others = []
-        for other in ordered(card["setting"]):
+        for other in ordered(card["condition"]):
             beside = texts.lookup(card, other, name)
             if other != "full" and beside is not None:
                 fewer = "" if beside["videos"] == row["videos"] else texts.count(int(beside["videos"]), "video")
-                others.append((setting(other), texts.number(beside["mean"], metric.digits), fewer))
+                others.append((get_condition(other), texts.number(beside["mean"], metric.digits), fewer))
         out.append(
             {
                 "label": metric.label,
@@ -53,16 +53,16 @@ def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def counts(card: pd.DataFrame) -> str:
-    """ "4 videos of 4 prompts and 2 seeds a setting", or the range when settings differ."""
+    """ "4 videos of 4 prompts and 2 seeds a condition", or the range when conditions differ."""
     if card.empty:
         return "no videos"
     videos, prompts, seeds = (sorted(set(card[name])) for name in ("videos", "prompts", "seeds"))
     several = texts.count(videos[-1], "video") if len(videos) == 1 else f"{videos[0]} to {videos[-1]} videos"
-    return f"{several} of {texts.count(prompts[-1], 'prompt')} and {texts.count(seeds[-1], 'seed')} a setting"
+    return f"{several} of {texts.count(prompts[-1], 'prompt')} and {texts.count(seeds[-1], 'seed')} a condition"
 
 
 def _cells(card: pd.DataFrame, name: str, metrics: list[str]) -> list[tuple[str, str]]:
-    """(mean, interval) of one setting for every metric; dashes where it was not measured."""
+    """(mean, interval) of one condition for every metric; dashes where it was not measured."""
     out = []
     for metric in metrics:
         row, digits = texts.lookup(card, name, metric), METRICS[metric].digits
@@ -72,7 +72,9 @@ def _cells(card: pd.DataFrame, name: str, metrics: list[str]) -> list[tuple[str,
 
 def summary_table(card: pd.DataFrame) -> dict[str, Any]:
     names = [name for name in METRICS if name in set(card["metric"])]
-    rows = [{"setting": setting(name), "cells": _cells(card, name, names)} for name in ordered(card["setting"])]
+    rows = [
+        {"condition": get_condition(name), "cells": _cells(card, name, names)} for name in ordered(card["condition"])
+    ]
     return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows}
 
 
@@ -81,7 +83,7 @@ def video_table(metrics: pd.DataFrame) -> dict[str, Any]:
     words = [name for name in ("prompt", "seed") if name in metrics.columns]
     rows = [
         {
-            "setting": setting(str(row["setting"])),
+            "condition": get_condition(str(row["condition"])),
             "words": [str(row[name]) for name in words],
             "cells": [texts.number(row[name], METRICS[name].digits) for name in names],
         }
@@ -96,7 +98,7 @@ def board(card: pd.DataFrame, reports: dict[str, str]) -> dict[str, Any]:
     rows = []
     for slug in dict.fromkeys(card["slug"]):
         own = card[card["slug"] == slug]
-        full = own[own["setting"] == "full"]
+        full = own[own["condition"] == "full"]
         off = texts.lookup(own, "no_mask", "iou")
         rows.append(
             {

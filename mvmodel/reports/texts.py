@@ -36,8 +36,8 @@ def counted(row: Mapping[str, Any]) -> str:
 
 
 def lookup(card: pd.DataFrame, name: str, metric: str) -> dict[str, Any] | None:
-    """The row of a summary for one setting and metric."""
-    rows = card[(card["setting"] == name) & (card["metric"] == metric)]
+    """The row of a summary for one condition and metric."""
+    rows = card[(card["condition"] == name) & (card["metric"] == metric)]
     return None if rows.empty else {str(key): value for key, value in rows.iloc[0].to_dict().items()}
 
 

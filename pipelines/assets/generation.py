@@ -10,6 +10,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.generation.default_requests import Wanted, describe_requests, make_up, write_requests
+from mvmodel.reports.conditions import CONDITIONS
 from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.training import SCRATCH, read_set
@@ -22,14 +23,8 @@ from pipelines.settings import ComparisonConfig, RequestConfig
 from pipelines.store.io_manager import ArtifactStore, clear, current
 from pipelines.store.store import Handle
 
-SETTINGS: dict[str, tuple[str, bool, dict[str, Any]]] = {
-    "full": (ADAPTER, True, {}),
-    "no_mask": (ADAPTER, False, {}),
-    "scratch": (SCRATCH, True, {}),
-    "ddim_50": (ADAPTER, True, {"scheduler": "ddim", "steps": 50}),
-    "multistep_20": (ADAPTER, True, {"scheduler": "dpm++", "steps": 20}),
-}
-"""Setting -> which adapter of the version makes it, whether the mask term is on, what else is generated otherwise."""
+ADAPTERS = {"tuned": ADAPTER, "scratch": SCRATCH}
+"""Adapter of a condition -> its folder in a `motion_adapter` version."""
 
 
 def _shipped(settings: Settings, config: RequestConfig, motion: str) -> list[Any]:
@@ -185,13 +180,15 @@ def generated_videos(
 
     def build(folder: Path) -> None:
         requests = read_requests(generation_requests.folder / "requests.csv")
-        for setting, most in chosen.items():  # resumes request by request from what a killed step left in the folder
-            which, mask_term, changes = SETTINGS[setting]
-            own = config.model_copy(update=changes)
+        for name, most in chosen.items():  # resumes request by request from what a killed step left in the folder
+            condition = CONDITIONS[name]
+            own = config.model_copy(update=dict(condition.generation))
             asked = requests[:most]
-            context.log.info(f"{context.partition_key}: {len(asked)} videos, setting {setting}")
-            weights = adapter.folder / which
-            generate(pack.load(), weights, asked, first_frames.folder, own, folder / setting, mask_term=mask_term)
+            context.log.info(f"{context.partition_key}: {len(asked)} videos, condition {name}")
+            weights = adapter.folder / ADAPTERS[condition.adapter]
+            generate(
+                pack.load(), weights, asked, first_frames.folder, own, folder / name, mask_term=condition.mask_term
+            )
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np
@@ -202,7 +199,7 @@ def generated_videos(
             shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
         return {
             "videos": len(list(folder.glob("full/*.mp4"))),
-            "settings": ", ".join(chosen),
+            "conditions": ", ".join(chosen),
             "adapter": adapter.sha,
             "sheet": preview.picture(preview.tiles(shown), f"{context.partition_key}: one video a row"),
         }
@@ -212,5 +209,5 @@ def generated_videos(
         "first_frames": first_frames,
         "promoted_adapter": promoted_adapter,
     }
-    recorded = {"generation": config.model_dump(mode="json"), "settings": chosen}
+    recorded = {"generation": config.model_dump(mode="json"), "conditions": chosen}
     return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/*.json",))

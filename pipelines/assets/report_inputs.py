@@ -16,7 +16,7 @@ from pipelines.store.store import SHORT, BrokenVersion, Handle, Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mvmodel.reports import VideoEntry
+    from mvmodel.reports.entries import VideoEntry
 
 STUDY = "ablation_study"
 """The experiment whose figures stand in the paper's table."""
@@ -51,25 +51,25 @@ def command(motion: str) -> str:
 
 def headlines(rows: pd.DataFrame) -> dict[str, float]:
     """The full method's means of the four figures that matter most, in front of all others."""
-    full = rows[rows["setting"] == "full"]
+    full = rows[rows["condition"] == "full"]
     return preview.numbers({name: full[name].mean() for name in HEADLINES if name in full.columns})
 
 
 def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a figure: the full method's mean with its interval, the other settings' means, and the counts."""
+    """One row a figure: the full method's mean with its interval, the other conditions' means, and the counts."""
     import pandas as pd
 
     from mvmodel.metrics.report_card import summarise
     from mvmodel.reports.texts import count
 
     card = summarise(rows, metrics=FIGURES)
-    made = rows.groupby("setting")["name"].nunique()
+    made = rows.groupby("condition")["name"].nunique()
     most = made.get("full")
-    others = [name for name in dict.fromkeys(card["setting"]) if name != "full"]
+    others = [name for name in dict.fromkeys(card["condition"]) if name != "full"]
     told = {name: name if made[name] == most else f"{name} ({count(int(made[name]), 'video')})" for name in others}
     lines = []
     for name, group in card.groupby("metric", sort=False):
-        means = {str(row["setting"]): row for row in group.to_dict(orient="records")}
+        means = {str(row["condition"]): row for row in group.to_dict(orient="records")}
         full = means.get("full", {})
         own = {"full": full.get("mean"), "low": full.get("low"), "high": full.get("high")}
         counts = {key: full.get(key) for key in ("videos", "prompts", "seeds")}
@@ -78,14 +78,14 @@ def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
 
 
 def board(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a motion and setting: its means and the counts behind them."""
+    """One row a motion and condition: its means and the counts behind them."""
     import pandas as pd
 
     lines = []
-    for (motion, setting), group in rows.groupby(["slug", "setting"], sort=False) if len(rows) else []:
+    for (motion, condition), group in rows.groupby(["slug", "condition"], sort=False) if len(rows) else []:
         figures = preview.numbers({name: group[name].mean() for name in FIGURES if name in group.columns})
         counts = {"videos": len(group), "prompts": group["prompt"].nunique(), "seeds": group["seed"].nunique()}
-        lines.append({"name": motion, "setting": setting, **figures, **counts})
+        lines.append({"name": motion, "condition": condition, **figures, **counts})
     return preview.table(pd.DataFrame(lines))
 
 
@@ -103,24 +103,24 @@ def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") 
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.score import METRICS
-    from mvmodel.reports import VideoEntry
+    from mvmodel.reports.entries import VideoEntry
 
     asked = {request.name: request for request in read_requests(requests / "requests.csv")}
     entries = []
     for row in pd.read_parquet(metrics / "metrics.parquet").to_dict(orient="records"):
-        name, setting = str(row["name"]), str(row["setting"])
-        frames = read_frames(videos / setting / f"{name}.npz")
+        name, condition = str(row["name"]), str(row["condition"])
+        frames = read_frames(videos / condition / f"{name}.npz")
         masks = MaskSequence.load(asked[name].masks)
         entries.append(
             VideoEntry(
                 name=f"{before}{name}",
                 prompt=str(row["prompt"]),
-                setting=setting,
+                condition=condition,
                 frames=frames,
                 masks=masks.masks[: len(frames)],
                 fps=masks.fps,
                 metrics=preview.numbers({metric: row.get(metric) for metric in METRICS}),
-                found=MaskSequence.load(metrics / "found" / setting / f"{name}.npz").masks,
+                found=MaskSequence.load(metrics / "found" / condition / f"{name}.npz").masks,
                 seed=int(row["seed"]),
             )
         )
@@ -146,7 +146,7 @@ def history_of(store: Store, past: Mapping[str, list[str]]) -> pd.DataFrame:
                 continue
             made = store.version("metric_report", motion, sha)
             table = pd.read_parquet(handle.folder / "metrics.parquet")
-            figures = figures_of(table[table["setting"] == "full"])
+            figures = figures_of(table[table["condition"] == "full"])
             figures.pop("motion", None)  # the slug's column here
             said = {"motion": motion, "version": number, "when": made.created, "promoted": True}
             rows.append({**said, "adapter": str(made.source.get("adapter", ""))[:SHORT], **figures})

@@ -25,7 +25,7 @@ from pipelines.store.store import Handle
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mvmodel.reports import VideoEntry
+    from mvmodel.reports.entries import VideoEntry
 
 SHEET = "sheet.png"
 """In a report's version: control masks and videos, line under line."""
@@ -54,15 +54,15 @@ def video_metrics(
         import pandas as pd
 
         rows = []
-        for setting in sorted(path.name for path in generated_videos.folder.iterdir() if path.is_dir()):
-            (folder / "found" / setting).mkdir(parents=True, exist_ok=True)
+        for condition in sorted(path.name for path in generated_videos.folder.iterdir() if path.is_dir()):
+            (folder / "found" / condition).mkdir(parents=True, exist_ok=True)
             for request in requests:
-                video = generated_videos.folder / setting / f"{request.name}.npz"
-                if setting != "full" and not video.exists():
-                    continue  # some settings are compared on the first requests alone
+                video = generated_videos.folder / condition / f"{request.name}.npz"
+                if condition != "full" and not video.exists():
+                    continue  # some conditions are compared on the first requests alone
                 item = scored(store.store, video, request, pack.load(), judges["hash"])
-                shutil.copyfile(item / "detections.npz", folder / "found" / setting / f"{request.name}.npz")
-                said = {"slug": context.partition_key, "setting": setting, "name": request.name}
+                shutil.copyfile(item / "detections.npz", folder / "found" / condition / f"{request.name}.npz")
+                said = {"slug": context.partition_key, "condition": condition, "name": request.name}
                 asked = {"prompt": request.prompt, "seed": request.seed}
                 rows.append({**said, **asked, **json.loads((item / "metrics.json").read_text())})
         pd.DataFrame(rows).to_parquet(folder / "metrics.parquet", index=False)
@@ -82,12 +82,12 @@ def video_metrics(
     return store.step(context, inputs, {}, build, describe, judges)
 
 
-def means(rows: pd.DataFrame, setting: str = "full") -> dict[str, float]:
-    """The mean of every figure: of `setting` under its own name, of the other settings as setting/figure."""
+def means(rows: pd.DataFrame, condition: str = "full") -> dict[str, float]:
+    """The mean of every figure: of `condition` under its own name, of the other conditions as condition/metric."""
     found: dict[str, float] = {}
-    for name, group in rows.groupby("setting"):
+    for name, group in rows.groupby("condition"):
         figures = report_inputs.figures_of(group)
-        found |= figures if name == setting else {f"{name}/{figure}": value for figure, value in figures.items()}
+        found |= figures if name == condition else {f"{name}/{figure}": value for figure, value in figures.items()}
     return found
 
 
@@ -123,7 +123,7 @@ def metric_report(
     def build(folder: Path) -> None:
         import pandas as pd
 
-        from mvmodel.reports import motion_report
+        from mvmodel.reports.html import motion_report
 
         clear(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
@@ -139,7 +139,7 @@ def metric_report(
             study=None if study is None else report_inputs.study_rows([study]),
             measured_by=report_inputs.command(motion),
         )
-        full = [(entry.masks, entry.frames) for entry in entries if entry.setting == "full"]
+        full = [(entry.masks, entry.frames) for entry in entries if entry.condition == "full"]
         preview.beside(full).save(folder / SHEET)
         rows.to_parquet(folder / "metrics.parquet", index=False)
         rows.to_csv(folder / "metrics.csv", index=False)
@@ -216,14 +216,14 @@ def leaderboard(
 
         from mvmodel.metrics.report_card import summarise
         from mvmodel.motion.plot import Grouping
-        from mvmodel.reports import leaderboard_report
+        from mvmodel.reports.html import leaderboard_report
 
         clear(folder)
         tables = {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()}
-        whole = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame({"slug": [], "setting": []})
+        whole = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame({"slug": [], "condition": []})
         whole.to_parquet(folder / "metrics.parquet", index=False)
         whole.to_csv(folder / "metrics.csv", index=False)
-        summarise(whole, by=("slug", "setting")).to_csv(folder / "summary.csv", index=False)
+        summarise(whole, by=("slug", "condition")).to_csv(folder / "summary.csv", index=False)
         versions = report_inputs.history_of(store.store, past)
         versions.to_csv(folder / "versions.csv", index=False)
         quarantine = pd.read_parquet(clips.folder / "quarantine.parquet")
@@ -239,7 +239,7 @@ def leaderboard(
             if STUDY in made_of:
                 studies.append(store.store.open(STUDY, motion, made_of[STUDY]["sha"]))
         ranked = sorted(
-            (entry for entry in entries if entry.setting == "full"), key=lambda e: -e.metrics.get("iou", 0.0)
+            (entry for entry in entries if entry.condition == "full"), key=lambda e: -e.metrics.get("iou", 0.0)
         )
         ends = [*ranked[:SHEET_VIDEOS], *ranked[SHEET_VIDEOS:][-SHEET_VIDEOS:]]
         preview.beside([(entry.masks, entry.frames) for entry in ends]).save(folder / SHEET)

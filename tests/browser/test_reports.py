@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mvmodel.motion.plot import Grouping
-from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
+from mvmodel.reports.entries import VideoEntry
+from mvmodel.reports.html import leaderboard_report, motion_report
 from mvmodel.world.render import HELD_OUT, random_clip
 from tests.browser.conftest import until
 
@@ -35,7 +36,7 @@ def videos() -> list[VideoEntry]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, videos):
-    rows = pd.DataFrame([{"setting": v.setting, "prompt": v.prompt, "seed": v.seed, **v.metrics} for v in videos])
+    rows = pd.DataFrame([{"condition": v.condition, "prompt": v.prompt, "seed": v.seed, **v.metrics} for v in videos])
     curve = [{"step": step, "loss": 1 / (1 + step)} for step in range(10)]
     folder = tmp_path_factory.mktemp("report")
     return motion_report(
@@ -133,7 +134,9 @@ def test_tables_sort_both_ways_and_say_so(open_page, report):
 
 
 def test_the_other_figures_come_when_asked_for(open_page, tmp_path, videos):
-    rows = pd.DataFrame([{"setting": v.setting, "prompt": v.prompt, "smoothness": 0.9, **v.metrics} for v in videos])
+    rows = pd.DataFrame(
+        [{"condition": v.condition, "prompt": v.prompt, "smoothness": 0.9, **v.metrics} for v in videos]
+    )
     page, complaints, _ = open_page(motion_report(tmp_path, "glide", videos, rows, {}))
     more = page.locator(".more")
     assert more.count() == 1 + 1 + len(rows)  # a line of the means, a head and a cell a video
@@ -193,7 +196,7 @@ def test_without_javascript_the_browsers_controls_remain(open_page, report):
 
 
 def test_the_leaderboard_opens_and_sorts(open_page, tmp_path, videos):
-    rows = pd.DataFrame([{"setting": v.setting, "prompt": v.prompt, **v.metrics} for v in videos])
+    rows = pd.DataFrame([{"condition": v.condition, "prompt": v.prompt, **v.metrics} for v in videos])
     motions = {"glide": rows, "spin": rows.assign(iou=rows["iou"] / 2)}
     page, complaints, requests = open_page(leaderboard_report(tmp_path, motions, videos=videos))
     order = "[...document.querySelectorAll('#motions tbody th')].map(cell => cell.textContent)"

@@ -11,7 +11,7 @@ from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash
 
 
 def test_whatever_decides_the_video_is_in_the_recipe(task):
-    cell = Cell({"setting": "full"}, task, "own", GenerationConfig())
+    cell = Cell({"condition": "full"}, task, "own", GenerationConfig())
     shifted = np.roll(task.masks, 4, axis=2)
     others = [
         replace(cell, task=replace(task, prompt="a cat")),
@@ -29,7 +29,7 @@ def test_whatever_decides_the_video_is_in_the_recipe(task):
 
 
 def test_what_only_names_the_cell_is_not(task):
-    cell = Cell({"setting": "full"}, task, "own", GenerationConfig())
+    cell = Cell({"condition": "full"}, task, "own", GenerationConfig())
     renamed = replace(cell, factors={"alpha": 0.2}, task=replace(task, name="another"), given=task.masks.copy())
     assert renamed.recipe(adapter="a") == cell.recipe(adapter="a")
 

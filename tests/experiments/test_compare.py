@@ -11,15 +11,15 @@ from mvmodel.experiments import compare
 def rows() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"setting": setting, "slug": "gallop", "name": f"r{i}", "seed": 1, "iou": base + 0.1 * i}
-            for setting, base in (("full", 0.5), ("off", 0.2))
+            {"condition": condition, "slug": "gallop", "name": f"r{i}", "seed": 1, "iou": base + 0.1 * i}
+            for condition, base in (("full", 0.5), ("off", 0.2))
             for i in range(4)
         ]
     )
 
 
 def test_pairs_remove_what_requests_have_in_common(rows):
-    found = compare.difference(rows, {"setting": "full"}, {"setting": "off"}, "iou")
+    found = compare.difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
     assert found.mean == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((0.3, 0.3))  # the spread between requests is not in it
     assert found.certain and found.pairs == 4
@@ -27,34 +27,34 @@ def test_pairs_remove_what_requests_have_in_common(rows):
 
 
 def test_only_pairs_count(rows):
-    rows = rows[~((rows["setting"] == "off") & (rows["name"] == "r3"))]
-    found = compare.difference(rows, {"setting": "full"}, {"setting": "off"}, "iou")
+    rows = rows[~((rows["condition"] == "off") & (rows["name"] == "r3"))]
+    found = compare.difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
     assert found.pairs == 3
     assert found.first == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("names", [("r0",), ("r0", "r1", "r2")])
 def test_a_few_pairs_are_never_certain(rows, names):
-    found = compare.difference(rows[rows["name"].isin(names)], {"setting": "full"}, {"setting": "off"}, "iou")
+    found = compare.difference(rows[rows["name"].isin(names)], {"condition": "full"}, {"condition": "off"}, "iou")
     assert not found.certain
     assert compare.verdict(found, 1) == "holds here, but these few videos do not make it certain"
 
 
 def test_verdicts_depend_on_direction_size_and_spread(rows):
-    found = compare.difference(rows, {"setting": "full"}, {"setting": "off"}, "iou")
+    found = compare.difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
     assert compare.verdict(found, 1) == "holds"
     assert compare.verdict(found, -1) == "does not hold"
     assert compare.verdict(found, 1, least=0.31) == "does not hold"
-    noisy = rows.assign(iou=rows["iou"].where(rows["setting"] == "full", [0, 0, 0, 0, 0.2, 1.3, 0.1, 0.2]))
-    unsure = compare.difference(noisy, {"setting": "full"}, {"setting": "off"}, "iou")
+    noisy = rows.assign(iou=rows["iou"].where(rows["condition"] == "full", [0, 0, 0, 0, 0.2, 1.3, 0.1, 0.2]))
+    unsure = compare.difference(noisy, {"condition": "full"}, {"condition": "off"}, "iou")
     assert unsure.mean > 0 and not unsure.certain
     assert "not make it certain" in compare.verdict(unsure, 1)
 
 
 def test_what_was_not_measured_is_said_so(rows):
-    nothing = compare.difference(rows, {"setting": "full"}, {"setting": "off"}, "flicker")
+    nothing = compare.difference(rows, {"condition": "full"}, {"condition": "off"}, "flicker")
     assert (str(nothing), compare.verdict(nothing, 1)) == ("not measured", "could not be measured")
-    assert compare.difference(rows, {"setting": "full"}, {"setting": "no such"}, "iou").pairs == 0
+    assert compare.difference(rows, {"condition": "full"}, {"condition": "no such"}, "iou").pairs == 0
 
 
 def test_slope_and_lists():

@@ -97,12 +97,12 @@ def test_zero_shot_holds_each_motion_out_in_turn(make_bench, tmp_path):
 def test_settings_do_what_they_say(make_bench):
     bench = make_bench("slide")
     cells = {
-        str(cell.factors["setting"]): cell
+        str(cell.factors["condition"]): cell
         for cell in EXPERIMENTS["ablation_study"].cells(bench, EXPERIMENTS["ablation_study"].config.quick())
     }
-    trained = json.loads((bench.adapters[cells["no_mask"].adapter] / "train.json").read_text())["config"]
+    trained = json.loads((bench.adapters[cells["tuned_without_mask"].adapter] / "train.json").read_text())["config"]
     assert trained["mask_dropout"] > 0.999
-    assert cells["no_mask"].mask_term is False and cells["mask_off"].adapter == cells["full"].adapter
+    assert cells["tuned_without_mask"].mask_term is False and cells["no_mask"].adapter == cells["full"].adapter
     still = cells["static_mask"].masks
     assert (still == still[0]).all() and (cells["static_mask"].task.masks != still).any()
     shuffled = cells["shuffled_mask"].masks

@@ -9,7 +9,7 @@ import pytest
 from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.compare import difference, verdict
 from mvmodel.experiments.experiment import Tables
-from mvmodel.experiments.studies.ablation import SETTINGS, AblationConfig
+from mvmodel.experiments.studies.ablation import ABLATION_CONDITIONS, AblationConfig
 from mvmodel.experiments.studies.first_frame import FirstFrameConfig, _wrong_prompt
 from mvmodel.experiments.studies.generalization import BASELINE, GeneralizationConfig
 from mvmodel.experiments.studies.length import LengthConfig, extended
@@ -43,23 +43,28 @@ def sentences(name: str, rows: pd.DataFrame, config: object, frames: pd.DataFram
 def test_the_ablations_claims_follow_the_table():
     good = {
         "full": {"iou": 0.9, "alignment": 0.33, "colour_drift": 2.0, "motion": 4.0},
-        "no_mask": {"iou": 0.2},
+        "tuned_without_mask": {"iou": 0.2},
         "no_shared_noise": {"colour_drift": 3.0},
         "no_control": {"alignment": 0.3},
         "static_mask": {"motion": 1.0},
         "untrained": {"iou": 0.8},
     }
-    assert claims("ablation_study", made_up("setting", good), AblationConfig()) == [True, True, True]
-    assert "25% of the foreground's motion" in sentences("ablation_study", made_up("setting", good), AblationConfig())
-    bad = {**good, "no_mask": {"iou": 0.7}, "no_shared_noise": {"colour_drift": 1.0}, "no_control": {"alignment": 0.4}}
-    assert claims("ablation_study", made_up("setting", bad), AblationConfig()) == [False, False, False]
-    assert claims("ablation_study", made_up("setting", {"full": good["full"]}), AblationConfig()) == [None] * 3
+    assert claims("ablation_study", made_up("condition", good), AblationConfig()) == [True, True, True]
+    assert "25% of the foreground's motion" in sentences("ablation_study", made_up("condition", good), AblationConfig())
+    bad = {
+        **good,
+        "tuned_without_mask": {"iou": 0.7},
+        "no_shared_noise": {"colour_drift": 1.0},
+        "no_control": {"alignment": 0.4},
+    }
+    assert claims("ablation_study", made_up("condition", bad), AblationConfig()) == [False, False, False]
+    assert claims("ablation_study", made_up("condition", {"full": good["full"]}), AblationConfig()) == [None] * 3
 
 
 def first_frames(with_control: float, without: float) -> pd.DataFrame:
-    """Frame 1 of four videos a setting: how it overlaps mask 1."""
+    """Frame 1 of four videos a condition: how it overlaps mask 1."""
     figures = {"full": {"iou": with_control, "alignment": 0.9}, "no_control": {"iou": without, "alignment": 0.9}}
-    return made_up("setting", figures).assign(frame=1)
+    return made_up("condition", figures).assign(frame=1)
 
 
 def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
@@ -69,7 +74,7 @@ def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
             "no_control": {"iou": 0.7, "alignment": alignment, "clips_alignment": ceiling},
             "blank_first": {"iou": 0.2, "alignment": blank, "clips_alignment": ceiling},
         }
-        rows = made_up("setting", figures).assign(clips_alignment=ceiling)
+        rows = made_up("condition", figures).assign(clips_alignment=ceiling)
         return sentences("ablation_study", rows, AblationConfig(), frames)
 
     assert "Why no certain gain" not in said(0.5, first_frames(0.8, 0.2), 0.95)
@@ -82,9 +87,9 @@ def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
 
 
 def test_a_gain_is_certain_only_beyond_the_least_that_is_asked():
-    rows = made_up("setting", {"full": {"iou": 0.9}, "no_mask": {"iou": 0.55}})
+    rows = made_up("condition", {"full": {"iou": 0.9}, "tuned_without_mask": {"iou": 0.55}})
     rows.loc[4:, "iou"] += [0.06, -0.06, 0.1, -0.1]
-    gap = difference(rows, {"setting": "full"}, {"setting": "no_mask"}, "iou")
+    gap = difference(rows, {"condition": "full"}, {"condition": "tuned_without_mask"}, "iou")
     assert gap.certain and verdict(gap, 1) == "holds"
     assert verdict(gap, 1, 0.3).startswith("holds here, but") and verdict(gap, 1, 0.4) == "does not hold"
 
@@ -193,6 +198,8 @@ def test_the_grids_are_as_large_as_promised():
     assert min(len(config.distances), len(config.shifts), len(config.dropped)) >= 5
     assert NoiseSharingConfig().alphas == (0.0, 0.1, 0.2, 0.3, 0.4, 0.5) and len(NoiseSharingConfig().modes) == 3
     assert GeneralizationConfig().items >= 6
-    assert {"full", "no_mask", "no_first_frame_attention", "no_shared_noise", "no_control"} < set(SETTINGS)
-    assert {"untrained", "static_mask", "shuffled_mask"} < set(SETTINGS)
+    assert {"full", "tuned_without_mask", "no_first_frame_attention", "no_shared_noise", "no_control"} < set(
+        ABLATION_CONDITIONS
+    )
+    assert {"untrained", "static_mask", "shuffled_mask"} < set(ABLATION_CONDITIONS)
     assert all(np.isfinite(experiment.config.quick().requests) for experiment in EXPERIMENTS.values())

@@ -33,14 +33,14 @@ def test_interval_is_repeatable_and_undefined_for_one_video():
 def test_summary_counts_videos_and_prompts_and_skips_what_is_missing():
     rows = pd.DataFrame(
         {
-            "setting": ["full", "full", "full", "no_mask"],
+            "condition": ["full", "full", "full", "no_mask"],
             "prompt": ["a", "a", "b", "a"],
             "seed": [1, 2, 2, 1],
             "iou": [0.6, 0.8, 0.7, 0.2],
             "alignment": [0.3, np.nan, 0.5, np.nan],
         }
     )
-    card = summarise(rows).set_index(["setting", "metric"])
+    card = summarise(rows).set_index(["condition", "metric"])
     assert card.loc[("full", "iou"), "mean"] == pytest.approx(0.7)
     assert card.loc[("full", "iou"), ["videos", "prompts", "seeds"]].tolist() == [3, 2, 2]
     assert card.loc[("full", "alignment"), "videos"] == 2
@@ -49,5 +49,5 @@ def test_summary_counts_videos_and_prompts_and_skips_what_is_missing():
 
 
 def test_summary_of_nothing_has_its_columns():
-    card = summarise(pd.DataFrame({"setting": [], "iou": []}))
-    assert list(card.columns) == ["setting", "metric", "mean", "low", "high", "videos", "prompts", "seeds"]
+    card = summarise(pd.DataFrame({"condition": [], "iou": []}))
+    assert list(card.columns) == ["condition", "metric", "mean", "low", "high", "videos", "prompts", "seeds"]

@@ -132,7 +132,7 @@ def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
     with done.instance as instance:
         figures = current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
     rows = pd.read_parquet(figures)
-    rows = rows[(rows["setting"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
+    rows = rows[(rows["condition"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
     columns = [column.name for column in report_inputs.comparison(rows).schema.columns]
     assert "ddim_50 (1 video)" in columns and "multistep_20" in columns
     done.settings = {"comparison": {"schedulers": 0}}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mvmodel.reports import VideoEntry
+from mvmodel.reports.entries import VideoEntry
 from mvmodel.world.render import HELD_OUT, random_clip
 
 IOU = {"full": (0.8, 0.7), "no_mask": (0.2, 0.1), "scratch": (0.5, 0.6)}
@@ -27,7 +27,7 @@ def entries(motion: str = "gallop", found: bool = True) -> list[VideoEntry]:
 
 def table(videos: list[VideoEntry]) -> pd.DataFrame:
     return pd.DataFrame(
-        [{"setting": v.setting, "name": v.name, "prompt": v.prompt, "seed": v.seed, **v.metrics} for v in videos]
+        [{"condition": v.condition, "name": v.name, "prompt": v.prompt, "seed": v.seed, **v.metrics} for v in videos]
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.motion.plot import Grouping
-from mvmodel.reports import VideoEntry, leaderboard_report, motion_report
+from mvmodel.reports.entries import VideoEntry
+from mvmodel.reports.html import leaderboard_report, motion_report
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def test_headlines_come_with_interval_counts_and_what_is_compared(page):
 
 
 def test_a_mean_of_fewer_videos_says_so(tmp_path, videos, rows, provenance, training):
-    kept = [video for video in videos if (video.setting, video.name) != ("scratch", "r1")]
-    fewer = rows[(rows["setting"] != "scratch") | (rows["name"] != "r1")]
+    kept = [video for video in videos if (video.condition, video.name) != ("scratch", "r1")]
+    fewer = rows[(rows["condition"] != "scratch") | (rows["name"] != "r1")]
     text = text_of(motion_report(tmp_path, "gallop", kept, fewer, provenance, training).read_text())
     assert "From scratch (1 video) 0.500" in text and "Mask term off 0.150" in text
 
@@ -79,10 +80,10 @@ def test_the_papers_figures_never_stand_among_ours(page):
 
 
 def test_an_ablations_figures_come_into_the_papers_table_with_their_counts(tmp_path, videos, rows):
-    figures = {"full": 0.8, "no_mask": 0.3, "no_shared_noise": 0.7, "no_control": 0.6, "static_mask": 0.1}
+    figures = {"full": 0.8, "tuned_without_mask": 0.3, "no_shared_noise": 0.7, "no_control": 0.6, "static_mask": 0.1}
     study = pd.DataFrame(
         [
-            {"setting": name, "prompt": f"p{i}", "seed": seed, "iou": iou, "alignment": 0.2, "consistency": 0.9}
+            {"condition": name, "prompt": f"p{i}", "seed": seed, "iou": iou, "alignment": 0.2, "consistency": 0.9}
             | {"motion": 2.0, "diversity": 0.77 if seed == 0 else np.nan}
             for name, iou in figures.items()
             for i in range(3)
@@ -139,7 +140,7 @@ def test_a_shared_first_frame_is_said_and_another_is_not(tmp_path, videos, rows,
     import dataclasses
 
     assert "begins with the same first frame" in page
-    changed = [dataclasses.replace(v, frames=v.frames[::-1]) if v.setting == "scratch" else v for v in videos]
+    changed = [dataclasses.replace(v, frames=v.frames[::-1]) if v.condition == "scratch" else v for v in videos]
     assert "same first frame" not in motion_report(tmp_path / "c", "gallop", changed, rows, {}).read_text()
 
 
@@ -150,11 +151,11 @@ def test_random_weights_are_announced(tmp_path, videos, rows, page):
 
 
 def test_it_is_written_with_little(tmp_path, videos):
-    few = [v for v in videos if v.setting == "full"][:1]
-    rows = pd.DataFrame([{"setting": "full", "prompt": few[0].prompt, "iou": 0.5}])
+    few = [v for v in videos if v.condition == "full"][:1]
+    rows = pd.DataFrame([{"condition": "full", "prompt": few[0].prompt, "iou": 0.5}])
     text = text_of(motion_report(tmp_path, "gallop", few, rows, {}).read_text())
     assert "one video, no interval" in text
-    nothing = motion_report(tmp_path / "n", "gallop", [], pd.DataFrame({"setting": [], "prompt": []}), {}).read_text()
+    nothing = motion_report(tmp_path / "n", "gallop", [], pd.DataFrame({"condition": [], "prompt": []}), {}).read_text()
     assert "was not measured" in nothing
 
 

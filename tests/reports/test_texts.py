@@ -8,8 +8,8 @@ from mvmodel.reports import texts
 
 
 def card(full: list[float], off: list[float]) -> pd.DataFrame:
-    rows = [{"setting": "full", "iou": value} for value in full] + [
-        {"setting": "no_mask", "iou": value} for value in off
+    rows = [{"condition": "full", "iou": value} for value in full] + [
+        {"condition": "no_mask", "iou": value} for value in off
     ]
     return summarise(pd.DataFrame(rows))
 

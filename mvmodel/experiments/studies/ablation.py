@@ -15,23 +15,27 @@ from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.studies.ablation_words import ablation_conclusion
 from mvmodel.metrics.appearance import alignment, diversity
+from mvmodel.reports.conditions import CONDITIONS, Condition
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SETTINGS: dict[str, str] = {
-    "full": "Full method",
-    "no_mask": "Tuned without the mask term",
-    "mask_off": "Mask term switched off",
-    "no_first_frame_attention": "No first-frame keys and values",
-    "no_shared_noise": "No shared noise",
-    "no_control": "First frame without ControlNet",
-    "blank_first": "No first frame: even grey",
-    "untrained": "Not tuned",
-    "static_mask": "Mask 1 in every frame",
-    "shuffled_mask": "Masks in shuffled order",
+ABLATION_CONDITIONS: dict[str, Condition] = {
+    "full": CONDITIONS["full"],
+    "tuned_without_mask": Condition("Tuned without the mask term", mask_term=False),
+    "no_mask": CONDITIONS["no_mask"],
+    "no_first_frame_attention": Condition(
+        "No first-frame keys and values", generation={"first_frame_attention": False}
+    ),
+    "no_shared_noise": Condition("No shared noise", generation={"alpha": 0.0}),
+    "no_control": Condition("First frame without ControlNet"),
+    "blank_first": Condition("First frame plain grey"),
+    "untrained": Condition("Not tuned"),
+    "static_mask": Condition("Mask 1 in every frame"),
+    "shuffled_mask": Condition("Masks in shuffled order"),
 }
-"""Setting -> how it is named. The last three and `full` separate learned motion from the mask's constraint."""
+"""Condition name -> definition. The last three and `full` separate learned motion from the mask's constraint."""
+LABELS = {name: condition.label for name, condition in ABLATION_CONDITIONS.items()}
 WITHOUT_MASK = 1 - 1e-9
 """Share of tuning steps without the mask: all of them."""
 
@@ -52,38 +56,32 @@ class Ablation(Experiment[AblationConfig]):
     name = "ablation_study"
     title = "Ablations"
     question = "What does each part of the method bring, and is motion learned or only constrained by the mask?"
-    factors = ("setting",)
-    names = SETTINGS
+    factors = ("condition",)
+    names = LABELS
     headline = ("iou", "iou_given", "consistency", "alignment", "motion", "motion_cosine", "colour_drift", "diversity")
     config = AblationConfig
 
     def cells(self, bench: Bench, config: AblationConfig) -> list[Cell]:
-        plain = bench.settings(config)
-        without = self._tuned_without_mask(bench, config)
+        without_mask = self._tuned_without_mask(bench, config)
         cells = []
         for task in bench.tasks(config):
             order = np.random.default_rng(task.seed).permutation(len(task.masks) - 1) + 1
-            masks = {
-                "static_mask": np.repeat(task.masks[:1], len(task.masks), axis=0),
-                "shuffled_mask": task.masks[np.concatenate([[0], order])],
-            }
-            changes: dict[str, dict[str, Any]] = {
-                "full": {},
-                "no_mask": {"adapter": without, "mask_term": False},
-                "mask_off": {"mask_term": False},
-                "no_first_frame_attention": {"generation": bench.settings(config, first_frame_attention=False)},
-                "no_shared_noise": {"generation": bench.settings(config, alpha=0.0)},
+            inputs: dict[str, dict[str, Any]] = {
+                "tuned_without_mask": {"adapter": without_mask},
                 "no_control": {"first": FirstFrame(control=False)},
                 "blank_first": {"first": FirstFrame(blank=True)},
                 "untrained": {"adapter": bench.untuned(bench.training)},
-                **{name: {"given": given} for name, given in masks.items()},
+                "static_mask": {"given": np.repeat(task.masks[:1], len(task.masks), axis=0)},
+                "shuffled_mask": {"given": task.masks[np.concatenate([[0], order])]},
             }
-            cells += [
-                Cell(**{"factors": {"setting": name}, "task": task, "adapter": OWN, "generation": plain, **change})
-                for name, change in changes.items()
-                if change.get("adapter", OWN) is not None
-            ]
-        return sorted(cells, key=lambda cell: list(SETTINGS).index(str(cell.factors["setting"])))
+            for name, condition in ABLATION_CONDITIONS.items():
+                changes = {"adapter": OWN, **inputs.get(name, {})}
+                if changes["adapter"] is None:
+                    continue
+                generation = bench.settings(config, **condition.generation)
+                factors = {"condition": name}
+                cells.append(Cell(factors, task, generation=generation, mask_term=condition.mask_term, **changes))
+        return sorted(cells, key=lambda cell: list(ABLATION_CONDITIONS).index(str(cell.factors["condition"])))
 
     def _tuned_without_mask(self, bench: Bench, config: AblationConfig) -> str | None:
         """The motion's clips and settings once more, but no step sees a mask."""
@@ -92,26 +90,26 @@ class Ablation(Experiment[AblationConfig]):
         how = bench.training.model_copy(update={"mask_dropout": WITHOUT_MASK})
         if config.tuning_steps:
             how = how.model_copy(update={"steps": config.tuning_steps})
-        return bench.tune("no_mask", bench.motion.clips, how)
+        return bench.tune("tuned_without_mask", bench.motion.clips, how)
 
     def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
         """Adds `diversity`, once a request that has several seeds, and what alignment the motion's own clips reach."""
         together: dict[tuple[str, str], list[np.ndarray]] = {}
         for result in results:
-            key = (str(result.cell.factors["setting"]), result.cell.task.name)
+            key = (str(result.cell.factors["condition"]), result.cell.task.name)
             together.setdefault(key, []).append(result.embeddings)
         found = {key: diversity(videos) for key, videos in together.items() if len(videos) > 1}
-        column = [found.pop((str(row["setting"]), str(row["name"])), np.nan) for _, row in tables.videos.iterrows()]
+        column = [found.pop((str(row["condition"]), str(row["name"])), np.nan) for _, row in tables.videos.iterrows()]
         ceiling = _clips_alignment(bench) if bench.motion.clips else np.nan
         return Tables(tables.videos.assign(diversity=column, clips_alignment=ceiling), tables.frames)
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         rows = tables.videos
-        four = rows[rows["setting"].isin(("full", "untrained", "static_mask", "shuffled_mask"))]
+        four = rows[rows["condition"].isin(("full", "untrained", "static_mask", "shuffled_mask"))]
         shown = ("iou", "alignment", "colour_drift", "consistency", "motion", "motion_cosine")
         return {
-            "ablation": plots.bars(rows, "setting", shown, SETTINGS),
-            "training_against_mask": plots.bars(four, "setting", ("iou", "motion", "motion_cosine"), SETTINGS),
+            "ablation": plots.bars(rows, "condition", shown, LABELS),
+            "training_against_mask": plots.bars(four, "condition", ("iou", "motion", "motion_cosine"), LABELS),
         }
 
     def conclude(self, tables: Tables, config: AblationConfig) -> Conclusion:

@@ -17,14 +17,18 @@ def ablation_conclusion(tables: Tables, least: float) -> Conclusion:
     """Sentences and the three claims that the method stands on; least: the IoU that the mask term ought to bring."""
     rows = tables.videos
 
-    def against(setting: str, metric: str) -> Difference:
-        return difference(rows, {"setting": "full"}, {"setting": setting}, metric)
+    def against(condition: str, metric: str) -> Difference:
+        return difference(rows, {"condition": "full"}, {"condition": condition}, metric)
 
-    drift, gained, control = against("no_shared_noise", "colour_drift"), against("no_mask", "iou"), _aligned(tables)
+    drift, gained, control = (
+        against("no_shared_noise", "colour_drift"),
+        against("tuned_without_mask", "iou"),
+        _aligned(tables),
+    )
     sentences = [
         f"Shared noise changes colour drift by {drift}, and motion by {against('no_shared_noise', 'motion')}.",
         f"The mask term, against an adapter tuned without it, changes IoU by {gained}.",
-        f"Switching the mask term off in the tuned adapter changes IoU by {_minus(against('mask_off', 'iou'))}; "
+        f"Switching the mask term off in the tuned adapter changes IoU by {_minus(against('no_mask', 'iou'))}; "
         f"doing without first-frame keys and values changes consistency by "
         f"{_minus(against('no_first_frame_attention', 'consistency'))} and motion by "
         f"{_minus(against('no_first_frame_attention', 'motion'))}.",
@@ -40,8 +44,8 @@ def ablation_conclusion(tables: Tables, least: float) -> Conclusion:
     return Conclusion([sentence for sentence in sentences if sentence], claims)
 
 
-def _aligned(tables: Tables, setting: str = "no_control") -> Difference:
-    return difference(tables.videos, {"setting": "full"}, {"setting": setting}, "alignment")
+def _aligned(tables: Tables, condition: str = "no_control") -> Difference:
+    return difference(tables.videos, {"condition": "full"}, {"condition": condition}, "alignment")
 
 
 def _first_frame(tables: Tables, control: Difference) -> list[str]:
@@ -57,9 +61,9 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
         return said
     first = chosen(tables.frames, {"frame": 1})
     at_1, placed = (
-        difference(first, {"setting": "full"}, {"setting": "no_control"}, metric) for metric in ("alignment", "iou")
+        difference(first, {"condition": "full"}, {"condition": "no_control"}, metric) for metric in ("alignment", "iou")
     )
-    followed = difference(tables.videos, {"setting": "full"}, {"setting": "no_control"}, "iou")
+    followed = difference(tables.videos, {"condition": "full"}, {"condition": "no_control"}, "iou")
     if not placed.pairs:
         return said
     said.append(
@@ -71,7 +75,7 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
     reasons = []
     if placed.mean >= PLACED and placed.certain:
         reasons.append("it decides where the object stands, which a cosine with the prompt does not see")
-    ceiling = means(tables.videos, "setting", "clips_alignment").get("full", math.nan)
+    ceiling = means(tables.videos, "condition", "clips_alignment").get("full", math.nan)
     if math.isfinite(ceiling):
         gap = ceiling - control.second
         reach = "so there is no room above it" if gap <= NEAR else f"{gap:.3f} above it, so there was room"
@@ -88,8 +92,8 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
 def _learned(tables: Tables) -> str:
     """What static and shuffled masks say about learned motion."""
     rows = tables.videos
-    still = difference(rows, {"setting": "static_mask"}, {"setting": "full"}, "motion")
-    tuned = difference(rows, {"setting": "full"}, {"setting": "untrained"}, "iou")
+    still = difference(rows, {"condition": "static_mask"}, {"condition": "full"}, "motion")
+    tuned = difference(rows, {"condition": "full"}, {"condition": "untrained"}, "iou")
     if not still.pairs:
         return "How much of the motion is learned was not measured."
     kept = still.first / still.second if still.second else float("nan")
@@ -103,10 +107,10 @@ def _learned(tables: Tables) -> str:
 
 def _seeds(tables: Tables) -> str:
     """How alike videos of one prompt are."""
-    found = means(tables.videos, "setting", "diversity")
+    found = means(tables.videos, "condition", "diversity")
     if "full" not in found:
         return ""
-    count = int(chosen(tables.videos, {"setting": "full"})["diversity"].notna().sum())
+    count = int(chosen(tables.videos, {"condition": "full"})["diversity"].notna().sum())
     words = f"Videos of one prompt from other seeds have a mean cosine of {found['full']:.3f} ({count} prompts; 1 is "
     words += "the same video again)"
     if "no_shared_noise" in found:
@@ -115,5 +119,5 @@ def _seeds(tables: Tables) -> str:
 
 
 def _minus(found: Difference) -> str:
-    """The change from full to the other setting."""
+    """The change from full to the other condition."""
     return str(Difference(-found.mean, -found.high, -found.low, found.second, found.first, found.pairs))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.reports.paper import STUDY
+from mvmodel.reports.paper_tables import STUDY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +30,12 @@ def read_frames(path: Path) -> np.ndarray:
     return frames
 
 
-def report_of_folder(
+def write_folder_report(
     pack: Pack, videos: Path, requests: Path, out: Path, motion: str | None = None, study: Path | None = None
 ) -> Path:
     """Score the videos of `requests` (a CSV) under `videos` and write `out`/report.html and metrics.csv.
 
-    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder a setting. study: the folder
+    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder a condition. study: the folder
     that `python -m mvmodel.experiments ablation_study` left, for the paper's table. Raises InputError when no video of
     a request is there.
     """
@@ -47,16 +47,17 @@ def report_of_folder(
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics import score_video
     from mvmodel.metrics.adherence import detect
-    from mvmodel.reports.entries import SETTINGS, VideoEntry
+    from mvmodel.reports.conditions import CONDITIONS
+    from mvmodel.reports.entries import VideoEntry
     from mvmodel.reports.html import motion_report
     from mvmodel.text import find_object_words
 
     asked = [request for request in read_requests(requests) if motion in (None, request.motion)]
-    settings = {name: videos / name for name in SETTINGS if (videos / name).is_dir()} or {"full": videos}
+    conditions = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
     scorer, segmenter = pack.scorer(), pack.segmenter()
     entries: list[VideoEntry] = []
     rows: list[dict[str, Any]] = []
-    for setting, folder in settings.items():
+    for condition, folder in conditions.items():
         for request in asked:
             file = next((f for f in (folder / f"{request.name}{s}" for s in (".npz", ".mp4")) if f.exists()), None)
             if file is None:
@@ -66,9 +67,9 @@ def report_of_folder(
             words = find_object_words(request.prompt, scorer.words) or [request.prompt]
             seen = detect(frames, segmenter, scorer, words)
             scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, seen)
-            said = (request.name, request.prompt, setting)
+            said = (request.name, request.prompt, condition)
             entries.append(VideoEntry(*said, frames, masks, sequence.fps, scores, seen.foreground, request.seed))
-            facts = {"setting": setting, "name": request.name, "prompt": request.prompt, "seed": request.seed}
+            facts = {"condition": condition, "name": request.name, "prompt": request.prompt, "seed": request.seed}
             rows.append(facts | scores | scorer.record)
     if not entries:
         raise InputError(f"{videos} holds no video named in {requests}; generate them first, or name the right folder")
@@ -77,7 +78,7 @@ def report_of_folder(
     table.round(6).to_csv(out / "metrics.csv", index=False)
     provenance = {"pack": pack.info.name, "pack_hash": pack.hash, "random": pack.info.random, **scorer.record}
     provenance |= {"requests": requests.name, "requests_sha256": hash_file(requests), "mvmodel": __version__}
-    provenance |= {"settings": list(settings), "seeds": sorted({request.seed for request in asked})}
+    provenance |= {"conditions": list(conditions), "seeds": sorted({request.seed for request in asked})}
     name = motion or asked[0].motion or "videos"
     command = f"python -m mvmodel.experiments {STUDY} --motion {name}"
     return motion_report(
@@ -93,6 +94,6 @@ def read_study(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is not there; give the folder that `python -m mvmodel.experiments {STUDY}` left")
     rows = pd.read_parquet(path)
-    if "setting" not in rows.columns:
+    if "condition" not in rows.columns:
         raise InputError(f"{path} is of another experiment; give the folder of {STUDY}")
     return rows

@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from mvmodel.reports.entries import VideoEntry, setting
+from mvmodel.reports.conditions import get_condition
+from mvmodel.reports.entries import VideoEntry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,7 @@ def new_figure(width: float = 5.4, height: float = 3.0) -> tuple[Figure, Axes]:
 
 @in_style
 def iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
-    """IoU against the frame's number: a thin line a video, a thick one a setting's mean. None without `found`."""
+    """IoU against the frame's number: a thin line a video, a thick one a condition's mean. None without `found`."""
     from mvmodel.metrics.adherence import iou
 
     known = [video for video in videos if video.found is not None]
@@ -109,18 +110,18 @@ def iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
         return None
     colours = Colours()
     figure, axes = new_figure()
-    for name in dict.fromkeys(video.setting for video in known):
-        lines = [iou(np.asarray(v.found), v.masks) for v in known if v.setting == name]
-        colour = colours.of(setting(name).colour)
+    for name in dict.fromkeys(video.condition for video in known):
+        lines = [iou(np.asarray(v.found), v.masks) for v in known if v.condition == name]
+        colour = colours.of(get_condition(name).colour)
         for line in lines:
             axes.plot(np.arange(1, len(line) + 1), line, color=colour, linewidth=0.7, alpha=0.35)
         length = min(map(len, lines))
         mean = np.mean([line[:length] for line in lines], axis=0)
-        axes.plot(np.arange(1, length + 1), mean, color=colour, linewidth=2.4, label=setting(name).label)
+        axes.plot(np.arange(1, length + 1), mean, color=colour, linewidth=2.4, label=get_condition(name).label)
     axes.set(xlabel="frame", ylabel="IoU with the control mask", ylim=(-0.02, 1.02))
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    return svg_of(figure, colours, "IoU of the found object with the control mask, frame by frame, for every setting")
+    return svg_of(figure, colours, "IoU of the found object with the control mask, frame by frame, for every condition")
 
 
 @in_style
@@ -155,10 +156,10 @@ def consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
         return None
     colours = Colours()
     figure, axes = new_figure()
-    for name in dict.fromkeys(video.setting for video in known):
-        points = [(v.metrics["motion"], v.metrics["consistency"]) for v in known if v.setting == name]
+    for name in dict.fromkeys(video.condition for video in known):
+        points = [(v.metrics["motion"], v.metrics["consistency"]) for v in known if v.condition == name]
         xs, ys = zip(*points, strict=True)
-        axes.scatter(xs, ys, s=46, color=colours.of(setting(name).colour), label=setting(name).label)
+        axes.scatter(xs, ys, s=46, color=colours.of(get_condition(name).colour), label=get_condition(name).label)
     axes.set(xlabel="motion in the foreground, pixels per frame", ylabel="consistency, all pairs")
     axes.set_xlim(left=0)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1)
@@ -169,25 +170,27 @@ def consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
 
 @in_style
 def bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str | None:
-    """Mean and interval of one metric, a group of bars per motion, a bar per setting. card: from `summarise`."""
+    """Mean and interval of one metric, a group of bars per motion, a bar per condition. card: from `summarise`."""
     rows = card[card["metric"] == metric]
     if rows.empty:
         return None
     colours = Colours()
-    groups, names = list(dict.fromkeys(rows[by])), list(dict.fromkeys(rows["setting"]))
+    groups, names = list(dict.fromkeys(rows[by])), list(dict.fromkeys(rows["condition"]))
     figure, axes = new_figure(width=max(5.4, 1.5 * len(groups)))
     wide = 0.8 / len(names)
     for number, name in enumerate(names):
-        own = rows[rows["setting"] == name].set_index(by)
+        own = rows[rows["condition"] == name].set_index(by)
         at = [groups.index(group) + (number - (len(names) - 1) / 2) * wide for group in own.index]
-        axes.bar(at, own["mean"], wide * 0.88, color=colours.of(setting(name).colour), label=setting(name).label)
+        axes.bar(
+            at, own["mean"], wide * 0.88, color=colours.of(get_condition(name).colour), label=get_condition(name).label
+        )
         spread = np.nan_to_num(np.array([own["mean"] - own["low"], own["high"] - own["mean"]], float).clip(min=0))
         axes.errorbar(at, own["mean"], spread, fmt="none", ecolor=colours.of("--ink"), elinewidth=1.1)
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylabel(label)
     axes.grid(axis="x", visible=False)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    return svg_of(figure, colours, f"{label} for every motion and setting, with 95 % intervals")
+    return svg_of(figure, colours, f"{label} for every motion and condition, with 95 % intervals")
 
 
 @in_style

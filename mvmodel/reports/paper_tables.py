@@ -24,7 +24,7 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the paper's tables. theirs: its printed figures. study: the experiment's setting that repeats it."""
+    """A row of the paper's tables. theirs: its printed figures. study: the experiment's condition that repeats it."""
 
     label: str
     study: str
@@ -33,7 +33,7 @@ class Row:
 
 ROWS = {
     "full": Row("Full method", "full", {"alignment": 0.330, "consistency": 0.974, "iou": 0.917}),
-    "no_mask": Row("Without mask cross-attention", "no_mask", {"iou": 0.184}),
+    "no_mask": Row("Without mask cross-attention", "tuned_without_mask", {"iou": 0.184}),
     "no_shared_noise": Row("Without first-frame shared noise", "no_shared_noise", {"iou": 0.908}),
     "no_first_frame": Row("Without ControlNet first frame", "no_control", {"alignment": 0.299}),
 }
@@ -43,7 +43,7 @@ ROWS = {
 def table(metrics: pd.DataFrame, study: pd.DataFrame | None = None) -> list[dict[str, Any]]:
     """The rows to print: [{label, note, ours: [{text, small}], theirs: [text]}].
 
-    metrics: the report's own videos, one row each. study: the experiment's, one row a video (`setting` as there), or
+    metrics: the report's own videos, one row each. study: the experiment's, one row a video (`condition` as there), or
     None where it has not been run. The report's own full method and the experiment's stand in rows of their own: they
     are not the same videos.
     """
@@ -64,10 +64,10 @@ def _note(name: str, where: str) -> str:
     return f"{where}: an adapter tuned without it" if name == "no_mask" else where
 
 
-def _line(row: Row, card: pd.DataFrame | None, setting: str, note: str) -> dict[str, Any]:
+def _line(row: Row, card: pd.DataFrame | None, condition: str, note: str) -> dict[str, Any]:
     cells = []
     for metric in (*COLUMNS, *OWN_COLUMNS):
-        found = None if card is None else lookup(card, setting, metric)
+        found = None if card is None else lookup(card, condition, metric)
         if found is None:
             cells.append({"text": NOT_MEASURED, "small": ""})
             continue
