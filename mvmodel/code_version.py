@@ -26,14 +26,14 @@ NAMED_LIBRARIES = (
 def code_version(*modules: str, files: tuple[Path | str, ...] = ()) -> str:
     """Hash of the sources of `modules` (names in `mvmodel`), of what they import, and of `files`; 12 characters."""
     digest = hashlib.sha256()
-    for path in sorted(closure(*modules)):
+    for path in sorted(import_closure(*modules)):
         digest.update(f"{path.relative_to(LIBRARY.parent).as_posix()}\0{_meaning(path)}\n".encode())
     for file in files:
         digest.update(f"{Path(file).name}\0{_meaning(Path(file))}\n".encode())
     return digest.hexdigest()[:12]
 
 
-def closure(*modules: str) -> set[Path]:
+def import_closure(*modules: str) -> set[Path]:
     """Source files of the modules and of every `mvmodel` module that they import."""
     found: set[Path] = set()
     waiting = list(modules)
@@ -48,7 +48,7 @@ def closure(*modules: str) -> set[Path]:
     return found
 
 
-def libraries() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Installed versions of the libraries that results rest on."""
     versions = {}
     for name in NAMED_LIBRARIES:

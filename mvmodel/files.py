@@ -49,6 +49,13 @@ def folder_aside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def empty_folder(folder: Path) -> Path:
+    """Make `folder` an empty folder, removing whatever it holds; returns it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 def write_json(path: Path, value: Any) -> None:
     with write_aside(path) as aside:
         aside.write_text(json.dumps(value, indent=2, default=str) + "\n")

@@ -55,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     home = (given.home or settings.home_folder()).expanduser().resolve()
     try:
-        with run.stoppable(home):
+        with run.interruptible(home):
             return {"run": _run, "lineage": _lineage, "rollback": _rollback, "repair": _repair, "gc": _gc}[
                 given.command
             ](given, home)
-    except run.Stopped as stop:
+    except run.RunInterrupted as stop:
         print(stop, file=sys.stderr)
         return 130
     except MvmodelError as error:
@@ -69,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace, home: Path) -> int:
     from pipelines.driver import run
-    from pipelines.driver.progress import account
+    from pipelines.driver.progress import step_timings
 
-    account.live = True
-    status = run.run(given.clips, home, given.config, given.quick, given.pack)
+    step_timings.live = True
+    status = run.run_pipeline(given.clips, home, given.config, given.quick, given.pack)
     summary = json.loads((home / "summary.json").read_text())
     for slug, figures in summary["motions"].items():
         shown = [
@@ -95,14 +95,14 @@ def _lineage(given: argparse.Namespace, home: Path) -> int:
     from pipelines.store import lineage
 
     store = build_resources(home)["store"].store
-    tree = lineage.lineage(lineage.version_of(given.path, store), store)
-    made_with = lineage.settings_beside(given.path)
+    tree = lineage.lineage_tree(lineage.find_version(given.path, store), store)
+    made_with = lineage.read_video_settings(given.path)
     if given.json:
         print(json.dumps({"file": str(given.path), "settings": made_with, **tree}, indent=2))
         return 0
     if made_with:
         print(f"{given.path}: {json.dumps(made_with)}")
-    print("\n".join(lineage.lines(tree)))
+    print("\n".join(lineage.format_lineage(tree)))
     return 0
 
 
@@ -111,7 +111,7 @@ def _rollback(given: argparse.Namespace, home: Path) -> int:
     from pipelines.driver import run
     from pipelines.promotion import promotion
 
-    with run.opened(home) as instance:
+    with run.dagster_instance(home) as instance:
         done = promotion.rollback(instance, build_resources(home)["store"].store, given.motion, given.version)
     print(f"{done['motion']}: promoted adapter is {done['adapter'][:16]} again (version {done['to'][:16]}).")
     print("Its videos and report: run the pipeline again; those of this adapter are found, not made anew.")
@@ -122,7 +122,7 @@ def _repair(given: argparse.Namespace, home: Path) -> int:
     from pipelines.driver import run
     from pipelines.driver.repair import repair
 
-    with run.opened(home) as instance:
+    with run.dagster_instance(home) as instance:
         done = repair(instance)
     print("\n".join(done) or "nothing to repair")
     return 0
@@ -134,13 +134,13 @@ def _gc(given: argparse.Namespace, home: Path) -> int:
     from pipelines.store import gc
 
     store = build_resources(home)["store"].store
-    with run.alone(home), run.opened(home) as instance:
-        found = gc.find(instance, store, given.keep, given.days)
+    with run.home_lock(home), run.dagster_instance(home) as instance:
+        found = gc.find_garbage(instance, store, given.keep, given.days)
         for entry in found:
             print(f"{entry.bytes / 1e6:9.2f} MB  {entry.what}: {entry.path}")
         total = sum(entry.bytes for entry in found)
         if given.delete:
-            gc.remove(found, store)
+            gc.delete_garbage(found, store)
     print(f"{len(found)} things, {total / 1e6:.2f} MB" + (" removed" if given.delete else "; --delete removes them"))
     return 0
 

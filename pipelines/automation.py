@@ -76,7 +76,7 @@ def new_clips(context: dg.SensorEvaluationContext, settings: Settings) -> dg.Sen
     folder = Path(settings.clips)
     if not folder.is_dir():
         return dg.SkipReason(f"there is no folder at {folder}")
-    seen = raw_files.glance(folder)
+    seen = raw_files.stamp_files(folder)
     state = hash_value(seen)
     before = json.loads(context.cursor) if context.cursor else {}
     cursor = json.dumps({"looked": state, "ingested": before.get("ingested", "")})

@@ -23,8 +23,9 @@ from pipelines.promotion import promotion
 from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import GateConfig
-from pipelines.store.io_manager import ArtifactStore, current
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.materializations import load_current
+from pipelines.store.version_store import Handle
 
 # Partitions on checks are what makes a gate's verdict one motion's; Dagster 1.13 warns that they are a preview.
 warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")
@@ -77,7 +78,7 @@ def some_motions(motion_groups: Handle) -> dg.AssetCheckResult:
 )
 @said_plainly
 def finite_loss(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
-    handle = current(context.instance, store.store, "motion_adapter", context.partition_key)
+    handle = load_current(context.instance, store.store, "motion_adapter", context.partition_key)
     losses = [float(row["loss"]) for row in read_curve(handle.folder / ADAPTER) if "loss" in row]
     finite = all(map(math.isfinite, losses))
     metadata: dict[str, Any] = {"steps_logged": len(losses)}
@@ -108,7 +109,7 @@ def promotion_gates(
     """Between training and generation: an adapter that fails one of these is not promoted."""
     motion = context.partition_key
     adapter, evaluation = (
-        current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
+        load_current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
     )
     figures = json.loads((evaluation.folder / "metrics.json").read_text())
     gates = settings.read("gates", GateConfig)
@@ -154,7 +155,7 @@ def video_figures(
     from mvmodel.metrics.flow import STILL
     from mvmodel.metrics.report_card import summarise
 
-    handle = current(context.instance, store.store, "video_metrics", context.partition_key)
+    handle = load_current(context.instance, store.store, "video_metrics", context.partition_key)
     card = summarise(pd.read_parquet(handle.folder / "metrics.parquet"))
 
     def mean(condition: str, metric: str) -> float:

@@ -12,7 +12,8 @@ from pipelines import automation, checks, jobs
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import default_clips, home_folder, settings_of
-from pipelines.store.io_manager import ArtifactStore, HandleIOManager
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.io_manager import HandleIOManager
 
 UNPARTITIONED = [
     ingestion.raw_clips,

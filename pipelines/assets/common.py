@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.errors import MvmodelError
-from pipelines.driver.progress import account
+from pipelines.driver.progress import step_timings
 
 OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"
@@ -63,7 +63,7 @@ def said_plainly(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             context: Any = kwargs.get("context", args[0] if args else None)
             partition = context.partition_key if getattr(context, "has_partition_key", False) else None
-            account.add(function.__name__, partition, time.perf_counter() - began)
+            step_timings.add(function.__name__, partition, time.perf_counter() - began)
 
     # Dagster reads annotations as objects, and does not follow a wrapper's text to the module that it came from. What
     # is returned is left out: it would take an iterator of results for one output.

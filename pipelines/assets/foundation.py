@@ -18,11 +18,12 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
+from mvmodel.files import empty_folder
 from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.settings import REPOSITORY
-from pipelines.store.io_manager import ArtifactStore, clear
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.version_store import Handle
 
 MODELS = {
     "tiny_vae": ("vae", (), "The autoencoder: 8 times down, 8 latent channels."),
@@ -57,7 +58,7 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
 
         from mvmodel.world.render import random_clip
 
-        clear(folder)
+        empty_folder(folder)
         middles = [random_clip((99, seed), frames=8).frames[4] for seed in seeds]
         np.savez_compressed(folder / "renders.npz", frames=np.stack(middles))
 
@@ -77,7 +78,7 @@ def _model(name: str, module: str, needs: tuple[str, ...], description: str) -> 
         def build(work: Path) -> None:
             from mvmodel.foundation.stages import run_stage
 
-            _keep(run_stage(module, foundation_folder()), clear(work))
+            _keep(run_stage(module, foundation_folder()), empty_folder(work))
 
         return store.step(context, inputs, {}, build, _samples, volatile=("*.jsonl", "**/*.jsonl", "*.png", "**/*.png"))
 
@@ -153,7 +154,7 @@ def tiny_pack(
     def build(work: Path) -> None:
         from mvmodel.foundation.stages import run_stage
 
-        run_stage("pack", foundation_folder(), clear(work))
+        run_stage("pack", foundation_folder(), empty_folder(work))
 
     def describe(folder: Path) -> dict[str, Any]:
         path = folder / "pack.json"

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
+from mvmodel.files import empty_folder
 from mvmodel.generation.default_requests import Wanted, describe_requests, make_up, write_requests
 from mvmodel.reports.conditions import CONDITIONS
 from pipelines.assets import preview
@@ -20,8 +21,9 @@ from pipelines.promotion.evaluation import read_frames
 from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestConfig
-from pipelines.store.io_manager import ArtifactStore, clear, current
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.materializations import load_current
+from pipelines.store.version_store import Handle
 
 ADAPTERS = {"tuned": ADAPTER, "scratch": SCRATCH}
 """Adapter of a condition -> its folder in a `motion_adapter` version."""
@@ -60,10 +62,10 @@ def generation_requests(
     config = settings.read("requests", RequestConfig)
     shipped = _shipped(settings, config, motion)
     named = any(r.source.strip().lower().startswith("library") for r in shipped)
-    library = current(context.instance, store.store, "mask_library") if named else None
+    library = load_current(context.instance, store.store, "mask_library") if named else None
 
     def build(folder: Path) -> None:
-        clear(folder)
+        empty_folder(folder)
         masks: dict[str, MaskSequence] = {}
         if shipped:
             from mvmodel.authoring.library import Library

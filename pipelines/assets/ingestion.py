@@ -10,19 +10,20 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.errors import InputError
+from mvmodel.files import empty_folder
 from pipelines import raw_files
 from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.resources import PackResource, Settings
-from pipelines.store.io_manager import ArtifactStore, clear
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.version_store import Handle
 
 LISTING_VERSION = "1"
 
 
 def read_folder(settings: Settings) -> list[dict[str, Any]]:
     """The raw files and their hashes. Raises InputError when there is none."""
-    rows = raw_files.contents(settings.clips_folder, settings.home_folder / "work" / "hashes.json")
+    rows = raw_files.hash_files(settings.clips_folder, settings.home_folder / "work" / "hashes.json")
     if not rows:
         raise InputError(f"{settings.clips_folder} holds no file; put videos there or name another folder with --clips")
     return rows
@@ -48,7 +49,7 @@ def raw_clips(
             "listing": preview.table(pd.DataFrame(rows)),
         }
 
-    config = {"listing": raw_files.fingerprint(rows)}
+    config = {"listing": raw_files.listing_hash(rows)}
     return store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
 
 
@@ -68,9 +69,9 @@ def clips(
 
     def build(folder: Path) -> None:
         listed = json.loads((raw_clips.folder / "files.json").read_text())
-        if raw_files.fingerprint(listed) != raw_files.fingerprint(read_folder(settings)):
+        if raw_files.listing_hash(listed) != raw_files.listing_hash(read_folder(settings)):
             raise InputError(f"{settings.clips_folder} has changed since it was listed; materialise raw_clips again")
-        ingest(settings.clips_folder, clear(folder), config)
+        ingest(settings.clips_folder, empty_folder(folder), config)
 
     def describe(folder: Path) -> dict[str, Any]:
         catalogue = Catalogue.load(folder)

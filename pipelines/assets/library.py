@@ -12,8 +12,8 @@ from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.masks import read_quality
 from pipelines.resources import PackResource
-from pipelines.store.io_manager import ArtifactStore
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.version_store import Handle
 
 
 @stage("motion", "parquet", code_version=code_version("mvmodel.authoring.library", files=(__file__,)))

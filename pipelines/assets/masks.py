@@ -13,8 +13,8 @@ from mvmodel.code_version import code_version
 from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.resources import PackResource, Settings
-from pipelines.store.io_manager import ArtifactStore
-from pipelines.store.store import Handle, recipe_hash
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.version_store import Handle, recipe_hash
 
 CODE = code_version("mvmodel.segmentation.tracking", "mvmodel.masks.files", files=(__file__,))
 

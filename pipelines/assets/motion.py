@@ -13,8 +13,8 @@ from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.partitions import check_slug, motions
 from pipelines.resources import Settings
-from pipelines.store.io_manager import ArtifactStore, also
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore, with_metadata
+from pipelines.store.version_store import Handle
 
 
 @stage(
@@ -117,7 +117,7 @@ def motion_groups(
     found = sorted(check_slug(name) for name in read_groups(result.value.folder)["motions"])
     new = [name for name in found if not context.instance.has_dynamic_partition(str(motions.name), name)]
     context.instance.add_dynamic_partitions(str(motions.name), new)
-    return also(result, added_partitions=dg.MetadataValue.json(new))
+    return with_metadata(result, added_partitions=dg.MetadataValue.json(new))
 
 
 def read_groups(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.assets.training import read_curve, read_json
 from pipelines.promotion.promotion import ADAPTER, pointed_at
 from pipelines.resources import PackResource
-from pipelines.store.store import SHORT, Handle, Store
+from pipelines.store.version_store import SHORT, Handle, VersionStore
 
 
 def trained(training: Handle, adapter: Handle) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def trained(training: Handle, adapter: Handle) -> dict[str, Any]:
 
 
 def made_from(
-    pack: PackResource, store: Store, adapter: Handle, shown: Mapping[str, Handle] | None = None
+    pack: PackResource, store: VersionStore, adapter: Handle, shown: Mapping[str, Handle] | None = None
 ) -> dict[str, Any]:
     """Where a report's figures come from, down to code, configuration, libraries, scorer and the pack.
 
@@ -37,7 +37,7 @@ def made_from(
     return {**_judged(pack), **_motion(store, adapter, shown or {}), "libraries": made.libraries}
 
 
-def of_motions(pack: PackResource, store: Store, reports: Mapping[str, Handle], code: str) -> dict[str, Any]:
+def of_motions(pack: PackResource, store: VersionStore, reports: Mapping[str, Handle], code: str) -> dict[str, Any]:
     """The same for reports of several motions: what they have in common once, then what is each one's own.
 
     reports: motion -> the version of its `metric_report`. code: the leaderboard's own code version.
@@ -93,7 +93,7 @@ def _judged(pack: PackResource) -> dict[str, Any]:
     }
 
 
-def _motion(store: Store, adapter: Handle, shown: Mapping[str, Handle]) -> dict[str, Any]:
+def _motion(store: VersionStore, adapter: Handle, shown: Mapping[str, Handle]) -> dict[str, Any]:
     """One motion's versions, its adapter and what that was trained on."""
     made = store.version(adapter.asset, adapter.partition, adapter.sha)
     return {
@@ -112,7 +112,7 @@ def _motion(store: Store, adapter: Handle, shown: Mapping[str, Handle]) -> dict[
     }
 
 
-def _made(store: Store, handle: Handle) -> dict[str, Any]:
+def _made(store: VersionStore, handle: Handle) -> dict[str, Any]:
     """When, by which code and with which configuration a version was made."""
     made = store.version(handle.asset, handle.partition, handle.sha)
     return {"made": made.created, "code": made.code, "config": made.config}

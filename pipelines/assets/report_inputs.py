@@ -10,8 +10,8 @@ import dagster as dg
 
 from pipelines.assets import preview
 from pipelines.promotion.evaluation import read_frames
-from pipelines.store.io_manager import current, history, latest
-from pipelines.store.store import SHORT, BrokenVersion, Handle, Store
+from pipelines.store.materializations import latest_materialization, list_materializations, load_current
+from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +25,12 @@ FIGURES = ("iou", "consistency", "motion", "alignment", "motion_cosine", "colour
 HEADLINES = FIGURES[:4]
 
 
-def study_of(instance: dg.DagsterInstance, store: Store, motion: str, adapter: Handle) -> Handle | None:
+def study_of(instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter: Handle) -> Handle | None:
     """The motion's latest ablation, if there is one, whole, and of this adapter."""
-    if latest(instance, dg.AssetKey(STUDY), motion) is None:
+    if latest_materialization(instance, dg.AssetKey(STUDY), motion) is None:
         return None
     try:
-        handle = current(instance, store, STUDY, motion)
+        handle = load_current(instance, store, STUDY, motion)
     except dg.Failure:  # collected as garbage: the report says how to run it again
         return None
     made = store.version(STUDY, motion, handle.sha)
@@ -129,11 +129,11 @@ def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") 
 
 def versions(instance: dg.DagsterInstance, motion: str) -> list[str]:
     """The versions of a motion's report, oldest first, each once."""
-    events = reversed(history(instance, dg.AssetKey("metric_report"), motion))
+    events = reversed(list_materializations(instance, dg.AssetKey("metric_report"), motion))
     return list(dict.fromkeys(str(event.metadata["sha256"].value) for event in events))
 
 
-def history_of(store: Store, past: Mapping[str, list[str]]) -> pd.DataFrame:
+def history_of(store: VersionStore, past: Mapping[str, list[str]]) -> pd.DataFrame:
     """One row a motion and stored version, oldest first: motion, version, when, adapter, the full method's means."""
     import pandas as pd
 

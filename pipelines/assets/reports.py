@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
+from mvmodel.files import empty_folder
 from pipelines.assets import preview, provenance, report_inputs
 from pipelines.assets.common import stage
 from pipelines.assets.motion import read_groups
@@ -19,8 +20,8 @@ from pipelines.partitions import motions
 from pipelines.promotion import evaluation, promotion
 from pipelines.promotion.evaluation import scored
 from pipelines.resources import PackResource, Settings
-from pipelines.store.io_manager import ArtifactStore, clear
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.version_store import Handle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +126,7 @@ def metric_report(
 
         from mvmodel.reports.html import motion_report
 
-        clear(folder)
+        empty_folder(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
         made = {"requests": generation_requests, "videos": generated_videos, "figures": video_metrics}
         entries = report_inputs.read_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
@@ -218,7 +219,7 @@ def leaderboard(
         from mvmodel.motion.plot import Grouping
         from mvmodel.reports.html import leaderboard_report
 
-        clear(folder)
+        empty_folder(folder)
         tables = {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()}
         whole = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame({"slug": [], "condition": []})
         whole.to_parquet(folder / "metrics.parquet", index=False)

@@ -11,6 +11,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.errors import InputError
+from mvmodel.files import empty_folder
 from pipelines.assets import preview
 from pipelines.assets.common import stage
 from pipelines.assets.motion import read_groups
@@ -20,8 +21,8 @@ from pipelines.promotion.evaluation import evaluate, read_frames
 from pipelines.promotion.promotion import ADAPTER
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
-from pipelines.store.io_manager import ArtifactStore, also, clear
-from pipelines.store.store import Handle
+from pipelines.store.artifact_store import ArtifactStore, with_metadata
+from pipelines.store.version_store import Handle
 
 if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainingClip
@@ -55,7 +56,7 @@ def training_set(
         from mvmodel.training.captions import propose_caption
         from mvmodel.video.catalogue import Catalogue
 
-        clear(folder)
+        empty_folder(folder)
         catalogue = Catalogue.load(clips.folder)
         table = catalogue.table.set_index("clip")
         quality = pd.read_parquet(foreground_masks.folder / "quality.parquet").set_index("clip")
@@ -140,7 +141,7 @@ def motion_adapter(
     """The motion's adapter, tuned from the pack's start adapter where it has one; and one from scratch to compare."""
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.training.finetune import finetune
-    from pipelines.driver.progress import every
+    from pipelines.driver.progress import throttled
 
     model, hardware = pack.load(), gpu.chosen()
     start = "start" if model.start_adapter() is not None else None
@@ -153,7 +154,7 @@ def motion_adapter(
     def build(folder: Path) -> None:
         train, held = read_set(training_set.folder)
         for name, how in runs.items():  # a finished one is returned at once, a stopped one resumes from its checkpoint
-            report = every(context, f"{context.partition_key} {Path(name).parent}")
+            report = throttled(context, f"{context.partition_key} {Path(name).parent}")
             finetune(model, train, how, (folder / name).parent, held, report, device=hardware["device"])
 
     def describe(folder: Path) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def motion_adapter(
     inputs = {"training_set": training_set}
     result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/curve.jsonl",))
     if (result.metadata or {}).get("computed"):
-        return also(result, peak_memory_gb=gpu.peak_gb())
+        return with_metadata(result, peak_memory_gb=gpu.peak_gb())
     return result
 
 
@@ -204,7 +205,7 @@ def evaluation_requests(training: Path, folder: Path, motion: str, config: Evalu
     train, held = read_set(training)
     clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
     wanted = make_up(clips[: max(len(held), 1)], list(pack.info.objects), config.count, config.seed)
-    return write_requests(clear(folder), motion, wanted, float(pack.info.fps))
+    return write_requests(empty_folder(folder), motion, wanted, float(pack.info.fps))
 
 
 @stage(
@@ -227,7 +228,7 @@ def adapter_evaluation(
     generation = pack.generation(settings)
 
     def build(folder: Path) -> None:
-        clear(folder)
+        empty_folder(folder)
         evaluation_requests(training_set.folder, folder / "set", context.partition_key, config, pack.load())
         adapter = motion_adapter.folder / ADAPTER
         made = evaluate(store.store, adapter, motion_adapter.sha, folder / "set", generation, pack.load())
@@ -275,7 +276,7 @@ def promoted_adapter(
         return kept
 
     def build(folder: Path) -> None:
-        promotion.write_pointer(clear(folder), motion_adapter, adapter_evaluation)
+        promotion.write_pointer(empty_folder(folder), motion_adapter, adapter_evaluation)
 
     def describe(folder: Path) -> dict[str, Any]:
         figures = json.loads((adapter_evaluation.folder / "metrics.json").read_text())

@@ -14,7 +14,7 @@ SECONDS = 20.0
 
 
 @dataclass
-class Account:
+class StageTimings:
     """What the steps of this process did. live: whether to print. inside: seconds spent in steps' own functions."""
 
     live: bool = False
@@ -26,16 +26,16 @@ class Account:
         self.steps[name, partition] = self.steps.get((name, partition), 0.0) + seconds
 
 
-account = Account()
+step_timings = StageTimings()
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """A line on the terminal of a driver that runs the steps in its own process; nothing elsewhere."""
-    if account.live:
+    if step_timings.live:
         print(text, flush=True)
 
 
-def every(context: Any, what: str, seconds: float = SECONDS) -> Callable[[dict[str, Any]], None]:
+def throttled(context: Any, what: str, seconds: float = SECONDS) -> Callable[[dict[str, Any]], None]:
     """A report function for `finetune` that passes on the figures it is given at most every `seconds`."""
     last = time.monotonic()
 
@@ -45,6 +45,6 @@ def every(context: Any, what: str, seconds: float = SECONDS) -> Callable[[dict[s
             last = time.monotonic()
             shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
             context.log.info(f"{what}: {shown}")
-            say(f"    {what}: {shown}")
+            print_progress(f"    {what}: {shown}")
 
     return report

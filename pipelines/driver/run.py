@@ -27,12 +27,12 @@ from mvmodel.files import write_json
 from pipelines import jobs, settings
 from pipelines.assets.motion import read_groups
 from pipelines.definitions import build_defs, build_resources
-from pipelines.driver.progress import account, say
+from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import HOST_TAG, PID_TAG, free_slots, repair
 from pipelines.promotion.promotion import in_use
-from pipelines.store.store import Store
+from pipelines.store.version_store import VersionStore
 
-QUICK = {
+QUICK_SETTINGS = {
     "training": {"steps": 4},
     "generation": {"steps": 2, "first_frame_steps": 2},
     "evaluation": {"count": 1},
@@ -44,12 +44,12 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 AFTER_PROMOTION = dg.AssetSelection.groups("generation", "reports") - dg.AssetSelection.assets("leaderboard")
 
 
-class Stopped(Exception):
+class RunInterrupted(Exception):
     """The user, or the machine, asked the driver to stop."""
 
 
 @dataclass
-class Outcome:
+class PhaseResult:
     """One phase: what it made and, if it failed, why in plain words."""
 
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Outcome:
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[dg.DagsterInstance]:
+def dagster_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The home's instance, made on first use. Its dagster.yaml is the repository's; edit the home's copy freely."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def opened(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
+def home_lock(home: Path) -> Iterator[None]:
     """Hold the home's lock, so that two drivers do not work at the same things; freed by the kernel after a kill."""
     home.mkdir(parents=True, exist_ok=True)
     with open(home / "run.lock", "w") as lock:
@@ -83,19 +83,21 @@ def alone(home: Path) -> Iterator[None]:
         yield
 
 
-def run(clips: Path | None, home: Path, config: Path | None = None, quick: bool = False, pack: str = "") -> int:
+def run_pipeline(
+    clips: Path | None, home: Path, config: Path | None = None, quick: bool = False, pack: str = ""
+) -> int:
     """All phases; writes <home>/summary.json and returns the exit status. Raises Stopped after SIGINT or SIGTERM."""
     began = psutil.Process().create_time()
     home = home.expanduser().resolve()
-    chosen = settings.merge(dict(QUICK) if quick else {}, settings.read_file(config) if config else {})
+    chosen = settings.merge(dict(QUICK_SETTINGS) if quick else {}, settings.read_file(config) if config else {})
     named = clips or chosen.get("clips") or os.environ.get("MVMODEL_CLIPS") or settings.default_clips()
     chosen["clips"] = str(Path(named).expanduser().resolve())
     if pack or os.environ.get("MVMODEL_PACK"):
         chosen["pack"] = pack or os.environ["MVMODEL_PACK"]
-    with alone(home), opened(home) as instance:
+    with home_lock(home), dagster_instance(home) as instance:
         settings.write_settings(home, chosen)
         for sentence in repair(instance):
-            say(sentence)
+            print_progress(sentence)
         return Driver(home, chosen, instance, began).all_phases()
 
 
@@ -106,12 +108,12 @@ class Driver:
         self.home, self.instance, self.began = home, instance, began
         self.defs = build_defs(home=home, sections=sections)
         artefacts = build_resources(home, sections)["store"]
-        self.store: Store = artefacts.store
+        self.store: VersionStore = artefacts.store
         self.stages: list[dict[str, Any]] = []
         self.failures: list[str] = []
 
     def all_phases(self) -> int:
-        say("ingestion to groups")
+        print_progress("ingestion to groups")
         first = self.phase(jobs.ingest.name)
         motions: dict[str, dict[str, Any]] = {}
         quarantined = int(first.metadata.get("clips", {}).get("quarantined", 0))
@@ -122,7 +124,7 @@ class Driver:
                 motions[slug] = self.one_motion(slug, len(members))
             if not motions:
                 self.failures.append("no motion has enough clips; motion_groups says which clips wait for more")
-            say("leaderboard")
+            print_progress("leaderboard")
             last = self.phase(jobs.compare.name)
             if not last.failures:
                 report = str(self.home / "reports" / "index.html")
@@ -131,11 +133,11 @@ class Driver:
 
     def one_motion(self, slug: str, clips: int) -> dict[str, Any]:
         """Train, gate, generate and report one motion; when a gate stops it, go on with the adapter in use, if any."""
-        say(f"motion {slug}")
+        print_progress(f"motion {slug}")
         outcome = self.phase(jobs.motion.name, slug)
         blocked = outcome.gates
         if blocked and in_use(self.instance, self.store, slug) is not None:
-            say(f"  {slug}: the new adapter is not promoted; going on with the one in use")
+            print_progress(f"  {slug}: the new adapter is not promoted; going on with the one in use")
             chosen = AFTER_PROMOTION.resolve(self.defs.resolve_asset_graph())
             outcome = self.phase(jobs.motion.name, slug, [key for key in chosen if key.path[-1] != "leaderboard"])
         figures = outcome.metadata.get("metric_report", {})
@@ -149,9 +151,9 @@ class Driver:
         }
         return {**told, **({"not_promoted": blocked} if blocked else {})}
 
-    def phase(self, job: str, partition: str | None = None, only: list[dg.AssetKey] | None = None) -> Outcome:
+    def phase(self, job: str, partition: str | None = None, only: list[dg.AssetKey] | None = None) -> PhaseResult:
         """Run a job (of a motion) here and now, and read what happened from its events."""
-        account.steps.clear()
+        step_timings.steps.clear()
         tags = {PID_TAG: str(os.getpid()), HOST_TAG: socket.gethostname(), "mvmodel/driver": "run"}
         result = self.defs.resolve_job_def(job).execute_in_process(
             run_config=QUIET,
@@ -161,7 +163,7 @@ class Driver:
             raise_on_error=False,
             tags=tags,
         )
-        outcome = Outcome()
+        outcome = PhaseResult()
         for event in result.all_events:
             if event.is_step_materialization:
                 self._materialised(event.step_materialization_data.materialization, partition, outcome)
@@ -177,16 +179,16 @@ class Driver:
             where = f" of {partition}" if partition else ""
             outcome.failures += [f"{job}{where}: {gate}" for gate in outcome.gates] or [f"{job}{where} failed"]
         for sentence in outcome.failures:
-            say(f"  failed: {sentence}")
+            print_progress(f"  failed: {sentence}")
         self.failures += outcome.failures
         self.stages += outcome.stages
         return outcome
 
-    def _materialised(self, event: dg.AssetMaterialization, partition: str | None, outcome: Outcome) -> None:
+    def _materialised(self, event: dg.AssetMaterialization, partition: str | None, outcome: PhaseResult) -> None:
         name = event.asset_key.path[-1]
         metadata = {key: entry.value for key, entry in event.metadata.items()}
         outcome.metadata[name] = metadata
-        seconds = account.steps.get((name, partition), 0.0) or account.steps.get((name, None), 0.0)
+        seconds = step_timings.steps.get((name, partition), 0.0) or step_timings.steps.get((name, None), 0.0)
         stage = {"name": name, "seconds": round(seconds, 3), "computed": bool(metadata.get("computed", False))}
         outcome.stages.append({**stage, "partition": partition, "version": str(metadata.get("sha256", ""))[:16]})
 
@@ -200,7 +202,7 @@ class Driver:
                 "quarantined": quarantined,
                 "report": report,
                 "total_seconds": round(total, 2),
-                "dagster_overhead": round(max(0.0, 1 - account.inside / total), 4),
+                "dagster_overhead": round(max(0.0, 1 - step_timings.inside / total), 4),
                 "failures": self.failures,
                 "pack": self.sections_pack(),
             },
@@ -229,7 +231,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 @contextmanager
-def stoppable(home: Path) -> Iterator[None]:
+def interruptible(home: Path) -> Iterator[None]:
     """SIGTERM as SIGINT: either ends the work cleanly, and the run's record says that it was stopped."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     # a shell's background job ignores SIGINT, and Dagster hands SIGINT's handler to SIGTERM: both would be lost
@@ -238,11 +240,11 @@ def stoppable(home: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as error:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with opened(home) as instance:
+        with dagster_instance(home) as instance:
             for record in instance.get_run_records(dg.RunsFilter(tags={PID_TAG: str(os.getpid())})):
                 if not record.dagster_run.is_finished:
                     instance.report_run_canceled(record.dagster_run, "stopped by the user")
             free_slots(instance)
-        raise Stopped("stopped; the same command goes on where this one was") from error
+        raise RunInterrupted("stopped; the same command goes on where this one was") from error
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -13,8 +13,9 @@ from pipelines.promotion.evaluation import evaluate
 from pipelines.promotion.gates import Verdict, judge
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import GateConfig
-from pipelines.store.io_manager import current, facts, history, latest
-from pipelines.store.store import SHORT, BrokenVersion, Handle, Store
+from pipelines.store.artifact_store import version_metadata
+from pipelines.store.materializations import latest_materialization, list_materializations, load_current
+from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
 PROMOTED = dg.AssetKey("promoted_adapter")
 POINTER = "adapter.json"
@@ -29,25 +30,25 @@ def write_pointer(folder: Path, adapter: Handle, evaluation: Handle) -> None:
     (folder / "metrics.json").write_bytes((evaluation.folder / "metrics.json").read_bytes())
 
 
-def pointed_at(promoted: Handle, store: Store) -> Handle:
+def pointed_at(promoted: Handle, store: VersionStore) -> Handle:
     """The adapter that a `promoted_adapter` version names."""
     pointer = json.loads((promoted.folder / POINTER).read_text())
     return store.open(pointer["asset"], pointer["motion"], pointer["sha"])
 
 
-def in_use(instance: dg.DagsterInstance, store: Store, motion: str) -> Handle | None:
+def in_use(instance: dg.DagsterInstance, store: VersionStore, motion: str) -> Handle | None:
     """The adapter now promoted for a motion, or None when none is (or it is gone from the store)."""
-    if latest(instance, PROMOTED, motion) is None:
+    if latest_materialization(instance, PROMOTED, motion) is None:
         return None
     try:
-        return pointed_at(current(instance, store, PROMOTED, motion), store)
+        return pointed_at(load_current(instance, store, PROMOTED, motion), store)
     except (dg.Failure, BrokenVersion):
         return None
 
 
 def verdicts(
     instance: dg.DagsterInstance,
-    store: Store,
+    store: VersionStore,
     settings: Settings,
     pack: PackResource,
     adapter: Handle,
@@ -65,13 +66,13 @@ def verdicts(
 
 
 def held_back(
-    instance: dg.DagsterInstance, store: Store, motion: str, adapter_sha: str
+    instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter_sha: str
 ) -> dg.MaterializeResult[Handle] | None:
     """The promotion now in force, once more, if somebody rolled back from this adapter: a rerun must not undo that."""
-    event = latest(instance, PROMOTED, motion)
+    event = latest_materialization(instance, PROMOTED, motion)
     if event is None or adapter_sha not in _refused(event):
         return None
-    handle = current(instance, store, PROMOTED, motion)
+    handle = load_current(instance, store, PROMOTED, motion)
     version = store.version(handle.asset, motion, handle.sha)
     kept = {
         name: event.metadata[name] for name in ("adapter", "rolled_back_from", "promoted_by") if name in event.metadata
@@ -79,7 +80,7 @@ def held_back(
     return dg.MaterializeResult(
         value=handle,
         data_version=dg.DataVersion(handle.sha),
-        metadata={**kept, **facts(handle, version, False, 0.0, version.inputs), "held_back": adapter_sha},
+        metadata={**kept, **version_metadata(handle, version, False, 0.0, version.inputs), "held_back": adapter_sha},
     )
 
 
@@ -88,13 +89,13 @@ def _refused(event: dg.AssetMaterialization) -> list[str]:
     return list(entry.value) if entry is not None and isinstance(entry.value, list) else []  # type: ignore[arg-type]
 
 
-def rollback(instance: dg.DagsterInstance, store: Store, motion: str, version: str = "") -> dict[str, Any]:
+def rollback(instance: dg.DagsterInstance, store: VersionStore, motion: str, version: str = "") -> dict[str, Any]:
     """Put an older promotion of a motion back in force, as an event of its own; returns what was and what is.
 
     version: the beginning of a promoted version's hash or of its adapter's; without it, the one before the present.
     Raises InputError when there is no such version, or the store has lost it.
     """
-    events = history(instance, PROMOTED, motion)
+    events = list_materializations(instance, PROMOTED, motion)
     if not events:
         raise InputError(f"no adapter was ever promoted for {motion!r}; there is nothing to go back to")
     now = events[0]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.store.io_manager import history
-from pipelines.store.store import Store, Version
+from pipelines.store.materializations import list_materializations
+from pipelines.store.version_store import Version, VersionStore
 
 KEPT = 3
 """Versions of an asset (of a partition) that stay beside the present one's inputs, newest first."""
@@ -20,7 +20,7 @@ _ASIDE = (".tmp-", ".old-", "broken-")
 
 
 @dataclass(frozen=True)
-class Garbage:
+class GarbageItem:
     """Something that may go: what it is, where it lies, how many bytes it holds."""
 
     what: str
@@ -28,7 +28,9 @@ class Garbage:
     bytes: int
 
 
-def find(instance: dg.DagsterInstance, store: Store, keep: int = KEPT, days: float = DAYS) -> list[Garbage]:
+def find_garbage(
+    instance: dg.DagsterInstance, store: VersionStore, keep: int = KEPT, days: float = DAYS
+) -> list[GarbageItem]:
     """Versions that no recent materialisation needs, and what kills and old builds left behind.
 
     Needed is: the last `keep` versions of every asset and partition that Dagster knows, every adapter that was ever
@@ -37,19 +39,19 @@ def find(instance: dg.DagsterInstance, store: Store, keep: int = KEPT, days: flo
     stored = {(v.asset, v.partition, v.sha): v for v in store.versions()}
     needed: set[tuple[str, str | None, str]] = set()
     for key, partition in sorted({(v.asset, v.partition) for v in stored.values()}, key=str):
-        events = history(instance, dg.AssetKey(key), partition)
+        events = list_materializations(instance, dg.AssetKey(key), partition)
         shas = dict.fromkeys(str(e.metadata["sha256"].value) for e in events if "sha256" in e.metadata)
         for sha in list(shas)[:keep]:
             _need((key, partition, sha), stored, needed)
     found = []
     for identity, version in stored.items():
         if identity not in needed:
-            place = Path(str(store.place(version.asset, version.partition, version.sha)))
-            found.append(Garbage(f"version of {version.asset}[{version.partition or ''}]", place, version.bytes))
+            place = Path(str(store.path_of(version.asset, version.partition, version.sha)))
+            found.append(GarbageItem(f"version of {version.asset}[{version.partition or ''}]", place, version.bytes))
     return found + _left_behind(store, days)
 
 
-def remove(found: list[Garbage], store: Store) -> int:
+def delete_garbage(found: list[GarbageItem], store: VersionStore) -> int:
     """Delete what `find` listed; returns the bytes freed."""
     for garbage in found:
         if garbage.path.is_dir():
@@ -71,7 +73,7 @@ def _need(
         _need((made_of["asset"], made_of["partition"], made_of["sha"]), stored, needed)
 
 
-def _left_behind(store: Store, days: float) -> list[Garbage]:
+def _left_behind(store: VersionStore, days: float) -> list[GarbageItem]:
     old = time.time() - days * 86_400
     places = [*store.work.glob("*"), *store.work.glob("items/*/*"), *store.work.glob("fetched/*/*/*")]
     if store.local:
@@ -84,5 +86,5 @@ def _left_behind(store: Store, days: float) -> list[Garbage]:
             size = (
                 sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
             )
-            found.append(Garbage("left behind", path, size))
+            found.append(GarbageItem("left behind", path, size))
     return found

@@ -9,10 +9,10 @@ from typing import Any
 
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file
-from pipelines.store.store import MANIFEST, SHORT, BrokenVersion, Store, Version
+from pipelines.store.version_store import MANIFEST, SHORT, BrokenVersion, Version, VersionStore
 
 
-def version_of(path: Path, store: Store) -> Version:
+def find_version(path: Path, store: VersionStore) -> Version:
     """The version that a file belongs to, by where it lies, else by its content. Raises InputError when unknown."""
     path = path.expanduser().resolve()
     if not path.exists():
@@ -28,19 +28,19 @@ def version_of(path: Path, store: Store) -> Version:
     raise InputError(f"{path} is in no version of the store at {store.root}; give a file that a run of this home made")
 
 
-def lineage(version: Version, store: Store) -> dict[str, Any]:
+def lineage_tree(version: Version, store: VersionStore) -> dict[str, Any]:
     """A version and, below `inputs`, what it was made from, down to the raw clips."""
     inputs: dict[str, Any] = {}
     for name, made_of in version.inputs.items():
         try:
-            inputs[name] = lineage(store.version(made_of["asset"], made_of["partition"], made_of["sha"]), store)
+            inputs[name] = lineage_tree(store.version(made_of["asset"], made_of["partition"], made_of["sha"]), store)
         except BrokenVersion:
             inputs[name] = {**made_of, "lost": True}
     return {
         "asset": version.asset,
         "partition": version.partition,
         "version": version.sha,
-        "path": str(store.place(version.asset, version.partition, version.sha)),
+        "path": str(store.path_of(version.asset, version.partition, version.sha)),
         "created": version.created,
         "recipe": version.recipe,
         "code": version.code,
@@ -53,15 +53,15 @@ def lineage(version: Version, store: Store) -> dict[str, Any]:
     }
 
 
-def _clips(store: Store, version: Version) -> list[str]:
+def _clips(store: VersionStore, version: Version) -> list[str]:
     """The clips of a training set, by name and role; nothing for other assets."""
-    path = store.place(version.asset, version.partition, version.sha) / "clips.json"
+    path = store.path_of(version.asset, version.partition, version.sha) / "clips.json"
     if version.asset != "training_set" or not path.exists():
         return []
     return [f"{clip['clip']} ({clip['role']})" for clip in json.loads(path.read_text())["clips"]]
 
 
-def settings_beside(path: Path) -> dict[str, Any]:
+def read_video_settings(path: Path) -> dict[str, Any]:
     """The settings that a generated video was made with (prompt, seed, ...), from the .json of its name."""
     beside = path.with_suffix(".json")
     try:
@@ -71,7 +71,7 @@ def settings_beside(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def lines(tree: dict[str, Any], indent: str = "", seen: set[str] | None = None) -> Iterator[str]:
+def format_lineage(tree: dict[str, Any], indent: str = "", seen: set[str] | None = None) -> Iterator[str]:
     """The tree as text; a version that comes up again is named, not spelled out twice."""
     seen = set() if seen is None else seen
     key = tree["asset"] + (f"[{tree['partition']}]" if tree["partition"] else "")
@@ -97,4 +97,4 @@ def lines(tree: dict[str, Any], indent: str = "", seen: set[str] | None = None) 
         if value:
             yield f"{indent}    {name}: {value}"
     for below in tree["inputs"].values():
-        yield from lines(below, indent + "  ", seen)
+        yield from format_lineage(below, indent + "  ", seen)

@@ -112,15 +112,15 @@ class Lab:
 
     @property
     def instance(self) -> Any:
-        from pipelines.driver.run import opened
+        from pipelines.driver.run import dagster_instance
 
-        return opened(self.home)
+        return dagster_instance(self.home)
 
     @property
     def store(self) -> Any:
-        from pipelines.store.store import Store
+        from pipelines.store.version_store import VersionStore
 
-        return Store(self.home / "store", self.home / "work")
+        return VersionStore(self.home / "store", self.home / "work")
 
 
 @pytest.fixture(scope="session")

@@ -109,11 +109,11 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 def test_the_local_instance_is_as_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
-    from pipelines.driver.run import opened
+    from pipelines.driver.run import dagster_instance
 
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "")
-    with opened(tmp_path) as instance:
+    with dagster_instance(tmp_path) as instance:
         assert instance.telemetry_enabled is False
         pools = instance.get_concurrency_config().pool_config
         assert pools.default_pool_limit == 1

@@ -14,7 +14,7 @@ from mvmodel.files import hash_file
 from mvmodel.masks import MaskSequence
 from mvmodel.video.decode import decode
 from mvmodel.world.render import HELD_OUT, random_clip
-from pipelines.store.io_manager import current
+from pipelines.store.materializations import load_current
 
 pytestmark = pytest.mark.slow
 SOURCES = {
@@ -65,10 +65,10 @@ def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tm
     assert summary["motions"]["slide"]["videos"] == 4
     with tiny_lab.instance as instance:
         asked, videos, library = (
-            current(instance, tiny_lab.store, name, part)
+            load_current(instance, tiny_lab.store, name, part)
             for name, part in (("generation_requests", "slide"), ("generated_videos", "slide"), ("mask_library", None))
         )
-        source = current(instance, tiny_lab.store, "foreground_masks").folder / "slide-0.npz"
+        source = load_current(instance, tiny_lab.store, "foreground_masks").folder / "slide-0.npz"
 
     made = {name: MaskSequence.load(asked.folder / "masks" / f"{name}.npz") for name in SOURCES}
     assert np.array_equal(made["plain"].masks, given)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from mvmodel.errors import InputError
-from pipelines.store.store import BrokenVersion, Store, content_hash, recipe_hash
+from pipelines.store.version_store import BrokenVersion, VersionStore, content_hash, recipe_hash
 
 FACTS = {"inputs": {}, "code": "c", "config": {"seed": 1}, "pack": {}, "libraries": {}}
 
 
-def fill(store: Store, recipe: str, **files: str) -> Path:
+def fill(store: VersionStore, recipe: str, **files: str) -> Path:
     """A work folder with files, as a step leaves it."""
     work = store.work_folder(recipe)
     for name, text in files.items():
@@ -25,29 +25,29 @@ def fill(store: Store, recipe: str, **files: str) -> Path:
 
 
 @pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> VersionStore:
     """On a disk, and on an fsspec file system that is no disk."""
     root = tmp_path / "store" if request.param == "local" else f"memory://{uuid.uuid4().hex}"
-    return Store(root, tmp_path / "work")
+    return VersionStore(root, tmp_path / "work")
 
 
-def commit(store: Store, recipe: str, asset: str = "videos", partition: str | None = "gallop", **files: str):
+def commit(store: VersionStore, recipe: str, asset: str = "videos", partition: str | None = "gallop", **files: str):
     return store.commit(fill(store, recipe, **files), asset=asset, partition=partition, recipe=recipe, **FACTS)
 
 
-def test_a_version_is_found_by_its_recipe_and_opened_whole(store: Store) -> None:
+def test_a_version_is_found_by_its_recipe_and_opened_whole(store: VersionStore) -> None:
     version = commit(store, "a" * 64, a_dot_txt="one", sub__b_dot_txt="two")
     found = store.find("videos", "gallop", "a" * 64)
     assert found == version
     handle = store.open("videos", "gallop", version.sha)
     assert (handle.folder / "sub" / "b.txt").read_text() == "two"
     assert (
-        json.loads((store.place("videos", "gallop", version.sha) / "manifest.json").read_text())["recipe"] == "a" * 64
+        json.loads((store.path_of("videos", "gallop", version.sha) / "manifest.json").read_text())["recipe"] == "a" * 64
     )
     assert not store.work_folder("a" * 64).exists()
 
 
-def test_the_same_content_from_another_recipe_is_stored_once(store: Store) -> None:
+def test_the_same_content_from_another_recipe_is_stored_once(store: VersionStore) -> None:
     first = commit(store, "a" * 64, a_dot_txt="one")
     second = commit(store, "b" * 64, a_dot_txt="one")
     other = commit(store, "c" * 64, a_dot_txt="two")
@@ -59,9 +59,9 @@ def test_the_same_content_from_another_recipe_is_stored_once(store: Store) -> No
 
 @pytest.mark.parametrize("harm", ["change", "remove", "add"])
 def test_a_version_that_differs_from_its_manifest_is_refused_by_key_and_path(tmp_path: Path, harm: str) -> None:
-    store = Store(tmp_path / "store", tmp_path / "work")
+    store = VersionStore(tmp_path / "store", tmp_path / "work")
     version = commit(store, "a" * 64, a_dot_txt="one")
-    file = Path(str(store.place("videos", "gallop", version.sha))) / "a.txt"
+    file = Path(str(store.path_of("videos", "gallop", version.sha))) / "a.txt"
     if harm == "add":
         (file.parent / "extra.txt").write_text("?")
     elif harm == "remove":
@@ -72,22 +72,22 @@ def test_a_version_that_differs_from_its_manifest_is_refused_by_key_and_path(tmp
         store.open("videos", "gallop", version.sha)
 
 
-def test_a_missing_version_names_its_place(store: Store) -> None:
+def test_a_missing_version_names_its_place(store: VersionStore) -> None:
     with pytest.raises(BrokenVersion, match=r"videos\[gallop\]: version abcd.* is missing at .*videos.gallop"):
         store.open("videos", "gallop", "abcd" * 16)
 
 
 def test_broken_content_is_set_apart_and_made_again(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store", tmp_path / "work")
+    store = VersionStore(tmp_path / "store", tmp_path / "work")
     version = commit(store, "a" * 64, a_dot_txt="one")
-    (Path(str(store.place("videos", "gallop", version.sha))) / "a.txt").write_text("0ne")
+    (Path(str(store.path_of("videos", "gallop", version.sha))) / "a.txt").write_text("0ne")
     again = commit(store, "a" * 64, a_dot_txt="one")
     assert again.sha == version.sha
     assert (store.open("videos", "gallop", version.sha).folder / "a.txt").read_text() == "one"
     assert len(list((tmp_path / "store" / "videos" / "gallop").glob("broken-*"))) == 1
 
 
-def test_killed_between_the_move_and_the_index_is_still_found(store: Store) -> None:
+def test_killed_between_the_move_and_the_index_is_still_found(store: VersionStore) -> None:
     version = commit(store, "a" * 64, a_dot_txt="one")
     (store.root / "recipes" / f"{'a' * 64}.json").unlink()
     assert store.find("videos", "gallop", "a" * 64) == version
@@ -95,38 +95,38 @@ def test_killed_between_the_move_and_the_index_is_still_found(store: Store) -> N
 
 
 def test_volatile_files_are_kept_and_checked_but_make_no_version(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store", tmp_path / "work")
+    store = VersionStore(tmp_path / "store", tmp_path / "work")
     shas = []
     for recipe, curve in (("a" * 64, "1 s"), ("b" * 64, "2 s")):
         work = fill(store, recipe, weights="w", sub__curve_dot_jsonl=curve)
         version = store.commit(work, ("*curve.jsonl",), asset="m", partition=None, recipe=recipe, **FACTS)
         shas.append(version.sha)
     assert shas[0] == shas[1]
-    (Path(str(store.place("m", None, shas[0]))) / "sub" / "curve.jsonl").write_text("9 s")
+    (Path(str(store.path_of("m", None, shas[0]))) / "sub" / "curve.jsonl").write_text("9 s")
     with pytest.raises(BrokenVersion, match="curve"):
         store.open("m", None, shas[0])
 
 
-def test_what_is_left_out_is_not_stored(store: Store) -> None:
+def test_what_is_left_out_is_not_stored(store: VersionStore) -> None:
     work = fill(store, "a" * 64, weights="w", checkpoint__state="big")
     version = store.commit(work, (), ("checkpoint",), asset="m", partition=None, recipe="a" * 64, **FACTS)
     assert list(version.files) == ["weights"]
 
 
-def test_a_step_that_wrote_nothing_is_an_error(store: Store) -> None:
+def test_a_step_that_wrote_nothing_is_an_error(store: VersionStore) -> None:
     store.work_folder("a" * 64).mkdir(parents=True)
     with pytest.raises(BrokenVersion, match="wrote nothing"):
         store.commit(store.work_folder("a" * 64), asset="m", partition=None, recipe="a" * 64, **FACTS)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", ".", "x" * 64, "a b"])
-def test_names_that_would_leave_the_store_are_refused(store: Store, name: str) -> None:
+def test_names_that_would_leave_the_store_are_refused(store: VersionStore, name: str) -> None:
     with pytest.raises(InputError):
-        store.place(name, None, "0" * 64)
+        store.path_of(name, None, "0" * 64)
 
 
 def test_an_item_is_made_once_and_a_failed_one_not_kept(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store", tmp_path / "work")
+    store = VersionStore(tmp_path / "store", tmp_path / "work")
     made: list[str] = []
 
     def build(folder: Path) -> None:

@@ -102,7 +102,7 @@ def list_files(folder: Path) -> dict[str, str]:
     return found
 
 
-class Store:
+class VersionStore:
     """Versions below `root` (a folder or an fsspec address, such as `s3://bucket/mvmodel`), work in a local folder."""
 
     def __init__(self, root: str | Path, work: Path) -> None:
@@ -111,7 +111,7 @@ class Store:
         self.local = isinstance(self.root, Path) and self.root.protocol in ("", "file")
 
     # -- where things are --------------------------------------------------------------------------------------------
-    def place(self, asset: str, partition: str | None, sha: str) -> UPath:
+    def path_of(self, asset: str, partition: str | None, sha: str) -> UPath:
         for name in (asset, partition or NO_PARTITION):
             if not _NAME.match(name):
                 raise InputError(f"{name!r} cannot name a folder of the store; use a-z, 0-9, - and _")
@@ -121,7 +121,7 @@ class Store:
         return self.work / recipe[:SHORT]
 
     @contextmanager
-    def building(self, recipe: str) -> Iterator[Path]:
+    def build_lock(self, recipe: str) -> Iterator[Path]:
         """Hold the lock on a recipe's work folder; a second process that builds the same thing waits, then finds it."""
         self.work.mkdir(parents=True, exist_ok=True)
         with open(self.work / f"{recipe[:SHORT]}.lock", "w") as lock:
@@ -131,7 +131,7 @@ class Store:
     # -- reading -----------------------------------------------------------------------------------------------------
     def version(self, asset: str, partition: str | None, sha: str) -> Version:
         """The manifest of a version. Raises BrokenVersion when it is not there."""
-        place = self.place(asset, partition, sha)
+        place = self.path_of(asset, partition, sha)
         try:
             return Version.read((place / MANIFEST).read_text())
         except (OSError, ValueError, TypeError) as error:
@@ -143,7 +143,7 @@ class Store:
     def open(self, asset: str, partition: str | None, sha: str, recipe: str = "") -> Handle:
         """A handle on a stored version, every file checked. Raises BrokenVersion naming the key and the path."""
         version = self.version(asset, partition, sha)
-        place = self.place(asset, partition, sha)
+        place = self.path_of(asset, partition, sha)
         folder = Path(str(place)) if self.local else self._fetch(place, version)
         self._verify(version, folder)
         return Handle(asset, partition, version.sha, recipe or version.recipe, folder)
@@ -189,7 +189,7 @@ class Store:
             raise BrokenVersion(f"{_key(facts['asset'], facts['partition'])}: the step wrote nothing into {folder}")
         size = sum((folder / name).stat().st_size for name in files)
         version = Version(sha=content_hash(files, volatile), files=files, bytes=size, volatile=volatile, **facts)
-        place = self.place(version.asset, version.partition, version.sha)
+        place = self.path_of(version.asset, version.partition, version.sha)
         if not self._whole(version):
             write_json(folder / MANIFEST, asdict(version))
             self._move(folder, place, version)
@@ -208,9 +208,9 @@ class Store:
                 build(aside)
         return folder
 
-    def set_apart(self, version: Version) -> UPath:
+    def mark_broken(self, version: Version) -> UPath:
         """Rename a broken version's folder so that it can be made again; returns where it lies now."""
-        place = self.place(version.asset, version.partition, version.sha)
+        place = self.path_of(version.asset, version.partition, version.sha)
         number = 1
         while (apart := place.parent / f"broken-{number}-{place.name}").exists():
             number += 1
@@ -235,8 +235,8 @@ class Store:
             self.open(version.asset, version.partition, version.sha)
             return True
         except BrokenVersion:
-            if self.place(version.asset, version.partition, version.sha).exists():
-                self.set_apart(version)
+            if self.path_of(version.asset, version.partition, version.sha).exists():
+                self.mark_broken(version)
             return False
 
     def _index(self, recipe: str, asset: str, partition: str | None, sha: str) -> None:

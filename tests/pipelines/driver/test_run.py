@@ -16,7 +16,7 @@ import pytest
 from pipelines.__main__ import main
 from pipelines.assets import report_inputs
 from pipelines.promotion import promotion
-from pipelines.store.io_manager import current
+from pipelines.store.materializations import load_current
 
 pytestmark = pytest.mark.slow
 PER_MOTION = [
@@ -115,7 +115,7 @@ def test_other_settings_make_what_they_change_and_no_more(done) -> None:
 def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
     def sampled() -> dict[str, list[Any]]:
         with done.instance as instance:
-            videos = current(instance, done.store, "generated_videos", "slide").folder
+            videos = load_current(instance, done.store, "generated_videos", "slide").folder
             found: dict[str, list[Any]] = {}
             for path in sorted(videos.glob("*/*.json")):
                 found.setdefault(path.parent.name, []).append(json.loads(path.read_text())["sampled"])
@@ -130,7 +130,7 @@ def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
     done.run()
     assert sampled()["ddim_50"] == [["ddim", 50]] * 2
     with done.instance as instance:
-        figures = current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
+        figures = load_current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
     rows = pd.read_parquet(figures)
     rows = rows[(rows["condition"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
     columns = [column.name for column in report_inputs.comparison(rows).schema.columns]
@@ -142,11 +142,11 @@ def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
 
 def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(done) -> None:
     with done.instance as instance:
-        handle = current(instance, done.store, "first_frames", "slide")
+        handle = load_current(instance, done.store, "first_frames", "slide")
         file = next(handle.folder.glob("*.png"))
         file.write_bytes(b"gone bad")
         with pytest.raises(dg.Failure, match=r"first_frames\[slide\].*" + file.name):
-            current(instance, done.store, "first_frames", "slide")
+            load_current(instance, done.store, "first_frames", "slide")
     summary = done.run()
     assert summary["status"] == 0 and computed(summary) == ["first_frames"]
 
@@ -257,9 +257,9 @@ def test_asked_to_stop_it_stops_cleanly(lab, stop: signal.Signals) -> None:
 
 
 def test_two_drivers_do_not_share_a_home(lab, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.driver.run import alone
+    from pipelines.driver.run import home_lock
 
-    with alone(lab.home):
+    with home_lock(lab.home):
         assert main(lab.arguments()) == 2
     assert "another run is at work" in capsys.readouterr().err
 
