@@ -5,3 +5,215 @@ study's name, such as `{"mask_robustness": {"requests": 4}}`.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mvmodel.code_version import code_version
+from mvmodel.config import parse_config
+from pipelines.assets import preview
+from pipelines.assets.common import stage
+from pipelines.assets.training import read_set
+from pipelines.partitions import motions
+from pipelines.promotion import promotion
+from pipelines.promotion.promotion import ADAPTER
+from pipelines.resources import PackResource, Settings
+from pipelines.settings import ExperimentsConfig
+from pipelines.store.artifact_store import ArtifactStore
+from pipelines.store.version_store import Handle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.backends.training_config import TrainConfig
+    from mvmodel.experiments.bench import Motion
+    from mvmodel.experiments.config import ExperimentConfig
+
+CODE = code_version("mvmodel.experiments.run", files=(__file__,))
+PER_MOTION = {
+    "ablation_study": "What each part of the method brings; learned motion against the mask's constraint.",
+    "noise_sharing_sweep": "The share of frame 1 in the later frames' noise, in three ways of mixing it in.",
+    "mask_generalization": "Shapes, sizes, motions and object classes that the training clips do not have.",
+    "mask_robustness": "Masks that are eroded, dilated, shifted, or missing in some frames.",
+    "first_frame_sensitivity": "A bad first frame, and how its error travels along the later frames.",
+    "long_video_drift": "Videos of 24 to 200 frames, extended window by window: what adds up.",
+}
+"""Experiment -> its asset's description."""
+VOLATILE = ("timing.json",)
+"""Seconds differ from run to run, and make no other version."""
+SHOWN_GROUPS = 12
+"""Settings whose means become figures that plot over time; the tables have all."""
+
+
+def sizes(settings: Settings, name: str) -> ExperimentConfig:
+    """The sizes of an experiment that the settings ask for. Raises InputError for what does not fit."""
+    from mvmodel.experiments import EXPERIMENTS
+
+    config = EXPERIMENTS[name].config
+    asked = settings.read("experiments", ExperimentsConfig)
+    given = dict(getattr(asked, name))
+    below = config.quick().model_dump() if asked.quick else {}
+    return parse_config(config, {**below, **given}, f"section experiments, {name}")
+
+
+def motion_of(name: str, training: Path, requests: Path, pack: Any) -> Motion:
+    """A motion's requests and training clips, as experiments take them."""
+    from mvmodel.experiments.bench import Motion
+    from mvmodel.experiments.tasks import read_tasks
+
+    clips, _ = read_set(training)
+    return Motion(name, read_tasks(requests / "requests.csv", None, pack), clips)
+
+
+def general(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
+    """The settings that every cell changes one thing of: the home's own for generation and training."""
+    from mvmodel.backends.training_config import TrainConfig
+
+    start = "start" if pack.load().start_adapter() is not None else None
+    return pack.generation(settings), settings.read("training", TrainConfig, init_from=start)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """An experiment's conclusion, tables and pictures as metadata."""
+    import pandas as pd
+    from PIL import Image
+
+    from mvmodel.experiments import EXPERIMENTS
+
+    rows = pd.read_parquet(folder / "videos.parquet")
+    timing = json.loads((folder / "timing.json").read_text())
+    experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
+    claims = json.loads((folder / "conclusion.json").read_text())["claims"]
+    groups = list(rows.groupby(experiment.factors[-1], sort=False))[:SHOWN_GROUPS]
+    figures: dict[str, float] = {}
+    for group, own in groups:
+        figures |= preview.numbers(dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/")
+    plot = next(iter(sorted((folder / "plots").glob("*.png"))))
+    return {
+        "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
+        "report": dg.MetadataValue.path(str(folder / "report.html")),
+        "plot": preview.picture(Image.open(plot), plot.stem),
+        "sheet": preview.picture(Image.open(folder / "sheet.jpg"), "one setting a row"),
+        "videos": len(rows),
+        "cells_made": timing["made"],
+        "minutes": round(timing["seconds"] / 60, 2),
+        "claims": len(claims),
+        "claims_that_hold": sum(claim["holds"] is True for claim in claims),
+        "means": means(experiment, rows),
+        "summary": preview.table(pd.read_csv(folder / "summary.csv")),
+        **figures,
+    }
+
+
+def means(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataValue:
+    """One row a setting: its factors, the means of the figures that matter most, and the number of videos."""
+    import pandas as pd
+
+    lines = []
+    for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
+        said = dict(zip(experiment.factors, map(experiment.shown, key), strict=True))
+        figures = preview.numbers({name: group[name].mean() for name in experiment.headline if name in group})
+        lines.append({**said, **figures, "videos": len(group)})
+    return preview.table(pd.DataFrame(lines))
+
+
+def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
+    def run(
+        context: dg.AssetExecutionContext,
+        training_set: Handle,
+        generation_requests: Handle,
+        promoted_adapter: Handle,
+        settings: Settings,
+        pack: PackResource,
+        store: ArtifactStore,
+    ) -> dg.MaterializeResult[Handle]:
+        adapter = promotion.pointed_at(promoted_adapter, store.store)
+        config = sizes(settings, name)
+        generation, training = general(settings, pack)
+
+        def build_folder(folder: Path) -> None:
+            from mvmodel.experiments import run_experiment
+            from mvmodel.experiments.bench import OWN, Bench
+            from mvmodel.experiments.cells import Cells
+
+            model = pack.load()
+            motion = motion_of(context.partition_key, training_set.folder, generation_requests.folder, model)
+            cells = Cells(Path(store.work) / "items")
+            adapters = {OWN: adapter.folder / ADAPTER}
+            bench = Bench(model, [motion], cells, adapters, generation, training, say=context.log.info)
+            run_experiment(name, bench, folder, config)
+
+        inputs = {
+            "training_set": training_set,
+            "generation_requests": generation_requests,
+            "promoted_adapter": promoted_adapter,
+        }
+        recorded = _recorded(config, generation, training)
+        source = {"adapter": adapter.sha}
+        return store.step(context, inputs, recorded, build_folder, describe, pack.recipe(), VOLATILE, source=source)
+
+    run.__name__, run.__doc__ = name, description
+    made: dg.AssetsDefinition = stage(
+        "experiments", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=CODE, name=name
+    )(run)
+    return made
+
+
+def _recorded(config: ExperimentConfig, generation: GenerationConfig, training: TrainConfig) -> dict[str, Any]:
+    return {
+        "experiment": config.model_dump(mode="json"),
+        "generation": generation.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+    }
+
+
+per_motion = [_per_motion(name, description) for name, description in PER_MOTION.items()]
+"""The experiments that every motion has for itself."""
+
+
+@stage(
+    "experiments",
+    "pytorch",
+    "parquet",
+    gpu=True,
+    ins={
+        "training_set": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
+        "generation_requests": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
+    },
+    code_version=CODE,
+)
+def zero_shot_motion(
+    context: dg.AssetExecutionContext,
+    training_set: dict[str, Handle],
+    generation_requests: dict[str, Handle],
+    settings: Settings,
+    pack: PackResource,
+    store: ArtifactStore,
+) -> dg.MaterializeResult[Handle]:
+    """One adapter over many motions against one per motion, on motions that the first has never seen."""
+    config = sizes(settings, "zero_shot_motion")
+    generation, training = general(settings, pack)
+    names = sorted(set(training_set) & set(generation_requests))
+
+    def build_folder(folder: Path) -> None:
+        from mvmodel.experiments import run_experiment
+        from mvmodel.experiments.bench import Bench
+        from mvmodel.experiments.cells import Cells
+
+        model = pack.load()
+        every = [motion_of(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
+        bench = Bench(model, every, Cells(Path(store.work) / "items"), {}, generation, training, say=context.log.info)
+        run_experiment("zero_shot_motion", bench, folder, config)
+
+    inputs: dict[str, Handle | Mapping[str, Handle]] = {
+        "training_set": {name: training_set[name] for name in names},
+        "generation_requests": {name: generation_requests[name] for name in names},
+    }
+    return store.step(
+        context, inputs, _recorded(config, generation, training), build_folder, describe, pack.recipe(), VOLATILE
+    )
