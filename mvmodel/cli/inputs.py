@@ -19,10 +19,11 @@ def training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[s
     from mvmodel.backends.training_config import TrainingClip
     from mvmodel.masks.files import clip_masks
     from mvmodel.training.captions import propose_caption
-    from mvmodel.video.catalogue import IngestConfig, ingest
+    from mvmodel.video.catalogue import ingest
+    from mvmodel.video.config import IngestConfig
 
     info, ready = pack.info, []
-    equal = IngestConfig(frames=info.frames, fps=info.fps, side=info.resolution)
+    equal = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
     with tempfile.TemporaryDirectory() as work:
         catalogue = ingest(folder, Path(work) / "clips", equal)
         left_out = {str(row["file"]): str(row["reason"]) for row in catalogue.quarantine.to_dict(orient="records")}

@@ -103,12 +103,13 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     from mvmodel.masks.files import clip_masks
     from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.training.captions import propose_caption
-    from mvmodel.video.catalogue import IngestConfig, ingest
+    from mvmodel.video.catalogue import ingest
+    from mvmodel.video.config import IngestConfig
 
     info = pack.info
     found: dict[str, list[TrainingClip]] = {}
     with tempfile.TemporaryDirectory() as work:
-        equal = IngestConfig(frames=info.frames, fps=info.fps, side=info.resolution)
+        equal = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
         catalogue = ingest(clips, Path(work) / "clips", equal)
         for name in catalogue.clips:
             row, frames = catalogue.row(name), catalogue.frames(name)

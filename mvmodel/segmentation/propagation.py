@@ -26,7 +26,7 @@ from mvmodel.segmentation.segmenter import (
 )
 
 if TYPE_CHECKING:
-    from mvmodel.segmentation.tracking import ExtractConfig
+    from mvmodel.segmentation.config import ExtractConfig
 
 _REMEMBERED = 5
 """Views of the object kept beside the first one: it turns, and light changes."""
@@ -46,7 +46,7 @@ class EncodedClip:
 
     def fits(self, mask: np.ndarray) -> bool:
         """Whether a mask's area is one an object may have."""
-        return self.config.smallest <= area_fraction(mask) <= self.config.largest
+        return self.config.min_area <= area_fraction(mask) <= self.config.max_area
 
     def candidates(self, index: int) -> list[MaskCandidate]:
         """Everything that the segmenter takes for a thing in a frame, on a grid of prompts."""
@@ -99,20 +99,23 @@ def track_object(
         looks = AppearanceModel(clip.frames[start], mask)
         last, carried_for = start, 0
         for index in range(start + step, len(masks) if step > 0 else -1, step):
-            lost = carried_for > clip.config.patience
+            lost = carried_for > clip.config.max_propagated_frames
             carried = np.zeros_like(mask) if lost else salient.carry(masks[last], last, index)
             found = (None if lost else _refine(clip, index, carried, looks)) or _recover(clip, index, looks, mask)
             if found is not None:
                 masks[index], confidence[index] = found
                 last, carried_for = index, 0
-                if found[1] >= clip.config.sure:
+                if found[1] >= clip.config.confident_score:
                     looks.remember(clip.frames[index], found[0])
             elif not lost:
                 carried_for += 1
-                if clip.fits(carried) and looks.likeness(clip.frames[index], carried) >= clip.config.find_looks:
+                if (
+                    clip.fits(carried)
+                    and looks.likeness(clip.frames[index], carried) >= clip.config.min_recovery_similarity
+                ):
                     masks[index], last = carried, index
                 else:
-                    carried_for = clip.config.patience + 1
+                    carried_for = clip.config.max_propagated_frames + 1
             if progress:
                 progress()
     return masks, confidence
@@ -122,7 +125,7 @@ def _refine(
     clip: EncodedClip, index: int, carried: np.ndarray, looks: AppearanceModel
 ) -> tuple[np.ndarray, float] | None:
     """The segmenter's mask nearest to the carried one, or None when none is good, near and alike enough."""
-    if area_fraction(carried) < clip.config.smallest:
+    if area_fraction(carried) < clip.config.min_area:
         return None
     left, top, right, bottom = bounding_box(carried)
     grow = 0.06 * max(right - left, bottom - top)
@@ -135,13 +138,17 @@ def _refine(
         found, scores = clip.segmenter.predict(clip.encodings[index], **prompt)
         for mask, score in zip(found, scores.tolist(), strict=True):
             near = mask_iou(mask, carried)
-            if score < clip.config.keep_score or near < clip.config.keep_overlap:
+            if score < clip.config.min_score or near < clip.config.min_overlap:
                 continue
             if best is None or score + 0.5 * near > best[0]:
                 best = (score + 0.5 * near, mask, score)
-        if best is not None and best[2] >= clip.config.sure and mask_iou(best[1], carried) >= clip.config.steady:
+        if (
+            best is not None
+            and best[2] >= clip.config.confident_score
+            and mask_iou(best[1], carried) >= clip.config.confident_overlap
+        ):
             break  # a sure mask just where it was expected: other prompts would only cost time
-    if best is None or looks.likeness(clip.frames[index], best[1]) < clip.config.keep_looks:
+    if best is None or looks.likeness(clip.frames[index], best[1]) < clip.config.min_appearance_similarity:
         return None
     return best[1:]
 
@@ -155,6 +162,6 @@ def _recover(
         if not 0.25 < candidate.mask.sum() / first.sum() < 4:
             continue
         likeness = looks.likeness(clip.frames[index], candidate.mask)
-        if likeness >= clip.config.find_looks and (best is None or likeness > best[0]):
+        if likeness >= clip.config.min_recovery_similarity and (best is None or likeness > best[0]):
             best = (likeness, candidate.mask, candidate.score)
     return None if best is None else best[1:]

@@ -6,23 +6,10 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from mvmodel.config import Config
+from mvmodel.segmentation.config import QualityConfig
 from mvmodel.segmentation.segmenter import mask_iou
-
-
-class QualityConfig(Config):
-    """From which figures on a sequence is flagged weak."""
-
-    coverage: float = Field(0.004, ge=0, le=1)
-    """Least mean share of the picture."""
-    missing: float = Field(0.2, ge=0, le=1)
-    """Most frames without a mask."""
-    jitter: float = Field(0.5, ge=0, le=1)
-    confidence: float = Field(0.55, ge=0, le=1)
-    salience: float = Field(0.4, ge=0, le=1)
-    """Least mean saliency of what the masks cover; on renders it is 0.7 to 0.9, of wrong masks on photographs 0.2."""
 
 
 class MaskQuality(BaseModel):
@@ -69,15 +56,15 @@ def measure_quality(
         "salience": salience,
     }
     reasons = []
-    if missing > config.missing:
+    if missing > config.max_missing:
         reasons.append(f"no foreground in {missing:.0%} of the frames")
-    if coverage < config.coverage:
+    if coverage < config.min_coverage:
         reasons.append(f"the foreground covers {coverage:.2%} of the picture")
-    if jitter > config.jitter:
+    if jitter > config.max_jitter:
         reasons.append(f"the shape changes from frame to frame (jitter {jitter:.2f})")
-    if confidence is not None and np.mean(confidence) < config.confidence:
+    if confidence is not None and np.mean(confidence) < config.min_confidence:
         reasons.append(f"the segmenter is unsure (confidence {np.mean(confidence):.2f})")
-    if salience is not None and any(seen) and salience < config.salience:
+    if salience is not None and any(seen) and salience < config.min_salience:
         reasons.append(f"what is masked neither moves nor stands out (salience {salience:.2f})")
     return MaskQuality(**figures, weak=bool(reasons), reasons=reasons)
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from mvmodel.config import Config
+from mvmodel.segmentation.config import SaliencyConfig
 
 _REACHES = (1, 2, 4)
 """How many frames before and after a frame is compared with."""
@@ -24,19 +24,6 @@ _UNMOVED = 1e-9
 """Difference from standing still, in pixels or a share of 1, that is only rounding of a product of matrices."""
 
 
-class SaliencyConfig(Config):
-    """How saliency is computed.
-
-    side: long side of the small copies, pixels. still: change, in grey levels, below which nothing moves. appearance:
-    weight of the appearance cue beside motion. colour: CIELAB distance that counts as entirely unlike the border.
-    """
-
-    side: int = 192
-    still: float = 14.0
-    appearance: float = 0.35
-    colour: float = 30.0
-
-
 class Saliency:
     """Optical flow, camera motion and saliency of a clip.
 
@@ -46,7 +33,7 @@ class Saliency:
 
     def __init__(self, frames: np.ndarray, config: SaliencyConfig = SaliencyConfig()) -> None:
         height, width = frames.shape[1:3]
-        self.small = downscale_frames(frames, config.side)
+        self.small = downscale_frames(frames, config.max_side)
         self.scale = np.array([width / self.small.shape[2], height / self.small.shape[1]])
         even = _even_light(self.small)
         self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in even]
@@ -58,10 +45,10 @@ class Saliency:
         self._back = [np.linalg.inv(camera) for camera in self._camera]
         changes = self._changes(even)
         strongest = float(np.median(np.quantile(changes.reshape(len(changes), -1), 0.98, axis=1)))
-        self.moving = strongest > config.still
-        self.motion = np.clip(changes / max(strongest * 0.7, config.still), 0, 1).astype(np.float32)
-        appearance = np.stack([_unlike_border(frame, config.colour) for frame in self.small])
-        weight = config.appearance if self.moving else 1.0
+        self.moving = strongest > config.motion_threshold
+        self.motion = np.clip(changes / max(strongest * 0.7, config.motion_threshold), 0, 1).astype(np.float32)
+        appearance = np.stack([_unlike_border(frame, config.border_colour_distance) for frame in self.small])
+        weight = config.appearance_weight if self.moving else 1.0
         self.map = _sharpen((1 - weight) * self.motion + weight * appearance)
 
     def flow(self, source: int, target: int) -> np.ndarray:

@@ -65,13 +65,13 @@ def find_seed(clip: EncodedClip, salient: Saliency, taken: np.ndarray | None = N
         wanted = salient.at(index, clip.size)
         if taken is not None:
             wanted = np.where(_wider(taken[index]), 0, wanted)
-        points = prompt_points(wanted, clip.config.prompts)
+        points = prompt_points(wanted, clip.config.points_per_seed_frame)
         if len(points):
             tried.append((float(wanted.mean() / wanted.max()), index, wanted, points))
     tried.sort(key=lambda entry: entry[:2])  # first where saliency lies closest together: there it is surest
     best: Seed | None = None
     for _, index, wanted, points in tried:
-        found = clip.segmenter.automatic(clip.encodings[index], points=points, min_area=clip.config.smallest)
+        found = clip.segmenter.automatic(clip.encodings[index], points=points, min_area=clip.config.min_area)
         for candidate in found:
             mask = candidate.mask
             if not clip.fits(mask) or (taken is not None and (mask & taken[index]).sum() > 0.3 * mask.sum()):

@@ -8,49 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
+from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.propagation import EncodedClip, track_object
-from mvmodel.segmentation.quality import MaskQuality, QualityConfig, measure_quality
-from mvmodel.segmentation.saliency import Saliency, SaliencyConfig
+from mvmodel.segmentation.quality import MaskQuality, measure_quality
+from mvmodel.segmentation.saliency import Saliency
 from mvmodel.segmentation.seeds import Seed, find_seed
 from mvmodel.segmentation.segmenter import Segmenter
-
-
-class ExtractConfig(Config):
-    """How foreground is found and followed. Areas are shares of the picture, thresholds shares of 1."""
-
-    saliency: SaliencyConfig = SaliencyConfig()
-    quality: QualityConfig = QualityConfig()
-    seed_frames: int = Field(6, ge=1)
-    """Frames, spread over the clip, in which a seed is looked for."""
-    prompts: int = Field(8, ge=1)
-    """Most prompt points in each of them."""
-    smallest: float = Field(0.003, ge=0, le=1)
-    largest: float = Field(0.6, ge=0, le=1)
-    keep_score: float = Field(0.5, ge=0, le=1)
-    """Least segmenter quality at which a refined mask is believed."""
-    keep_overlap: float = Field(0.35, ge=0, le=1)
-    """Least IoU of a refined mask with the mask that the flow carried here."""
-    keep_looks: float = Field(0.25, ge=0, le=1)
-    """Least likeness of colours at which a refined mask is still the object."""
-    find_looks: float = Field(0.5, ge=0, le=1)
-    """Least likeness of colours at which a lost object counts as found again, or a carried mask as the object."""
-    sure: float = Field(0.8, ge=0, le=1)
-    """Segmenter quality from which a frame's look is remembered."""
-    steady: float = Field(0.75, ge=0, le=1)
-    """Overlap with the carried mask from which a sure mask is taken without trying further prompts."""
-    patience: int = Field(3, ge=0)
-    """Frames over which a mask is carried by flow alone before the object counts as lost."""
-    most: int = Field(3, ge=1)
-    """Most objects that are followed."""
-    also: float = Field(0.5, ge=0, le=1)
-    """A further object must explain as much of the saliency at its seed, as a share of what the first one explains."""
-    moves: float = Field(0.25, ge=0, le=1)
-    """A further object must move against the camera this much over the clip, as a share of the first one."""
 
 
 class MaskExtraction(BaseModel):
@@ -110,14 +77,14 @@ def _others(clip: EncodedClip, salient: Saliency, first: Seed, masks: np.ndarray
     if not salient.moving:
         return []  # appearance alone cannot tell a second object from scenery
     taken, found = masks, list[np.ndarray]()
-    least = clip.config.moves * motion_strength(salient, masks)
-    while len(found) + 1 < clip.config.most:
+    least = clip.config.min_motion_ratio * motion_strength(salient, masks)
+    while len(found) + 1 < clip.config.max_objects:
         seed = find_seed(clip, salient, taken)
-        if seed is None or seed.value < clip.config.also * first.value:
+        if seed is None or seed.value < clip.config.min_extra_saliency * first.value:
             break
         other, confidence = track_object(clip, salient, seed.frame, seed.mask, seed.score)
         other &= ~taken
-        if motion_strength(salient, other) < least or float(np.mean(confidence)) < clip.config.keep_score:
+        if motion_strength(salient, other) < least or float(np.mean(confidence)) < clip.config.min_score:
             break
         found.append(other)
         taken = taken | other

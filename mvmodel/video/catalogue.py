@@ -12,13 +12,12 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_value
-from mvmodel.video.clips import Clip, IngestConfig, VideoSource, find_clips, find_sources, read_clip_frames
+from mvmodel.video.clips import Clip, VideoSource, find_clips, find_sources, read_clip_frames
+from mvmodel.video.config import IngestConfig
 from mvmodel.video.probe import UnusableClip, VideoInfo
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Catalogue", "IngestConfig", "check", "ingest"]
 
 CATALOGUE_COLUMNS = {
     "clip": "str", "file": "str", "content": "str", "caption": "str", "motion": "str", "start": "int64",

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.video import manifest
-from mvmodel.video.decode import DecodeLimits, check_frame_range, check_limits, iterate_frames
+from mvmodel.video.config import IngestConfig
+from mvmodel.video.decode import check_frame_range, check_limits, iterate_frames
 from mvmodel.video.manifest import ManifestEntry
 from mvmodel.video.probe import UnusableClip, VideoInfo, image_files, probe_video
 from mvmodel.video.sampling import crop_to_square, nearest_frame_indices
 from mvmodel.video.shots import (
-    CutConfig,
     Thumbnails,
     detect_shots,
     find_active_ranges,
@@ -33,26 +31,6 @@ _NO_CLIPS = frozenset(
 """Endings of files that are silently no clips: tables, texts, archives, unfinished downloads, sound."""
 _NO_CLIP_FOLDERS = frozenset({"masks", "ground_truth", "__macosx"})
 _MASK_ENDINGS = (".masks.npz", ".masks.gif", ".masks.mp4", ".masks")
-
-
-class IngestConfig(Config):
-    """How clips are made equal.
-
-    frames, fps, side: of every clip that comes out. min_frames, min_side: a smaller source is refused. tempo: "keep"
-    takes the liveliest frames / fps seconds at the speed they were filmed; "whole" spreads the frames over the whole
-    clip. A source shorter than that is always spread. long_seconds: an unlabelled file longer than this is cut into
-    shots and active stretches by `cut`.
-    """
-
-    frames: int = 12
-    fps: float = 8.0
-    side: int = 128
-    min_frames: int = 4
-    min_side: int = 16
-    tempo: Literal["keep", "whole"] = "keep"
-    long_seconds: float = 12.0
-    cut: CutConfig = CutConfig()
-    limits: DecodeLimits = DecodeLimits()
 
 
 @dataclass(frozen=True)
@@ -205,7 +183,7 @@ def _of_entry(source: VideoSource, entry: ManifestEntry, info: VideoInfo, config
 def _cut(seen: Thumbnails, first: int, last: int, info: VideoInfo, config: IngestConfig) -> list[tuple[int, int]]:
     """Cut footage nobody has cut: short files keep their longest shot, long ones give all active stretches."""
     pieces = detect_shots(seen, last, config.cut)
-    if (last - first) / info.fps <= config.long_seconds:
+    if (last - first) / info.fps <= config.cut_longer_than_seconds:
         return [max(pieces, key=lambda piece: piece[1] - piece[0])]
     active = [part for a, b in pieces for part in find_active_ranges(seen.between(a, b), b, config.cut)]
     return active or [max(pieces, key=lambda piece: piece[1] - piece[0])]
@@ -229,7 +207,7 @@ def read_clip_frames(source: VideoSource, clip: Clip, config: IngestConfig) -> n
     """The clip's frames, uint8 RGB (frames, side, side, 3). Raises UnusableClip when they cannot be decoded."""
     wanted = sorted(set(clip.indices.tolist()))
     squares = {
-        index: crop_to_square(frame, config.side, clip.info.pixel_aspect)
+        index: crop_to_square(frame, config.resolution, clip.info.pixel_aspect)
         for index, frame in iterate_frames(source.path, clip.info, wanted)
     }
     return np.stack([squares[index] for index in clip.indices.tolist()])

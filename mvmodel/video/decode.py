@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mvmodel.config import Config
+from mvmodel.video.config import DecodeLimits
 from mvmodel.video.probe import UnusableClip, VideoInfo, _words, image_files, open_video, probe_video
 
 _DECORD_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg"})
@@ -22,18 +22,6 @@ _DECORD_MIN_SIDE = 16
 _AGREE = 6.0
 """Largest mean difference, in grey levels, at which two decoders' pictures count as the same."""
 _CHUNK = 16
-
-
-class DecodeLimits(Config):
-    """What a decoder may be asked for; beyond it a clip is refused with the limit named.
-
-    pixels: of one picture. frames, seconds: of one file. bytes: of the decoded array handed back by `decode`.
-    """
-
-    pixels: int = 36_000_000
-    frames: int = 110_000
-    seconds: float = 3600.0
-    bytes: int = 3 << 30
 
 
 class DecodedVideo:

@@ -10,33 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mvmodel.config import Config
+from mvmodel.video.config import CutConfig
 from mvmodel.video.decode import iterate_frames
 from mvmodel.video.probe import VideoInfo
 
 _LEVELS = 8  # grey levels in one bin of the background's histogram
-
-
-class CutConfig(Config):
-    """How footage is cut.
-
-    scan_fps: thumbnails looked at per second. thumbnail: their width in pixels. shot_change: mean grey difference of
-    neighbouring thumbnails that counts as a cut, when it is also `shot_ratio` times the mean of the changes around it.
-    changed: grey levels by which a pixel must leave the background; active: share of such pixels, above the quiet
-    level, that makes a moment active. gap_seconds: shorter pauses are bridged. min_seconds, max_seconds: shorter
-    stretches are dropped, longer ones divided. pad_seconds: added to both ends.
-    """
-
-    scan_fps: float = 12.0
-    thumbnail: int = 96
-    shot_change: float = 28.0
-    shot_ratio: float = 4.0
-    changed: float = 20.0
-    active: float = 0.01
-    gap_seconds: float = 1.0
-    min_seconds: float = 1.0
-    max_seconds: float = 60.0
-    pad_seconds: float = 0.1
 
 
 class Thumbnails:
@@ -62,7 +40,7 @@ def read_thumbnails(path: Path, info: VideoInfo, first: int, last: int, config: 
 
     stride = max(1, round(info.fps / config.scan_fps))
     indices = np.arange(first, last, stride)
-    size = (config.thumbnail, max(8, round(config.thumbnail * info.height / info.width)))
+    size = (config.thumbnail_width, max(8, round(config.thumbnail_width * info.height / info.width)))
     thumbs = [
         cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         for _, frame in iterate_frames(path, info, indices.tolist())
@@ -80,7 +58,10 @@ def detect_shots(seen: Thumbnails, last: int, config: CutConfig) -> list[tuple[i
     from scenedetect.detectors import AdaptiveDetector
 
     detector = AdaptiveDetector(
-        adaptive_threshold=config.shot_ratio, min_content_val=config.shot_change, min_scene_len=1, luma_only=True
+        adaptive_threshold=config.min_shot_ratio,
+        min_content_val=config.min_shot_change,
+        min_scene_len=1,
+        luma_only=True,
     )
     # The detector looks at two changes on both sides: repeated frames at the end let it see the last ones.
     padded = np.concatenate([seen.thumbs, np.repeat(seen.thumbs[-1:], detector.window_width, axis=0)])
@@ -117,10 +98,10 @@ def find_active_ranges(seen: Thumbnails, last: int, config: CutConfig) -> list[t
     first = int(seen.indices[0])
     if len(seen.thumbs) < 3:
         return [(first, last)]
-    away = np.abs(seen.thumbs - estimate_background(seen.thumbs)[None]) > config.changed
+    away = np.abs(seen.thumbs - estimate_background(seen.thumbs)[None]) > config.foreground_threshold
     presence = away.mean(axis=(1, 2))
-    active = presence > min(float(np.quantile(presence, 0.05)), 0.05) + config.active
-    runs = _runs(active, gap=round(config.gap_seconds * seen.fps))
+    active = presence > min(float(np.quantile(presence, 0.05)), 0.05) + config.min_active_share
+    runs = _runs(active, gap=round(config.max_gap_seconds * seen.fps))
     shortest = max(2, round(config.min_seconds * seen.fps))
     runs = [(a, b) for a, b in runs if b - a >= shortest]
     if not runs:

@@ -62,10 +62,11 @@ def clips(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The catalogue: usable clips, cut, sampled to the pack's rate and length, resized; and the quarantine table."""
-    from mvmodel.video.catalogue import Catalogue, IngestConfig, ingest
+    from mvmodel.video.catalogue import Catalogue, ingest
+    from mvmodel.video.config import IngestConfig
 
     info = pack.load().info
-    config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, side=info.resolution)
+    config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, resolution=info.resolution)
 
     def build(folder: Path) -> None:
         listed = json.loads((raw_clips.folder / "files.json").read_text())

@@ -32,8 +32,9 @@ def foreground_masks(
     A clip's masks are kept, so that one more clip costs one clip.
     """
     from mvmodel.masks.files import clip_masks
+    from mvmodel.segmentation.config import ExtractConfig
     from mvmodel.segmentation.quality import measure_quality
-    from mvmodel.segmentation.tracking import ExtractConfig, extract_masks
+    from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.video.catalogue import Catalogue
 
     catalogue = Catalogue.load(clips.folder)

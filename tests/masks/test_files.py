@@ -10,7 +10,8 @@ from PIL import Image
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import clip_masks, read_masks, write_masks
-from mvmodel.video.catalogue import IngestConfig, ingest
+from mvmodel.video.catalogue import ingest
+from mvmodel.video.config import IngestConfig
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
 
@@ -85,7 +86,7 @@ def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
     wide = np.pad(clip.frames, ((0, 0), (0, 0), (20, 20), (0, 0)), mode="edge")
     write_mp4(tmp_path / "in" / "fish.mp4", wide, 16)
     write_png_folder(tmp_path / "in" / "fish.masks", np.pad(clip.masks, ((0, 0), (0, 0), (20, 20))))
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, side=48))
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, resolution=48))
     row = catalogue.row("fish")
     given = clip_masks(tmp_path / "in", row)
     assert given is not None

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue, IngestConfig, check_clips, ingest
+from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue, check_clips, ingest
+from mvmodel.video.config import IngestConfig
 from mvmodel.video.encode import contact_sheet, write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
-SMALL = IngestConfig(frames=6, side=48)
+SMALL = IngestConfig(frames=6, resolution=48)
 
 
 def _clip(number: int, frames: int = 10) -> np.ndarray:

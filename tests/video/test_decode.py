@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from mvmodel.video.decode import DecodeLimits, _decord, _pick_pyav, decode
+from mvmodel.video.config import DecodeLimits
+from mvmodel.video.decode import _decord, _pick_pyav, decode
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.probe import UnusableClip, probe_video
 from mvmodel.world.render import TRAIN, random_clip

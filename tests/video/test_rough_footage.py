@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.video.clips import Clip, IngestConfig, find_clips, find_sources, read_clip_frames
+from mvmodel.video.clips import Clip, find_clips, find_sources, read_clip_frames
+from mvmodel.video.config import IngestConfig
 from mvmodel.video.decode import _decord, decode
 from mvmodel.video.encode import write_mp4
 from mvmodel.video.manifest import parse_moment
@@ -133,7 +134,7 @@ def test_a_variable_rate_keeps_its_times(tmp_path: Path, frames: np.ndarray, nam
 def test_a_clip_of_variable_rate_is_sampled_evenly_in_time(tmp_path: Path, frames: np.ndarray) -> None:
     _write(tmp_path / "a.mkv", "ffv1", "yuv420p", frames, at=UNEVEN)
     (source,), _ = find_sources(tmp_path / "a.mkv")
-    config = IngestConfig(frames=8, side=64, tempo="whole", min_side=8)
+    config = IngestConfig(frames=8, resolution=64, tempo="whole", min_side=8)
     (clip,) = find_clips(source, config)
     assert isinstance(clip, Clip)
     wanted = np.linspace(0, UNEVEN[-1], 8)
@@ -148,7 +149,7 @@ def test_a_time_in_the_manifest_means_that_time(tmp_path: Path, frames: np.ndarr
     _write(tmp_path / "a.mkv", "ffv1", "yuv420p", frames, at=UNEVEN)
     (tmp_path / "manifest.csv").write_text("file,caption,motion,start,end\na.mkv,a dog,zigzag,0.5s,1.38s\n")
     (source,), _ = find_sources(tmp_path)
-    (clip,) = find_clips(source, IngestConfig(frames=4, side=64))
+    (clip,) = find_clips(source, IngestConfig(frames=4, resolution=64))
     assert isinstance(clip, Clip), clip
     assert (clip.start, clip.end) == (4, 8)
 
