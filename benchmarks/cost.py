@@ -149,6 +149,7 @@ def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
 
     from mvmodel.backends.image_unet.latents import TrainingLatents, encode_frames, encode_text
     from mvmodel.backends.training_config import TrainConfig
+    from mvmodel.model.attachment import attach_adapter
     from mvmodel.packs import load_pack
     from mvmodel.training.finetune import Tuned, draw, new_adapter, plain_attention
     from mvmodel.world.render import random_clip
@@ -173,7 +174,7 @@ def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
         optimizer.step()
         optimizer.zero_grad()
 
-    with adapter.attached(unet), plain_attention():
+    with attach_adapter(unet, adapter), plain_attention():
         yield {"cached": lambda: step(lambda: cached), "encoded_anew": lambda: step(encoded)}
 
 

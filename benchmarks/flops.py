@@ -15,14 +15,15 @@ def flops() -> dict[str, float]:
     """Counts for 16 frames of 320x512, and ratios to the plain image UNet on the same 16 frames.
 
     training_ratio: a forward pass of tuning (backward adds alike to both). denoising_ratio: a denoising run of 20
-    steps, frame 1 and the text going through once and frames 2..16 at every step; without_memory the same with
-    nothing remembered.
+    steps, frame 1 and the text going through once and frames 2..16 at every step; without_memory is the same without
+    the KV cache.
     """
     import torch
     from diffusers import UNet2DConditionModel
 
     from mvmodel.model.adapter import MotionMaskAdapter
-    from mvmodel.model.context import DEFAULT, FrameContext, Memory
+    from mvmodel.model.attachment import attach_adapter
+    from mvmodel.model.context import DEFAULT, FrameContext, KVCache
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8).eval()
@@ -34,16 +35,16 @@ def flops() -> dict[str, float]:
         sample, t = torch.empty(frames, 4, *size, device="meta"), torch.empty(frames, device="meta").long()
         unet(sample, t, encoder_hidden_states=torch.empty(text, TOKENS, 768, device="meta"), **options)
 
-    def context(frames: int, memory: Memory | None = None, remember: Memory | None = None) -> FrameContext:
+    def context(frames: int, kv_cache: KVCache | None = None, cache_out: KVCache | None = None) -> FrameContext:
         term = adapter.mask_term(torch.empty(frames, HEIGHT, WIDTH, device="meta"))
-        return FrameContext(frames, {DEFAULT: (term,)}, memory or {}, remember)
+        return FrameContext(frames, {DEFAULT: (term,)}, kv_cache or {}, cache_out)
 
     image = count(lambda: call(FRAMES, FRAMES))
-    with adapter.attached(unet):
+    with attach_adapter(unet, adapter):
         training = count(lambda: call(FRAMES, 1, context(FRAMES)))
-        memory: Memory = {}
-        once = count(lambda: call(1, 1, context(1, remember=memory)))
-        step = count(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, memory)))
+        kv_cache: KVCache = {}
+        once = count(lambda: call(1, 1, context(1, cache_out=kv_cache)))
+        step = count(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, kv_cache)))
     trainable = adapter.parameter_counts()["total"]
     return {
         "image_unet_tflop": image / 1e12,

@@ -19,6 +19,7 @@ from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.experiments.cells import Task
 from mvmodel.files import write_aside
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.attachment import attach_adapter
 
 Make = Callable[[Task, np.ndarray], np.ndarray]
 """(request, first frame uint8 (H, W, 3)) -> uint8 (F, H, W, 3)."""
@@ -245,7 +246,7 @@ def lamp_like(
         latents, masks, text, noise, timesteps, keep, *_ = drawn
         return denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, timesteps, torch.zeros_like(keep))
 
-    with adapter.attached(unet), plain_attention():
+    with attach_adapter(unet, adapter), plain_attention():
         _train(pack, clips, training, [*groups["query"], *groups["temporal"]], step, work, kept)
     pipeline = build_pipeline(pack, None, config)
     pipeline.load_adapter(adapter.eval(), "lamp-like")

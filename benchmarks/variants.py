@@ -50,7 +50,9 @@ def variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[None]:
     if name == "image":
         yield
         return
-    with adapter.attached(unet):
+    from mvmodel.model.attachment import attach_adapter
+
+    with attach_adapter(unet, adapter):
         if name not in ("ours", "remembered"):
             ours = unet.attn_processors
             other = OtherKeys(frames, full=name == "full")
@@ -65,7 +67,7 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int,
     """
     import torch
 
-    from mvmodel.model.context import DEFAULT, FrameContext, Memory
+    from mvmodel.model.context import DEFAULT, FrameContext, KVCache
 
     generator = torch.Generator().manual_seed(0)
     height, width = (side, side) if isinstance(side, int) else side
@@ -88,10 +90,10 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int,
     if name == "image":
         return lambda: once(None, slice(None))
     if name == "remembered":
-        memory: Memory = {}
-        once(FrameContext(1, term(slice(1)), remember=memory), slice(1))
+        kv_cache: KVCache = {}
+        once(FrameContext(1, term(slice(1)), cache_out=kv_cache), slice(1))
         later = slice(1, None)
-        return lambda: once(FrameContext(frames - 1, term(later), memory, first=1), later)
+        return lambda: once(FrameContext(frames - 1, term(later), kv_cache, first_index=1), later)
     return lambda: once(FrameContext(frames, term(slice(None))), slice(None))
 
 

@@ -12,6 +12,7 @@ from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.text_to_image import Models
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.attachment import attach_adapter
 from mvmodel.training.finetune import draw, plain_attention, save_adapter
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import TRAIN, random_clip
@@ -97,7 +98,7 @@ def run(
     def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
         return net(*drawn), {}
 
-    with adapter.attached(unet), plain_attention():
+    with attach_adapter(unet, adapter), plain_attention():
         train("start_adapter", _Step(adapter, models), batch, loss, config, folder, groups=groups)
     out = folder / "adapter"
     save_adapter(adapter.eval(), out, FRAMES)

@@ -1,13 +1,11 @@
 """`MotionMaskAdapter`: every trainable weight of the method, in diffusers' saving form.
 
-`mvmodel.model.attachment` attaches one or several to an unforked UNet2DConditionModel, and detaches without a trace. A
-fresh adapter changes nothing but where self-attention's keys and values come from (frame 1).
+`mvmodel.model.attachment` attaches one or several adapters to an unmodified UNet2DConditionModel and detaches them
+without a trace. An untrained adapter changes only where the keys and values of self-attention come from (frame 1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,32 +13,41 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 
 from mvmodel.errors import PackError
-from mvmodel.model.attachment import attach
-from mvmodel.model.attention import MaskPart, QueryChange
-from mvmodel.model.context import DEFAULT, FrameContext, MaskTerm
-from mvmodel.model.layers import architecture, transformers_of
-from mvmodel.model.mask_projection import MaskPyramid
-from mvmodel.model.temporal import TemporalAttention
+from mvmodel.model.context import FrameContext, MaskTerm
+from mvmodel.model.first_frame_attention import QueryDelta
+from mvmodel.model.mask_cross_attention import MaskProjection
+from mvmodel.model.mask_pyramid import MaskPyramid
+from mvmodel.model.temporal_attention import TemporalAttention
+from mvmodel.model.unet_layers import get_attention_shapes, get_transformer_channels
 
 
-def _described(layers: dict[str, list[int]]) -> str:
+def _describe_layers(layers: dict[str, list[int]]) -> str:
     widths = "/".join(str(width) for width in sorted({shape[0] for shape in layers.values()}))
     text = "/".join(str(width) for width in sorted({s[2] for name, s in layers.items() if name.endswith("attn2")}))
     return f"{len(layers)} attention layers of widths {widths} and text width {text}"
 
 
 def _key(name: str) -> str:
-    """A module's name as a key of a ParameterDict or ModuleDict, which allow no dots."""
+    """Returns a module's name as a key of ParameterDict and ModuleDict, which allow no dots."""
     return name.replace(".", "-")
 
 
 class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A motion pattern, learned from a few clips.
+    """A motion, learned from a few clips.
 
-    layers, transformers: what `architecture` and `transformers_of` say of the UNet it is made for. levels: the UNet's
-    resolutions. patch: pixels a latent cell covers (the autoencoder's factor). mask_encoder: "linear" is the paper's
-    projection of the mask's coverage, "conv" a small convolutional encoder of `mask_width` features. foreground_tokens:
-    learned keys and values of the foreground beside the text's, a layer; 0 for none. trained_frames: set by training.
+    Args:
+        layers: attention layers of the UNet, from `get_attention_shapes`.
+        transformers: spatial transformers of the UNet, from `get_transformer_channels`.
+        levels: number of resolutions in the UNet.
+        patch: side of a latent cell in pixels (the autoencoder's downsampling factor).
+        mask_encoder: "linear" is the paper's projection of the mask's coverage; "conv" is a small convolutional
+            encoder with `mask_width` features.
+        mask_width: number of features of the "conv" encoder.
+        foreground_tokens: learned keys and values of the foreground in each cross-attention layer; 0 for none.
+        temporal_width: inner width of temporal attention; 0 derives it from `temporal_share`.
+        temporal_share: inner width of temporal attention as a share of the transformer's channels.
+        temporal_heads: attention heads of temporal attention.
+        trained_frames: clip length that the adapter was trained at. Training sets it.
     """
 
     _supports_gradient_checkpointing = True
@@ -75,7 +82,7 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 self.to_m[_key(name)] = projection
                 if foreground_tokens:
                     learned = torch.randn(2, foreground_tokens, width)
-                    learned[1] = 0  # values from nothing: the layer begins as it was
+                    learned[1] = 0  # zero values: the untrained layer is unchanged
                     self.foreground[_key(name)] = torch.nn.Parameter(learned)
         self.temporal = torch.nn.ModuleDict()
         for name, channels in transformers.items():
@@ -86,67 +93,62 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @classmethod
     def for_unet(cls, unet: UNet2DConditionModel, patch: int = 8, **options: Any) -> MotionMaskAdapter:
-        """A fresh adapter that fits `unet`; it changes nothing until it is trained."""
+        """Returns an untrained adapter that fits `unet`."""
         return cls(
-            layers=architecture(unet),
-            transformers=transformers_of(unet),
+            layers=get_attention_shapes(unet),
+            transformers=get_transformer_channels(unet),
             levels=len(unet.config.block_out_channels),
             patch=patch,
             **options,
         )
 
     def check_fits(self, unet: UNet2DConditionModel) -> None:
-        """Raise PackError, naming both, when the adapter was made for another architecture."""
-        wanted = {name: list(shape) for name, shape in self.config.layers.items()}
-        given = architecture(unet)
-        if wanted != given:
+        """Raises PackError, naming both, if the adapter was made for another architecture."""
+        expected_layers = {name: list(shape) for name, shape in self.config.layers.items()}
+        unet_layers = get_attention_shapes(unet)
+        if expected_layers != unet_layers:
             raise PackError(
-                f"the adapter was made for a UNet with {_described(wanted)}, this one has {_described(given)}; use the "
+                f"the adapter was made for a UNet with {_describe_layers(expected_layers)}, this one has {_describe_layers(unet_layers)}; use the "
                 f"pack that the adapter was trained with"
             )
 
-    def mask_term(self, masks: torch.Tensor, words: torch.Tensor | None = None) -> MaskTerm:
-        """One term of `FrameContext.terms`; masks float 0..1 (B * F, height, width), words as in `MaskTerm`."""
-        term: MaskTerm = self.pyramid(masks, self.config.levels, words)
+    def mask_term(self, masks: torch.Tensor, token_weights: torch.Tensor | None = None) -> MaskTerm:
+        """Encodes masks, float 0..1 (B * F, height, width), for `FrameContext.mask_terms`. `token_weights`: as there."""
+        term: MaskTerm = self.pyramid(masks, self.config.levels, token_weights)
         return term
 
-    @contextmanager
-    def attached(
-        self, unet: UNet2DConditionModel, scale: float = 1.0, first_frame: bool = True
-    ) -> Iterator[UNet2DConditionModel]:
-        """Attach this adapter alone, under the name "default", for the length of a `with` block; see `attach`."""
-        with attach(unet, {DEFAULT: (self, scale)}, first_frame):
-            yield unet
+    def get_mask_projection(self, layer: str, adapter: str, scale: float) -> MaskProjection:
+        """Returns what the adapter adds to a cross-attention layer. `adapter`: the name it is attached under."""
+        to_m = self.to_m[_key(layer)]
+        assert isinstance(to_m, torch.nn.Linear)
+        foreground = self.foreground[_key(layer)] if self.config.foreground_tokens else None
+        return MaskProjection(adapter, to_m, foreground, scale)
 
-    def cross_part(self, name: str, adapter: str, scale: float) -> MaskPart:
-        """What the adapter brings to the cross-attention layer `name`."""
-        projection = self.to_m[_key(name)]
-        assert isinstance(projection, torch.nn.Linear)
-        foreground = self.foreground[_key(name)] if self.config.foreground_tokens else None
-        return MaskPart(adapter, projection, foreground, scale)
+    def get_query_delta(self, layer: str, scale: float) -> QueryDelta:
+        """Returns what the adapter adds to the query projection of a self-attention layer."""
+        return QueryDelta(self.query[_key(layer)], scale)
 
-    def query_change(self, name: str, scale: float) -> QueryChange:
-        """What the adapter brings to the self-attention layer `name`."""
-        return QueryChange(self.query[_key(name)], scale)
+    def make_temporal_hook(self, transformer: str, adapter: str, scale: float) -> Any:
+        """Returns a forward hook that runs temporal attention after a spatial transformer.
 
-    def temporal_hook(self, name: str, adapter: str, scale: float) -> Any:
-        """A forward hook for the spatial transformer `name`, or None for one that the adapter does not know."""
-        if _key(name) not in self.temporal:
+        None if the adapter has no temporal attention for it. `adapter`: the name it is attached under.
+        """
+        if _key(transformer) not in self.temporal:
             return None
-        block = self.temporal[_key(name)]
+        block = self.temporal[_key(transformer)]
 
-        def run(module: Any, inputs: Any, options: dict[str, Any], output: Any) -> Any:
+        def apply_temporal_attention(module: Any, inputs: Any, options: dict[str, Any], output: Any) -> Any:
             context = (options.get("cross_attention_kwargs") or {}).get("context")
             if context is None:
                 return output
             hidden = output[0] if isinstance(output, tuple) else output.sample
-            changed = self._run_block(block, hidden, context, f"{adapter}:{name}", scale)
+            changed = self._run_block(block, hidden, context, f"{adapter}:{transformer}", scale)
             if isinstance(output, tuple):
                 return (changed, *output[1:])
             output.sample = changed
             return output
 
-        return run
+        return apply_temporal_attention
 
     def _run_block(
         self, block: torch.nn.Module, hidden: torch.Tensor, context: FrameContext, name: str, scale: float
@@ -154,16 +156,16 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         if self.gradient_checkpointing and torch.is_grad_enabled():
             out: torch.Tensor = self._gradient_checkpointing_func(block, hidden, context, name, scale)
             return out
-        plain: torch.Tensor = block(hidden, context, name, scale)
-        return plain
+        result: torch.Tensor = block(hidden, context, name, scale)
+        return result
 
     def parameter_counts(self) -> dict[str, int]:
-        """Number of trainable weights by part, and `total`."""
+        """Returns the number of trainable weights by part, and their `total`."""
         counts = {part: sum(p.numel() for p in weights) for part, weights in self.parameter_groups().items()}
         return {**counts, "total": sum(counts.values())}
 
     def parameter_groups(self) -> dict[str, list[torch.nn.Parameter]]:
-        """Trainable weights by part: `query`, `mask`, `temporal`."""
+        """Returns the trainable weights by part: `query`, `mask`, `temporal`."""
         return {
             "query": list(self.query.parameters()),
             "mask": [*self.pyramid.parameters(), *self.to_m.parameters(), *self.foreground.parameters()],

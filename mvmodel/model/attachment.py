@@ -1,58 +1,71 @@
-"""Attaching adapters to a UNet for the length of a `with` block."""
+"""Attaches adapters to a UNet for the duration of a `with` block."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diffusers import UNet2DConditionModel
 
-from mvmodel.model.attention import BaseAttention, FirstFrameAttention, MaskCrossAttention
-from mvmodel.model.layers import architecture, transformers_of
-
-if TYPE_CHECKING:
-    from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.attention import BaseModelAttnProcessor
+from mvmodel.model.context import DEFAULT
+from mvmodel.model.first_frame_attention import FirstFrameAttnProcessor
+from mvmodel.model.mask_cross_attention import MaskCrossAttnProcessor
+from mvmodel.model.unet_layers import get_attention_shapes, get_transformer_channels
 
 
 @contextmanager
-def attach(
-    unet: UNet2DConditionModel, adapters: Mapping[str, tuple[MotionMaskAdapter, float]], first_frame: bool = True
+def attach_adapter(
+    unet: UNet2DConditionModel, adapter: MotionMaskAdapter, scale: float = 1.0, first_frame_attention: bool = True
 ) -> Iterator[UNet2DConditionModel]:
-    """Attach adapters (name -> adapter, scale) side by side; the UNet leaves the block exactly as it came in.
+    """Attaches one adapter under the name "default"; see `attach_adapters`."""
+    with attach_adapters(unet, {DEFAULT: (adapter, scale)}, first_frame_attention):
+        yield unet
 
-    Inside, call the UNet with `cross_attention_kwargs={"context": FrameContext(...)}`. What the adapters change is
-    added up: query changes, mask terms and temporal attention, each times its scale. When every scale is 0 (or there
-    is no adapter) the UNet computes what the base model computes, bit for bit. first_frame False leaves self-attention
-    the keys and values of its own frame (the paper's Eq. 5 off).
 
-    With gradient checkpointing the backward pass belongs inside the block too, since it runs the layers again. Raises
-    PackError when an adapter was made for another architecture, naming both.
+@contextmanager
+def attach_adapters(
+    unet: UNet2DConditionModel,
+    adapters: Mapping[str, tuple[MotionMaskAdapter, float]],
+    first_frame_attention: bool = True,
+) -> Iterator[UNet2DConditionModel]:
+    """Attaches adapters (name -> adapter, scale) together. After the block the UNet is exactly as it was before.
+
+    Inside the block, call the UNet with `cross_attention_kwargs={"context": FrameContext(...)}`. Query deltas, mask
+    terms and temporal attention of all adapters are multiplied by their scales and added up. If every scale is 0, or
+    there is no adapter, the UNet computes what the base model computes, bit for bit. With `first_frame_attention` False
+    self-attention keeps the keys and values of each frame (turns off the paper's Eq. 5).
+
+    With gradient checkpointing, run the backward pass inside the block too, since it runs the layers again. Raises
+    PackError if an adapter was made for another architecture.
     """
     for adapter, _ in adapters.values():
         adapter.check_fits(unet)
-    active = {name: given for name, given in adapters.items() if given[1]}
-    before = dict(unet.attn_processors)
+    active = {name: (adapter, scale) for name, (adapter, scale) in adapters.items() if scale}
+    original_processors = dict(unet.attn_processors)
     processors: dict[str, Any] = {}
-    for layer in architecture(unet):
+    for layer in get_attention_shapes(unet):
+        key = f"{layer}.processor"
         if not active:
-            processors[f"{layer}.processor"] = BaseAttention(before[f"{layer}.processor"])
+            processors[key] = BaseModelAttnProcessor(original_processors[key])
         elif layer.endswith(".attn1"):
-            changes = [adapter.query_change(layer, scale) for adapter, scale in active.values()]
-            processors[f"{layer}.processor"] = FirstFrameAttention(layer, changes, first_frame)
+            deltas = [adapter.get_query_delta(layer, scale) for adapter, scale in active.values()]
+            processors[key] = FirstFrameAttnProcessor(layer, deltas, first_frame_attention)
         else:
-            parts = [adapter.cross_part(layer, name, scale) for name, (adapter, scale) in active.items()]
-            processors[f"{layer}.processor"] = MaskCrossAttention(layer, parts)
+            projections = [adapter.get_mask_projection(layer, name, scale) for name, (adapter, scale) in active.items()]
+            processors[key] = MaskCrossAttnProcessor(layer, projections)
     modules = dict(unet.named_modules())
     hooks = []
     try:
         unet.set_attn_processor(dict(processors))
-        for layer in transformers_of(unet):
+        for layer in get_transformer_channels(unet):
             for name, (adapter, scale) in active.items():
-                if hook := adapter.temporal_hook(layer, name, scale):
+                if hook := adapter.make_temporal_hook(layer, name, scale):
                     hooks.append(modules[layer].register_forward_hook(hook, with_kwargs=True))
         yield unet
     finally:
         for handle in hooks:
             handle.remove()
-        unet.set_attn_processor(before)
+        unet.set_attn_processor(original_processors)

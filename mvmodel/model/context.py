@@ -1,4 +1,4 @@
-"""What attention layers must know beside their hidden states, handed through `cross_attention_kwargs`."""
+"""What the attention layers need besides their hidden states, passed through `cross_attention_kwargs`."""
 
 from __future__ import annotations
 
@@ -10,45 +10,54 @@ import torch
 DEFAULT = "default"
 """The name under which an adapter is attached when it is the only one."""
 
-Memory = dict[str, tuple[torch.Tensor, ...]]
-"""Layer -> what later frames read there: keys and values of frame 1 or of the text, frames that went before."""
+KVCache = dict[str, tuple[torch.Tensor, ...]]
+"""Layer name -> cached tensors that later frames attend to.
+
+Self-attention: keys and values of frame 1. Cross-attention: keys and values of the text. Temporal attention: features
+of the earlier frames.
+"""
 
 
 @dataclass(frozen=True)
 class MaskTerm:
     """One mask of every frame, as one adapter encodes it.
 
-    features: token count N -> mask features (B * F, N, C). coverage: the share of each token's area that is
-    foreground, 0..1, (B * F, N, 1). words: float 0..1 (B or 1, L), which of the prompt's tokens the mask belongs
-    to, or None for all of them (Eq. 7).
+    Attributes:
+        features: token count N -> mask features, (B * F, N, C).
+        coverage: token count N -> share of each token's area that is foreground, 0..1, (B * F, N, 1).
+        token_weights: how much the mask acts on each token of the prompt, float 0..1, (B or 1, L). None means that it
+            acts on all of them (paper, Eq. 7).
     """
 
     features: dict[int, torch.Tensor]
     coverage: dict[int, torch.Tensor]
-    words: torch.Tensor | None = None
+    token_weights: torch.Tensor | None = None
 
-    def scaled(self, weights: torch.Tensor) -> MaskTerm:
-        """The term with `weights`, (B * F,), on its rows; 0 drops it from a row."""
+    def scale_rows(self, weights: torch.Tensor) -> MaskTerm:
+        """Returns the term with its rows multiplied by `weights`, (B * F,). A weight of 0 drops the mask of a row."""
         column = weights[:, None, None]
         return MaskTerm(
             {tokens: value * column.to(value.dtype) for tokens, value in self.features.items()},
             {tokens: value * column.to(value.dtype) for tokens, value in self.coverage.items()},
-            self.words,
+            self.token_weights,
         )
 
 
 @dataclass
 class FrameContext:
-    """One UNet call's view of a clip.
+    """The frames of one UNet call.
 
-    frames: F, how many frames of each clip are in the batch. terms: adapter name -> its mask terms; an adapter that
-    is not named has none. memory: when not empty, the batch lacks the video's first frame (and whatever else stands
-    in the memory), and layers read it from here. remember: a mapping that layers fill with the memory for later
-    frames, or None. first: index of the batch's first frame, for its place in time.
+    Attributes:
+        frames: number of frames F of each clip in the batch.
+        mask_terms: adapter name -> its mask terms. An adapter that is missing here has no mask.
+        kv_cache: what earlier calls cached. If it is not empty, the batch does not contain the video's first frame,
+            and the layers read the first frame and all other cached frames from here.
+        cache_out: a dictionary that the layers fill with what later calls need, or None to cache nothing.
+        first_index: position of the batch's first frame in the video, for the codes of temporal attention.
     """
 
     frames: int
-    terms: Mapping[str, Sequence[MaskTerm]] = field(default_factory=dict)
-    memory: Memory = field(default_factory=dict)
-    remember: Memory | None = None
-    first: int = 0
+    mask_terms: Mapping[str, Sequence[MaskTerm]] = field(default_factory=dict)
+    kv_cache: KVCache = field(default_factory=dict)
+    cache_out: KVCache | None = None
+    first_index: int = 0

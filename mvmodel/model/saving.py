@@ -1,4 +1,4 @@
-"""Adapter folders: diffusers' `config.json` and half-precision safetensors."""
+"""Saves and loads adapter folders: diffusers' `config.json` and half-precision safetensors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mvmodel.errors import PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-"""The file of an adapter's folder that holds its weights."""
+"""Name of the weights file in an adapter's folder."""
 
 
 def load_adapter(folder: Path, dtype: torch.dtype = torch.float32) -> MotionMaskAdapter:
-    """Read an adapter folder, its weights as `dtype`. Raises PackError naming it when it is none."""
+    """Loads an adapter folder with weights as `dtype`. Raises PackError if it is not an adapter folder."""
     folder = Path(folder)
     if not (folder / "config.json").is_file():  # diffusers would take the path for a name on the hub
         raise PackError(f"{folder} holds no motion adapter (no config.json); give the folder that training wrote")
@@ -26,7 +26,7 @@ def load_adapter(folder: Path, dtype: torch.dtype = torch.float32) -> MotionMask
 
 
 def save_adapter(adapter: MotionMaskAdapter, folder: Path, frames: int) -> None:
-    """Write the adapter in half precision; `frames` is the length it was trained at."""
+    """Writes the adapter in half precision. `frames`: the clip length that it was trained at."""
     adapter.register_to_config(trained_frames=frames)
     half = MotionMaskAdapter.from_config(adapter.config)
     half.load_state_dict(adapter.state_dict())

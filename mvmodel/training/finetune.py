@@ -20,6 +20,7 @@ from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import folder_aside, hash_file, hash_value, write_aside, write_json
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.saving import WEIGHTS, load_adapter, save_adapter
 from mvmodel.packs.device import cast
 from mvmodel.training.card import card
@@ -208,7 +209,7 @@ def finetune(
     def preview(net: torch.nn.Module, png: Path) -> None:
         write_strip(png, adapter, unet, scheduler, pack.vae(), data)
 
-    with in_float32(unet), adapter.attached(unet), plain_attention(device):
+    with in_float32(unet), attach_adapter(unet, adapter), plain_attention(device):
         before = validation_loss(model, held, config, device)
         sample = preview if config.preview_every else None
         on_cpu = device == "cpu"

@@ -7,7 +7,7 @@ import torch
 
 from mvmodel.errors import PackError
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.attachment import attach
+from mvmodel.model.attachment import attach_adapter, attach_adapters
 from mvmodel.model.context import DEFAULT, FrameContext
 from tests.model.conftest import small_unet
 
@@ -27,7 +27,7 @@ def inputs():
 def call(unet, adapter, inputs, scale=1.0, masks=True):
     sample, t, text, cover = inputs
     terms = {DEFAULT: (adapter.mask_term(cover),)} if masks else {}
-    with adapter.attached(unet, scale):
+    with attach_adapter(unet, adapter, scale):
         return unet(sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, terms)}).sample
 
 
@@ -35,7 +35,7 @@ def test_fresh_adapter_changes_nothing_but_where_keys_come_from(unet, fresh, inp
     with torch.no_grad():
         out = call(unet, fresh, inputs)
         alone = unet(*inputs[:3]).sample
-        with attach(unet, {DEFAULT: (fresh, 1.0)}, first_frame=False):
+        with attach_adapters(unet, {DEFAULT: (fresh, 1.0)}, first_frame_attention=False):
             own_keys = unet(*inputs[:3], cross_attention_kwargs={"context": FrameContext(FRAMES)}).sample
     torch.testing.assert_close(out[0::FRAMES], alone[0::FRAMES], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(own_keys, alone, atol=1e-5, rtol=1e-5)
@@ -58,7 +58,7 @@ def test_adapters_side_by_side_are_scaled_and_added(unet, trained, inputs):
     terms = {"a": term, "b": term, "c": (other.mask_term(cover),)}
 
     def run(**adapters):
-        with torch.no_grad(), attach(unet, adapters):
+        with torch.no_grad(), attach_adapters(unet, adapters):
             return unet(sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, terms)}).sample
 
     alone = run(a=(trained, 1.0))
@@ -72,7 +72,7 @@ def test_adapters_side_by_side_are_scaled_and_added(unet, trained, inputs):
 
 def test_one_frame_clips_equal_the_base_model(unet, fresh, inputs):
     sample, t, text, masks = inputs
-    with torch.no_grad(), fresh.attached(unet):
+    with torch.no_grad(), attach_adapter(unet, fresh):
         context = FrameContext(1, {DEFAULT: (fresh.mask_term(masks),)})
         out = unet(sample, t, text, cross_attention_kwargs={"context": context}).sample
     with torch.no_grad():
@@ -99,16 +99,18 @@ def test_no_path_from_later_frames_into_frame_one(unet, trained, inputs):
     assert not torch.allclose(before[:, 1:], after[:, 1:], atol=1e-3)
 
 
-def test_remembered_first_frame_equals_the_whole_clip(unet, trained, inputs):
+def test_cached_first_frame_equals_the_whole_clip(unet, trained, inputs):
     sample, _, text, masks = inputs
     clips, covers = sample.unflatten(0, (CLIPS, FRAMES)), masks.unflatten(0, (CLIPS, FRAMES))
     with torch.no_grad():
         whole = call(unet, trained, inputs).unflatten(0, (CLIPS, FRAMES))
-        with trained.attached(unet):
-            memory: dict = {}
-            first = FrameContext(1, {DEFAULT: (trained.mask_term(covers[:, 0]),)}, remember=memory)
+        with attach_adapter(unet, trained):
+            kv_cache: dict = {}
+            first = FrameContext(1, {DEFAULT: (trained.mask_term(covers[:, 0]),)}, cache_out=kv_cache)
             unet(clips[:, 0], torch.zeros(CLIPS).long(), text[::FRAMES], cross_attention_kwargs={"context": first})
-            later = FrameContext(2, {DEFAULT: (trained.mask_term(covers[:, 1:].flatten(0, 1)),)}, memory, first=1)
+            later = FrameContext(
+                2, {DEFAULT: (trained.mask_term(covers[:, 1:].flatten(0, 1)),)}, kv_cache, first_index=1
+            )
             out = unet(
                 clips[:, 1:].flatten(0, 1),
                 torch.full((CLIPS * 2,), 700),
@@ -135,12 +137,12 @@ def test_gradients_with_and_without_checkpointing_agree(unet, trained, inputs):
             trained._gradient_checkpointing_func = counted
         trained.zero_grad()
         sample, t, text, cover = inputs
-        with trained.attached(unet):  # the backward pass runs the layers again, so it belongs inside
+        with attach_adapter(unet, trained):  # the backward pass runs the layers again, so it belongs inside
             context = FrameContext(FRAMES, {DEFAULT: (trained.mask_term(cover),)})
             out = unet(sample, t, text, cross_attention_kwargs={"context": context}).sample
             out.square().mean().backward()
         gradients.append({n: p.grad.clone() for n, p in trained.named_parameters() if p.grad is not None})
-    assert blocks == len(trained.temporal), "or the memory would not be saved, and nothing compared"
+    assert blocks == len(trained.temporal), "or activations would not be saved, and nothing compared"
     assert set(gradients[0]) == set(gradients[1]) == {n for n, _ in trained.named_parameters()}
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4)
@@ -160,7 +162,7 @@ def test_detaching_leaves_no_trace(unet, trained, inputs):
     keys = list(unet.state_dict())
     with torch.no_grad():
         before = unet(inputs[0], inputs[1], inputs[2]).sample
-        with pytest.raises(RuntimeError, match="in the middle"), trained.attached(unet):
+        with pytest.raises(RuntimeError, match="in the middle"), attach_adapter(unet, trained):
             assert list(unet.state_dict()) == keys
             raise RuntimeError("in the middle")
         assert torch.equal(unet(inputs[0], inputs[1], inputs[2]).sample, before)
@@ -190,7 +192,7 @@ def test_adapter_of_another_architecture_is_refused(unet, trained):
     own = f"{len(unet.attn_processors)} attention layers of widths {'16/32' if len(trained.to_m) == 7 else '8/16'}"
     with (
         pytest.raises(PackError, match=rf"{own}.*this one has 8 .* of widths 8/16"),
-        trained.attached(other),
+        attach_adapter(other, trained),
     ):
         pass
 

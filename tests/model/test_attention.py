@@ -6,8 +6,10 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention
 
-from mvmodel.model.attention import BaseAttention, FirstFrameAttention, MaskCrossAttention, MaskPart, QueryChange
+from mvmodel.model.attention import BaseModelAttnProcessor
 from mvmodel.model.context import FrameContext, MaskTerm
+from mvmodel.model.first_frame_attention import FirstFrameAttnProcessor, QueryDelta
+from mvmodel.model.mask_cross_attention import MaskCrossAttnProcessor, MaskProjection
 
 CLIPS, FRAMES, TOKENS, WIDTH, TEXT = 2, 3, 10, 16, 12
 
@@ -44,7 +46,7 @@ def hidden():
 
 
 def test_folded_queries_equal_repeat_and_index(attn, hidden):
-    out = FirstFrameAttention("a")(attn, hidden, context=FrameContext(FRAMES))
+    out = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(FRAMES))
     for row in range(CLIPS * FRAMES):
         first = hidden[row // FRAMES * FRAMES]
         expected = softmax_attention(attn.to_q(hidden[row]), attn.to_k(first), attn.to_v(first), 2)
@@ -52,18 +54,18 @@ def test_folded_queries_equal_repeat_and_index(attn, hidden):
 
 
 def test_keys_of_the_own_frame_would_differ(attn, hidden):
-    out = FirstFrameAttention("a")(attn, hidden, context=FrameContext(FRAMES))
-    own = FirstFrameAttention("a")(attn, hidden, context=FrameContext(1))
+    out = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(FRAMES))
+    own = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(1))
     assert torch.allclose(out[0], own[0], atol=1e-6), "frame 1 reads itself"
     assert not torch.allclose(out[1], own[1], atol=1e-3), "later frames do not"
 
 
 def test_query_change_is_added_and_scaled(attn, hidden):
     delta = torch.nn.Parameter(torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(5)))
-    changed = FirstFrameAttention("a", [QueryChange(delta, 0.5)])(attn, hidden, context=FrameContext(FRAMES))
+    changed = FirstFrameAttnProcessor("a", [QueryDelta(delta, 0.5)])(attn, hidden, context=FrameContext(FRAMES))
     with torch.no_grad():
         attn.to_q.weight += 0.5 * delta
-    expected = FirstFrameAttention("a")(attn, hidden, context=FrameContext(FRAMES))
+    expected = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(FRAMES))
     torch.testing.assert_close(changed, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -72,7 +74,7 @@ def test_mask_term_equals_the_two_term_form(cross, hidden):
     text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=generator)
     masks = torch.rand(CLIPS * FRAMES, TOKENS, 4, generator=generator)
     to_m = torch.nn.Linear(4, 16, bias=False)
-    out = MaskCrossAttention("a", [MaskPart("x", to_m)])(cross, hidden, text, context=seen(masks))
+    out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=seen(masks))
     for row in range(len(hidden)):
         q, m = cross.to_q(hidden[row]), to_m(masks[row])
         k, v = cross.to_k(text[row]), cross.to_v(text[row])
@@ -86,7 +88,7 @@ def test_mask_term_equals_the_two_term_form(cross, hidden):
 
 def test_no_mask_means_plain_cross_attention(cross, hidden):
     text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=torch.Generator().manual_seed(7))
-    layer = MaskCrossAttention("a", [MaskPart("x", torch.nn.Linear(4, 16, bias=False))])
+    layer = MaskCrossAttnProcessor("a", [MaskProjection("x", torch.nn.Linear(4, 16, bias=False))])
     plain = cross(hidden, text)
     for context in (seen(torch.zeros(CLIPS * FRAMES, TOKENS, 4)), FrameContext(FRAMES), None):
         torch.testing.assert_close(layer(cross, hidden, text, context=context), plain, atol=1e-5, rtol=1e-5)
@@ -104,7 +106,7 @@ def bound():
 
 def test_one_mask_bound_to_all_words_equals_equation_7(cross, hidden, bound):
     text, masks, to_m = bound
-    layer = MaskCrossAttention("a", [MaskPart("x", to_m)])
+    layer = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])
     whole = layer(cross, hidden, text, context=seen(masks[0]))
     words = layer(cross, hidden, text, context=seen(masks[0], words=torch.ones(1, 5)))
     torch.testing.assert_close(words, whole, atol=1e-6, rtol=1e-5)
@@ -115,26 +117,26 @@ def test_one_text_row_a_clip_equals_one_a_frame(cross, hidden, bound):
     once = text[::FRAMES]
     repeated = once.repeat_interleave(FRAMES, dim=0)
     learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))
-    layer = MaskCrossAttention("a", [MaskPart("x", to_m, learned)])
+    layer = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m, learned)])
     for words in (None, torch.tensor([[0.0, 1, 0, 0, 0]])):
         context = seen(masks[0], torch.rand(CLIPS * FRAMES, TOKENS, 1), words)
         torch.testing.assert_close(
             layer(cross, hidden, once, context=context), layer(cross, hidden, repeated, context=context)
         )
     context = seen(masks[0])
-    context.remember = {}
+    context.cache_out = {}
     first = layer(cross, hidden, once, context=context)
-    read = FrameContext(FRAMES, context.terms, memory=context.remember)
-    assert torch.equal(layer(cross, hidden, torch.zeros_like(once), context=read), first), "the text is remembered"
-    base = BaseAttention(cross.processor)
+    read = FrameContext(FRAMES, context.mask_terms, kv_cache=context.cache_out)
+    assert torch.equal(layer(cross, hidden, torch.zeros_like(once), context=read), first), "the text is cached"
+    base = BaseModelAttnProcessor(cross.processor)
     torch.testing.assert_close(base(cross, hidden, once), cross(hidden, repeated))
 
 
 def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
     text, masks, to_m = bound
     words = [torch.tensor([[0.0, 1, 0, 0, 0]]), torch.tensor([[0.0, 0, 0, 1, 1]])]
-    terms = [seen(mask, words=own).terms["x"][0] for mask, own in zip(masks, words, strict=True)]
-    out = MaskCrossAttention("a", [MaskPart("x", to_m)])(
+    terms = [seen(mask, words=own).mask_terms["x"][0] for mask, own in zip(masks, words, strict=True)]
+    out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(
         cross, hidden, text, context=FrameContext(FRAMES, {"x": terms})
     )
     for row in range(len(hidden)):
@@ -159,8 +161,8 @@ def test_foreground_keys_add_what_is_read_where_the_mask_is(cross, hidden, bound
     cover = torch.zeros(CLIPS * FRAMES, TOKENS, 1)
     cover[:, 4] = 0.5
     context = seen(masks[0], cover)
-    out = MaskCrossAttention("a", [MaskPart("x", to_m, learned)])(cross, hidden, text, context=context)
-    plain = MaskCrossAttention("a", [MaskPart("x", to_m)])(cross, hidden, text, context=context)
+    out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m, learned)])(cross, hidden, text, context=context)
+    plain = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=context)
     assert torch.equal(out[:, :4], plain[:, :4]) and torch.equal(out[:, 5:], plain[:, 5:])
     asked = cross.to_q(hidden[0]) + to_m(masks[0, 0])
     read = 0.5 * softmax_attention(asked, learned[0], learned[1], 2)[4]
@@ -171,6 +173,10 @@ def test_both_processors_accept_every_keyword(attn, cross, hidden):
     """`Attention.forward` drops keywords that `__call__` does not name, with a warning and without an error."""
     import inspect
 
-    for processor in (FirstFrameAttention("a"), MaskCrossAttention("a"), BaseAttention(attn.processor)):
+    for processor in (
+        FirstFrameAttnProcessor("a"),
+        MaskCrossAttnProcessor("a"),
+        BaseModelAttnProcessor(attn.processor),
+    ):
         assert "context" in inspect.signature(processor.__call__).parameters
         assert not isinstance(processor, torch.nn.Module)

@@ -19,6 +19,7 @@ from mvmodel.backends.image_unet.loss import denoising_loss, min_snr
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.context import DEFAULT, FrameContext
 from mvmodel.training.finetune import draw, finetune, load_adapter
 from mvmodel.training.sanity import CONFIG, overfit
@@ -155,7 +156,7 @@ def test_loss_ignores_frame_one_and_weighs_the_foreground(small_pack):
     masks, text = torch.zeros(1, 3, 64, 64), torch.randn(1, 77, 32)
 
     def measure(noise_: torch.Tensor, masks_: torch.Tensor = masks, weight: float = 0.0) -> float:
-        with torch.no_grad(), adapter.attached(unet):
+        with torch.no_grad(), attach_adapter(unet, adapter):
             t, keep = torch.tensor([600]), torch.tensor([True])
             return float(
                 denoising_loss(
@@ -192,7 +193,7 @@ def test_clean_frames_go_in_clean_and_carry_no_loss(small_pack):
     latents, noise = torch.randn(2, 4, 4, 8, 8), torch.randn(2, 4, 4, 8, 8)
     masks, text, t = torch.rand(2, 4, 64, 64), torch.randn(2, 77, 32), torch.tensor([600, 300])
     clean, keep = torch.tensor([3, 1]), torch.ones(2, dtype=torch.bool)
-    with torch.no_grad(), adapter.attached(unet):
+    with torch.no_grad(), attach_adapter(unet, adapter):
         found = denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, t, keep, clean)
         errors = []
         for clip in range(2):

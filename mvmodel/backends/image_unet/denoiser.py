@@ -13,8 +13,8 @@ from mvmodel.backends.image_unet.guidance import Branches
 from mvmodel.backends.image_unet.instances import Instance, merged, union, word_weights
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.attachment import attach
-from mvmodel.model.context import FrameContext, MaskTerm, Memory
+from mvmodel.model.attachment import attach_adapters
+from mvmodel.model.context import FrameContext, KVCache, MaskTerm
 
 
 class Denoiser:
@@ -44,13 +44,13 @@ class Denoiser:
         self.first_frame_attention = first_frame_attention
         self.remember = (remember or context is not None) and bool(self.adapters)
         self.terms: dict[str, list[MaskTerm]] = {}
-        self.memory: Memory = {}
+        self.memory: KVCache = {}
         self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         """The adapters attached to the UNet; everything but `set_masks` belongs inside."""
-        with attach(self.unet, self.adapters, self.first_frame_attention):
+        with attach_adapters(self.unet, self.adapters, self.first_frame_attention):
             yield
 
     def set_masks(
@@ -113,7 +113,7 @@ class Denoiser:
         def by_frame(levels: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
             return {tokens: value.unflatten(0, tuple(shape)) for tokens, value in levels.items()}
 
-        return MaskTerm(by_frame(term.features), by_frame(term.coverage), term.words)
+        return MaskTerm(by_frame(term.features), by_frame(term.coverage), term.token_weights)
 
     def set_text(self, prompt: torch.Tensor, negative: torch.Tensor) -> None:
         """Take embeddings (B, L, D), and compute anew what depends on them: the memory of frame 1 and the context."""
@@ -148,7 +148,7 @@ class Denoiser:
         count, (clips, frames) = len(self.branches), sample.shape[:2]
         rows = sample[None].expand(count, *sample.shape).flatten(0, 2)
         options: dict[str, Any] = {}
-        written: Memory | None = {} if remember else None
+        written: KVCache | None = {} if remember else None
         if self.adapters:
             terms = {name: [self._rows(term, span) for term in terms] for name, terms in self.terms.items()}
             options["cross_attention_kwargs"] = {"context": FrameContext(frames, terms, self.memory, written, first)}
@@ -168,6 +168,6 @@ class Denoiser:
 
         clips, frames = next(iter(term.features.values()))[:, span].shape[:2]
         seen = torch.tensor(self.branches.masked, device=self.first.device, dtype=self.first.dtype)
-        return MaskTerm(rows(term.features), rows(term.coverage), term.words).scaled(
+        return MaskTerm(rows(term.features), rows(term.coverage), term.token_weights).scale_rows(
             seen.repeat_interleave(clips * frames)
         )

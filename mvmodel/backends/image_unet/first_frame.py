@@ -80,6 +80,7 @@ def _told_apart(
         return
     import torch
 
+    from mvmodel.model.attachment import attach_adapter
     from mvmodel.model.context import DEFAULT, FrameContext
     from mvmodel.model.saving import load_adapter
 
@@ -92,8 +93,8 @@ def _told_apart(
     for phrase in merged(instances):  # the mask of all of them is the ControlNet's part
         words = torch.from_numpy(word_weights(pack.tokenizer(), prompts[0], phrase.words))[None].to(rows)
         mask = torch.from_numpy(phrase.masks[:1]).to(rows)
-        terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scaled(rows))
-    with torch.no_grad(), adapter.attached(unet):
+        terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scale_rows(rows))
+    with torch.no_grad(), attach_adapter(unet, adapter):
         yield {"context": FrameContext(1, {DEFAULT: terms})}
 
 

@@ -63,7 +63,7 @@ def denoising_loss(
     given = torch.arange(frames, device=clean.device) < clean[:, None]  # (B, F)
     noisy = torch.where(given[:, :, None, None, None], latents, noisy)
     own = timesteps[:, None].masked_fill(given, 0)
-    term = adapter.mask_term(masks.flatten(0, 1)).scaled(keep.to(latents.dtype).repeat_interleave(frames))
+    term = adapter.mask_term(masks.flatten(0, 1)).scale_rows(keep.to(latents.dtype).repeat_interleave(frames))
     prediction = unet(
         noisy.flatten(0, 1),
         own.reshape(-1),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from diffusers import UNet2DConditionModel
 
 
-def architecture(unet: UNet2DConditionModel) -> dict[str, list[int]]:
-    """Name of every attention layer -> [query width, query input width, text width]: what an adapter must fit."""
+def get_attention_shapes(unet: UNet2DConditionModel) -> dict[str, list[int]]:
+    """Returns attention layer -> [query width, query input width, text width]. An adapter fits if they are equal."""
     layers = {}
     for name, module in unet.named_modules():
         if name.endswith((".attn1", ".attn2")):
@@ -14,8 +14,8 @@ def architecture(unet: UNet2DConditionModel) -> dict[str, list[int]]:
     return layers
 
 
-def transformers_of(unet: UNet2DConditionModel) -> dict[str, int]:
-    """Name of every spatial transformer -> its channels."""
+def get_transformer_channels(unet: UNet2DConditionModel) -> dict[str, int]:
+    """Returns spatial transformer -> its number of channels."""
     out = {}
     for name, module in unet.named_modules():
         if type(module).__name__ == "Transformer2DModel":

@@ -1,4 +1,4 @@
-"""Narrow temporal attention: each place of the picture looks along the frames."""
+"""Temporal attention of a small width: each position of the image attends along the frames."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from mvmodel.model.context import FrameContext
 
 
 def frame_positions(first: int, frames: int, width: int, like: torch.Tensor) -> torch.Tensor:
-    """Sinusoidal codes of frame indices, (frames, width). Learned ones fail beyond the length they were trained at."""
+    """Returns sinusoidal codes of frame indices, (frames, width).
+
+    Learned codes would fail beyond the length they were trained at.
+    """
     index = torch.arange(first, first + frames, device=like.device, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, width, 2, device=like.device, dtype=torch.float32) * (-math.log(1000.0) / width))
     return torch.cat([torch.sin(index * rates), torch.cos(index * rates)], dim=1).to(like.dtype)
 
 
 class TemporalAttention(torch.nn.Module):
-    """Adds to frames 2..n what they read along the time axis; frame 1 is left as it is.
+    """Attention along the time axis, added to frames 2..n. Frame 1 is left unchanged.
 
-    No path leads from later frames into frame 1, so its features are the same at every denoising step. The output
-    projection starts at zero: at initialisation the layer is the identity.
+    Nothing flows from later frames into frame 1, so its features are the same at every denoising step. The output
+    projection starts at zero, so that the untrained layer is the identity.
     """
 
     def __init__(self, channels: int, width: int, heads: int) -> None:
@@ -36,29 +39,29 @@ class TemporalAttention(torch.nn.Module):
         torch.nn.init.zeros_(self.to_out.weight)
 
     def forward(self, hidden: torch.Tensor, context: FrameContext, name: str, scale: float = 1.0) -> torch.Tensor:
-        """hidden: (B * F, C, height, width); returns the same shape. name: this layer in `context.memory`."""
+        """Maps (B * F, C, height, width) to the same shape. `name`: key of this layer in the KV cache."""
         frames = context.frames
         batch, channels, height, width = hidden.shape
         clips = batch // frames
         tokens = hidden.view(clips, frames, channels, height * width).permute(0, 3, 1, 2)  # (B, N, F, C)
         inner = self.inner(self.norm(tokens))
-        inner = inner + frame_positions(context.first, frames, inner.shape[-1], inner)
-        if name in context.memory:
-            inner = torch.cat([context.memory[name][0], inner], dim=2)
-        if context.remember is not None:
-            context.remember[name] = (inner,)
-        remembered = inner.shape[2] - frames
+        inner = inner + frame_positions(context.first_index, frames, inner.shape[-1], inner)
+        if name in context.kv_cache:
+            inner = torch.cat([context.kv_cache[name][0], inner], dim=2)
+        if context.cache_out is not None:
+            context.cache_out[name] = (inner,)
+        cached_frames = inner.shape[2] - frames
         query, key, value = self.to_qkv(inner).chunk(3, dim=-1)
-        later = query[:, :, max(1, remembered) :]  # of this batch's frames, without the video's first
+        later = query[:, :, max(1, cached_frames) :]  # of this batch's frames, without the video's first
         if later.shape[2] == 0:
             return hidden
         out = F.scaled_dot_product_attention(self._split(later), self._split(key), self._split(value))
         change = self.to_out(out.transpose(1, 2).flatten(2)).unflatten(0, (clips, -1)) * scale  # (B, N, F - 1 or F, C)
         change = change.permute(0, 2, 3, 1).unflatten(3, (height, width))
-        if not remembered:
+        if not cached_frames:
             change = F.pad(change, (0, 0, 0, 0, 0, 0, 1, 0))
         return hidden + change.flatten(0, 1).to(hidden.dtype)
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, N, F, W) -> (B * N, H, F, D), the form that fused kernels and compilers know."""
+        """(B, N, F, W) -> (B * N, H, F, D), the shape that fused kernels and compilers expect."""
         return x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)

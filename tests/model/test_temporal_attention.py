@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mvmodel.model.context import FrameContext
-from mvmodel.model.mask_projection import MaskPyramid
-from mvmodel.model.temporal import TemporalAttention, frame_positions
+from mvmodel.model.mask_pyramid import MaskPyramid
+from mvmodel.model.temporal_attention import TemporalAttention, frame_positions
 
 
 def test_positions_go_beyond_any_trained_length_and_stay_distinct():
@@ -47,18 +47,18 @@ def test_levels_match_strided_convolutions(side):
     assert all(value.shape == (2, tokens, 5) for tokens, value in features.items())
 
 
-def test_remembered_frames_are_read_as_if_they_were_in_the_batch():
+def test_cached_frames_are_read_as_if_they_were_in_the_batch():
     """Frame 1, then two context frames, then the rest, against all of them at once."""
     torch.manual_seed(0)
     block = TemporalAttention(8, 8, 2)
     torch.nn.init.normal_(block.to_out.weight)
     hidden = torch.randn(2, 5, 8, 3, 3)
-    memory: dict = {}
-    first = block(hidden[:, :1].flatten(0, 1), FrameContext(1, remember=memory), "x")
+    kv_cache: dict = {}
+    first = block(hidden[:, :1].flatten(0, 1), FrameContext(1, cache_out=kv_cache), "x")
     assert torch.equal(first, hidden[:, 0])
     longer: dict = {}
-    block(hidden[:, 1:3].flatten(0, 1), FrameContext(2, memory=memory, remember=longer, first=1), "x")
-    assert [part["x"][0].shape[2] for part in (memory, longer)] == [1, 3]
-    rest = block(hidden[:, 3:].flatten(0, 1), FrameContext(2, memory=longer, first=3), "x").unflatten(0, (2, 2))
+    block(hidden[:, 1:3].flatten(0, 1), FrameContext(2, kv_cache=kv_cache, cache_out=longer, first_index=1), "x")
+    assert [part["x"][0].shape[2] for part in (kv_cache, longer)] == [1, 3]
+    rest = block(hidden[:, 3:].flatten(0, 1), FrameContext(2, kv_cache=longer, first_index=3), "x").unflatten(0, (2, 2))
     whole = block(hidden.flatten(0, 1), FrameContext(5), "x").unflatten(0, (2, 5))
     torch.testing.assert_close(rest, whole[:, 3:], atol=1e-5, rtol=1e-5)
