@@ -159,14 +159,14 @@ def animatediff(
     trained = [weights for weights in moving.parameters() if weights.requires_grad]
 
     def loss(latents: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        from mvmodel.backends.image_unet.loss import target_of
+        from mvmodel.backends.image_unet.loss import training_target
 
         scheduler, frames = pack.scheduler(), latents.shape[1]
         t = timesteps.repeat_interleave(frames)
         flat, flat_noise = latents.flatten(0, 1), noise.flatten(0, 1)
         noisy = scheduler.add_noise(flat, flat_noise, t).unflatten(0, latents.shape[:2]).transpose(1, 2)
         out = moving(noisy, timesteps, encoder_hidden_states=text.repeat_interleave(frames, dim=0)).sample
-        wanted = target_of(scheduler, flat, flat_noise, t).unflatten(0, latents.shape[:2]).transpose(1, 2)
+        wanted = training_target(scheduler, flat, flat_noise, t).unflatten(0, latents.shape[:2]).transpose(1, 2)
         return torch.nn.functional.mse_loss(out.float(), wanted.float())
 
     def step(drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -254,7 +254,7 @@ def lamp_like(
     def make(task: Task, first: np.ndarray) -> np.ndarray:
         from mvmodel.backends.image_unet.long_video import call_options
 
-        options = {**call_options(config), "remember_first_frame": False}  # the convolution reads frame 1 itself
+        options = {**call_options(config), "cache_first_frame": False}  # the convolution reads frame 1 itself
         own = torch.Generator().manual_seed(task.seed)
         frames = as_uint8(pipeline(task.prompt, task.masks, first, mask_term=False, generator=own, **options).frames[0])
         frames[0] = first

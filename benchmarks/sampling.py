@@ -23,7 +23,7 @@ ALPHAS = (0.1, 0.2, 0.4)
 SAMPLER: dict[str, Any] = {"scheduler": "dpm++", "steps": 10}
 """What the ways of sharing are sampled by."""
 SHARING = {"no sharing": {"alpha": 0.0, **SAMPLER}} | {
-    f"{mode.replace('_', '-')}, alpha {alpha}": {"sharing": mode, "alpha": alpha, **SAMPLER}
+    f"{mode.replace('_', '-')}, alpha {alpha}": {"noise_sharing": mode, "alpha": alpha, **SAMPLER}
     for mode in ("paper", "noise", "variance_preserving")
     for alpha in ALPHAS
 }
@@ -151,7 +151,7 @@ def _defaults() -> dict[str, Any]:
     """What the settings leave as it is, for the recipe: other defaults make other videos."""
     from mvmodel.backends.generation_config import GenerationConfig
 
-    return GenerationConfig().model_dump(mode="json", exclude={"sharing", "alpha", "scheduler", "steps"})
+    return GenerationConfig().model_dump(mode="json", exclude={"noise_sharing", "alpha", "scheduler", "steps"})
 
 
 if __name__ == "__main__":

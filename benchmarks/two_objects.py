@@ -115,8 +115,8 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
 
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.first_frame import control_frames
-    from mvmodel.backends.image_unet.instances import Instance
     from mvmodel.backends.image_unet.long_video import call_options
+    from mvmodel.backends.instances import Instance
     from mvmodel.text import with_article
 
     models, clip = loaded(pack), SCENES[scene](number, frames)
@@ -129,7 +129,7 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
     if not given_first:
         first = control_frames(models, [clip.caption], clip.masks[:1], [own], config, instances=instances)[0]
     options = {**call_options(config), "generator": torch.Generator().manual_seed(own)}
-    options["other_words"] = "none" if "without" in setting else "union"
+    options["unbound_words"] = "none" if "without" in setting else "union"
     video = _pipeline(pack)(clip.caption, clip.masks, first, instances=instances, **options).frames[0]
     return {"overlaps": overlaps(models, (video * 255).round().astype(np.uint8), clip).tolist()}
 

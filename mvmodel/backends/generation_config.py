@@ -11,9 +11,9 @@ from mvmodel.config import Config
 if TYPE_CHECKING:
     from mvmodel.packs.info import PackInfo
 
-Sharing = Literal["paper", "noise", "variance_preserving"]
-OtherWords = Literal["union", "none"]
-GENERAL: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guidance": 7.5}
+NoiseSharing = Literal["paper", "noise", "variance_preserving"]
+UnboundWords = Literal["union", "none"]
+GENERIC_SAMPLING: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guidance": 7.5}
 """What is taken where neither the run nor the pack says: what Stable Diffusion 1.5 is usually sampled with."""
 
 
@@ -32,21 +32,21 @@ class GenerationConfig(Config):
     """A strength of the mask's own, at the price of a third branch; None is `guidance_scale`. Needs `mask_guidance`."""
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
-    sharing: Sharing = "paper"
+    noise_sharing: NoiseSharing = "paper"
     first_frame_steps: int = Field(20, ge=1)
     first_frame_guidance: float | None = Field(None, ge=1)
     """As `guidance_scale`, for the ControlNet's frame 1."""
     control_scale: float = Field(1.0, ge=0)
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
-    other_words: OtherWords = "union"
+    unbound_words: UnboundWords = "union"
     """With several objects: which mask acts on words of the prompt that belong to none, all of them together or none.
     With "union" one object is Eq. 7, whatever its words."""
     adapter_scale: float = Field(1.0, ge=0)
     """0 is the base model."""
     first_frame_attention: bool = True
     """Keys and values of self-attention from frame 1 (paper, Eq. 5)."""
-    remember_first_frame: bool = True
+    cache_first_frame: bool = True
     """Compute frame 1's features once a video; they are the same at every denoising step."""
     batch: int = Field(4, ge=1)
     """First frames sampled together."""
@@ -58,7 +58,7 @@ class GenerationConfig(Config):
     """What a window's keys, values and shared noise come from: frame 1 of the video, or the window's own first."""
     reanchor: int = Field(0, ge=0)
     """Windows after which the anchor "video" moves on to the newest frame before the window; 0 keeps frame 1."""
-    match_first: float = Field(0.0, ge=0, le=1)
+    match_background: float = Field(0.0, ge=0, le=1)
     """How far a window's background is pulled back to frame 1's: per latent channel, the mean and spread outside the
     masks. 0 leaves it, 1 makes them equal."""
     context_noise: float = Field(0.0, ge=0, lt=1)
@@ -78,6 +78,8 @@ class GenerationConfig(Config):
 
     def for_pack(self, info: PackInfo) -> GenerationConfig:
         """The same settings with numbers where they were left to the pack; what a run records of itself."""
-        own = {name: getattr(info.generation, name) for name in GENERAL}
-        open_ones = {name: own[name] or general for name, general in GENERAL.items() if getattr(self, name) is None}
+        own = {name: getattr(info.generation, name) for name in GENERIC_SAMPLING}
+        open_ones = {
+            name: own[name] or general for name, general in GENERIC_SAMPLING.items() if getattr(self, name) is None
+        }
         return self.model_copy(update=open_ones)

@@ -105,7 +105,7 @@ def generate(
     guidance_scale: Annotated[float | None, typer.Option(help="Strength of prompt and mask.")] = None,
     mask_guidance_scale: Annotated[float | None, typer.Option(help="A strength of the mask's own.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Share of frame 1 in the later frames' noise.")] = None,
-    sharing: Annotated[str | None, typer.Option(help="paper, noise or variance_preserving.")] = None,
+    noise_sharing: Annotated[str | None, typer.Option(help="paper, noise or variance_preserving.")] = None,
     window: Annotated[int | None, typer.Option(help="Frames at a time of a longer video; 0 is all at once.")] = None,
     overlap: Annotated[int | None, typer.Option(help="Frames that a window is given of the one before.")] = None,
     mask_term: Annotated[bool, typer.Option(help="Off shows what the mask does.")] = True,
@@ -128,7 +128,11 @@ def generate(
         raise InputError(f"{out} is what the video is made from and would be replaced; give another --out")
     models = load_pack(pack)
     wanted = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
-    wanted |= {"mask_guidance_scale": mask_guidance_scale, "sharing": sharing, "adapter_scale": adapter_scale}
+    wanted |= {
+        "mask_guidance_scale": mask_guidance_scale,
+        "noise_sharing": noise_sharing,
+        "adapter_scale": adapter_scale,
+    }
     wanted |= {"window": window, "overlap": overlap}
     config = settings(GenerationConfig, wanted).for_pack(models.info)
     weights = adapter or models.start_adapter()
@@ -136,7 +140,7 @@ def generate(
         raise InputError(f"pack {models.info.name} ships no adapter; train one and give it with --adapter")
     side = models.info.resolution
     sequence = control_masks(masks, instance or [], side)
-    if instance and batch.instances_of(sequence, prompt) is None:
+    if instance and batch.bind_instances(sequence, prompt) is None:
         raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, sequence.names))}; it should")
     about = [prompt, negative_prompt, seed, config.model_dump(), sequence.content_hash(), sequence.names, mask_term]
     about += [str(weights), models.hash, str(first_frame), first_frame_at]
@@ -259,14 +263,14 @@ def _removed_on_mistake(room: Path) -> Iterator[None]:
 
 def _sanity(pack: Pack, clip: TrainingClip, as_json: bool) -> None:
     """Overfit one clip; exit code 1 when the loss does not fall as it must."""
-    from mvmodel.training.sanity import FALL, overfit
+    from mvmodel.training.overfit import MIN_LOSS_FALL, overfit
 
     with talking_aside():
         found = overfit(pack, clip)
     if as_json:
-        print_json({**vars(found), "fall": found.fall, "needed": FALL, "passed": found.passed})
+        print_json({**vars(found), "fall": found.fall, "needed": MIN_LOSS_FALL, "passed": found.passed})
     else:
-        verdict = "passed" if found.passed else f"failed: it should fall by {FALL:.0%} or more"
+        verdict = "passed" if found.passed else f"failed: it should fall by {MIN_LOSS_FALL:.0%} or more"
         print(f"{found.clip}: loss {found.before:.4f} -> {found.after:.4f} in {found.steps} steps, {verdict}")
     if not found.passed:
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from mvmodel.foundation.stages import STAGES, run_stage
 
 
 def main(arguments: list[str]) -> int:
-    from mvmodel.training.loop import Stopped
+    from mvmodel.training.loop import TrainingInterrupted
 
     parser = argparse.ArgumentParser(prog="python -m mvmodel.foundation", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}; all when left out")
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     try:
         for stage in asked.stages or STAGES:
             print(f"{stage}: {run_stage(stage, asked.folder, asked.out, asked.start, changes)}", flush=True)
-    except (MvmodelError, Stopped) as error:
+    except (MvmodelError, TrainingInterrupted) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

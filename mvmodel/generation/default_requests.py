@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestSpec:
     """A video to make: its prompt, its mask sequence, bool (frames, height, width), and its seed."""
 
     prompt: str
@@ -30,9 +30,9 @@ class Wanted:
     negative_prompt: str = ""
 
 
-def make_up(
+def default_requests(
     clips: Sequence[tuple[str, str, np.ndarray]], objects: Sequence[str], count: int, seed: int
-) -> list[Wanted]:
+) -> list[RequestSpec]:
     """`count` requests from (name, caption, masks) of clips: their masks mirrored and moved, prompts of other objects.
 
     Objects that no clip shows come first, so that neither the prompt nor the mask is one that was trained on. Clips are
@@ -56,11 +56,11 @@ def make_up(
         if words and others:
             sentence = replace_noun(sentence, words[0], others[order[number % len(others)]])
         turned = masks if number // len(clips) % 2 else masks[:, :, ::-1]
-        wanted.append(Wanted(sentence, moved(turned, rng), seed + number))
+        wanted.append(RequestSpec(sentence, shift_masks(turned, rng), seed + number))
     return wanted
 
 
-def moved(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def shift_masks(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The whole sequence shifted by a random step that keeps all of it in the picture; masks bool (frames, H, W)."""
     import numpy as np
 
@@ -76,7 +76,7 @@ def moved(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(shifted)
 
 
-def write_requests(folder: Path, motion: str, wanted: Sequence[Wanted], fps: float) -> Path:
+def write_requests(folder: Path, motion: str, wanted: Sequence[RequestSpec], fps: float) -> Path:
     """requests.csv and masks/*.npz in `folder`; returns the CSV."""
     from mvmodel.masks import MaskSequence
 

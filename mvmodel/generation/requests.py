@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel import __version__
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value, write_aside, write_json
 from mvmodel.masks import MaskSequence
@@ -120,7 +120,7 @@ def first_frames(
     folder.mkdir(parents=True, exist_ok=True)
     waiting = [request for request in requests if not (folder / f"{request.name}.png").exists()]
     sequences = {request.name: load_masks(request, pack) for request in waiting}
-    plain = [request for request in waiting if instances_of(sequences[request.name], request.prompt) is None]
+    plain = [request for request in waiting if bind_instances(sequences[request.name], request.prompt) is None]
     groups = [plain[start : start + config.batch] for start in range(0, len(plain), config.batch)]
     groups += [[request] for request in waiting if request not in plain]
     done = 0
@@ -133,7 +133,7 @@ def first_frames(
             [r.seed for r in group],
             config,
             [r.negative_prompt for r in group],
-            instances=instances_of(sequences[group[0].name], group[0].prompt),
+            instances=bind_instances(sequences[group[0].name], group[0].prompt),
         )
         for request, picture in zip(group, pictures, strict=True):
             with write_aside(folder / f"{request.name}.png") as aside:
@@ -201,7 +201,7 @@ def generate(
                 **request.model_dump(mode="json", exclude={"masks"}),
                 "masks": request.masks.name,
                 "masks_sha256": hash_file(request.masks),
-                "instances": [bound.words for bound in instances_of(sequence, request.prompt) or ()],
+                "instances": [bound.words for bound in bind_instances(sequence, request.prompt) or ()],
                 "first_frame_sha256": hash_file(picture_file),
                 "config": config.model_dump(),
                 "mask_term": mask_term,
@@ -217,7 +217,7 @@ def generate(
     return folder
 
 
-def instances_of(sequence: MaskSequence, prompt: str) -> list[Instance] | None:
+def bind_instances(sequence: MaskSequence, prompt: str) -> list[Instance] | None:
     """The sequence's objects, each bound to its name's words; None unless every name stands in the prompt.
 
     "dog copy" and "dog 2" are copies of the dog, as `mvmodel.masks.edit.duplicate` names them.
@@ -252,7 +252,7 @@ def run_request(
     from mvmodel.backends.image_unet.long_video import call_options, long_video
 
     words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
-    words["instances"] = instances_of(sequence, request.prompt)
+    words["instances"] = bind_instances(sequence, request.prompt)
     if config.window and sequence.frames > config.window:
         with tempfile.TemporaryDirectory() if room is None else nullcontext(room) as place:
             given = (request.prompt, sequence.masks, first_frame, config, request.seed, Path(place))

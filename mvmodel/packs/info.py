@@ -33,7 +33,7 @@ class ScorerInfo(BaseModel):
 
 
 class GenerationInfo(BaseModel):
-    """Settings that suit a pack's models; None leaves the choice to `mvmodel.backends.generation_config.GENERAL`."""
+    """Settings that suit a pack's models; None leaves the choice to `mvmodel.backends.generation_config.GENERIC_SAMPLING`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     steps: int | None = Field(None, ge=1)

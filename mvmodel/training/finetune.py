@@ -23,8 +23,8 @@ from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.saving import WEIGHTS, load_adapter, save_adapter
 from mvmodel.packs.device import cast
-from mvmodel.training.card import card
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.model_card import model_card
 
 __all__ = ["draw", "finetune", "load_adapter", "new_adapter", "plain_attention", "precision_of", "save_adapter"]
 
@@ -236,7 +236,7 @@ def finetune(
         for number, strip in enumerate(sorted(work.glob("samples-*.png"))):
             (aside / "previews").mkdir(exist_ok=number > 0)
             shutil.copy(strip, aside / "previews" / strip.name)
-        (aside / "README.md").write_text(card(facts))
+        (aside / "README.md").write_text(model_card(facts))
         write_json(aside / "train.json", facts)
     shutil.rmtree(work)
     return out

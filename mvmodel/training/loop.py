@@ -59,7 +59,7 @@ class _Progress:
         self.step = int(state["step"])
 
 
-class Stopped(Exception):
+class TrainingInterrupted(Exception):
     """Raised after a clean stop on SIGINT or SIGTERM; the checkpoint is written."""
 
 
@@ -186,7 +186,7 @@ def train(
                 curve.write(json.dumps({"step": progress.step, **measured}) + "\n")
                 tell({"step": progress.step, **measured})
             if stop.asked and progress.step < config.steps:
-                raise Stopped(f"{name}: stopped at step {progress.step}; run again to resume")
+                raise TrainingInterrupted(f"{name}: stopped at step {progress.step}; run again to resume")
     if config.ema:
         ema.copy_to(model.parameters())
     return accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).eval()

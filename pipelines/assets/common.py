@@ -54,7 +54,7 @@ def said_plainly(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             loop = sys.modules.get("mvmodel.training.loop")
             if loop is not None and isinstance(
-                error, loop.Stopped
+                error, loop.TrainingInterrupted
             ):  # asked to stop: neither a failure nor to be retried
                 raise dg.DagsterExecutionInterruptedError(str(error)) from error
             if isinstance(error, (OSError, MemoryError)) or type(error).__name__ in _PASSING:

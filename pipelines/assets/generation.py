@@ -10,7 +10,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
-from mvmodel.generation.default_requests import Wanted, describe_requests, make_up, write_requests
+from mvmodel.generation.default_requests import RequestSpec, default_requests, describe_requests, write_requests
 from mvmodel.reports.conditions import CONDITIONS
 from pipelines.assets import preview
 from pipelines.assets.common import stage
@@ -73,12 +73,12 @@ def generation_requests(
 
             opened = Library.load(library.folder) if library else None
             masks, assumptions = prepare(shipped, pack.load(), settings.path(config.file).parent, opened)
-            wanted = [Wanted(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
+            wanted = [RequestSpec(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
             (folder / "assumptions.json").write_text(json.dumps(assumptions, indent=1))
         else:
             train, held = read_set(training_set.folder)
             clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
-            wanted = make_up(clips, list(pack.load().info.objects), config.count, config.seed)
+            wanted = default_requests(clips, list(pack.load().info.objects), config.count, config.seed)
         write_requests(folder, motion, wanted, float(pack.load().info.fps))
         for name, sequence in masks.items():
             if sequence.instances is not None:  # the table's masks are their union

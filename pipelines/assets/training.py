@@ -200,11 +200,11 @@ def read_curve(adapter: Path) -> list[dict[str, Any]]:
 
 def evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
     """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
-    from mvmodel.generation.default_requests import make_up, write_requests
+    from mvmodel.generation.default_requests import default_requests, write_requests
 
     train, held = read_set(training)
     clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
-    wanted = make_up(clips[: max(len(held), 1)], list(pack.info.objects), config.count, config.seed)
+    wanted = default_requests(clips[: max(len(held), 1)], list(pack.info.objects), config.count, config.seed)
     return write_requests(empty_folder(folder), motion, wanted, float(pack.info.fps))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.backends.generation_config import GENERAL, GenerationConfig
+from mvmodel.backends.generation_config import GENERIC_SAMPLING, GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.first_frame import control_frames
 from mvmodel.backends.image_unet.long_video import call_options, long_video
@@ -39,7 +39,7 @@ def test_the_run_then_the_pack_then_the_general_default(small_pack, recommending
     own = GenerationConfig(guidance_scale=1.5).for_pack(recommending.info)
     assert (own.guidance_scale, own.first_frame_guidance) == (1.5, 4.0)
     general = GenerationConfig().for_pack(small_pack.info)
-    assert {name: getattr(general, name) for name in GENERAL} == GENERAL
+    assert {name: getattr(general, name) for name in GENERIC_SAMPLING} == GENERIC_SAMPLING
     assert own.for_pack(small_pack.info) == own
 
 
@@ -58,7 +58,7 @@ def test_first_frames_are_sampled_with_the_packs_guidance(recommending):
         return control_frames(recommending, ["a horse"], masks, [0], config)
 
     assert np.array_equal(made(), made(first_frame_guidance=4.0))
-    assert not np.array_equal(made(), made(first_frame_guidance=GENERAL["first_frame_guidance"]))
+    assert not np.array_equal(made(), made(first_frame_guidance=GENERIC_SAMPLING["first_frame_guidance"]))
 
 
 def test_videos_are_made_with_it_and_say_so(recommending, tmp_path):

@@ -8,8 +8,8 @@ import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.instances import Instance
 from mvmodel.backends.image_unet.long_video import Window, call_options, long_video, windows
+from mvmodel.backends.instances import Instance
 from mvmodel.model.adapter import MotionMaskAdapter
 
 QUICK = GenerationConfig(steps=2, window=5, overlap=2)
@@ -96,7 +96,7 @@ def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
     [
         ({}, 7, [(9, 11), (11, 11)]),
         ({"reanchor": 2}, 10, [(11, 11)]),  # the moved anchor is no longer among the last frames
-        ({"match_first": 0.5}, 7, [(9, 11), (11, 11)]),
+        ({"match_background": 0.5}, 7, [(9, 11), (11, 11)]),
     ],
 )
 def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
@@ -126,11 +126,11 @@ def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
     [
         {"anchor": "window"},
         {"reanchor": 1},
-        {"match_first": 1.0},
+        {"match_background": 1.0},
         {"context_noise": 0.3},
         {"positions": "video"},
         {"overlap": 1},
-        {"sharing": "noise"},
+        {"noise_sharing": "noise"},
     ],
 )
 def test_every_option_changes_the_video(pipeline, inputs, tmp_path, change):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.backends.image_unet.guidance import branches_of
-from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.image_unet.guidance import guidance_branches
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
+from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -57,7 +57,7 @@ def test_same_seed_same_video_and_masks_matter(pipeline, arguments):
 
 def test_remembering_frame_one_changes_nothing(pipeline, arguments):
     fast = pipeline(**arguments, generator=seeded()).frames
-    slow = pipeline(**arguments, generator=seeded(), remember_first_frame=False).frames
+    slow = pipeline(**arguments, generator=seeded(), cache_first_frame=False).frames
     np.testing.assert_allclose(fast, slow, atol=1e-4)
 
 
@@ -177,7 +177,7 @@ def test_adapters_are_loaded_switched_scaled_and_refused(pipeline, arguments, sm
     ],
 )
 def test_branches_of_guidance(given, rows):
-    found = branches_of(*given)
+    found = guidance_branches(*given)
     assert dict(zip(zip(found.prompted, found.masked, strict=True), found.weights, strict=True)) == rows
     assert sum(found.weights) == 1
 
@@ -222,7 +222,7 @@ def test_callback_may_change_the_prompt_and_stop_the_run(pipeline, arguments):
     plain = pipeline(**arguments, generator=seeded()).frames
     options = {"callback_on_step_end": to_cat, "callback_on_step_end_tensor_inputs": ["prompt_embeds"]}
     assert np.abs(pipeline(**arguments, generator=seeded(), **options).frames - plain).max() > 1e-4
-    slow = pipeline(**arguments, generator=seeded(), remember_first_frame=False, **options).frames
+    slow = pipeline(**arguments, generator=seeded(), cache_first_frame=False, **options).frames
     np.testing.assert_allclose(pipeline(**arguments, generator=seeded(), **options).frames, slow, atol=1e-4)
     stopped = pipeline(**arguments, generator=seeded(), callback_on_step_end=stop).frames
     assert np.abs(stopped - plain).max() > 1e-4
@@ -304,13 +304,13 @@ class TestInstances:
         plain = pipeline(**given, generator=seeded()).frames
         instance = Instance("a dog", arguments["masks"])
         assert np.array_equal(plain, pipeline(**given, instances=[instance], generator=seeded()).frames)
-        alone = pipeline(**given, instances=[instance], other_words="none", generator=seeded()).frames
+        alone = pipeline(**given, instances=[instance], unbound_words="none", generator=seeded()).frames
         assert np.abs(alone - plain).max() > 1e-3
 
     def test_identities_matter_and_copies_are_one_term(self, pipeline, arguments, two):
         def run(*instances: Instance, other: str = "union") -> np.ndarray:
             given = {**arguments, "prompt": "a dog and a red ball", "masks": None}
-            return pipeline(**given, instances=instances, other_words=other, generator=seeded()).frames
+            return pipeline(**given, instances=instances, unbound_words=other, generator=seeded()).frames
 
         one = run(Instance("a dog", two[0]), Instance("a red ball", two[1]))
         swapped = run(Instance("a dog", two[1]), Instance("a red ball", two[0]))

@@ -13,7 +13,7 @@ from PIL import Image
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.errors import InputError
-from mvmodel.generation.requests import Request, first_frames, generate, instances_of, read_requests, run_request
+from mvmodel.generation.requests import Request, bind_instances, first_frames, generate, read_requests, run_request
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -113,7 +113,7 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
     masks[0, :, :4], masks[1, :, 4:] = True, True
 
     def bound(names: tuple[str, ...], prompt: str) -> list[str] | None:
-        found = instances_of(MaskSequence.of_instances(masks, names=names), prompt)
+        found = bind_instances(MaskSequence.of_instances(masks, names=names), prompt)
         return None if found is None else [instance.words for instance in found]
 
     assert bound(("dog", "ball"), "A Dog and a ball") == ["dog", "ball"]
@@ -121,13 +121,13 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
     assert bound(("dog", "dog 2"), "a dog") == ["dog", "dog"]
     assert bound(("dog", "cat"), "a dog in a category") is None
     assert bound(("dog", ""), "a dog") is None
-    assert instances_of(MaskSequence(masks[0]), "a dog") is None
+    assert bind_instances(MaskSequence(masks[0]), "a dog") is None
 
 
 def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monkeypatch):
     """With an adapter that comes with the pack; without one, the ControlNet's one mask is all there is."""
     from mvmodel.backends.image_unet.first_frame import control_frames
-    from mvmodel.backends.image_unet.instances import Instance
+    from mvmodel.backends.instances import Instance
 
     masks = np.zeros((2, 1, 64, 64), bool)
     masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True

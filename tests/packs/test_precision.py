@@ -12,8 +12,8 @@ import torch
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.first_frame import control_frames
-from mvmodel.backends.image_unet.instances import Instance
 from mvmodel.backends.image_unet.long_video import long_video
+from mvmodel.backends.instances import Instance
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.packs import load_pack

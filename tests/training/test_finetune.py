@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file
 
 from mvmodel.backends.image_unet.latents import TrainingLatents
-from mvmodel.backends.image_unet.loss import denoising_loss, min_snr
+from mvmodel.backends.image_unet.loss import denoising_loss, min_snr_weights
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.context import DEFAULT, FrameContext
 from mvmodel.training.finetune import draw, finetune, load_adapter
-from mvmodel.training.sanity import CONFIG, overfit
+from mvmodel.training.overfit import OVERFIT_CONFIG, overfit
 
 QUICK = TrainConfig(steps=6, warmup=1, init_from=None, checkpoint_every=2, mask_width=4, precision="no", lr=1e-3)
 
@@ -216,7 +216,7 @@ def test_min_snr_weighs_as_its_paper_says(kind):
     t = torch.tensor([0, 100, 500, 999])
     snr = compute_snr(scheduler, t)
     expected = torch.minimum(snr, torch.tensor(5.0)) / (snr if kind == "epsilon" else snr + 1)
-    torch.testing.assert_close(min_snr(scheduler, t, 5.0), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(min_snr_weights(scheduler, t, 5.0), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_draw_drops_prompt_and_mask_together_and_each_alone():
@@ -293,7 +293,7 @@ def test_one_clip_can_be_overfitted_and_a_learning_rate_of_nothing_cannot(tiny_p
 
     made = random_clip((1, 5), frames=6, motion="gallop", objects=("horse",))
     clip = TrainingClip("horse", made.frames, made.masks, made.caption)
-    quick = CONFIG.model_copy(update={"steps": 40})
+    quick = OVERFIT_CONFIG.model_copy(update={"steps": 40})
     found = overfit(tiny_pack, clip, quick, report=lambda row: None)
     assert found.passed, found
     idle = quick.model_copy(update={"lr": 1e-12, "mask_lr": 1e-12, "steps": 4})

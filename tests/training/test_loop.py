@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from mvmodel.training.loop import LoopConfig, Stopped, learning_rate, train
+from mvmodel.training.loop import LoopConfig, TrainingInterrupted, learning_rate, train
 
 
 def _line(steps: int, **changes):
@@ -128,7 +128,7 @@ def test_loop_stops_cleanly_on_sigterm_and_goes_on(tmp_path):
             time.sleep(0.05)
         return net(x).square().mean(), {}
 
-    with pytest.raises(Stopped, match="stopped at step 3; run again"):
+    with pytest.raises(TrainingInterrupted, match="stopped at step 3; run again"):
         train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
     seen.clear()
     short = LoopConfig(**{**config.__dict__, "steps": 6})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mvmodel.backends.generation_config import GENERAL, GenerationConfig
+from mvmodel.backends.generation_config import GENERIC_SAMPLING, GenerationConfig
 
 
 def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, device: str | None = None) -> Any:
@@ -27,8 +27,8 @@ def build_pipeline(pack: Any, adapter: Path | None, config: GenerationConfig, de
         unet=unet,
         scheduler=build_scheduler(pack, config.scheduler),
         adapter=loaded,
-        default_guidance_scale=config.guidance_scale or GENERAL["guidance_scale"],
-        default_steps=config.steps or GENERAL["steps"],
+        default_guidance_scale=config.guidance_scale or GENERIC_SAMPLING["guidance_scale"],
+        default_steps=config.steps or GENERIC_SAMPLING["steps"],
     ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

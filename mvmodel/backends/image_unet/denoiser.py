@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from mvmodel.backends.generation_config import OtherWords
+from mvmodel.backends.generation_config import UnboundWords
 from mvmodel.backends.image_unet.guidance import Branches
-from mvmodel.backends.image_unet.instances import Instance, merged, union, word_weights
+from mvmodel.backends.instances import Instance, merge_by_words, union, word_weights
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapters
@@ -59,17 +59,17 @@ class Denoiser:
         instances: Sequence[Instance] | None,
         tokenizer: Any,
         prompt: Any,
-        other_words: OtherWords = "union",
+        unbound_words: UnboundWords = "union",
     ) -> None:
         """Encode the masks, float (B, F, H, W), or instead of them those of `instances` with their words.
 
-        other_words: what acts on words that belong to no instance: the union of the instances, or nothing.
+        unbound_words: what acts on words that belong to no instance: the union of the instances, or nothing.
         """
         bound: list[tuple[torch.Tensor, torch.Tensor | None]] = [(cover, None)]
         if instances:
             if not isinstance(prompt, str):
                 raise InputError("instances are bound to the words of one prompt; give a single prompt with them")
-            bound = self._bind(cover, instances, tokenizer, prompt, other_words)
+            bound = self._bind(cover, instances, tokenizer, prompt, unbound_words)
         for name, (adapter, _) in self.adapters.items():
             terms = []
             for masks, words in bound:
@@ -84,23 +84,23 @@ class Denoiser:
         instances: Sequence[Instance],
         tokenizer: Any,
         prompt: str,
-        other_words: OtherWords,
+        unbound_words: UnboundWords,
     ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
         """(masks (1, F, H, W), words (1, L) or None) of every phrase."""
-        phrases = merged(instances)
+        phrases = merge_by_words(instances)
         if any(phrase.masks.shape != tuple(cover.shape[1:]) for phrase in phrases):
             raise InputError(
                 f"the instances' masks are {phrases[0].masks.shape}, the masks {tuple(cover.shape[1:])}; "
                 f"give one length and size"
             )
-        if len(phrases) == 1 and (other_words == "union" or phrases[0].words == " ".join(prompt.lower().split())):
+        if len(phrases) == 1 and (unbound_words == "union" or phrases[0].words == " ".join(prompt.lower().split())):
             word_weights(tokenizer, prompt, phrases[0].words)
             return [(torch.from_numpy(phrases[0].masks)[None].float(), None)]  # one mask on all words: Eq. 7 itself
         out: list[tuple[torch.Tensor, torch.Tensor | None]] = []
         for phrase in phrases:
             words = torch.from_numpy(word_weights(tokenizer, prompt, phrase.words))[None]
             out.append((torch.from_numpy(phrase.masks)[None].float(), words.to(self.first.device, self.first.dtype)))
-        if other_words == "union":
+        if unbound_words == "union":
             taken = torch.stack([words for _, words in out if words is not None])
             rest = 1 - taken.amax(dim=0)
             out.append((torch.from_numpy(union(phrases))[None].float(), rest))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.backends.image_unet.instances import Instance, merged, word_weights
+from mvmodel.backends.instances import Instance, merge_by_words, word_weights
 from mvmodel.errors import InputError
 
 
@@ -90,7 +90,7 @@ def _told_apart(
     adapter = load_adapter(pack.start_adapter(), unet.dtype).to(unet.device)
     rows = torch.tensor([0.0, 1.0] if guided else [1.0], device=unet.device, dtype=unet.dtype)
     terms = []
-    for phrase in merged(instances):  # the mask of all of them is the ControlNet's part
+    for phrase in merge_by_words(instances):  # the mask of all of them is the ControlNet's part
         words = torch.from_numpy(word_weights(pack.tokenizer(), prompts[0], phrase.words))[None].to(rows)
         mask = torch.from_numpy(phrase.masks[:1]).to(rows)
         terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scale_rows(rows))

@@ -21,7 +21,7 @@ class Branches:
         return len(self.weights)
 
 
-def branches_of(
+def guidance_branches(
     guidance_scale: float, mask_guidance: bool, mask_guidance_scale: float | None = None, mask_term: bool = True
 ) -> Branches:
     """Branches for prompt guidance g and mask guidance m, with e(prompt, mask) the UNet's prediction:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvmodel.backends.image_unet.instances import Instance, union
+from mvmodel.backends.instances import Instance, union
 from mvmodel.errors import InputError
 
 
-def as_masks(masks: Any, instances: Sequence[Instance] | None = None) -> torch.Tensor:
+def prepare_masks(masks: Any, instances: Sequence[Instance] | None = None) -> torch.Tensor:
     """Masks as float 0/1 (B, F, H, W); without any, the union of the instances."""
     if masks is None:
         if not instances:
@@ -22,7 +22,7 @@ def as_masks(masks: Any, instances: Sequence[Instance] | None = None) -> torch.T
     return cover[None] if cover.ndim == 3 else cover
 
 
-def as_picture(value: Any, processor: Any) -> torch.Tensor:
+def prepare_picture(value: Any, processor: Any) -> torch.Tensor:
     """A first frame in any accepted form as float (B, 3, H, W) in -1..1."""
     if value is None:
         raise InputError(
@@ -35,10 +35,10 @@ def as_picture(value: Any, processor: Any) -> torch.Tensor:
     return picture
 
 
-def as_latents(pipeline: Any, value: Any) -> torch.Tensor:
+def encode_first_frame(pipeline: Any, value: Any) -> torch.Tensor:
     """A first frame in any accepted form as scaled latents (B, C, h, w): the posterior's mean."""
     vae = pipeline.vae
-    picture = as_picture(value, pipeline.image_processor).to(pipeline._execution_device, vae.dtype)
+    picture = prepare_picture(value, pipeline.image_processor).to(pipeline._execution_device, vae.dtype)
     latents: torch.Tensor = vae.encode(picture).latent_dist.mode() * vae.config.scaling_factor
     return latents
 

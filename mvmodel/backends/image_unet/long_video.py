@@ -17,8 +17,8 @@ import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.colour_match import match_background
-from mvmodel.backends.image_unet.instances import Instance
 from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.instances import Instance
 from mvmodel.files import hash_value, write_aside
 
 Progress = Callable[[int, int], None]
@@ -125,9 +125,9 @@ def long_video(
         if instances is not None:
             words["instances"] = [Instance(i.words, i.masks[window.seen]) for i in instances]
         made = _window(pipeline, window, prompt, masks, config, seed, anchor, context, words)
-        if config.match_first:
+        if config.match_background:
             seen = torch.from_numpy(masks[[0, *range(window.start, window.stop)]]).float()
-            made = match_background(made, first[:, 0], seen[1:], seen[0], config.match_first)
+            made = match_background(made, first[:, 0], seen[1:], seen[0], config.match_background)
         frames = pipeline.decode_latents(made.to(pipeline._execution_device), "np")[0]
         kept = torch.cat([tail, made], dim=1)[:, -config.overlap :].contiguous()
         state.add(window, (frames * 255).round().astype(np.uint8), kept, anchor)
@@ -152,7 +152,7 @@ def _window(
     noise_of_first = torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(seed))
     own = torch.Generator().manual_seed(int(hash_value([seed, window.start])[:15], 16))
     noise = torch.randn(1, window.stop - window.start, *shape, generator=own)
-    latents = share_noise(torch.cat([noise_of_first, noise], dim=1), anchor, config.alpha, config.sharing)
+    latents = share_noise(torch.cat([noise_of_first, noise], dim=1), anchor, config.alpha, config.noise_sharing)
     level = int(config.context_noise * pipeline.scheduler.config.num_train_timesteps)
     if context is not None and level:
         extra = torch.randn(context.shape, generator=own)
@@ -182,10 +182,10 @@ def call_options(config: GenerationConfig) -> dict[str, Any]:
         "guidance_scale": config.guidance_scale,
         "mask_guidance": config.mask_guidance,
         "mask_guidance_scale": config.mask_guidance_scale,
-        "other_words": config.other_words,
+        "unbound_words": config.unbound_words,
         "alpha": config.alpha,
-        "sharing": config.sharing,
+        "noise_sharing": config.noise_sharing,
         "adapter_scale": config.adapter_scale,
         "first_frame_attention": config.first_frame_attention,
-        "remember_first_frame": config.remember_first_frame,
+        "cache_first_frame": config.cache_first_frame,
     }

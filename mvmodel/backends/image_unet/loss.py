@@ -11,7 +11,7 @@ from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT, FrameContext
 
 
-def target_of(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def training_target(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """What the UNet predicts under the scheduler's prediction type."""
     kind = scheduler.config.prediction_type
     if kind == "epsilon":
@@ -22,7 +22,7 @@ def target_of(scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, t: torch
     raise ValueError(f"prediction type {kind!r} is not supported; use a pack with epsilon or v_prediction")
 
 
-def min_snr(scheduler: Any, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
+def min_snr_weights(scheduler: Any, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:
     """Min-SNR weights of the squared error, (B,): min(snr, gamma) / snr for epsilon, / (snr + 1) for v-prediction.
 
     Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy".
@@ -70,13 +70,13 @@ def denoising_loss(
         encoder_hidden_states=text,  # one row a clip: its keys and values are the same in every frame
         cross_attention_kwargs={"context": FrameContext(frames, {DEFAULT: (term,)})},
     ).sample.unflatten(0, (clips, frames))
-    target = target_of(scheduler, latents.flatten(0, 1), noise.flatten(0, 1), t).unflatten(0, (clips, frames))
+    target = training_target(scheduler, latents.flatten(0, 1), noise.flatten(0, 1), t).unflatten(0, (clips, frames))
     error = (prediction[:, 1:].float() - target[:, 1:].float()).square()
     if foreground_weight:
         cover = F.adaptive_avg_pool2d(masks[:, 1:], (latents.shape[-2], latents.shape[-1]))[:, :, None]
         error = error * (1 + foreground_weight * cover)
     if min_snr_gamma:
-        error = error * min_snr(scheduler, timesteps, min_snr_gamma)[:, None, None, None, None]
+        error = error * min_snr_weights(scheduler, timesteps, min_snr_gamma)[:, None, None, None, None]
     if not given[:, 1:].any():
         return error.mean()
     wanted = (~given[:, 1:]).to(error.dtype)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from mvmodel.backends.generation_config import Sharing
+from mvmodel.backends.generation_config import NoiseSharing
 
 
 def share_noise(
-    noise: torch.Tensor, first_latents: torch.Tensor, alpha: float, mode: Sharing = "paper"
+    noise: torch.Tensor, first_latents: torch.Tensor, alpha: float, mode: NoiseSharing = "paper"
 ) -> torch.Tensor:
     """Starting noise of frames 2..n, tied together by frame 1.
 
@@ -26,4 +26,4 @@ def share_noise(
     if mode == "variance_preserving":
         spread = first_latents.flatten(1).std(dim=1).clamp(min=1e-6).view(-1, 1, 1, 1, 1)
         return alpha * first_latents[:, None] / spread + (1 - alpha**2) ** 0.5 * later
-    raise ValueError(f"sharing mode {mode!r}: use paper, noise or variance_preserving")
+    raise ValueError(f"noise sharing {mode!r}: use paper, noise or variance_preserving")

@@ -19,12 +19,12 @@ from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
-from mvmodel.backends.generation_config import GENERAL, OtherWords, Sharing
+from mvmodel.backends.generation_config import GENERIC_SAMPLING, NoiseSharing, UnboundWords
 from mvmodel.backends.image_unet.denoiser import Denoiser
-from mvmodel.backends.image_unet.guidance import branches_of
-from mvmodel.backends.image_unet.inputs import as_latents, as_masks, check_inputs
-from mvmodel.backends.image_unet.instances import Instance
+from mvmodel.backends.image_unet.guidance import guidance_branches
+from mvmodel.backends.image_unet.inputs import check_inputs, encode_first_frame, prepare_masks
 from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT
@@ -63,8 +63,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         unet: UNet2DConditionModel,
         scheduler: KarrasDiffusionSchedulers,
         adapter: MotionMaskAdapter | None = None,
-        default_guidance_scale: float = GENERAL["guidance_scale"],
-        default_steps: int = GENERAL["steps"],
+        default_guidance_scale: float = GENERIC_SAMPLING["guidance_scale"],
+        default_steps: int = GENERIC_SAMPLING["steps"],
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -155,7 +155,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         first: torch.Tensor,
         frames: int,
         alpha: float,
-        sharing: Sharing,
+        noise_sharing: NoiseSharing,
         generator: torch.Generator | list[torch.Generator] | None,
         latents: torch.Tensor | None = None,
     ) -> torch.Tensor:
@@ -163,7 +163,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         if latents is None:
             shape = (first.shape[0], frames, *first.shape[1:])
             noise = randn_tensor(shape, generator=generator, device=first.device, dtype=first.dtype)
-            latents = share_noise(noise, first, alpha, sharing)
+            latents = share_noise(noise, first, alpha, noise_sharing)
         return latents.to(first.device, first.dtype) * self.scheduler.init_noise_sigma
 
     @property
@@ -191,12 +191,12 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         mask_guidance_scale: float | None = None,
         mask_term: bool = True,
         instances: Sequence[Instance] | None = None,
-        other_words: OtherWords = "union",
+        unbound_words: UnboundWords = "union",
         alpha: float = 0.2,
-        sharing: Sharing = "paper",
+        noise_sharing: NoiseSharing = "paper",
         adapter_scale: float = 1.0,
         first_frame_attention: bool = True,
-        remember_first_frame: bool = True,
+        cache_first_frame: bool = True,
         eta: float = 0.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: torch.Tensor | None = None,
@@ -217,7 +217,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         masks: bool or 0/1 (F, H, W) or (B, F, H, W), F counting frame 1; True is foreground. first_frame: uint8
         (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images; or its latents as `first_latents`, (B, C, h, w).
         mask_term False switches Eq. 7's M off everywhere. instances: for one prompt, masks that are bound to words of
-        it, `masks` then being left out; on the `other_words` acts their union, or nothing. latents: starting noise of
+        it, `masks` then being left out; on the `unbound_words` acts their union, or nothing. latents: starting noise of
         the frames to make, before the scheduler's scale. guidance_scale, num_inference_steps: None is the pipeline's
         own default.
 
@@ -233,8 +233,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         steps = int(num_inference_steps or self.config.default_steps)
         self._guidance_scale, self._interrupt = guidance_scale, False
         batch = len(prompt_embeds) if prompt_embeds is not None else 1 if isinstance(prompt, str) else len(prompt or ())
-        cover = as_masks(masks, instances)
-        first = as_latents(self, first_frame) if first_latents is None else first_latents
+        cover = prepare_masks(masks, instances)
+        first = encode_first_frame(self, first_frame) if first_latents is None else first_latents
         size = (first.shape[-2] * self.vae_scale_factor, first.shape[-1] * self.vae_scale_factor)
         self.check_inputs(batch, cover, size, callback_on_step_end_tensor_inputs)
         first = first.to(device, dtype)
@@ -244,7 +244,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.scheduler.set_timesteps(steps, device=device)
         self._num_timesteps = len(self.scheduler.timesteps)
         skipped = 0 if context_latents is None else context_latents.shape[1]
-        latents = self.prepare_latents(first, cover.shape[1] - skipped, alpha, sharing, generator, latents)
+        latents = self.prepare_latents(first, cover.shape[1] - skipped, alpha, noise_sharing, generator, latents)
         loaded = self._all_adapters()
         denoiser = Denoiser(
             unet=self.unet,
@@ -252,15 +252,15 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
             adapters={
                 name: (cast(loaded[name], device, dtype), scale * adapter_scale) for name, scale in self._scales.items()
             },
-            branches=branches_of(guidance_scale, mask_guidance, mask_guidance_scale, mask_term),
+            branches=guidance_branches(guidance_scale, mask_guidance, mask_guidance_scale, mask_term),
             first=first,
             context=None if context_latents is None else context_latents.to(device, dtype),
             context_timestep=context_timestep,
             first_index=first_index,
             first_frame_attention=first_frame_attention,
-            remember=remember_first_frame,
+            remember=cache_first_frame,
         )
-        denoiser.set_masks(cover, instances, self.tokenizer, prompt, other_words)
+        denoiser.set_masks(cover, instances, self.tokenizer, prompt, unbound_words)
         extra = self._step_options(eta, generator)
         with denoiser.attached():
             denoiser.set_text(prompt_embeds, negative_prompt_embeds)
@@ -294,7 +294,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
     @torch.no_grad()
     def encode_frames(self, frames: Any) -> torch.Tensor:
         """Pictures in any form that `first_frame` may have, as scaled latents (B, C, h, w)."""
-        return as_latents(self, frames)
+        return encode_first_frame(self, frames)
 
     @torch.no_grad()
     def decode_latents(self, latents: torch.Tensor, output_type: str = "np", chunk: int = 8) -> Any:

@@ -18,7 +18,7 @@ SHARE = 0.8
 
 
 @torch.no_grad()
-def guess(
+def predict_clean_latents(
     adapter: MotionMaskAdapter, unet: Any, scheduler: Any, data: TrainingLatents, mask: bool, seed: int = 0
 ) -> torch.Tensor:
     """Clean latents of the first clip, guessed in one step from noisy ones: (F, C, h, w). `adapter` is attached."""
@@ -48,7 +48,10 @@ def write_strip(
     """Write three rows of frames: the clip's latents decoded, the guess with masks, the guess without."""
     from PIL import Image
 
-    rows = [data.latents[0, 0], *(guess(adapter, unet, scheduler, data, mask) for mask in (True, False))]
+    rows = [
+        data.latents[0, 0],
+        *(predict_clean_latents(adapter, unet, scheduler, data, mask) for mask in (True, False)),
+    ]
     shown = []
     for latents in rows:
         picked = latents[np.linspace(0, len(latents) - 1, min(8, len(latents))).round().astype(int)]

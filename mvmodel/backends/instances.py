@@ -38,7 +38,7 @@ def union(instances: Sequence[Instance]) -> np.ndarray:
     return together
 
 
-def merged(instances: Sequence[Instance]) -> list[Instance]:
+def merge_by_words(instances: Sequence[Instance]) -> list[Instance]:
     """One instance a phrase, in order of appearance: copies of an object share its words and so its mask term."""
     phrases: dict[str, list[Instance]] = {}
     for instance in instances:

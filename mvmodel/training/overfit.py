@@ -12,16 +12,16 @@ from typing import Any
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import finetune
 
-CONFIG = TrainConfig(
+OVERFIT_CONFIG = TrainConfig(
     steps=60, lr=1e-3, mask_lr=5e-3, warmup=5, dropout=0.0, foreground_weight=0.0, flip=False, init_from=None
 )
 """A high learning rate, nothing dropped, no start adapter: what is learned is learned here."""
-FALL = 0.2
+MIN_LOSS_FALL = 0.2
 """Share by which the loss has to fall; on the tiny pack it falls by 0.4."""
 
 
 @dataclass(frozen=True)
-class Sanity:
+class OverfitResult:
     """The clip's loss on fixed draws, before and after overfitting it."""
 
     clip: str
@@ -36,18 +36,18 @@ class Sanity:
 
     @property
     def passed(self) -> bool:
-        return self.fall >= FALL
+        return self.fall >= MIN_LOSS_FALL
 
 
 def overfit(
     pack: Any,
     clip: TrainingClip,
-    config: TrainConfig = CONFIG,
+    config: TrainConfig = OVERFIT_CONFIG,
     report: Callable[[dict[str, Any]], None] | None = None,
     device: str | None = None,
-) -> Sanity:
+) -> OverfitResult:
     """Train a fresh adapter on `clip` alone and measure its loss before and after, on draws that training never saw."""
     with tempfile.TemporaryDirectory() as work:
         out = finetune(pack, [clip], config, Path(work), validation=[clip], report=report, device=device)
         facts = json.loads((out / "train.json").read_text())
-    return Sanity(clip.name, config.steps, facts["validation_loss_before"], facts["validation_loss_after"])
+    return OverfitResult(clip.name, config.steps, facts["validation_loss_before"], facts["validation_loss_after"])

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 
-def card(facts: dict[str, Any]) -> str:
+def model_card(facts: dict[str, Any]) -> str:
     """The card, in the hub's Markdown, from what `train.json` records."""
     names = "\n".join(f"- {clip['name']}: {clip['caption'] or '(no caption)'}" for clip in facts["clips"])
     parts = "\n".join(f"| {part} | {count:,} |" for part, count in facts["parameters"].items())
