@@ -11,7 +11,7 @@ from mvmodel.config import Config
 if TYPE_CHECKING:
     from mvmodel.packs.info import PackInfo
 
-NoiseSharing = Literal["paper", "noise", "variance_preserving"]
+NoiseSharingMode = Literal["paper", "noise", "variance_preserving"]
 UnboundWords = Literal["union", "none"]
 GENERIC_SAMPLING: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guidance": 7.5}
 """What is taken where neither the run nor the pack says: what Stable Diffusion 1.5 is usually sampled with."""
@@ -32,7 +32,7 @@ class GenerationConfig(Config):
     """A strength of the mask's own, at the price of a third branch; None is `guidance_scale`. Needs `mask_guidance`."""
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
-    noise_sharing: NoiseSharing = "paper"
+    noise_sharing: NoiseSharingMode = "paper"
     first_frame_steps: int = Field(20, ge=1)
     first_frame_guidance: float | None = Field(None, ge=1)
     """As `guidance_scale`, for the ControlNet's frame 1."""

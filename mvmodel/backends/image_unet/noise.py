@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from mvmodel.backends.generation_config import NoiseSharing
+from mvmodel.backends.generation_config import NoiseSharingMode
 
 
 def share_noise(
-    noise: torch.Tensor, first_latents: torch.Tensor, alpha: float, mode: NoiseSharing = "paper"
+    noise: torch.Tensor, first_latents: torch.Tensor, alpha: float, mode: NoiseSharingMode = "paper"
 ) -> torch.Tensor:
     """Starting noise of frames 2..n, tied together by frame 1.
 

@@ -19,7 +19,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
-from mvmodel.backends.generation_config import GENERIC_SAMPLING, NoiseSharing, UnboundWords
+from mvmodel.backends.generation_config import GENERIC_SAMPLING, NoiseSharingMode, UnboundWords
 from mvmodel.backends.image_unet.denoiser import Denoiser
 from mvmodel.backends.image_unet.guidance import guidance_branches
 from mvmodel.backends.image_unet.inputs import check_inputs, encode_first_frame, prepare_masks
@@ -155,7 +155,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         first: torch.Tensor,
         frames: int,
         alpha: float,
-        noise_sharing: NoiseSharing,
+        noise_sharing: NoiseSharingMode,
         generator: torch.Generator | list[torch.Generator] | None,
         latents: torch.Tensor | None = None,
     ) -> torch.Tensor:
@@ -193,7 +193,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         instances: Sequence[Instance] | None = None,
         unbound_words: UnboundWords = "union",
         alpha: float = 0.2,
-        noise_sharing: NoiseSharing = "paper",
+        noise_sharing: NoiseSharingMode = "paper",
         adapter_scale: float = 1.0,
         first_frame_attention: bool = True,
         cache_first_frame: bool = True,

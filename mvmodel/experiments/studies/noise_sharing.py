@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mvmodel.backends.generation_config import NoiseSharing
+from mvmodel.backends.generation_config import NoiseSharingMode
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
 from mvmodel.experiments.cells import Cell
@@ -34,7 +34,7 @@ class NoiseSharingConfig(ExperimentConfig):
     quick_sizes = {"alphas": (0.0, 0.2, 0.5), "modes": ("paper", "variance_preserving")}
 
     alphas: tuple[float, ...] = Field((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), min_length=2)
-    modes: tuple[NoiseSharing, ...] = Field(("paper", "noise", "variance_preserving"), min_length=1)
+    modes: tuple[NoiseSharingMode, ...] = Field(("paper", "noise", "variance_preserving"), min_length=1)
 
 
 class NoiseSharing(Experiment[NoiseSharingConfig]):
