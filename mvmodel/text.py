@@ -1,29 +1,83 @@
-"""The little English that prompts are put together from."""
+"""Words and names: the little English that prompts need, and what may name a motion or a file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""A motion's name: safe in paths, web addresses and command lines. Match it whole, with `fullmatch`."""
+FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
+"""The name of a request or of a library's entry, which becomes a file's name. Match it whole, with `fullmatch`."""
 
 
+def slugify(text: str, max_length: int = 63, keep_underscores: bool = True) -> str:
+    """Turn text into a slug: "Gallop (fast)" -> "gallop-fast". Empty if `text` has no letter a-z and no digit.
+
+    Without `keep_underscores`, an underscore becomes a dash like any other character.
+    """
+    pattern = r"[^a-z0-9_]+" if keep_underscores else r"[^a-z0-9]+"
+    return re.sub(pattern, "-", text.strip().lower()).strip("-_")[:max_length]
+
+
+@cache
+def _inflect() -> Any:
+    import inflect  # not at the top: this module is imported by every command, and few of them inflect a word
+
+    return inflect.engine()
+
+
+@cache
 def with_article(noun: str) -> str:
-    """ "a horse", "an owl"; a phrase of several words is left as it is."""
-    if " " in noun.strip():
+    """Put the indefinite article before a noun: "a horse", "an owl", "an hour". Phrases of several words stay as is."""
+    if not noun.strip() or " " in noun.strip():
         return noun
-    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
+    return str(_inflect().a(noun))
+
+
+@cache
+def pluralize(noun: str) -> str:
+    """Form a noun's plural: "dog" -> "dogs", "mouse" -> "mice", "fish" -> "fish"."""
+    return str(_inflect().plural_noun(noun))
+
+
+@cache
+def singularize(noun: str) -> str:
+    """Form a plural noun's singular: "dogs" -> "dog", "red boxes" -> "red box". A singular noun stays as it is."""
+    return str(_inflect().singular_noun(noun) or noun)
 
 
 def replace_noun(sentence: str, old: str, new: str) -> str:
-    """`sentence` with one object's word replaced, its article too: "a horse gallops", "owl" -> "an owl gallops".
+    """Replace the first mention of a noun; its article and its number follow.
 
-    Unchanged where it does not name `old`.
+    "a horse gallops", "horse", "owl" -> "an owl gallops"; "two dogs run", "dog", "cat" -> "two cats run". The sentence
+    is returned unchanged if it does not mention `old`.
     """
-    pattern = rf"\b(?:an?\s+)?{re.escape(old)}(?:e?s)?\b"
-    return re.sub(pattern, with_article(new), sentence, count=1, flags=re.IGNORECASE)
+    plurals = "|".join(re.escape(form) for form in sorted(_plural_forms(old), key=len, reverse=True))
+    pattern = rf"\b(?P<article>an?\s+)?(?:(?P<plural>{plurals})|{re.escape(old)})\b"
+
+    def replacement(match: re.Match[str]) -> str:
+        if match["article"]:
+            return with_article(new)
+        return pluralize(new) if match["plural"] else new
+
+    return re.sub(pattern, replacement, sentence, count=1, flags=re.IGNORECASE)
 
 
 def find_object_words(prompt: str, words: Sequence[str]) -> list[str]:
-    """The object words that a prompt names, in its order: "a cat and a dog" -> ["cat", "dog"]."""
+    """Find which of the object words a prompt mentions, in the prompt's order: "a cat and two dogs" -> ["cat", "dog"].
+
+    Words and plurals are compared in lower case.
+    """
     tokens = [token.strip(".,;:!?\"'()") for token in prompt.lower().split()]
-    word_of_form = {form: word for word in words for form in (word, f"{word}s", f"{word}es")}
+    word_of_form = {form: word for word in words for form in (word, *_plural_forms(word))}
     return list(dict.fromkeys(word_of_form[token] for token in tokens if token in word_of_form))
+
+
+@cache
+def _plural_forms(word: str) -> tuple[str, ...]:
+    """A word's regular spellings in the plural, and its irregular one where it has one."""
+    forms = dict.fromkeys((f"{word}s", f"{word}es", pluralize(word)))
+    return tuple(form for form in forms if form != word)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 import dagster as dg
 
 from mvmodel.errors import InputError
+from mvmodel.text import SLUG
 
 motions = dg.DynamicPartitionsDefinition(name="motion")
-_SLUG = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 
 
 def check_slug(name: str) -> str:
     """`name`, if it may stand in paths, addresses and command lines; Dagster itself would take any text."""
-    if not _SLUG.match(name):
+    if not SLUG.fullmatch(name):
         raise InputError(
             f"{name!r} cannot name a motion: use a-z, 0-9, - and _, at most 63 characters, a letter or digit first"
         )

@@ -21,6 +21,7 @@ from mvmodel.masks.combine import replace_shape, resize
 from mvmodel.masks.edit import flip, retime
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
+from mvmodel.text import FILE_STEM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Sentences -> float (sentences, size), rows of length 1."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 _WORDS, _CAPTION, _MOTION = 1.0, 0.5, 0.5
 """What shared words, likeness of captions and likeness of motion count in a search."""
 _IDLE = frozenset({"a", "an", "the", "of", "in", "at", "by", "over", "to", "from", "and", "on", "is", "it", "with"})
@@ -159,8 +159,8 @@ def write_library(folder: Path, entries: Iterable[LibraryEntry], embed: Embed | 
 def fill(folder: Path, entries: Iterable[LibraryEntry], rows: list[dict[str, Any]], embed: Embed | None) -> None:
     """Write masks and embeddings of entries into an existing folder and append their rows."""
     for entry in entries:
-        if not _NAME.fullmatch(entry.name) or entry.name in {row["name"] for row in rows}:
-            raise InputError(f"{entry.name!r} cannot name an entry: letters, digits, dots, dashes, and each name once")
+        if not FILE_STEM.fullmatch(entry.name) or entry.name in {row["name"] for row in rows}:
+            raise InputError(f"{entry.name!r} cannot name an entry: use letters, digits, - and _, and each name once")
         entry.sequence.save(folder / "masks" / f"{entry.name}.npz")
         about = {"caption": entry.caption, "motion": entry.motion, "source": entry.source}
         shape = {"frames": entry.sequence.frames, "height": entry.sequence.height, "width": entry.sequence.width}

@@ -19,6 +19,7 @@ from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value, write_aside, write_json
 from mvmodel.masks import MaskSequence
+from mvmodel.text import FILE_STEM
 
 Progress = Callable[[int, int], None]
 
@@ -32,7 +33,7 @@ class Request(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,80}$")
+    name: str = Field(pattern=rf"^{FILE_STEM.pattern}$")
     motion: str
     prompt: str
     masks: Path

@@ -6,7 +6,6 @@ how much it varies inside one motion (`SPREAD`) and cut at `_FAR`: about 1 betwe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,10 @@ from mvmodel.errors import InputError
 from mvmodel.motion.clip_selection import select_clips
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES
 from mvmodel.motion.naming import find_contradicting_direction, suggest_name
+from mvmodel.text import SLUG, slugify
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 SPREAD: dict[str, float] = {
     "travel": 0.30,
@@ -85,9 +83,9 @@ class Groups:
     disagreements: list[str]
 
 
-def slug_of(label: str) -> str:
+def motion_slug(label: str) -> str:
     """A motion's slug: "Gallop (fast)" -> "gallop-fast". Raises InputError when nothing is left of the name."""
-    slug = re.sub(r"[^a-z0-9_]+", "-", label.strip().lower()).strip("-_")[:63]
+    slug = slugify(label)
     if not SLUG.fullmatch(slug):
         raise InputError(f"the motion name {label!r} needs at least one letter a-z or digit; rename it in manifest.csv")
     return slug
@@ -117,7 +115,7 @@ def group(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = Gr
     clips = [str(clip) for clip in descriptors.index]
     labels = labels.reindex(descriptors.index).fillna("")
     apart = distances(descriptors)
-    motion = [slug_of(str(label)) if str(label).strip() else "" for label in labels]
+    motion = [motion_slug(str(label)) if str(label).strip() else "" for label in labels]
     source = ["label" if name else "" for name in motion]
     why = [f"the manifest says {name}" if name else "" for name in motion]
     labelled = {name: [i for i, m in enumerate(motion) if m == name] for name in dict.fromkeys(motion) if name}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_value
+from mvmodel.text import slugify
 from mvmodel.video.clips import Clip, VideoSource, find_clips, find_sources, read_clip_frames
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.probe import UnusableClip, VideoInfo
@@ -78,7 +78,7 @@ class Catalogue:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "clip"
+    return slugify(text, max_length=48, keep_underscores=False) or "clip"
 
 
 def _name(source: VideoSource, clip: Clip, taken: set[str]) -> str:

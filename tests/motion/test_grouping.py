@@ -9,7 +9,8 @@ from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.attributes import compute_motion_attributes, estimate_camera_trajectory
 from mvmodel.motion.descriptor import describe
-from mvmodel.motion.grouping import SLUG, GroupConfig, Groups, distances, group, slug_of
+from mvmodel.motion.grouping import GroupConfig, Groups, distances, group, motion_slug
+from mvmodel.text import SLUG
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
 
@@ -171,11 +172,11 @@ def test_hardly_any_clips(rendered: pd.DataFrame, count: int) -> None:
 
 
 def test_slugs() -> None:
-    assert slug_of(" Gallop (fast) ") == "gallop-fast"
-    assert slug_of("x" * 90) == "x" * 63
+    assert motion_slug(" Gallop (fast) ") == "gallop-fast"
+    assert motion_slug("x" * 90) == "x" * 63
     for name in ("跳", "--", "  "):
         with pytest.raises(InputError, match="rename it"):
-            slug_of(name)
+            motion_slug(name)
 
 
 def test_distance_is_a_distance(rendered: pd.DataFrame) -> None:
