@@ -1,4 +1,4 @@
-"""What a machine has to have, what it has, and how to mend what is missing."""
+"""Checks a machine: Python, libraries, video encoder, accelerator, memory, disk and the model pack."""
 
 from __future__ import annotations
 
@@ -11,33 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from mvmodel.errors import MvmodelError
+from mvmodel.packs.info import default_name, pack_folder, read_info
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the examination. mend: what to do, "" when all is well. needed: nothing works without it."""
-
-    what: str
-    ok: bool
-    found: str
-    mend: str = ""
-    needed: bool = True
-
-    @property
-    def mark(self) -> str:
-        return "ok" if self.ok else "missing" if self.needed else "without"
-
-
-def examine() -> list[Finding]:
-    """Look at Python, libraries, encoders, accelerator, memory, disk and the pack in use. Never raises."""
-    checks: list[Callable[[], Finding]] = [_python, _machine, _memory, _disk, _accelerator]
-    found = [check() for check in checks]
-    found += [_library(name, needed) for name, needed in _LIBRARIES.items()]
-    return [*found, _encoder(), _pack(), _browser()]
-
-
-_LIBRARIES = {
+LIBRARIES = {
     "torch": True,
     "diffusers": True,
     "transformers": True,
@@ -48,77 +27,112 @@ _LIBRARIES = {
     "decord": False,
     "dagster": True,
 }
+"""Modules to import, and whether mvmodel requires them."""
+
+GIB = 2**30
 
 
-def _python() -> Finding:
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    detail: the version, size or error. fix: what to do, "" if all is well. required: nothing works without it.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    required: bool = True
+
+    @property
+    def status(self) -> str:
+        """ "ok", "missing" (required) or "absent" (optional)."""
+        return "ok" if self.ok else "missing" if self.required else "absent"
+
+
+def run_checks() -> list[Finding]:
+    """Run every check, in the order of the report. Never raises."""
+    checks: list[Callable[[], Finding]] = [check_python, check_processor, check_memory, check_disk, check_accelerator]
+    findings = [check() for check in checks]
+    findings += [check_library(name, required) for name, required in LIBRARIES.items()]
+    return [*findings, check_video_encoder(), check_pack(), check_browser()]
+
+
+def check_python() -> Finding:
+    """Python 3.11 or newer."""
     ok = sys.version_info >= (3, 11)
-    return Finding("Python", ok, platform.python_version(), "" if ok else "install Python 3.11 or newer")
+    return Finding("Python", ok, platform.python_version(), "" if ok else "Install Python 3.11 or newer.")
 
 
-def _machine() -> Finding:
-    return Finding("machine", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors")
+def check_processor() -> Finding:
+    """Operating system, architecture and number of cores. Always ok."""
+    return Finding("processor", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
 
 
-def _memory() -> Finding:
-    import psutil
-
+def check_memory() -> Finding:
+    """Enough memory for the demo."""
     memory = psutil.virtual_memory()
-    ok = memory.total > 3.5 * 2**30
-    text = f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB free"
-    return Finding("memory", ok, text, "" if ok else "the demo wants about 4 GiB", needed=False)
+    ok = memory.total > 3.5 * GIB
+    detail = f"{memory.total / GIB:.1f} GiB, {memory.available / GIB:.1f} GiB free"
+    return Finding("memory", ok, detail, "" if ok else "Use a machine with 4 GiB for the demo.", required=False)
 
 
-def _disk() -> Finding:
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
+def check_disk() -> Finding:
+    """Enough free disk space in the current folder."""
+    free = shutil.disk_usage(Path.cwd()).free / GIB
     ok = free > 2
-    return Finding("disk", ok, f"{free:.1f} GiB free here", "" if ok else "make 2 GiB of room", needed=False)
+    return Finding("disk", ok, f"{free:.1f} GiB free here", "" if ok else "Free 2 GiB of disk space.", required=False)
 
 
-def _accelerator() -> Finding:
+def check_accelerator() -> Finding:
+    """A CUDA GPU."""
     try:
-        import torch
-    except ImportError:
-        return Finding("accelerator", False, "torch is missing", "make venv", needed=False)
+        import torch  # the report should still print if torch is broken
+    except (ImportError, OSError):
+        return Finding("accelerator", False, "torch is missing", "Run `make venv`.", required=False)
     if torch.cuda.is_available():
-        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        kind = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-        return Finding("accelerator", True, f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, {kind}", needed=False)
-    text = "none; the tiny pack needs none, sd15 wants a CUDA GPU"
-    return Finding("accelerator", False, text, needed=False)
+        memory = torch.cuda.get_device_properties(0).total_memory / GIB
+        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        detail = f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, {precision}"
+        return Finding("accelerator", True, detail, required=False)
+    fix = "Only for sd15: use a machine with a CUDA GPU. The tiny pack runs on the CPU."
+    return Finding("accelerator", False, "no CUDA GPU", fix, required=False)
 
 
-def _library(name: str, needed: bool) -> Finding:
+def check_library(name: str, required: bool) -> Finding:
+    """A library that can be imported."""
     try:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:
-        mend = "make venv" if needed else "not needed: PyAV decodes instead"
-        return Finding(name, False, str(error).splitlines()[0], mend, needed)
-    return Finding(name, True, str(getattr(module, "__version__", "present")), needed=needed)
+        fix = "Run `make venv`." if required else "Nothing to do: PyAV decodes videos instead."
+        return Finding(name, False, (str(error).splitlines() or [type(error).__name__])[0], fix, required)
+    return Finding(name, True, str(getattr(module, "__version__", "installed")), required=required)
 
 
-def _encoder() -> Finding:
+def check_video_encoder() -> Finding:
+    """PyAV with an H.264 encoder."""
     try:
         import av
 
         av.codec.Codec("libx264", "w")
     except Exception as error:  # PyAV raises several kinds
-        return Finding("H.264 encoder", False, str(error), "reinstall av from its wheel: make venv")
+        return Finding("H.264 encoder", False, str(error), "Run `make venv`; PyAV's wheel has libx264.")
     return Finding("H.264 encoder", True, "libx264 in PyAV")
 
 
-def _pack() -> Finding:
-    from mvmodel.packs.info import default_name, pack_folder, read_info
-
+def check_pack() -> Finding:
+    """The default model pack."""
     try:
-        folder = pack_folder(default_name())
-        info = read_info(folder)
+        info = read_info(pack_folder(default_name()))
     except MvmodelError as error:
         return Finding("model pack", False, default_name(), str(error))
-    text = f"{info.name}, {info.resolution}×{info.resolution}, {info.frames} frames"
-    return Finding("model pack", True, f"{text}{', random weights' if info.random else ''}")
+    detail = f"{info.name}, {info.resolution}×{info.resolution}, {info.frames} frames"
+    return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}")
 
 
-def _browser() -> Finding:
+def check_browser() -> Finding:
+    """Chromium, for the browser tests."""
     name = next((n for n in ("chromium", "chromium-browser", "google-chrome") if shutil.which(n)), None)
-    mend = "" if name else "only for the browser tests: apt-get install chromium"
-    return Finding("Chromium", name is not None, name or "none", mend, needed=False)
+    fix = "" if name else "Only for the browser tests: apt-get install chromium."
+    return Finding("Chromium", name is not None, name or "not found", fix, required=False)

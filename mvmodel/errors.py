@@ -1,13 +1,13 @@
-"""Errors meant for the person at the keyboard: one sentence that names the file and the mend."""
+"""Exceptions whose message is shown to the user: one sentence that names the file or setting and the fix."""
 
 
 class MvmodelError(Exception):
-    """Base of every error that a user can mend. Its message is shown without a traceback."""
+    """Base class of every error that the user can fix. The command line prints its message without a traceback."""
 
 
 class InputError(MvmodelError):
-    """A file, table or argument cannot be used; the message says why and what to do."""
+    """Raised if a file, table, setting or argument cannot be used."""
 
 
 class PackError(MvmodelError):
-    """A model pack or adapter is missing, incomplete or does not fit."""
+    """Raised if a model pack or adapter is missing, incomplete or incompatible."""

@@ -1,5 +1,5 @@
-"""The `mvmodel` command line: one `app`, a file per group of commands."""
+"""The `mvmodel` command line: `app` has every command, and each command group has its own file."""
 
-from mvmodel.cli.app import app, main
+from mvmodel.cli.root import app, main
 
 __all__ = ["app", "main"]

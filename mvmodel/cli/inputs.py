@@ -1,10 +1,12 @@
-"""What the commands that make something read from the user's files."""
+"""Reads the inputs of the commands: option values, clips, masks and first frames."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from mvmodel.errors import InputError
 
@@ -12,6 +14,22 @@ if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainingClip
     from mvmodel.masks import MaskSequence
     from mvmodel.packs import Pack
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def config_from_options(config_class: type[Model], options: dict[str, Any]) -> Model:
+    """A config from command-line options. Options that are None keep the config's defaults.
+
+    Raises InputError, naming the option, if a value is not valid.
+    """
+    try:
+        return config_class(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "-".join(map(str, first["loc"])).replace("_", "-")
+        raise InputError(f"--{option}: {first['msg']}") from error
 
 
 def training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[str, str]]:
@@ -43,13 +61,15 @@ def training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[s
     return ready, left_out
 
 
-def control_masks(masks: Path | None, instances: list[str], side: int) -> MaskSequence:
-    """The masks to follow, `side` x `side`: from a file, or of several objects, each given as WORDS=FILE.
+def read_control_masks(masks: Path | None, instances: list[str], side: int, prompt: str) -> MaskSequence:
+    """The masks to follow, (frames, side, side): from one file, or from one file per object given as WORDS=FILE.
 
-    Raises InputError unless there is one or the other, and when the objects' masks differ in length.
+    Raises InputError unless exactly one of the two is given, if the objects' masks differ in length, or if the
+    prompt does not contain the words of every object.
     """
     import numpy as np
 
+    from mvmodel.generation.requests import bind_instances
     from mvmodel.masks import MaskSequence
     from mvmodel.masks.files import read_masks
 
@@ -58,23 +78,26 @@ def control_masks(masks: Path | None, instances: list[str], side: int) -> MaskSe
     if masks is not None:
         return read_masks(masks, size=(side, side))
     names, sequences = [], []
-    for given in instances:
-        words, _, file = given.partition("=")
+    for instance in instances:
+        words, _, file = instance.partition("=")
         if not words.strip() or not file:
-            raise InputError(f'--instance {given!r} should look like "a dog=dog_masks.npz"')
+            raise InputError(f'--instance {instance!r} should look like "a dog=dog_masks.npz"')
         names.append(words.strip())
         sequences.append(read_masks(Path(file), size=(side, side)))
     if len({sequence.frames for sequence in sequences}) > 1:
         lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
-        raise InputError(f"the objects' masks differ in length ({lengths}); give them one number of frames")
+        raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")
     stacked = np.stack([sequence.masks for sequence in sequences])
-    return MaskSequence.of_instances(stacked, sequences[0].fps, names)
+    merged = MaskSequence.of_instances(stacked, sequences[0].fps, names)
+    if bind_instances(merged, prompt) is None:
+        raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, names))}; it should")
+    return merged
 
 
-def first_picture(source: Path, frame: int, side: int, out: Path) -> None:
-    """The user's first frame as a PNG of the pack's size: a picture, or frame number `frame` of a video.
+def write_first_frame(source: Path, frame_index: int, side: int, out: Path) -> None:
+    """Write a first frame as a PNG of side x side pixels, from a picture or from frame `frame_index` of a video.
 
-    Raises InputError when it is neither, when the video has no such frame, or when it is not square.
+    Raises InputError if the source cannot be read, is not square, or has no such frame.
     """
     from PIL import Image
 
@@ -82,18 +105,18 @@ def first_picture(source: Path, frame: int, side: int, out: Path) -> None:
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         try:
-            with Image.open(source) as opened:
-                image = opened.convert("RGB")
+            with Image.open(source) as file:
+                image = file.convert("RGB")
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{source} cannot be read as a picture ({error}); give a PNG or JPEG") from error
     else:
         from mvmodel.video.decode import decode
 
         frames = decode(source).frames
-        if not 0 <= frame < len(frames):
-            raise InputError(f"{source} has {len(frames)} frames and no frame {frame}; count from 0")
-        image = Image.fromarray(frames[frame])
+        if not 0 <= frame_index < len(frames):
+            raise InputError(f"{source} has {len(frames)} frames and no frame {frame_index}; count from 0")
+        image = Image.fromarray(frames[frame_index])
     if image.width != image.height:
-        raise InputError(f"{source} is {image.width}×{image.height}; crop it to a square, as the masks are")
+        raise InputError(f"{source} is {image.width}×{image.height}; crop it to a square, like the masks")
     out.parent.mkdir(parents=True)
     image.resize((side, side), Image.Resampling.LANCZOS).save(out)

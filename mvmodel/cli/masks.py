@@ -7,30 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mvmodel.cli.output import print_json, print_table, talking_aside
+from mvmodel.cli.options import AsJson, LibraryFolder, MasksArgument, MasksOut, PackName, PreviewOut, Seed
+from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.errors import InputError
 
 if TYPE_CHECKING:
     from mvmodel.authoring.library import Library
     from mvmodel.masks import MaskSequence
 
-masks_app = typer.Typer(help="Mask sequences: from footage, from a drawing, from words.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-PackName = Annotated[str | None, typer.Option("--pack", help="A pack's name or folder; MVMODEL_PACK, else tiny.")]
-Out = Annotated[Path, typer.Option("--out", help=".npz, .json (COCO), .gif, .mp4, or a folder of PNGs.")]
-Preview = Annotated[Path | None, typer.Option(help="Also write a .gif or .mp4 to look at, and a contact sheet.")]
-Masks = Annotated[Path, typer.Argument(help="A folder of PNGs, a GIF, a video, an .npz, a COCO .json.")]
-LibraryFolder = Annotated[
-    Path | None, typer.Option("--library", help="A folder of the mask_library asset; the demo's when left out.")
-]
+masks_app = typer.Typer(help="Mask sequences: from footage, from a scene, from text.", no_args_is_help=True)
 
 
 @masks_app.command(epilog="Example: mvmodel masks extract clip.mp4 --out masks/ --preview masks.mp4")
 def extract(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of frames.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for one 0/255 PNG a frame.")],
-    preview: Preview = None,
+    preview: PreviewOut = None,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
@@ -60,9 +52,9 @@ def extract(
 @masks_app.command(epilog="Example: mvmodel masks author bounce.yaml --out bounce.npz --preview bounce.gif")
 def author(
     scene: Annotated[Path, typer.Argument(help="A scene in YAML: shapes and how each moves (docs/masks.md).")],
-    out: Out,
+    out: MasksOut,
     frames: Annotated[int | None, typer.Option(help="Another number of frames than the scene says.", min=1)] = None,
-    preview: Preview = None,
+    preview: PreviewOut = None,
     json: AsJson = False,
 ) -> None:
     """Make a mask sequence from a scene: key masks, paths, physics, words."""
@@ -80,16 +72,16 @@ def author(
 @masks_app.command("from-text", epilog='Example: mvmodel masks from-text "a dog runs from left to right" --out dog.npz')
 def from_text(
     sentence: Annotated[str, typer.Argument(help="Who moves and how.")],
-    out: Out,
+    out: MasksOut,
     shape: Annotated[
         Path | None, typer.Option(help="A mask picture of the (first) actor; painted when left out.")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="The pack's number when left out.", min=2)] = None,
     borrow: Annotated[bool, typer.Option("--borrow", help="Take the motion of the library's nearest clip.")] = False,
     library: LibraryFolder = None,
-    preview: Preview = None,
+    preview: PreviewOut = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for the pictures that shapes were cut from.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
+    seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
@@ -103,7 +95,7 @@ def from_text(
     side = models.info.resolution
     shelf = _library(library, needed=borrow)
     shapes = {understand(sentence).actors[0].noun: read_mask(shape)} if shape else None
-    with talking_aside():
+    with stdout_to_stderr():
         made = text_to_masks(
             *(sentence, models, frames or models.info.frames, models.info.fps, (side, side)),
             *(TextToMasksConfig(seed=seed), shapes, shelf, borrow),
@@ -122,10 +114,10 @@ def from_text(
 
 @masks_app.command(epilog='Example: mvmodel masks edit dog.npz "flip | scale 0.8 | duplicate 20 0" --out two.npz')
 def edit(
-    masks: Masks,
+    masks: MasksArgument,
     edits: Annotated[str, typer.Argument(help='Edits from left to right, separated by "|"; "list" shows them all.')],
     out: Annotated[Path | None, typer.Option("--out", help=".npz, .json, .gif, .mp4, or a folder of PNGs.")] = None,
-    preview: Preview = None,
+    preview: PreviewOut = None,
     json: AsJson = False,
 ) -> None:
     """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more."""
@@ -146,7 +138,7 @@ def edit(
 
 @masks_app.command(epilog="Example: mvmodel masks preview dog.npz --out dog.gif --on clip.mp4")
 def preview(
-    masks: Masks,
+    masks: MasksArgument,
     out: Annotated[Path, typer.Option("--out", help=".gif or .mp4; NAME-sheet.png goes beside it.")],
     on: Annotated[Path | None, typer.Option(help="The clip to tint them into.")] = None,
 ) -> None:
@@ -162,7 +154,7 @@ def preview(
 
 @masks_app.command(epilog="Example: mvmodel masks check masks/ --for clip.mp4")
 def check(
-    masks: Masks,
+    masks: MasksArgument,
     clip: Annotated[
         Path | None, typer.Option("--for", help="The clip they belong to: size and count must agree.")
     ] = None,
@@ -200,7 +192,7 @@ def search(
     if shelf.embeddings is not None:
         from mvmodel.packs import load_pack
 
-        with talking_aside():
+        with stdout_to_stderr():
             embed = load_pack(pack).scorer().texts
     hits = shelf.search(query, embed, most=most)
     if json:

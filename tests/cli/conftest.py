@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mvmodel.cli.app import main
+from mvmodel.cli import main
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 

@@ -12,13 +12,13 @@ from mvmodel.world.render import random_clip
 
 def test_help_imports_nothing_heavy():
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "mvmodel.cli.app", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "mvmodel.cli", "--help"],
         capture_output=True,
         text=True,
         check=True,
     )
     imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
-    assert "mvmodel.cli.make" in imported
+    assert "mvmodel.cli.generate" in imported
     heavy = {"torch", "numpy", "cv2", "diffusers", "transformers", "dagster", "pandas", "matplotlib", "av", "decord"}
     assert not heavy & imported
     assert "generate" in ran.stdout
@@ -91,20 +91,20 @@ def test_masks_or_instances_and_nothing_in_between(run, small_pack_folder, masks
 def test_first_frame_of_a_picture_or_a_video(video, tmp_path):
     from PIL import Image
 
-    from mvmodel.cli.inputs import first_picture
+    from mvmodel.cli.inputs import write_first_frame
     from mvmodel.errors import InputError
     from mvmodel.video.decode import decode
 
-    first_picture(video, 2, 64, tmp_path / "a" / "one.png")
+    write_first_frame(video, 2, 64, tmp_path / "a" / "one.png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a" / "one.png")), decode(video).frames[2])
     with pytest.raises(InputError, match="4 frames and no frame 4"):
-        first_picture(video, 4, 64, tmp_path / "b" / "one.png")
+        write_first_frame(video, 4, 64, tmp_path / "b" / "one.png")
     Image.new("RGB", (40, 30)).save(tmp_path / "wide.png")
     with pytest.raises(InputError, match="crop it to a square"):
-        first_picture(tmp_path / "wide.png", 0, 64, tmp_path / "c" / "one.png")
+        write_first_frame(tmp_path / "wide.png", 0, 64, tmp_path / "c" / "one.png")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match="cannot be read as a picture"):
-        first_picture(tmp_path / "text.png", 0, 64, tmp_path / "d" / "one.png")
+        write_first_frame(tmp_path / "text.png", 0, 64, tmp_path / "d" / "one.png")
 
 
 def test_masks_are_never_written_over_other_things(run, video, tmp_path):
@@ -115,10 +115,10 @@ def test_masks_are_never_written_over_other_things(run, video, tmp_path):
 
 
 def test_doctor_says_what_is_there(run):
-    rows = {row["what"]: row for row in run("doctor", "--json").json}
+    rows = {row["name"]: row for row in run("doctor", "--json").json}
     assert rows["Python"]["ok"]
     assert rows["H.264 encoder"]["ok"]
-    assert all(row["ok"] or row["mend"] or not row["needed"] for row in rows.values())
+    assert all(row["ok"] or row["fix"] or not row["required"] for row in rows.values())
 
 
 def test_packs_list_names_every_pack_with_its_folder(run, small_pack_folder, monkeypatch):

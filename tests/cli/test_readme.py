@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from mvmodel.cli import make
-from mvmodel.cli.app import app
+from mvmodel.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,6 @@ def lines(repository: Path) -> list[str]:
 
 
 def test_every_mvmodel_command_and_option_exists(lines):
-    make.register(app)
     commands = [shlex.split(line.split(".venv/bin/mvmodel ", 1)[1]) for line in lines if ".venv/bin/mvmodel " in line]
     assert len(commands) >= 6
     for words in commands:

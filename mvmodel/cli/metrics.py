@@ -1,0 +1,66 @@
+"""`mvmodel metrics`: measure videos from any source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mvmodel.cli.options import AsJson, PackName
+from mvmodel.cli.output import print_json, print_table
+
+
+def metrics(
+    videos: Annotated[list[Path], typer.Argument(help="Videos: .mp4, .npz or folders of frames.")],
+    masks: Annotated[Path | None, typer.Option("--masks", "--mask", help="The control masks.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="The prompt of the videos.")] = None,
+    object_word: Annotated[
+        str | None, typer.Option("--object", help="The object to look for. Default: the one that the prompt names.")
+    ] = None,
+    pack: PackName = None,
+    json: AsJson = False,
+) -> None:
+    """Measure videos with every metric that the given inputs allow. Also prints the scorer and the conventions used."""
+    from mvmodel.masks.files import read_masks
+    from mvmodel.metrics import METRICS, score_video
+    from mvmodel.metrics.appearance import diversity
+    from mvmodel.packs import load_pack
+    from mvmodel.reports.folder_report import read_frames
+
+    models = load_pack(pack)
+    scorer, segmenter = models.scorer(), models.segmenter()
+    all_scores, embeddings = [], []
+    for video in videos:
+        frames = read_frames(video)
+        embeddings.append(scorer.images(frames))
+        control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
+        scores = score_video(frames, control, prompt, scorer, segmenter, object_word)
+        all_scores.append(scores)
+        if json:
+            row = {"video": str(video), "frames": len(frames), **scores, **scorer.record, "pack": models.info.name}
+            convention = {name: METRICS[name].meaning for name in scores}
+            print_json(row | {"random": models.info.random, "convention": convention}, line=True)
+    if json:
+        if len(videos) > 1:
+            summary = {"videos": [str(video) for video in videos], "diversity": diversity(embeddings), **scorer.record}
+            print_json(summary, line=True)
+        return
+    _print_metrics(videos, all_scores)
+    if len(videos) > 1:
+        print(f"Diversity of the {len(videos)} videos: {diversity(embeddings):.4f} (1: all alike; lower: more diverse)")
+    print(f"Scorer {scorer.name}, weights {scorer.weights_hash[:12]}. Compare only metrics of the same scorer.")
+
+
+def _print_metrics(videos: list[Path], all_scores: list[dict[str, float]]) -> None:
+    from mvmodel.metrics import METRICS
+
+    arrows = {1: "↑", -1: "↓", 0: ""}
+    names = [name for name in METRICS if any(name in scores for scores in all_scores)]
+    rows = []
+    for name in names:
+        metric = METRICS[name]
+        rows.append([metric.label, arrows[metric.better], *(scores.get(name) for scores in all_scores), metric.meaning])
+    unique = len({video.name for video in videos}) == len(videos)
+    titles = [video.name if unique else str(video) for video in videos]
+    print_table(["metric", "better", *titles, "meaning"], rows)

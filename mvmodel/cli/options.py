@@ -1,0 +1,28 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+PackName = Annotated[
+    str | None, typer.Option("--pack", help="Name or folder of the model pack. Default: $MVMODEL_PACK, then tiny.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed. The same seed gives the same result.")]
+
+MasksArgument = Annotated[
+    Path, typer.Argument(metavar="MASKS", help="A folder of PNGs, a GIF, a video, an .npz or a COCO .json.")
+]
+MasksOut = Annotated[
+    Path, typer.Option("--out", help="Output file: .npz, .json (COCO), .gif or .mp4; or a folder for PNGs.")
+]
+PreviewOut = Annotated[
+    Path | None, typer.Option("--preview", help="Also write a .gif or .mp4 preview and a contact sheet.")
+]
+LibraryFolder = Annotated[
+    Path | None,
+    typer.Option("--library", help="Folder of a mask_library asset. Default: the newest one under .mvmodel."),
+]

@@ -1,0 +1,91 @@
+"""`mvmodel packs`: list, check, download and fake model packs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mvmodel.cli.options import AsJson
+from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+
+packs_app = typer.Typer(help="List, check and download model packs.", no_args_is_help=True)
+
+
+@packs_app.command("list")
+def list_command(json: AsJson = False) -> None:
+    """List the packs on this machine."""
+    from mvmodel.packs import default_name, list_packs
+    from mvmodel.packs.info import read_info
+
+    rows = []
+    for name, folder in list_packs().items():
+        info = read_info(folder)
+        details = {"resolution": info.resolution, "frames": info.frames, "random": info.random, "folder": str(folder)}
+        rows.append({"name": name, "default": name == default_name(), **details, "licence": info.licence})
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        print("No packs yet. `make foundation` trains the tiny pack, `mvmodel packs pull sd15` downloads one.")
+
+
+@packs_app.command("check")
+def check_command(
+    name: Annotated[str | None, typer.Argument(help="Name or folder of a pack.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Use a quarter of the pictures.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Measure a pack's models on held-out renders, and compare its files with their recorded hashes.
+
+    Exits with code 1 if a file is damaged.
+    """
+    from mvmodel.foundation.check import check_pack
+    from mvmodel.packs import load_pack
+
+    models = load_pack(name)
+    with stdout_to_stderr():
+        result = check_pack(models, quick=quick)
+    print_json(result) if json else _print_check(result)
+    if result["damaged"]:
+        raise typer.Exit(1)
+
+
+@packs_app.command("fake")
+def fake_command(
+    kind: Annotated[str, typer.Argument(help="sd15 or small.")],
+    folder: Annotated[Path, typer.Argument(help="Output folder.")],
+) -> None:
+    """Write a pack with the full architecture and random weights, for tests and benchmarks."""
+    from mvmodel.packs.random_pack import write_fake
+
+    with stdout_to_stderr():
+        pack_folder = write_fake(kind, folder)
+    print(pack_folder)
+
+
+@packs_app.command("pull")
+def pull_command(
+    name: Annotated[str, typer.Argument(help="Name of the pack: sd15.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Write the pack to this folder.")] = None,
+) -> None:
+    """Download a pack's weights from their publishers."""
+    from mvmodel.packs.pull import pull
+
+    with stdout_to_stderr():
+        pack_folder = pull(name, to)
+    print(pack_folder)
+
+
+def _print_check(result: dict[str, Any]) -> None:
+    limits = {key: f"at least {floor:g}" for key, floor in result.get("floors", {}).items()}
+    limits |= {key: f"at most {ceiling:g}" for key, ceiling in result.get("ceilings", {}).items()}
+    rows = [[key, value, limits.get(key, "")] for key, value in result.get("quality", {}).items()]
+    print_table(["quality", "measured", "required"], rows)
+    for key in result.get("below", []) + result.get("above", []):
+        print(f"not reached: {key}")
+    print(f"{result['name']} {result['hash'][:12]}{', random weights' if result['random'] else ''}")
+    for file in result["damaged"]:
+        print(f"damaged: {file}")

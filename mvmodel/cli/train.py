@@ -1,0 +1,89 @@
+"""`mvmodel train`: fine-tune a motion adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mvmodel.cli.inputs import config_from_options, training_clips
+from mvmodel.cli.options import AsJson, PackName, Seed
+from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+from mvmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from mvmodel.backends.training_config import TrainingClip
+    from mvmodel.packs import Pack
+
+
+def train(
+    clips: Annotated[Path, typer.Argument(help="Folder of clips that share one motion.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for the adapter.")],
+    steps: Annotated[int | None, typer.Option("--steps", help="Number of optimiser steps.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option("--init-from", help="Start from this adapter, not from the pack's start adapter.")
+    ] = None,
+    scratch: Annotated[bool, typer.Option("--scratch", help="Do not start from the pack's start adapter.")] = False,
+    hold_out: Annotated[
+        int, typer.Option("--hold-out", help="Number of clips to hold out of training and measure on.", min=0)
+    ] = 0,
+    preview_every: Annotated[
+        int | None, typer.Option("--preview-every", help="Number of steps between preview strips.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Licence of the clips, for the adapter's model card.")
+    ] = None,
+    sanity: Annotated[
+        bool, typer.Option("--sanity", help="Only overfit the first clip. Exits with code 1 if the loss does not fall.")
+    ] = False,
+    seed: Seed = 0,
+    pack: PackName = None,
+    json: AsJson = False,
+) -> None:
+    """Fine-tune a motion adapter on a handful of clips. Run the same command again to resume an interrupted run."""
+    from mvmodel.backends.training_config import TrainConfig
+    from mvmodel.packs import load_pack
+    from mvmodel.training.finetune import finetune, new_adapter
+
+    models = load_pack(pack)
+    options = {"steps": steps, "seed": seed, "preview_every": preview_every, "data_licence": licence}
+    config = config_from_options(TrainConfig, options)
+    if scratch or models.start_adapter() is None:
+        config = config.model_copy(update={"init_from": None})
+    if init_from:
+        config = config.model_copy(update={"init_from": str(init_from)})
+    with stdout_to_stderr():
+        usable, left_out = training_clips(models, clips)
+    for name, reason in left_out.items():
+        typer.echo(f"left out {name}: {reason}", err=True)
+    if len(usable) <= hold_out:
+        raise InputError(f"{clips} has {len(usable)} usable clips and {hold_out} are held out; add clips")
+    if sanity:
+        _run_sanity_check(models, usable[0], json)
+        return
+    train_clips, held_out_clips = usable[: len(usable) - hold_out], usable[len(usable) - hold_out :]
+    with stdout_to_stderr():
+        print_table(["trained part", "weights"], list(new_adapter(models, config).parameter_counts().items()))
+        adapter = finetune(models, train_clips, config, out, held_out_clips)
+    if json:
+        names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
+        record = {"adapter": str(adapter), **names, "left_out": left_out}
+        print_json(record | {"config": config.model_dump(), "pack": models.info.name})
+    else:
+        print(f"{adapter}: trained on {len(train_clips)} clips in {config.steps} steps")
+
+
+def _run_sanity_check(pack: Pack, clip: TrainingClip, as_json: bool) -> None:
+    """Overfit one clip. Exits with code 1 if the loss does not fall far enough."""
+    from mvmodel.training.overfit import MIN_LOSS_FALL, overfit
+
+    with stdout_to_stderr():
+        result = overfit(pack, clip)
+    if as_json:
+        print_json({**vars(result), "fall": result.fall, "needed": MIN_LOSS_FALL, "passed": result.passed})
+    else:
+        verdict = "passed" if result.passed else f"failed: the loss has to fall by at least {MIN_LOSS_FALL:.0%}"
+        print(f"{result.clip}: loss {result.before:.4f} -> {result.after:.4f} in {result.steps} steps, {verdict}")
+    if not result.passed:
+        raise typer.Exit(1)
