@@ -118,9 +118,9 @@ def compare(
             facts = json.loads((folder / "facts.json").read_text())
             judged = hash_value({"video": recipe, "code": code_hash(*JUDGING)})
             scores = cells.item("peer_scores", judged, functools.partial(_judge, pack, task, folder))
-            figures = json.loads((scores / "metrics.json").read_text())
+            metrics = json.loads((scores / "metrics.json").read_text())
             said = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
-            rows.append({**said, **figures, **facts, **bench.record})
+            rows.append({**said, **metrics, **facts, **bench.record})
     return rows
 
 
@@ -185,8 +185,8 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
 
 def _judge(pack: Any, task: Task, video: Path, folder: Path) -> None:
     with np.load(video / "video.npz", allow_pickle=False) as data:
-        figures, _, _ = judge(pack, data["frames"], task)
-    write_json(folder / "metrics.json", figures)
+        metrics, _, _ = judge(pack, data["frames"], task)
+    write_json(folder / "metrics.json", metrics)
 
 
 def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: GenerationConfig, steps: int) -> None:

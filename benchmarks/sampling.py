@@ -73,8 +73,8 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
         taken = time.perf_counter() - began
         frames = (video * 255).round().astype(np.uint8)
     words = list(clip.objects)
-    figures = score_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
-    return {**figures, "seconds": taken}
+    metrics = score_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
+    return {**metrics, "seconds": taken}
 
 
 @cache

@@ -74,13 +74,13 @@ def _run(given: argparse.Namespace, home: Path) -> int:
     step_timings.live = True
     status = run.run_pipeline(given.clips, home, given.config, given.quick, given.pack)
     summary = json.loads((home / "summary.json").read_text())
-    for slug, figures in summary["motions"].items():
+    for slug, metrics in summary["motions"].items():
         shown = [
-            f"{n} {figures[n]:.3f}"
+            f"{n} {metrics[n]:.3f}"
             for n in ("iou", "iou_without_mask", "consistency", "alignment")
-            if figures[n] is not None
+            if metrics[n] is not None
         ]
-        print(f"{slug}: {figures['clips']} clips, {figures['videos']} videos, {', '.join(shown) or 'no figures'}")
+        print(f"{slug}: {metrics['clips']} clips, {metrics['videos']} videos, {', '.join(shown) or 'no metrics'}")
     for failure in summary["failures"]:
         print(f"failed: {failure}")
     print(f"{summary['total_seconds']:.0f} s, of which Dagster {summary['dagster_overhead']:.0%}")

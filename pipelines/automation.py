@@ -31,7 +31,7 @@ def when_inputs_change() -> Condition:
     - The changes are latched (`since`) until the asset was requested or updated, so that one seen while an upstream was
       still running is not forgotten.
     - No parent may be missing, running, or stopped by a blocking check (a gate that failed). Experiments are run by
-      hand: a report takes their figures where there are some, and waits for none.
+      hand: a report takes their metrics where there are some, and waits for none.
     """
     input_changed = Condition.any_deps_match(Condition.data_version_changed()).with_label("an input's content changed")
     changed = (input_changed | Condition.code_version_changed()).since(

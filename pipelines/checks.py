@@ -111,7 +111,7 @@ def promotion_gates(
     adapter, evaluation = (
         load_current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
     )
-    figures = json.loads((evaluation.folder / "metrics.json").read_text())
+    metrics = json.loads((evaluation.folder / "metrics.json").read_text())
     gates = settings.read("gates", GateConfig)
     thresholds: dict[str, dict[str, float]] = {
         "iou_gate": {"threshold": gates.iou},
@@ -125,13 +125,13 @@ def promotion_gates(
             passed=verdict.passed,
             description=verdict.reason,
             metadata={
-                **{name: figures[name] for name in ("iou", "alignment", "consistency", "motion") if name in figures},
+                **{name: metrics[name] for name in ("iou", "alignment", "consistency", "motion") if name in metrics},
                 **thresholds.get(verdict.gate, {}),
             },
         )
 
 
-FIGURES = {
+METRIC_CHECKS = {
     "follows_masks": "The objects fill their control masks.",
     "mask_term_matters": "With the mask term the objects fill their masks better than with it off.",
     "videos_move": "The objects move: a frozen video would be the most consistent of all.",
@@ -142,14 +142,14 @@ FIGURES = {
     name="video_figures",
     specs=[
         dg.AssetCheckSpec(name, asset="video_metrics", description=text, partitions_def=motions)
-        for name, text in FIGURES.items()
+        for name, text in METRIC_CHECKS.items()
     ],
 )
 @said_plainly
 def video_figures(
     context: dg.AssetCheckExecutionContext, settings: Settings, store: ArtifactStore
 ) -> Iterator[dg.AssetCheckResult]:
-    """What the videos' figures say, each measured value beside the threshold that it is held against."""
+    """What the videos' metrics say, each measured value beside the threshold that it is held against."""
     import pandas as pd
 
     from mvmodel.metrics.flow import STILL

@@ -19,7 +19,7 @@ motion = dg.define_asset_job(
     "motion",
     PER_MOTION,
     partitions_def=motions,
-    description="One motion: its adapter, gates, videos, figures and report.",
+    description="One motion: its adapter, gates, videos, metrics and report.",
 )
 compare = dg.define_asset_job("compare", AFTER_MOTIONS, description="The leaderboard over all motions and versions.")
 foundation = dg.define_asset_job(

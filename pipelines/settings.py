@@ -64,7 +64,7 @@ class GateConfig(Config):
     iou: float = Field(default=0.3, description="least mean IoU of the foreground against the control mask")
     alignment: float = Field(default=0.1, description="least mean cosine between frames and prompt")
     tolerance: float = Field(
-        default=0.05, description="how much worse than the adapter in use it may be, in either figure"
+        default=0.05, description="how much worse than the adapter in use it may be, in either metric"
     )
 
 

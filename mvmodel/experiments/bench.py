@@ -45,7 +45,7 @@ class Measured:
     """A cell's result. per_frame: name -> float (frames,). embeddings: float32 (frames, size), rows of length 1."""
 
     cell: Cell
-    figures: dict[str, float]
+    metrics: dict[str, float]
     per_frame: dict[str, np.ndarray]
     embeddings: np.ndarray
     video: Path
@@ -157,8 +157,8 @@ class Bench:
         with np.load(scores / "per_frame.npz", allow_pickle=False) as data:
             per_frame = {name: data[name] for name in data.files}
         embeddings = per_frame.pop("embeddings")
-        figures = json.loads((scores / "metrics.json").read_text())
-        return Measured(cell, figures, per_frame, embeddings, video, scores / "detections.npz")
+        metrics = json.loads((scores / "metrics.json").read_text())
+        return Measured(cell, metrics, per_frame, embeddings, video, scores / "detections.npz")
 
     def _make(self, cell: Cell, folder: Path, recipe: str) -> None:
         from mvmodel.generation.requests import Request, run_request
@@ -250,12 +250,12 @@ class Bench:
 
         with np.load(video, allow_pickle=False) as data:
             frames = data["frames"]
-        figures, per_frame, found = judge(self.pack, frames, cell.task, cell.masks)
+        metrics, per_frame, found = judge(self.pack, frames, cell.task, cell.masks)
         MaskSequence(found, cell.task.fps).save(folder / "detections.npz")
         np.savez_compressed(folder / "per_frame.npz", **cast("Any", per_frame))
-        write_json(folder / "metrics.json", figures)
+        write_json(folder / "metrics.json", metrics)
 
     @cached_property
     def record(self) -> dict[str, str]:
-        """What stands beside every figure: pack, scorer, weights and preprocessing."""
+        """What stands beside every metric: pack, scorer, weights and preprocessing."""
         return {"pack": self.pack.info.name, "pack_hash": self.pack.hash, **self.pack.scorer().record}

@@ -22,7 +22,7 @@ LEAST_PAIRS = 4
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more the first condition has of a figure than the second: mean over pairs and its 95 % interval."""
+    """How much more the first condition has of a metric than the second: mean over pairs and its 95 % interval."""
 
     mean: float
     low: float
@@ -58,10 +58,10 @@ def chosen(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
 def difference(
     rows: pd.DataFrame, first: Mapping[str, object], second: Mapping[str, object], metric: str
 ) -> Difference:
-    """First minus second condition in one figure, over videos of the same request and seed.
+    """First minus second condition in one metric, over videos of the same request and seed.
 
     rows: a tidy table. first, second: column -> value. Videos that either condition lacks, or could not be given the
-    figure, are left out.
+    metric, are left out.
     """
     nothing = Difference(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     if metric not in rows.columns:
@@ -79,7 +79,7 @@ def difference(
 def verdict(found: Difference, better: int, least: float = 0.0) -> str:
     """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
 
-    better: +1 when the first condition ought to have more of the figure, -1 when less. least: by how much at least; it is
+    better: +1 when the first condition ought to have more of the metric, -1 when less. least: by how much at least; it is
     certain when the whole interval lies beyond that.
     """
     if not found.pairs:
@@ -92,7 +92,7 @@ def verdict(found: Difference, better: int, least: float = 0.0) -> str:
 
 
 def means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:
-    """Mean of a figure for each value of a column, in the order in which the values first come."""
+    """Mean of a metric for each value of a column, in the order in which the values first come."""
     if metric not in rows.columns:
         return {}
     present = rows[rows[metric].notna()]

@@ -122,7 +122,7 @@ def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[li
                 "address": media.video_address(frames, cell.task.fps),
                 "poster": media.still_address(frames[rest]),
                 "found": json.dumps(media.outlines(MaskSequence.load(result.found).masks)),
-                "iou": texts.number(result.figures.get("iou")),
+                "iou": texts.number(result.metrics.get("iou")),
             }
         )
     return list(rows.values()), max(0, len(first) - FILMS)

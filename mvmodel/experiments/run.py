@@ -102,7 +102,7 @@ def tables_of(bench: Bench, experiment: Experiment[Any], results: Sequence[Measu
             "prompt": task.prompt,
             "seed": task.seed,
         }
-        videos.append({**said, **result.figures, "adapter": result.cell.adapter, **bench.record})
+        videos.append({**said, **result.metrics, "adapter": result.cell.adapter, **bench.record})
         for index in range(len(result.per_frame["iou"])):
             own = {name: float(values[index]) for name, values in result.per_frame.items()}
             frames.append({**said, "frame": index + 1, **own})
@@ -118,7 +118,7 @@ def measured_in(rows: pd.DataFrame) -> list[str]:
 
 
 def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:
-    """How many videos, conditions, prompts and seeds the figures are made of, and by which scorer."""
+    """How many videos, conditions, prompts and seeds the metrics are made of, and by which scorer."""
     from mvmodel.reports.texts import count
 
     rows = tables.videos
@@ -154,7 +154,7 @@ def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image
         frames = result.frames()
         picked = frames[np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)]
         words = ", ".join(experiment.shown(value) for value in key)
-        rows.append((f"{words}   IoU {result.figures.get('iou', float('nan')):.2f}", picked))
+        rows.append((f"{words}   IoU {result.metrics.get('iou', float('nan')):.2f}", picked))
     out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
     draw = ImageDraw.Draw(out)
     for number, (words, picked) in enumerate(rows):

@@ -47,7 +47,7 @@ PER_MOTION = {
 VOLATILE = ("timing.json",)
 """Seconds differ from run to run, and make no other version."""
 SHOWN_GROUPS = 12
-"""Settings whose means become figures that plot over time; the tables have all."""
+"""Settings whose means become metrics that plot over time; the tables have all."""
 
 
 def sizes(settings: Settings, name: str) -> ExperimentConfig:
@@ -90,9 +90,9 @@ def describe(folder: Path) -> dict[str, Any]:
     experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
     claims = json.loads((folder / "conclusion.json").read_text())["claims"]
     groups = list(rows.groupby(experiment.factors[-1], sort=False))[:SHOWN_GROUPS]
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for group, own in groups:
-        figures |= preview.numbers(dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/")
+        metrics |= preview.numbers(dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/")
     plot = next(iter(sorted((folder / "plots").glob("*.png"))))
     return {
         "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
@@ -106,19 +106,19 @@ def describe(folder: Path) -> dict[str, Any]:
         "claims_that_hold": sum(claim["holds"] is True for claim in claims),
         "means": means(experiment, rows),
         "summary": preview.table(pd.read_csv(folder / "summary.csv")),
-        **figures,
+        **metrics,
     }
 
 
 def means(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a setting: its factors, the means of the figures that matter most, and the number of videos."""
+    """One row a setting: its factors, the means of the metrics that matter most, and the number of videos."""
     import pandas as pd
 
     lines = []
     for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
         said = dict(zip(experiment.factors, map(experiment.shown, key), strict=True))
-        figures = preview.numbers({name: group[name].mean() for name in experiment.headline if name in group})
-        lines.append({**said, **figures, "videos": len(group)})
+        metrics = preview.numbers({name: group[name].mean() for name in experiment.headline if name in group})
+        lines.append({**said, **metrics, "videos": len(group)})
     return preview.table(pd.DataFrame(lines))
 
 

@@ -27,7 +27,7 @@ def foreground_masks(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """A mask sequence per clip and its quality figures; masks that came with a clip are taken as they are.
+    """A mask sequence per clip and its quality metrics; masks that came with a clip are taken as they are.
 
     A clip's masks are kept, so that one more clip costs one clip.
     """
@@ -52,7 +52,7 @@ def foreground_masks(
                 taken = clip_masks(settings.clips_folder, catalogue.row(clip.clip))
                 if taken is not None:
                     taken.save(item / "masks.npz")
-                    # What a user supplied is used; its figures and what speaks against it are shown all the same.
+                    # What a user supplied is used; its metrics and what speaks against it are shown all the same.
                     said = {
                         **_plain(measure_quality(taken.masks, config=config.quality)),
                         "weak": False,
@@ -80,8 +80,8 @@ def foreground_masks(
         metadata: dict[str, Any] = {"clips": len(quality), "quality": preview.table(quality)}
         if not len(quality):
             return metadata
-        figures = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
-        metadata |= {"weak": int(quality["weak"].sum()), **preview.numbers(figures, "mean_")}
+        metrics = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
+        metadata |= {"weak": int(quality["weak"].sum()), **preview.numbers(metrics, "mean_")}
         shown = []
         for clip in quality["clip"].head(32):
             frames, masks = catalogue.frames(clip), MaskSequence.load(folder / f"{clip}.npz").masks

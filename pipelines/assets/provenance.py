@@ -1,4 +1,4 @@
-"""What a report says about where its figures come from: adapter, training, videos, figures, scorer, pack, libraries."""
+"""What a report says about where its metrics come from: adapter, training, videos, metrics, scorer, pack, libraries."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def trained(training: Handle, adapter: Handle) -> dict[str, Any]:
 def made_from(
     pack: PackResource, store: VersionStore, adapter: Handle, shown: Mapping[str, Handle] | None = None
 ) -> dict[str, Any]:
-    """Where a report's figures come from, down to code, configuration, libraries, scorer and the pack.
+    """Where a report's metrics come from, down to code, configuration, libraries, scorer and the pack.
 
-    shown: the versions of what the report shows (requests, videos, figures), by name.
+    shown: the versions of what the report shows (requests, videos, metrics), by name.
     """
     made = store.version(adapter.asset, adapter.partition, adapter.sha)
     return {**_judged(pack), **_motion(store, adapter, shown or {}), "libraries": made.libraries}

@@ -1,4 +1,4 @@
-"""What reports and their assets show: videos with figures, the ablation for the paper's table, versions over time."""
+"""What reports and their assets show: videos with metrics, the ablation for the paper's table, versions over time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from mvmodel.reports.entries import VideoEntry
 
 STUDY = "ablation_study"
-"""The experiment whose figures stand in the paper's table."""
-FIGURES = ("iou", "consistency", "motion", "alignment", "motion_cosine", "colour_drift", "flicker")
-"""What the UI's tables show; files and plots have every figure. Motion stands beside consistency."""
-HEADLINES = FIGURES[:4]
+"""The experiment whose metrics stand in the paper's table."""
+TABLE_METRICS = ("iou", "consistency", "motion", "alignment", "motion_cosine", "colour_drift", "flicker")
+"""What the UI's tables show; files and plots have every metric. Motion stands beside consistency."""
+HEADLINES = TABLE_METRICS[:4]
 
 
 def study_of(instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter: Handle) -> Handle | None:
@@ -50,19 +50,19 @@ def command(motion: str) -> str:
 
 
 def headlines(rows: pd.DataFrame) -> dict[str, float]:
-    """The full method's means of the four figures that matter most, in front of all others."""
+    """The full method's means of the four metrics that matter most, in front of all others."""
     full = rows[rows["condition"] == "full"]
     return preview.numbers({name: full[name].mean() for name in HEADLINES if name in full.columns})
 
 
 def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a figure: the full method's mean with its interval, the other conditions' means, and the counts."""
+    """One row a metric: the full method's mean with its interval, the other conditions' means, and the counts."""
     import pandas as pd
 
     from mvmodel.metrics.report_card import summarise
     from mvmodel.reports.texts import count
 
-    card = summarise(rows, metrics=FIGURES)
+    card = summarise(rows, metrics=TABLE_METRICS)
     made = rows.groupby("condition")["name"].nunique()
     most = made.get("full")
     others = [name for name in dict.fromkeys(card["condition"]) if name != "full"]
@@ -73,7 +73,7 @@ def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
         full = means.get("full", {})
         own = {"full": full.get("mean"), "low": full.get("low"), "high": full.get("high")}
         counts = {key: full.get(key) for key in ("videos", "prompts", "seeds")}
-        lines.append({"figure": name, **own, **{told[o]: means.get(o, {}).get("mean") for o in others}, **counts})
+        lines.append({"metric": name, **own, **{told[o]: means.get(o, {}).get("mean") for o in others}, **counts})
     return preview.table(pd.DataFrame(lines))
 
 
@@ -83,14 +83,14 @@ def board(rows: pd.DataFrame) -> dg.TableMetadataValue:
 
     lines = []
     for (motion, condition), group in rows.groupby(["slug", "condition"], sort=False) if len(rows) else []:
-        figures = preview.numbers({name: group[name].mean() for name in FIGURES if name in group.columns})
+        metrics = preview.numbers({name: group[name].mean() for name in TABLE_METRICS if name in group.columns})
         counts = {"videos": len(group), "prompts": group["prompt"].nunique(), "seeds": group["seed"].nunique()}
-        lines.append({"name": motion, "condition": condition, **figures, **counts})
+        lines.append({"name": motion, "condition": condition, **metrics, **counts})
     return preview.table(pd.DataFrame(lines))
 
 
-def figures_of(rows: pd.DataFrame) -> dict[str, float]:
-    """The mean of every figure in a table of videos."""
+def mean_metrics(rows: pd.DataFrame) -> dict[str, float]:
+    """The mean of every metric in a table of videos."""
     from mvmodel.metrics.score import METRICS
 
     return preview.numbers({name: rows[name].mean() for name in METRICS if name in rows.columns})
@@ -146,8 +146,8 @@ def history_of(store: VersionStore, past: Mapping[str, list[str]]) -> pd.DataFra
                 continue
             made = store.version("metric_report", motion, sha)
             table = pd.read_parquet(handle.folder / "metrics.parquet")
-            figures = figures_of(table[table["condition"] == "full"])
-            figures.pop("motion", None)  # the slug's column here
+            metrics = mean_metrics(table[table["condition"] == "full"])
+            metrics.pop("motion", None)  # the slug's column here
             said = {"motion": motion, "version": number, "when": made.created, "promoted": True}
-            rows.append({**said, "adapter": str(made.source.get("adapter", ""))[:SHORT], **figures})
+            rows.append({**said, "adapter": str(made.source.get("adapter", ""))[:SHORT], **metrics})
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Videos to figures, figures to a report per motion and one across motions and versions."""
+"""Videos to metrics, metrics to a report per motion and one across motions and versions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def video_metrics(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """Every figure of every video, one row each; the foreground is found without showing the segmenter the mask."""
+    """Every metric of every video, one row each; the foreground is found without showing the segmenter the mask."""
     from mvmodel.generation.requests import read_requests
 
     requests = read_requests(generation_requests.folder / "requests.csv")
@@ -84,11 +84,11 @@ def video_metrics(
 
 
 def means(rows: pd.DataFrame, condition: str = "full") -> dict[str, float]:
-    """The mean of every figure: of `condition` under its own name, of the other conditions as condition/metric."""
+    """The mean of every metric: of `condition` under its own name, of the other conditions as condition/metric."""
     found: dict[str, float] = {}
     for name, group in rows.groupby("condition"):
-        figures = report_inputs.figures_of(group)
-        found |= figures if name == condition else {f"{name}/{figure}": value for figure, value in figures.items()}
+        metrics = report_inputs.mean_metrics(group)
+        found |= metrics if name == condition else {f"{name}/{metric}": value for metric, value in metrics.items()}
     return found
 
 
@@ -110,9 +110,9 @@ def metric_report(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """The motion's report: one HTML file with every video beside its mask and figures, and the tables behind it.
+    """The motion's report: one HTML file with every video beside its mask and metrics, and the tables behind it.
 
-    It waits for no experiment. Where ablation_study was run on the promoted adapter, its figures stand in the paper's
+    It waits for no experiment. Where ablation_study was run on the promoted adapter, its metrics stand in the paper's
     table.
     """
     from mvmodel.metrics.report_card import summarise
@@ -128,7 +128,7 @@ def metric_report(
 
         empty_folder(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
-        made = {"requests": generation_requests, "videos": generated_videos, "figures": video_metrics}
+        made = {"requests": generation_requests, "videos": generated_videos, "metrics": video_metrics}
         entries = report_inputs.read_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
         motion_report(
             folder,
@@ -232,11 +232,11 @@ def leaderboard(
         studies: list[Handle] = []
         for motion, handle in reports.items():
             made_of = store.store.version(handle.asset, motion, handle.sha).inputs
-            figures, videos, asked = (
+            metrics, videos, asked = (
                 store.store.open(name, motion, made_of[name]["sha"]).folder
                 for name in ("video_metrics", "generated_videos", "generation_requests")
             )
-            entries += report_inputs.read_entries(figures, videos, asked, before=f"{motion}/")
+            entries += report_inputs.read_entries(metrics, videos, asked, before=f"{motion}/")
             if STUDY in made_of:
                 studies.append(store.store.open(STUDY, motion, made_of[STUDY]["sha"]))
         ranked = sorted(

@@ -279,13 +279,13 @@ def promoted_adapter(
         promotion.write_pointer(empty_folder(folder), motion_adapter, adapter_evaluation)
 
     def describe(folder: Path) -> dict[str, Any]:
-        figures = json.loads((adapter_evaluation.folder / "metrics.json").read_text())
+        metrics = json.loads((adapter_evaluation.folder / "metrics.json").read_text())
         gates = "\n".join(f"- {v.gate}: {v.reason}" for v in verdicts)
         return {
             "adapter": motion_adapter.sha,
             "promoted_by": "gates",
             "gates": dg.MetadataValue.md(gates),
-            **preview.numbers(figures),
+            **preview.numbers(metrics),
         }
 
     inputs = {"motion_adapter": motion_adapter, "adapter_evaluation": adapter_evaluation}

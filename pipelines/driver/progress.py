@@ -36,14 +36,14 @@ def print_progress(text: str) -> None:
 
 
 def throttled(context: Any, what: str, seconds: float = SECONDS) -> Callable[[dict[str, Any]], None]:
-    """A report function for `finetune` that passes on the figures it is given at most every `seconds`."""
+    """A report function for `finetune` that passes on the metrics it is given at most every `seconds`."""
     last = time.monotonic()
 
-    def report(figures: dict[str, Any]) -> None:
+    def report(metrics: dict[str, Any]) -> None:
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items())
+            shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
             context.log.info(f"{what}: {shown}")
             print_progress(f"    {what}: {shown}")
 

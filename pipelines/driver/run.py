@@ -140,14 +140,14 @@ class Driver:
             print_progress(f"  {slug}: the new adapter is not promoted; going on with the one in use")
             chosen = AFTER_PROMOTION.resolve(self.defs.resolve_asset_graph())
             outcome = self.phase(jobs.motion.name, slug, [key for key in chosen if key.path[-1] != "leaderboard"])
-        figures = outcome.metadata.get("metric_report", {})
+        metrics = outcome.metadata.get("metric_report", {})
         told: dict[str, Any] = {
             "clips": clips,
             "videos": int(outcome.metadata.get("generated_videos", {}).get("videos", 0)),
-            "iou": figures.get("iou"),
-            "iou_without_mask": figures.get("no_mask/iou"),
-            "iou_from_scratch": figures.get("scratch/iou"),
-            **{name: figures.get(name) for name in ("consistency", "alignment", "motion")},
+            "iou": metrics.get("iou"),
+            "iou_without_mask": metrics.get("no_mask/iou"),
+            "iou_from_scratch": metrics.get("scratch/iou"),
+            **{name: metrics.get(name) for name in ("consistency", "alignment", "motion")},
         }
         return {**told, **({"not_promoted": blocked} if blocked else {})}
 

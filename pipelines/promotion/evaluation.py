@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 CODE = code_version("mvmodel.generation.requests", "mvmodel.metrics.score", files=(__file__,))
 SCORING = code_version("mvmodel.metrics.score", files=(__file__,))
-"""What a video's figures rest on: a changed report scores nothing again."""
+"""What a video's metrics rest on: a changed report scores nothing again."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A generated video's figures, what the judge took for the object, bool (frames, height, width), and which scorer
+    """A generated video's metrics, what the judge took for the object, bool (frames, height, width), and which scorer
     said so (name, hash of its weights, preprocessing)."""
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     found: np.ndarray
     scorer: dict[str, str]
 
@@ -43,8 +43,8 @@ def score(video: Path, request: Any, pack: Pack) -> Scored:
     scorer, segmenter = pack.scorer(), pack.segmenter()
     words = find_object_words(request.prompt, list(pack.info.objects)) or [request.prompt]
     seen = adherence.detect(frames, segmenter, scorer, words)
-    figures = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
-    return Scored(figures, seen.foreground, scorer.record)
+    metrics = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
+    return Scored(metrics, seen.foreground, scorer.record)
 
 
 def read_frames(video: Path) -> np.ndarray:
@@ -57,7 +57,7 @@ def read_frames(video: Path) -> np.ndarray:
 
 
 def scored(store: VersionStore, video: Path, request: Any, pack: Pack, judges: str) -> Path:
-    """A folder with metrics.json (figures, scorer) and detections.npz, where the judge saw the object; made once.
+    """A folder with metrics.json (metrics, scorer) and detections.npz, where the judge saw the object; made once.
 
     judges: the hash of the pack's scorer and segmenter.
     """
@@ -67,7 +67,7 @@ def scored(store: VersionStore, video: Path, request: Any, pack: Pack, judges: s
 
         found = score(video, request, pack)
         MaskSequence(found.found, float(pack.info.fps)).save(folder / "detections.npz")
-        (folder / "metrics.json").write_text(json.dumps({**found.figures, **found.scorer}))
+        (folder / "metrics.json").write_text(json.dumps({**found.metrics, **found.scorer}))
 
     made_of = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
     return store.item("scores", recipe_hash(**made_of, code=SCORING, pack=judges), fill)
@@ -99,10 +99,10 @@ def _fill(folder: Path, adapter: Path, requests: Path, generation: Any, pack: Pa
     first = first_frames(pack, wanted, generation, folder / "first_frames")
     generate(pack, adapter, wanted, first, generation, folder / "videos")
     rows: list[dict[str, Any]] = [
-        {"name": r.name, "prompt": r.prompt, **score(folder / "videos" / f"{r.name}.npz", r, pack).figures}
+        {"name": r.name, "prompt": r.prompt, **score(folder / "videos" / f"{r.name}.npz", r, pack).metrics}
         for r in wanted
     ]
     names = {name for row in rows for name, value in row.items() if isinstance(value, float)}
-    figures = {name: float(np.mean([row.get(name, 0.0) for row in rows])) for name in sorted(names)}
+    metrics = {name: float(np.mean([row.get(name, 0.0) for row in rows])) for name in sorted(names)}
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
-    (folder / "metrics.json").write_text(json.dumps({**figures, "videos": len(rows)}, indent=1))
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "videos": len(rows)}, indent=1))

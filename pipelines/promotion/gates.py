@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipelines.settings import GateConfig
 
-FIGURES = ("iou", "alignment")
+GATE_METRICS = ("iou", "alignment")
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Verdict:
 def judge(
     candidate: Mapping[str, float], config: GateConfig, in_use: Mapping[str, float] | None = None
 ) -> list[Verdict]:
-    """Every gate's verdict on an evaluation's figures; `in_use` are those of the adapter now promoted, on the same set.
+    """Every gate's verdict on an evaluation's metrics; `in_use` are those of the adapter now promoted, on the same set.
 
-    A figure that is missing or no number fails its gate.
+    A metric that is missing or no number fails its gate.
     """
     verdicts = []
-    for name in FIGURES:
+    for name in GATE_METRICS:
         floor, value = float(getattr(config, name)), float(candidate.get(name, math.nan))
         said = f"{name} {value:.3f}, at least {floor:.3f} is asked"
         verdicts.append(Verdict(f"{name}_gate", bool(value >= floor), said))
     if in_use is None:
         return [*verdicts, Verdict("not_worse_gate", True, "no adapter is in use yet")]
-    worse = {n: float(in_use[n]) - float(candidate.get(n, math.nan)) for n in FIGURES if n in in_use}
+    worse = {n: float(in_use[n]) - float(candidate.get(n, math.nan)) for n in GATE_METRICS if n in in_use}
     failed = {n: loss for n, loss in worse.items() if not loss <= config.tolerance}
     reason = (
         ", ".join(f"{n} {-loss:+.3f} against the adapter in use" for n, loss in worse.items()) or "nothing to compare"

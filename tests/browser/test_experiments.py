@@ -30,9 +30,9 @@ class Painted(Bench):
         np.savez_compressed(folder / "video.npz", frames=frames)
         MaskSequence(cell.masks).save(folder / "detections.npz")
         per_frame = {"iou": iou(cell.masks, cell.task.masks), "alignment": np.full(len(frames), 0.3)}
-        figures = {"iou": float(per_frame["iou"].mean()), "alignment": 0.3, "consistency": 0.9, "motion": 2.0}
+        metrics = {"iou": float(per_frame["iou"].mean()), "alignment": 0.3, "consistency": 0.9, "motion": 2.0}
         embeddings = np.ones((len(frames), 1), np.float32)
-        return Measured(cell, figures, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
+        return Measured(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ def videos() -> list[VideoEntry]:
     for number, word in enumerate(("horse", "car")):
         clip = random_clip((HELD_OUT, 60 + number, 1), 8, motion="glide", objects=(word,), background="snow", pan=0)
         for name, values in IOU.items():
-            figures = {"iou": values[number], "consistency": 0.9, "alignment": 0.3, "motion": 3.0 + number}
+            metrics = {"iou": values[number], "consistency": 0.9, "alignment": 0.3, "motion": 3.0 + number}
             seen = np.roll(clip.masks, 5, axis=2)
             out.append(
-                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, figures, seen, number)
+                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, metrics, seen, number)
             )
     return out
 

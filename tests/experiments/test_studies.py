@@ -18,13 +18,13 @@ from mvmodel.experiments.studies.robustness import RobustnessConfig, damaged
 from mvmodel.experiments.studies.zero_shot import ZeroShotConfig
 
 
-def made_up(column: str, figures: dict[object, dict[str, float]], videos: int = 4) -> pd.DataFrame:
+def made_up(column: str, metrics: dict[object, dict[str, float]], videos: int = 4) -> pd.DataFrame:
     """`videos` rows a value of `column`, whose figures are those given, less a little that all settings share."""
     return pd.DataFrame(
         [
             {column: key, "slug": "gallop", "name": f"r{i}", "seed": 1}
             | {metric: value - 0.01 * i for metric, value in given.items()}
-            for key, given in figures.items()
+            for key, given in metrics.items()
             for i in range(videos)
         ]
     )
@@ -63,18 +63,18 @@ def test_the_ablations_claims_follow_the_table():
 
 def first_frames(with_control: float, without: float) -> pd.DataFrame:
     """Frame 1 of four videos a condition: how it overlaps mask 1."""
-    figures = {"full": {"iou": with_control, "alignment": 0.9}, "no_control": {"iou": without, "alignment": 0.9}}
-    return made_up("condition", figures).assign(frame=1)
+    metrics = {"full": {"iou": with_control, "alignment": 0.9}, "no_control": {"iou": without, "alignment": 0.9}}
+    return made_up("condition", metrics).assign(frame=1)
 
 
 def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
     def said(alignment: float, frames: pd.DataFrame, ceiling: float, blank: float = 0.3) -> str:
-        figures = {
+        metrics = {
             "full": {"iou": 0.8, "alignment": 0.9, "clips_alignment": ceiling},
             "no_control": {"iou": 0.7, "alignment": alignment, "clips_alignment": ceiling},
             "blank_first": {"iou": 0.2, "alignment": blank, "clips_alignment": ceiling},
         }
-        rows = made_up("condition", figures).assign(clips_alignment=ceiling)
+        rows = made_up("condition", metrics).assign(clips_alignment=ceiling)
         return sentences("ablation_study", rows, AblationConfig(), frames)
 
     assert "Why no certain gain" not in said(0.5, first_frames(0.8, 0.2), 0.95)
@@ -115,9 +115,9 @@ def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
 
 
 def test_generalization_names_the_hardest_family_and_the_worst_item():
-    figures = {BASELINE: {"iou": 0.8}, "a": {"iou": 0.79}, "b": {"iou": 0.3}, "c": {"iou": 0.5}}
+    metrics = {BASELINE: {"iou": 0.8}, "a": {"iou": 0.79}, "b": {"iou": 0.3}, "c": {"iou": 0.5}}
     families = {BASELINE: BASELINE, "a": "shape", "b": "size", "c": "size"}
-    rows = made_up("item", figures).assign(family=lambda table: table["item"].map(families))
+    rows = made_up("item", metrics).assign(family=lambda table: table["item"].map(families))
     said = sentences("mask_generalization", rows, GeneralizationConfig())
     assert "of 2 the best is c" in said and "the worst b" in said
     assert "Hardest is another size; within 0.05 of the requests themselves stay: shape." in said

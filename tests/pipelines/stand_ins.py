@@ -137,8 +137,8 @@ def score(video: Path, request: Any, pack: Any) -> Any:
     masks = MaskSequence.load(request.masks).masks
     iou = float((found & masks).sum() / max(1, (found | masks).sum()))
     worse = float(os.environ.get("STAND_IN_WORSE", "0"))
-    figures = {"iou": iou - worse, "alignment": 0.5 - worse, "consistency": 0.9, "motion": 1.0}
-    return Scored(figures, found, {"scorer": "stand-in", "scorer_weights": "", "scorer_preprocess": ""})
+    metrics = {"iou": iou - worse, "alignment": 0.5 - worse, "consistency": 0.9, "motion": 1.0}
+    return Scored(metrics, found, {"scorer": "stand-in", "scorer_weights": "", "scorer_preprocess": ""})
 
 
 def install(patch: Any = setattr) -> None:

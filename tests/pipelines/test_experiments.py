@@ -33,9 +33,9 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             np.savez_compressed(folder / "video.npz", frames=frames)
             MaskSequence(cell.masks).save(folder / "detections.npz")
         per_frame = {"iou": iou(cell.masks, cell.task.masks), "iou_given": iou(cell.masks, cell.masks)}
-        figures = {name: float(values.mean()) for name, values in per_frame.items()} | {"motion": 1.0}
+        metrics = {name: float(values.mean()) for name, values in per_frame.items()} | {"motion": 1.0}
         embeddings = np.ones((len(cell.masks), 1), np.float32)
-        return Measured(cell, figures, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
+        return Measured(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
 
     def tune(self: Bench, name: str, clips: Any, config: Any) -> str:
         made.append(f"tuned {name} on {len(clips)}")

@@ -17,10 +17,10 @@ def entries(motion: str = "gallop", found: bool = True) -> list[VideoEntry]:
     for number, (word, place) in enumerate((("horse", "meadow"), ("car", "snow"))):
         clip = random_clip((HELD_OUT, 50 + number, 1), 6, motion=motion, objects=(word,), background=place, pan=0)
         for name, values in IOU.items():
-            figures = {"iou": values[number], "consistency": 0.9, "alignment": 0.3 + 0.1 * number, "motion": 3.0}
+            metrics = {"iou": values[number], "consistency": 0.9, "alignment": 0.3 + 0.1 * number, "motion": 3.0}
             seen = np.roll(clip.masks, 4, axis=2) if found else None
             out.append(
-                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, figures, seen, seed=number)
+                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, metrics, seen, seed=number)
             )
     return out
 

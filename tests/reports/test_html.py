@@ -80,12 +80,12 @@ def test_the_papers_figures_never_stand_among_ours(page):
 
 
 def test_an_ablations_figures_come_into_the_papers_table_with_their_counts(tmp_path, videos, rows):
-    figures = {"full": 0.8, "tuned_without_mask": 0.3, "no_shared_noise": 0.7, "no_control": 0.6, "static_mask": 0.1}
+    metrics = {"full": 0.8, "tuned_without_mask": 0.3, "no_shared_noise": 0.7, "no_control": 0.6, "static_mask": 0.1}
     study = pd.DataFrame(
         [
             {"condition": name, "prompt": f"p{i}", "seed": seed, "iou": iou, "alignment": 0.2, "consistency": 0.9}
             | {"motion": 2.0, "diversity": 0.77 if seed == 0 else np.nan}
-            for name, iou in figures.items()
+            for name, iou in metrics.items()
             for i in range(3)
             for seed in (0, 1000)
         ]

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLLOWED = {"iou": "IoU", "alignment": "alignment", "to_first": "cosine with frame 1", "colour_drift": "colour drift"}
-"""Per-frame figures that the conclusion follows, and their names in it."""
+"""Per-frame metrics that the conclusion follows, and their names in it."""
 LOST = {"iou": -0.1, "alignment": -0.05, "to_first": -0.05}
-"""Change from the first to the last quarter from which a figure counts as lost."""
+"""Change from the first to the last quarter from which a metric counts as lost."""
 
 
 LONG = 40
@@ -88,11 +88,11 @@ class Length(Experiment[LengthConfig]):
             where = "frame 1 of the video" if anchor == "video" else "each window's own first frame"
             sentences.append(
                 f"Over {longest} frames with windows anchored to {where}, from the first quarter of the frames to the "
-                f"last the figures change: {'; '.join(parts)}."
+                f"last the metrics change: {'; '.join(parts)}."
             )
             claims.append(
                 Claim(
-                    f"no figure is lost over {longest} frames, anchored to {where}"
+                    f"no metric is lost over {longest} frames, anchored to {where}"
                     + (f" (lost: {', '.join(lost)})" if lost else ""),
                     not lost if len(frames) else None,
                 )
@@ -108,7 +108,7 @@ def extended(task: Task, frames: int) -> Task:
 
 
 def quarters(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Means of a figure over the first and last quarter of each video, but for frame 1, which is given."""
+    """Means of a metric over the first and last quarter of each video, but for frame 1, which is given."""
     import pandas as pd
 
     made = frames[frames["frame"] > 1]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODES: dict[str, str] = {"paper": "paper", "noise": "frame 1's noise", "variance_preserving": "variance-preserving"}
 JUDGED = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}
-"""Figures by which an alpha is called best, and which way is better."""
+"""Metrics by which an alpha is called best, and which way is better."""
 
 
 PAPERS = 0.2
@@ -85,7 +85,7 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
                 spread = difference(rows, {"alpha": best}, {"alpha": _worst(rows, metric, better)}, metric)
                 words = f", {abs(spread.mean):.3f} from the worst" if spread.pairs else ""
                 parts.append(f"{_name(metric)} at {best:g}{' (an end of the range)' if at_an_end else ''}{words}")
-            sentences.append(f"Mixed the way “{MODES[mode]}”, the best figures lie at: {', '.join(parts)}.")
+            sentences.append(f"Mixed the way “{MODES[mode]}”, the best metrics lie at: {', '.join(parts)}.")
             sentences.append(_stiffness(rows, config))
         sentences += _papers(tables.videos, config)
         certain_ones = [text for text in inside if text.endswith("certain)")]
@@ -99,9 +99,9 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
                 "these few videos point to such an alpha without making it certain."
             )
         else:
-            sentences.append("No figure has its best alpha strictly inside the range: every optimum lies at an end.")
+            sentences.append("No metric has its best alpha strictly inside the range: every optimum lies at an end.")
         claim = Claim(
-            "some figure has a best alpha strictly inside the range"
+            "some metric has a best alpha strictly inside the range"
             + (f" ({len(certain_ones)} of {len(inside)} certain against both ends)" if inside else ""),
             bool(inside),
         )
