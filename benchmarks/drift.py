@@ -66,14 +66,14 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.backends.image_unet.long_video import long_video, windows
-    from mvmodel.foundation.check_video import copy_of
+    from mvmodel.foundation.few_shot_quality import reconstruct_frames
 
     models, clip = loaded(pack), clips(number + 1)[number]
     masks = there_and_back(clip.masks, frames)
     config = GenerationConfig(**change)
     began = time.perf_counter()
     if setting == TRUE:
-        video = there_and_back(copy_of(models, clip.frames), frames)
+        video = there_and_back(reconstruct_frames(models, clip.frames), frames)
     else:
         pipeline = build_pipeline(models, models.start_adapter(), config)
         with tempfile.TemporaryDirectory() as room:

@@ -71,9 +71,9 @@ class Judge:
 
 def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[float]:
     """The judge's IoU on the autoencoder's copy of each true clip: what a perfect video would get."""
-    from mvmodel.foundation.check_video import copy_of
+    from mvmodel.foundation.few_shot_quality import reconstruct_frames
 
-    return [judge(copy_of(pack, clip.frames), clip) for _, clip in clips]
+    return [judge(reconstruct_frames(pack, clip.frames), clip) for _, clip in clips]
 
 
 def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:

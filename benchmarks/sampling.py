@@ -57,13 +57,13 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
 
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.long_video import call_options
-    from mvmodel.foundation.check_video import copy_of
+    from mvmodel.foundation.few_shot_quality import reconstruct_frames
     from mvmodel.metrics import score_video
 
     models, clip = loaded(pack), _clips(count)[number]
     taken = float("nan")
     if setting == TRUE:
-        frames = copy_of(models, clip.frames)
+        frames = reconstruct_frames(models, clip.frames)
     else:
         config = GenerationConfig(**SETTINGS[setting])
         pipeline = _pipeline(pack, config.scheduler)

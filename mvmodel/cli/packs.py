@@ -42,7 +42,7 @@ def check_command(
 
     Exits with code 1 if a file is damaged.
     """
-    from mvmodel.foundation.check import check_pack
+    from mvmodel.foundation.pack_quality import check_pack
     from mvmodel.packs import load_pack
 
     models = load_pack(name)

@@ -11,20 +11,20 @@ from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DCondi
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel
 
-from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.text_to_image import (
-    PICTURES,
+    PICTURE_COUNT,
     CachedLatents,
-    Models,
+    TextToImageModels,
     cache_latents,
-    decode,
+    decode_latents,
     encode_prompts,
     grid_prompts,
     save_grid,
 )
+from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 
-CONFIG = LoopConfig(
+CONTROLNET_LOOP = LoopConfig(
     steps=800, batch=24, lr=7e-4, warmup=50, ema=0.99, final_lr=0.05, checkpoint_every=200, sample_every=800
 )
 TEXT_DROPOUT = 0.1
@@ -32,7 +32,7 @@ WITHOUT_MOTION = 0.5
 """Share of captions whose motion is left out: a mask may ask for any pose, whatever the prompt says of it."""
 
 
-def build(unet: UNet2DConditionModel) -> ControlNetModel:
+def build_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
     """A ControlNet that starts from the UNet's own encoder; its output convolutions start at zero."""
     return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 32, 64))
 
@@ -69,12 +69,12 @@ def embed_captions(
     return table, torch.tensor([distinct[caption] for caption in captions])
 
 
-def run(
+def train_controlnet(
     folder: Path,
-    models: Models,
+    models: TextToImageModels,
     cache: Path,
-    config: LoopConfig = CONFIG,
-    pictures: int = PICTURES,
+    config: LoopConfig = CONTROLNET_LOOP,
+    pictures: int = PICTURE_COUNT,
     start: Path | None = None,
 ) -> ControlNetModel:
     """Train the ControlNet on the latents cached in `cache`; the UNet and the text encoder stay frozen."""
@@ -82,9 +82,9 @@ def run(
     torch.manual_seed(config.seed)
     vae, unet = models.vae, models.unet.requires_grad_(False).eval()
     text_encoder, tokenizer, scheduler = models.text_encoder, models.tokenizer, models.scheduler
-    controlnet = build(unet)
+    controlnet = build_controlnet(unet)
     if start is not None:
-        continue_from(controlnet, start / "controlnet")
+        load_matching_weights(controlnet, start / "controlnet")
     for model in (unet, controlnet):
         model.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]
         model.to(memory_format=torch.channels_last)
@@ -114,7 +114,9 @@ def run(
         prompts = grid_prompts()
         masks = np.stack([s.mask for s in render_stills(HELD_OUT, 500, len(prompts), second_object=0)])
         save_grid(
-            outlined(first_frames(vae, unet, controlnet, text_encoder, tokenizer, scheduler, prompts, masks), masks),
+            draw_outlines(
+                sample_first_frames(vae, unet, controlnet, text_encoder, tokenizer, scheduler, prompts, masks), masks
+            ),
             png,
         )
 
@@ -126,7 +128,7 @@ def run(
 
 
 @torch.no_grad()
-def first_frames(
+def sample_first_frames(
     vae: AutoencoderKL,
     unet: UNet2DConditionModel,
     controlnet: ControlNetModel,
@@ -164,10 +166,10 @@ def first_frames(
         height=masks.shape[1],
         width=masks.shape[2],
     )
-    return decode(vae, out.images)
+    return decode_latents(vae, out.images)
 
 
-def outlined(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def draw_outlines(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Draw the outline of each mask on its picture."""
     import cv2
 

@@ -13,11 +13,11 @@ import torch
 from diffusers import AutoencoderKL
 
 from mvmodel.foundation.text_to_image import SECOND_OBJECT
-from mvmodel.foundation.vae import grid, quality, reconstruction_loss
+from mvmodel.foundation.vae import measure_reconstruction, reconstruction_loss, save_reconstruction_grid
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import TRAIN, render_stills
 
-CONFIG = LoopConfig(
+DECODER_LOOP = LoopConfig(
     steps=1600, batch=8, lr=1e-3, warmup=60, ema=0.995, final_lr=0.02, checkpoint_every=400, sample_every=800
 )
 OBJECT_WEIGHT = 1.6
@@ -38,7 +38,7 @@ class _Decoder(torch.nn.Module):
         return out
 
 
-def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
+def make_batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole pictures in -1..1, (batch, 3, 128, 128), and object weights (batch, 1, 128, 128)."""
     drawn = list(render_stills(TRAIN, 40_000_000 + index * config.batch, config.batch, second_object=SECOND_OBJECT))
     x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -46,14 +46,18 @@ def batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return x.contiguous(memory_format=torch.channels_last), weight
 
 
-def loss(net: torch.nn.Module, data: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
+def compute_loss(
+    net: torch.nn.Module, data: tuple[torch.Tensor, ...], step: int
+) -> tuple[torch.Tensor, dict[str, float]]:
     x, weight = data
     difference = net(x).float() - x
     mse = difference.detach().square().mean() / 4
     return reconstruction_loss(difference, weight), {"psnr": float(-10 * torch.log10(mse))}
 
 
-def run(folder: Path, vae: AutoencoderKL, config: LoopConfig = CONFIG, start: Path | None = None) -> AutoencoderKL:
+def train_decoder(
+    folder: Path, vae: AutoencoderKL, config: LoopConfig = DECODER_LOOP, start: Path | None = None
+) -> AutoencoderKL:
     """Train the decoder of `vae`, in place, and write the whole autoencoder to `folder`/model."""
     fast_group_norm()
     torch.manual_seed(config.seed)
@@ -62,9 +66,9 @@ def run(folder: Path, vae: AutoencoderKL, config: LoopConfig = CONFIG, start: Pa
     net.requires_grad_(True)
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, Any]:
-        grid(vae, png)
-        return quality(vae, 32)
+        save_reconstruction_grid(vae, png)
+        return measure_reconstruction(vae, 32)
 
-    train("decoder", net, lambda i: batch(i, config), loss, config, folder, sample)
+    train("decoder", net, lambda i: make_batch(i, config), compute_loss, config, folder, sample)
     vae.save_pretrained(folder / "model")
     return vae

@@ -28,16 +28,16 @@ def scenes() -> list[tuple[str, str]]:
 
 def text_to_image(pack: Any, seed: int) -> np.ndarray:
     """48 pictures by the text-to-image model alone, uint8 (48, side, side, 3)."""
-    from mvmodel.foundation.check import generated
+    from mvmodel.foundation.pack_quality import generate_pictures
 
-    return generated(pack, [compose_caption((name,), place) for name, place in scenes()], seed)
+    return generate_pictures(pack, [compose_caption((name,), place) for name, place in scenes()], seed)
 
 
 def first_frames(pack: Any, seed: int) -> np.ndarray:
     """48 first frames by the ControlNet on held-out masks, their outlines drawn, uint8 (48, side, side, 3)."""
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.first_frame import control_frames
-    from mvmodel.foundation.controlnet import outlined
+    from mvmodel.foundation.controlnet import draw_outlines
 
     drawn = list(render_stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
     masks = np.stack([still.mask for still in drawn])
@@ -47,7 +47,7 @@ def first_frames(pack: Any, seed: int) -> np.ndarray:
         prompts = [compose_caption(still.objects, still.background) for still in drawn[span]]
         seeds = [seed + start + i for i in range(len(prompts))]
         frames.append(control_frames(pack, prompts, masks[span], seeds, GenerationConfig()))
-    return outlined(np.concatenate(frames), masks)
+    return draw_outlines(np.concatenate(frames), masks)
 
 
 def videos(pack: Any, seed: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def videos(pack: Any, seed: int) -> np.ndarray:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.backends.image_unet.first_frame import control_frames
-    from mvmodel.foundation.controlnet import outlined
+    from mvmodel.foundation.controlnet import draw_outlines
     from mvmodel.generation.requests import Request, run_request
     from mvmodel.masks import MaskSequence
 
@@ -68,7 +68,7 @@ def videos(pack: Any, seed: int) -> np.ndarray:
         request = Request(name="video", motion="", prompt=clip.caption, masks=Path("-"), seed=seed + number)
         frames = run_request(pipeline, request, MaskSequence(clip.masks), first, config)
         chosen = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)
-        rows.append(outlined(frames[chosen], clip.masks[chosen]))
+        rows.append(draw_outlines(frames[chosen], clip.masks[chosen]))
     return np.concatenate(rows)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
+from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.metrics.adherence import cut_out
 from mvmodel.text import with_article
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
@@ -23,7 +23,7 @@ from mvmodel.world.render import HELD_OUT, TRAIN, RenderedStill, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
-CONFIG = LoopConfig(
+SCORER_LOOP = LoopConfig(
     steps=1300, batch=48, lr=1.5e-3, warmup=80, ema=0.99, final_lr=0.02, checkpoint_every=400, sample_every=1300
 )
 SIDE = 96
@@ -60,7 +60,7 @@ PREPROCESS = {
 }
 
 
-def build() -> Any:
+def build_scorer() -> Any:
     from open_clip.model import CLIP
 
     config = model_config()
@@ -102,13 +102,13 @@ def _texts() -> list[str]:
     return objects + list(BACKGROUNDS.values()) + together
 
 
-def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> Any:
+def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | None = None) -> Any:
     fast_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
-    clip = build()
+    clip = build_scorer()
     if start is not None:
-        continue_from(clip, start / "scorer")
+        load_matching_weights(clip, start / "scorer")
     texts = _texts()
     ids = tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
     objects, backgrounds = list(OBJECTS), list(BACKGROUNDS)
@@ -152,15 +152,15 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
         return total, {"object": float(hit)}
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, float]:
-        return quality(clip, tokenizer)
+        return measure_accuracy(clip, tokenizer)
 
     train("scorer", clip, batch, loss, config, folder, sample)
-    save(clip, tokenizer, folder / "scorer")
+    save_scorer(clip, tokenizer, folder / "scorer")
     return clip
 
 
 @torch.no_grad()
-def quality(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, float]:
+def measure_accuracy(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, float]:
     """Zero-shot on held-out renders with one object: share with the right object and background among all."""
     objects, backgrounds = list(OBJECTS), list(BACKGROUNDS)
     texts = [with_article(name) for name in objects] + list(BACKGROUNDS.values())
@@ -180,7 +180,7 @@ def quality(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, float]:
     return {"object": right[0] / count, "background": right[1] / count}
 
 
-def save(clip: Any, tokenizer: Any, folder: Path) -> None:
+def save_scorer(clip: Any, tokenizer: Any, folder: Path) -> None:
     """Write open_clip's folder form: `local-dir:` of open_clip loads it."""
     from safetensors.torch import save_file
 

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from segment_anything.modeling import Sam
 
-from mvmodel.foundation.continued import continue_from
+from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.segmentation.sam_loading import build_tiny_sam
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, TRAIN, random_clip
 
-CONFIG = LoopConfig(
+SEGMENTER_LOOP = LoopConfig(
     steps=1600, batch=16, lr=1e-3, warmup=80, ema=0.99, final_lr=0.02, checkpoint_every=400, sample_every=800
 )
 
@@ -67,7 +67,7 @@ def _prior_of(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ((small - 0.5) * 16)[None]
 
 
-def batch(index: int, config: LoopConfig) -> list[dict[str, torch.Tensor]]:
+def make_batch(index: int, config: LoopConfig) -> list[dict[str, torch.Tensor]]:
     rng = np.random.default_rng((config.seed, index, 13))
     items = []
     for number in range(config.batch):
@@ -140,17 +140,17 @@ class SegmenterStep(torch.nn.Module):
         return (weights @ grown.flatten(2)).unflatten(2, grown.shape[2:]), decoder.iou_prediction_head(states[:, 0])
 
 
-def targets_of(items: list[dict[str, torch.Tensor]]) -> torch.Tensor:
+def stack_targets(items: list[dict[str, torch.Tensor]]) -> torch.Tensor:
     """What each prompt of `SegmenterStep.forward` asks for, float (prompts, 1, 128, 128)."""
     return torch.cat([torch.cat([i["targets"], i["framed"][None], i["framed"][None]]) for i in items])[:, None]
 
 
-def loss(
+def compute_loss(
     net: torch.nn.Module, items: list[dict[str, torch.Tensor]], step: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Dice + cross-entropy on the best of the multimask outputs and on the single one; squared error on quality."""
     logits, scores = (part.float() for part in net(items))
-    target = targets_of(items)
+    target = stack_targets(items)
     small = F.interpolate(target, logits.shape[-2:], mode="area").expand_as(logits)
     cross = F.binary_cross_entropy_with_logits(logits, small, reduction="none").mean(dim=(2, 3))
     share = logits.sigmoid()
@@ -170,7 +170,7 @@ def loss(
 
 
 @torch.no_grad()
-def quality(sam: Sam, count: int = 64) -> dict[str, float]:
+def measure_iou(sam: Sam, count: int = 64) -> dict[str, float]:
     """IoU on held-out renders from one random point and from the box, single objects, best by predicted quality."""
     net = SegmenterStep(sam)
     rng = np.random.default_rng(3)
@@ -196,18 +196,18 @@ def quality(sam: Sam, count: int = 64) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> Sam:
+def train_segmenter(folder: Path, config: LoopConfig = SEGMENTER_LOOP, start: Path | None = None) -> Sam:
     from safetensors.torch import save_file
 
     torch.manual_seed(config.seed)
     sam = build_tiny_sam().train()
     if start is not None:
-        continue_from(sam, start / "segmenter")
+        load_matching_weights(sam, start / "segmenter")
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, float]:
-        return quality(sam)
+        return measure_iou(sam)
 
-    train("segmenter", SegmenterStep(sam), lambda i: batch(i, config), loss, config, folder, sample)
+    train("segmenter", SegmenterStep(sam), lambda i: make_batch(i, config), compute_loss, config, folder, sample)
     (folder / "segmenter").mkdir(exist_ok=True)
     save_file({k: v.contiguous() for k, v in sam.state_dict().items()}, folder / "segmenter" / "sam.safetensors")
     return sam

@@ -1,94 +1,137 @@
-"""The foundation stages by name: what each needs and how it is run. `python -m mvmodel.foundation [STAGE ...]`."""
+"""The training stages of the tiny pack: what each stage builds on, and which function trains it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mvmodel.errors import InputError
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import AutoTokenizer, CLIPTextModel
 
-STAGES = ("vae", "text_to_image", "controlnet", "decoder", "segmenter", "scorer", "start_adapter", "pack")
+from mvmodel.errors import InputError
+from mvmodel.files import write_json
+from mvmodel.foundation.controlnet import CONTROLNET_LOOP, train_controlnet
+from mvmodel.foundation.decoder import DECODER_LOOP, train_decoder
+from mvmodel.foundation.pack_assembly import assemble_pack
+from mvmodel.foundation.scorer import SCORER_LOOP, train_scorer
+from mvmodel.foundation.segmenter import SEGMENTER_LOOP, train_segmenter
+from mvmodel.foundation.start_adapter import START_ADAPTER_LOOP, train_start_adapter
+from mvmodel.foundation.text_to_image import TEXT_TO_IMAGE_LOOP, TextToImageModels, train_text_to_image
+from mvmodel.foundation.vae import AUTOENCODER_LOOP, train_autoencoder
+from mvmodel.packs.info import SHIPPED, read_info
+from mvmodel.packs.loader import Pack
+from mvmodel.training.loop import LoopConfig
+
+Trainer = Callable[..., Any]
+"""`(stage folder, foundation folder, config, start pack)`: trains one stage and writes its weights."""
+
+
+def _train_autoencoder(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    train_autoencoder(out, config, start)
+
+
+def _train_text_to_image(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    train_text_to_image(out, _load_autoencoder(foundation), config, start=start)
+
+
+def _train_controlnet(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    models = load_text_to_image_models(foundation)
+    train_controlnet(out, models, foundation / "text_to_image", config, start=start)
+
+
+def _train_decoder(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    train_decoder(out, _load_autoencoder(foundation), config, start)
+
+
+def _train_segmenter(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    train_segmenter(out, config, start)
+
+
+def _train_scorer(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    train_scorer(out, config, start)
+
+
+def _train_start_adapter(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
+    train_start_adapter(out, load_text_to_image_models(foundation), config, start=start)
+
+
+TRAINERS: dict[str, tuple[Trainer, LoopConfig]] = {
+    "vae": (_train_autoencoder, AUTOENCODER_LOOP),
+    "text_to_image": (_train_text_to_image, TEXT_TO_IMAGE_LOOP),
+    "controlnet": (_train_controlnet, CONTROLNET_LOOP),
+    "decoder": (_train_decoder, DECODER_LOOP),
+    "segmenter": (_train_segmenter, SEGMENTER_LOOP),
+    "scorer": (_train_scorer, SCORER_LOOP),
+    "start_adapter": (_train_start_adapter, START_ADAPTER_LOOP),
+}
+"""Stage -> the function that trains it, and its default loop, in the order in which the stages run."""
+STAGES = (*TRAINERS, "pack")
 
 
 def run_stage(
     stage: str,
-    folder: Path,
+    foundation: Path,
     out: Path | None = None,
     start: Path | None = None,
     changes: dict[str, Any] | None = None,
 ) -> Path:
-    """Train one stage inside `folder`, resuming what was stopped; "pack" assembles the pack at `out`.
+    """Trains one stage in the folder `foundation` and returns the stage's folder. Resumes an interrupted training.
 
-    start: a pack whose weights a model goes on from, where they fit; to "pack", it lends what was not trained.
-    changes: fields of the stage's `LoopConfig`.
+    The stage "pack" assembles the pack at `out` and returns it.
 
-    Raises InputError for an unknown stage, or when a stage it builds on has not been trained.
+    Args:
+        stage: one of `STAGES`.
+        foundation: folder in which all stages train.
+        out: where "pack" writes; the shipped pack's folder if None.
+        start: a pack whose weights the training starts from, as far as they fit. "pack" copies parts from it that were
+            not trained.
+        changes: fields of the stage's `LoopConfig` to replace.
+
+    Raises:
+        InputError: the stage is unknown, or a stage that it builds on has not been trained.
     """
     if stage not in STAGES:
         raise InputError(f"there is no foundation stage {stage!r}; use one of {', '.join(STAGES)}")
-    folder = Path(folder)
+    foundation = Path(foundation)
     if stage == "pack":
-        from mvmodel.foundation.pack import assemble
-        from mvmodel.packs.info import SHIPPED
-
-        return assemble(folder, out or SHIPPED / "tiny", start=start)
-    own = folder / stage
-    if (own / "done").exists():
-        return own
+        return assemble_pack(foundation, out or SHIPPED / "tiny", start=start)
+    stage_folder = foundation / stage
+    if (stage_folder / "done").exists():
+        return stage_folder
     if start is not None:
-        _note_start(stage, Path(start), own)
-    _train(stage, folder, own, Path(start) if start else None, changes or {})
-    (own / "done").touch()
-    return own
+        _write_start(stage, Path(start), stage_folder)
+    trainer, config = TRAINERS[stage]
+    trainer(stage_folder, foundation, replace(config, **(changes or {})), Path(start) if start else None)
+    (stage_folder / "done").touch()
+    return stage_folder
 
 
-def _train(stage: str, folder: Path, own: Path, start: Path | None, changes: dict[str, Any]) -> None:
-    from importlib import import_module
-
-    module = import_module(f"mvmodel.foundation.{stage}")
-    options: dict[str, Any] = {"config": replace(module.CONFIG, **changes), "start": start}
-    if stage in ("text_to_image", "decoder"):
-        from diffusers import AutoencoderKL
-
-        module.run(own, AutoencoderKL.from_pretrained(_need(folder / "vae" / "model")).eval(), **options)
-    elif stage == "controlnet":
-        module.run(own, load_models(folder), cache=folder / "text_to_image", **options)
-    elif stage == "start_adapter":
-        module.run(own, load_models(folder), **options)
-    else:
-        module.run(own, **options)
+def _write_start(stage: str, start: Path, stage_folder: Path) -> None:
+    """Writes start.json: which pack the stage starts from, and how that pack's part was trained."""
+    stage_folder.mkdir(parents=True, exist_ok=True)
+    history = read_info(start).made_by.get(stage, {})
+    write_json(stage_folder / "start.json", {"pack_hash": Pack(start).hash, "made_by": history})
 
 
-def _note_start(stage: str, start: Path, own: Path) -> None:
-    """Keep in start.json which pack a stage goes on from, and how that pack's own part was trained."""
-    from mvmodel.files import write_json
-    from mvmodel.packs.info import read_info
-    from mvmodel.packs.loader import Pack
-
-    own.mkdir(parents=True, exist_ok=True)
-    earlier = read_info(start).made_by.get(stage, {})
-    write_json(own / "start.json", {"pack_hash": Pack(start).hash, "made_by": earlier})
-
-
-def _need(path: Path) -> Path:
+def _require_folder(path: Path) -> Path:
     if not path.is_dir():
         raise InputError(f"{path} is missing; train that stage first (python -m mvmodel.foundation)")
     return path
 
 
-def load_models(folder: Path):  # type: ignore[no-untyped-def]  # importing the type would import torch
-    """The trained text-to-image models of a foundation folder, as `text_to_image.Models`."""
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import AutoTokenizer, CLIPTextModel
+def _load_autoencoder(foundation: Path) -> AutoencoderKL:
+    return AutoencoderKL.from_pretrained(_require_folder(foundation / "vae" / "model")).eval()
 
-    from mvmodel.foundation.text_to_image import Models
 
-    text = folder / "text_to_image"
-    return Models(
-        vae=AutoencoderKL.from_pretrained(_need(folder / "vae" / "model")).eval(),
-        unet=UNet2DConditionModel.from_pretrained(_need(text / "unet")).eval(),
-        text_encoder=CLIPTextModel.from_pretrained(_need(text / "text_encoder")).eval(),
-        tokenizer=AutoTokenizer.from_pretrained(str(_need(text / "tokenizer"))),
-        scheduler=DDIMScheduler.from_pretrained(_need(text / "scheduler")),
+def load_text_to_image_models(foundation: Path) -> TextToImageModels:
+    """Loads the trained text-to-image models of a foundation folder."""
+    folder = foundation / "text_to_image"
+    return TextToImageModels(
+        vae=_load_autoencoder(foundation),
+        unet=UNet2DConditionModel.from_pretrained(_require_folder(folder / "unet")).eval(),
+        text_encoder=CLIPTextModel.from_pretrained(_require_folder(folder / "text_encoder")).eval(),
+        tokenizer=AutoTokenizer.from_pretrained(str(_require_folder(folder / "tokenizer"))),
+        scheduler=DDIMScheduler.from_pretrained(_require_folder(folder / "scheduler")),
     )

@@ -9,15 +9,15 @@ import torch
 from mvmodel.backends.image_unet.latents import TrainingLatents, encode_frames, encode_text
 from mvmodel.backends.image_unet.loss import denoising_loss
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
-from mvmodel.foundation.continued import continue_from
-from mvmodel.foundation.text_to_image import Models
+from mvmodel.foundation.text_to_image import TextToImageModels
+from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
 from mvmodel.training.finetune import draw, plain_attention, save_adapter
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import TRAIN, random_clip
 
-CONFIG = LoopConfig(
+START_ADAPTER_LOOP = LoopConfig(
     steps=900, batch=3, lr=5e-4, warmup=60, ema=0.0, final_lr=0.03, checkpoint_every=200, sample_every=10_000
 )
 MASK_LR = 2e-3
@@ -30,7 +30,7 @@ SECOND_OBJECT = 0.15
 FOREGROUND_WEIGHT = 1.0
 
 
-def rendered_clips(count: int, start: int = 0) -> list[TrainingClip]:
+def render_clips(count: int, start: int = 0) -> list[TrainingClip]:
     """Clips of the training split, every motion in turn."""
     clips = []
     for position in range(start, start + count):
@@ -40,14 +40,14 @@ def rendered_clips(count: int, start: int = 0) -> list[TrainingClip]:
 
 
 @torch.no_grad()
-def cache(models: Models, file: Path, count: int) -> TrainingLatents:
+def load_training_latents(models: TextToImageModels, file: Path, count: int) -> TrainingLatents:
     """Latents, masks and text embeddings of `count` rendered clips, from `file` when it exists."""
     from safetensors.torch import load_file, save_file
 
     if not file.exists():
         latents, masks, captions = [], [], []
         for start in range(0, count, 20):
-            for clip in rendered_clips(min(20, count - start), start):
+            for clip in render_clips(min(20, count - start), start):
                 with torch.autocast("cpu", torch.bfloat16):
                     latents.append(encode_frames(models.vae, clip.frames).half())
                 masks.append(torch.from_numpy(clip.masks).to(torch.uint8))
@@ -64,7 +64,7 @@ def cache(models: Models, file: Path, count: int) -> TrainingLatents:
 
 
 class _Step(torch.nn.Module):
-    def __init__(self, adapter: MotionMaskAdapter, models: Models) -> None:
+    def __init__(self, adapter: MotionMaskAdapter, models: TextToImageModels) -> None:
         super().__init__()
         self.adapter = adapter
         self._models = models
@@ -74,17 +74,21 @@ class _Step(torch.nn.Module):
         return denoising_loss(frozen.unet, self.adapter, frozen.scheduler, *inputs, foreground_weight=FOREGROUND_WEIGHT)
 
 
-def run(
-    folder: Path, models: Models, config: LoopConfig = CONFIG, clips: int = CLIPS, start: Path | None = None
+def train_start_adapter(
+    folder: Path,
+    models: TextToImageModels,
+    config: LoopConfig = START_ADAPTER_LOOP,
+    clips: int = CLIPS,
+    start: Path | None = None,
 ) -> Path:
     """Train the start adapter; returns its folder."""
     fast_group_norm()
     torch.manual_seed(config.seed)
-    data = cache(models, folder / "clips.safetensors", clips)
+    data = load_training_latents(models, folder / "clips.safetensors", clips)
     unet = models.unet.requires_grad_(False).eval()
     adapter = MotionMaskAdapter.for_unet(unet, patch=8).train()
     if start is not None:
-        continue_from(adapter, start / "start_adapter")
+        load_matching_weights(adapter, start / "start_adapter")
     groups = [
         {"params": params, "lr": MASK_LR if part == "mask" else config.lr}
         for part, params in adapter.parameter_groups().items()

@@ -14,18 +14,18 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from mvmodel.files import write_aside
-from mvmodel.foundation.continued import continue_from
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
+from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import TRAIN, compose_caption, render_stills
 
-CONFIG = LoopConfig(
+TEXT_TO_IMAGE_LOOP = LoopConfig(
     steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
 )
-PICTURES = 40_000
+PICTURE_COUNT = 40_000
 """How many different renders the latents are cached of; a few thousand are seen so often that objects blur."""
 TEXT_DROPOUT = 0.1
-SIDES = (16, 16)
+LATENT_SIZE = (16, 16)
 OBJECT_WEIGHT = 2.0
 SHAPE_WEIGHT = 4.0
 SHAPE_BELOW = 650
@@ -86,7 +86,7 @@ def build_unet(channels: int) -> UNet2DConditionModel:
 
 
 @dataclass(frozen=True)
-class Models:
+class TextToImageModels:
     """The trained models of a foundation folder, as the stages above them need them, frozen."""
 
     vae: Any
@@ -115,7 +115,7 @@ class CachedLatents:
 
 
 @torch.no_grad()
-def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURES, start: int = 0) -> CachedLatents:
+def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, start: int = 0) -> CachedLatents:
     """Encode `count` training renders once; later calls read the file."""
     from safetensors.torch import load_file, save_file
 
@@ -165,11 +165,11 @@ def draw_timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
     return (u * 1000).long().clamp(0, 999)
 
 
-def run(
+def train_text_to_image(
     folder: Path,
     vae: AutoencoderKL,
-    config: LoopConfig = CONFIG,
-    pictures: int = PICTURES,
+    config: LoopConfig = TEXT_TO_IMAGE_LOOP,
+    pictures: int = PICTURE_COUNT,
     start: Path | None = None,
 ) -> TextToImage:
     """Train text encoder and UNet together on the latents of `pictures` renders."""
@@ -179,8 +179,8 @@ def run(
     scheduler = build_scheduler()
     model = TextToImage(build_text_encoder(tokenizer), build_unet(vae.config.latent_channels))
     if start is not None:
-        continue_from(model.text_encoder, start / "text_encoder")
-        continue_from(model.unet, start / "unet")
+        load_matching_weights(model.text_encoder, start / "text_encoder")
+        load_matching_weights(model.unet, start / "unet")
     model.unet.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]  # flash attention's CPU backward is slow
     model.unet.to(memory_format=torch.channels_last)
     data = cache_latents(vae, folder, pictures)
@@ -209,7 +209,7 @@ def run(
         }
 
     def sample(_: torch.nn.Module, png: Path) -> None:
-        pictures_ = generate(model, vae, tokenizer, scheduler, grid_prompts(), seed=5)
+        pictures_ = sample_pictures(model, vae, tokenizer, scheduler, grid_prompts(), seed=5)
         save_grid(pictures_, png, columns=8)
 
     train("text_to_image", model, batch, loss, config, folder, sample)
@@ -237,7 +237,7 @@ def grid_prompts() -> list[str]:
 
 
 @torch.no_grad()
-def generate(
+def sample_pictures(
     model: TextToImage,
     vae: AutoencoderKL,
     tokenizer: Any,
@@ -251,7 +251,7 @@ def generate(
     ids = encode_prompts(tokenizer, prompts)
     empty = encode_prompts(tokenizer, [""] * len(prompts))
     latents = torch.randn(
-        (len(prompts), model.unet.config.in_channels, *SIDES), generator=torch.Generator().manual_seed(seed)
+        (len(prompts), model.unet.config.in_channels, *LATENT_SIZE), generator=torch.Generator().manual_seed(seed)
     )
     scheduler.set_timesteps(steps)
     for t in scheduler.timesteps:
@@ -259,11 +259,11 @@ def generate(
             out = model(torch.cat([latents, latents]), t.expand(2 * len(prompts)), torch.cat([empty, ids])).float()
         plain, conditioned = out.chunk(2)
         latents = scheduler.step(plain + guidance * (conditioned - plain), t, latents).prev_sample
-    return decode(vae, latents)
+    return decode_latents(vae, latents)
 
 
 @torch.no_grad()
-def decode(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
+def decode_latents(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
     """Scaled latents (n, channels, h, w) to uint8 pictures (n, 8h, 8w, 3)."""
     out = vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
     return ((out.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()

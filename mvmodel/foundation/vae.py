@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
-from mvmodel.foundation.continued import continue_from
+from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.loop import LoopConfig, fast_group_norm, train
 from mvmodel.world.render import HELD_OUT, TRAIN, render_stills
 
-CONFIG = LoopConfig(steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkpoint_every=500, sample_every=950)
+AUTOENCODER_LOOP = LoopConfig(
+    steps=3800, batch=24, lr=2e-3, warmup=150, ema=0.997, checkpoint_every=500, sample_every=950
+)
 WHOLE_FROM = 0.68
 """Share of the steps after which training goes from crops around objects to whole pictures."""
 KL_WEIGHT = 1e-6
@@ -22,7 +24,7 @@ LATENT_CHANNELS = 8
 OBJECT_WEIGHT = 2.5
 
 
-def build() -> AutoencoderKL:
+def build_autoencoder() -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -44,7 +46,7 @@ def _crop(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, side: i
     return image[top : top + side, left : left + side], mask[top : top + side, left : left + side]
 
 
-def batch(index: int, config: LoopConfig, whole: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def make_batch(index: int, config: LoopConfig, whole: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures in -1..1, (batch, 3, side, side), and object weights (batch, 1, side, side)."""
     count = config.batch // 3 if whole else config.batch
     rng = np.random.default_rng((config.seed, index))
@@ -67,7 +69,7 @@ def reconstruction_loss(difference: torch.Tensor, weight: torch.Tensor) -> torch
     return pixel + 0.5 * (dx.mean() + dy.mean()) + TINT_WEIGHT * tint
 
 
-def loss(
+def compute_loss(
     vae: torch.nn.Module, data: tuple[torch.Tensor, torch.Tensor], step: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
     x, weight = data
@@ -96,7 +98,7 @@ class _AutoencoderStep(torch.nn.Module):
 
 
 @torch.no_grad()
-def quality(vae: AutoencoderKL, count: int = 96) -> dict[str, float]:
+def measure_reconstruction(vae: AutoencoderKL, count: int = 96) -> dict[str, float]:
     """PSNR in dB on held-out renders: of whole pictures, and inside the objects' masks.
 
     psnr, psnr_object: the mean over pictures, as PSNR is mostly averaged. psnr_pooled, psnr_object_pooled: of the mean
@@ -104,7 +106,7 @@ def quality(vae: AutoencoderKL, count: int = 96) -> dict[str, float]:
     """
     whole, inside, one_by_one = [], [], []
     for start in range(0, count, 16):
-        x, mask = pictures(HELD_OUT, start, 16)
+        x, mask = render_pictures(HELD_OUT, start, 16)
         out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
         error = (out - x).square().mean(dim=1) / 4
         whole.append(error.mean(dim=(1, 2)))
@@ -122,33 +124,35 @@ def quality(vae: AutoencoderKL, count: int = 96) -> dict[str, float]:
     }
 
 
-def pictures(split: int, start: int, count: int, second_object: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
+def render_pictures(
+    split: int, start: int, count: int, second_object: float = 0.1
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Rendered pictures in -1..1, (count, 3, 128, 128), and their masks, bool (count, 128, 128)."""
     drawn = list(render_stills(split, start, count, second_object=second_object))
     x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
     return x, torch.from_numpy(np.stack([s.mask for s in drawn]))
 
 
-def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) -> AutoencoderKL:
+def train_autoencoder(folder: Path, config: LoopConfig = AUTOENCODER_LOOP, start: Path | None = None) -> AutoencoderKL:
     """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance.
 
     From a `start`, which has seen its crops, whole pictures only.
     """
     fast_group_norm()
     torch.manual_seed(config.seed)
-    vae = build()
+    vae = build_autoencoder()
     if start is not None:
-        continue_from(vae, start / "vae")
+        load_matching_weights(vae, start / "vae")
     vae.to(memory_format=torch.channels_last)
     step = _AutoencoderStep(vae)
 
     def sample(model: torch.nn.Module, png: Path) -> dict[str, float]:
-        grid(vae, png)
-        return quality(vae, 32)
+        save_reconstruction_grid(vae, png)
+        return measure_reconstruction(vae, 32)
 
     whole_from = 0 if start is not None else WHOLE_FROM * config.steps
-    train("vae", step, lambda i: batch(i, config, i >= whole_from), loss, config, folder, sample)
-    x, _ = pictures(TRAIN, 0, 128)
+    train("vae", step, lambda i: make_batch(i, config, i >= whole_from), compute_loss, config, folder, sample)
+    x, _ = render_pictures(TRAIN, 0, 128)
     with torch.no_grad():
         latents = vae.encode(x).latent_dist.mode()
     vae.register_to_config(scaling_factor=float(1 / latents.std()))
@@ -157,11 +161,11 @@ def run(folder: Path, config: LoopConfig = CONFIG, start: Path | None = None) ->
 
 
 @torch.no_grad()
-def grid(vae: AutoencoderKL, png: Path) -> None:
+def save_reconstruction_grid(vae: AutoencoderKL, png: Path) -> None:
     """Held-out pictures above their copies."""
     from PIL import Image
 
-    x, _ = pictures(HELD_OUT, 0, 8)
+    x, _ = render_pictures(HELD_OUT, 0, 8)
     out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
     both = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)
     Image.fromarray(((both.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(png)

@@ -130,7 +130,7 @@ def _samples(folder: Path) -> dict[str, Any]:
 models = [_model(name, *rest) for name, rest in MODELS.items()]
 
 
-@stage("foundation", "pytorch", code_version=code_version("mvmodel.foundation.pack", files=(__file__,)))
+@stage("foundation", "pytorch", code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,)))
 def tiny_pack(
     context: dg.AssetExecutionContext,
     tiny_decoder: Handle,

@@ -23,20 +23,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from diffusers import AutoencoderKL
 
     from mvmodel.foundation import controlnet, decoder, scorer, segmenter, start_adapter, text_to_image, vae
-    from mvmodel.foundation.stages import load_models
+    from mvmodel.foundation.stages import load_text_to_image_models
 
     folder = tmp_path_factory.mktemp("foundation")
-    vae.run(folder / "vae", _short(vae.CONFIG))
+    vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP))
     model = AutoencoderKL.from_pretrained(folder / "vae" / "model").eval()
-    text_to_image.run(folder / "text_to_image", model, _short(text_to_image.CONFIG), pictures=PICTURES)
-    models = load_models(folder)
-    controlnet.run(
-        folder / "controlnet", models, folder / "text_to_image", _short(controlnet.CONFIG), pictures=PICTURES
+    text_to_image.train_text_to_image(
+        folder / "text_to_image", model, _short(text_to_image.TEXT_TO_IMAGE_LOOP), pictures=PICTURES
     )
-    start_adapter.run(folder / "start_adapter", load_models(folder), _short(start_adapter.CONFIG), clips=4)
-    decoder.run(folder / "decoder", model, _short(decoder.CONFIG))
-    segmenter.run(folder / "segmenter", _short(segmenter.CONFIG))
-    scorer.run(folder / "scorer", _short(scorer.CONFIG))
+    models = load_text_to_image_models(folder)
+    controlnet.train_controlnet(
+        folder / "controlnet", models, folder / "text_to_image", _short(controlnet.CONTROLNET_LOOP), pictures=PICTURES
+    )
+    start_adapter.train_start_adapter(
+        folder / "start_adapter", load_text_to_image_models(folder), _short(start_adapter.START_ADAPTER_LOOP), clips=4
+    )
+    decoder.train_decoder(folder / "decoder", model, _short(decoder.DECODER_LOOP))
+    segmenter.train_segmenter(folder / "segmenter", _short(segmenter.SEGMENTER_LOOP))
+    scorer.train_scorer(folder / "scorer", _short(scorer.SCORER_LOOP))
     return folder
 
 
@@ -52,13 +56,13 @@ def test_every_stage_leaves_a_curve_a_grid_and_weights(trained):
 
 @pytest.mark.slow
 def test_the_stages_make_a_pack_that_generates(trained, tmp_path):
-    from mvmodel.foundation.check import generated
-    from mvmodel.foundation.pack import assemble
+    from mvmodel.foundation.pack_assembly import assemble_pack
+    from mvmodel.foundation.pack_quality import generate_pictures
     from mvmodel.packs import load_pack
 
-    pack = load_pack(assemble(trained, tmp_path / "pack", check=False))
+    pack = load_pack(assemble_pack(trained, tmp_path / "pack", check=False))
     assert pack.check_hashes() == []
-    pictures = generated(pack, ["a dog over a meadow"], seed=1)
+    pictures = generate_pictures(pack, ["a dog over a meadow"], seed=1)
     assert pictures.shape == (1, 128, 128, 3)
     assert "## What it cannot do" in (tmp_path / "pack" / "README.md").read_text()
 
@@ -69,20 +73,20 @@ def test_a_broken_off_stage_ends_with_the_weights_of_an_unbroken_one(tmp_path, m
 
     from mvmodel.foundation import vae
 
-    config = replace(_short(vae.CONFIG), steps=3)
-    whole = vae.run(tmp_path / "whole", config)
-    make = vae.batch
+    config = replace(_short(vae.AUTOENCODER_LOOP), steps=3)
+    whole = vae.train_autoencoder(tmp_path / "whole", config)
+    make = vae.make_batch
 
     def breaks(index, *rest):
         if index == 2:
             raise OSError("the disk went away")
         return make(index, *rest)
 
-    monkeypatch.setattr(vae, "batch", breaks)
+    monkeypatch.setattr(vae, "make_batch", breaks)
     with pytest.raises(OSError, match="went away"):
-        vae.run(tmp_path / "broken", config)
-    monkeypatch.setattr(vae, "batch", make)
-    resumed = vae.run(tmp_path / "broken", config)
+        vae.train_autoencoder(tmp_path / "broken", config)
+    monkeypatch.setattr(vae, "make_batch", make)
+    resumed = vae.train_autoencoder(tmp_path / "broken", config)
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
 

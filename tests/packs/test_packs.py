@@ -73,9 +73,13 @@ def test_shipped_pack_is_whole_and_small(tiny_pack):
 @pytest.mark.slow
 def test_shipped_pack_measures_what_it_says(tiny_pack):
     """A part of `mvmodel packs check`: the cheap measures, within sampling noise of the recorded ones."""
-    from mvmodel.foundation import check
+    from mvmodel.foundation import pack_quality
 
-    measured = check.autoencoder(tiny_pack, 64) | check.scorer(tiny_pack, 128) | check.segmenter(tiny_pack, 24)
+    measured = (
+        pack_quality.measure_autoencoder(tiny_pack, 64)
+        | pack_quality.measure_scorer(tiny_pack, 128)
+        | pack_quality.measure_segmenter(tiny_pack, 24)
+    )
     for name, value in measured.items():
         tolerance = 0.6 if "psnr" in name else 0.06
         assert value == pytest.approx(tiny_pack.info.quality[name], abs=tolerance), name

@@ -19,8 +19,8 @@ import torch
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
-MOTION = "bounce"
-TRAINED_ON = (
+TRAINING_MOTION = "bounce"
+TRAINING_SCENES = (
     ("car", "meadow"),
     ("duck", "sea"),
     ("rabbit", "desert"),
@@ -28,27 +28,27 @@ TRAINED_ON = (
     ("cow", "snow"),
     ("owl", "dusk"),
 )
-NEW = (
+TEST_SCENES = (
     ("horse", "forest"), ("dog", "space"), ("cat", "snow"), ("pig", "meadow"), ("elephant", "desert"),
     ("rooster", "dusk"), ("fish", "sea"), ("turtle", "night"), ("truck", "forest"), ("apple", "space"),
     ("balloon", "meadow"), ("mushroom", "snow"),
 )  # fmt: skip
 
 
-def trained_clips(frames: int) -> list[RenderedClip]:
+def render_training_clips(frames: int) -> list[RenderedClip]:
     """The six clips that the adapter is tuned on; renders that no model of the pack has seen."""
     return [
-        random_clip((HELD_OUT, number, 70), frames, motion=MOTION, objects=(name,), background=place)
-        for number, (name, place) in enumerate(TRAINED_ON)
+        random_clip((HELD_OUT, number, 70), frames, motion=TRAINING_MOTION, objects=(name,), background=place)
+        for number, (name, place) in enumerate(TRAINING_SCENES)
     ]
 
 
-def new_clips(frames: int, count: int) -> list[RenderedClip]:
+def render_test_clips(frames: int, count: int) -> list[RenderedClip]:
     """Clips of other objects and backgrounds: the first half moves as the six do, the others in other ways."""
     others = ("gallop", "zigzag", "fall", "sway", "orbit", "glide")
     clips = []
-    for number, (name, place) in enumerate(NEW[:count]):
-        motion = MOTION if number % 2 == 0 else others[number // 2 % len(others)]
+    for number, (name, place) in enumerate(TEST_SCENES[:count]):
+        motion = TRAINING_MOTION if number % 2 == 0 else others[number // 2 % len(others)]
         clips.append(
             random_clip((HELD_OUT, number, 71), frames, motion=motion, objects=(name,), background=place, pan=0.0)
         )
@@ -56,7 +56,7 @@ def new_clips(frames: int, count: int) -> list[RenderedClip]:
 
 
 @torch.no_grad()
-def copy_of(pack: Any, frames: np.ndarray) -> np.ndarray:
+def reconstruct_frames(pack: Any, frames: np.ndarray) -> np.ndarray:
     """The autoencoder's copy of a video, uint8 (F, H, W, 3) in and out."""
     vae = pack.vae()
     x = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -64,7 +64,7 @@ def copy_of(pack: Any, frames: np.ndarray) -> np.ndarray:
     return ((out.float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
 
 
-def few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
+def measure_few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
     """IoU of generated videos, frames 2 to n, as a share of the judge's ceiling, mask term on and off.
 
     Tunes with the default `TrainConfig`. Frame 1 comes from the ControlNet, as in the pipeline.
@@ -78,7 +78,7 @@ def few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
     from mvmodel.training.finetune import finetune
 
     config = GenerationConfig()
-    clips = new_clips(pack.info.frames, count)
+    clips = render_test_clips(pack.info.frames, count)
     judges = pack.segmenter(), pack.scorer()
 
     def judged(frames: np.ndarray, clip: RenderedClip) -> float:
@@ -86,12 +86,14 @@ def few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
 
     found: dict[str, list[float]] = {"ceiling": [], "full": [], "without": []}
     with tempfile.TemporaryDirectory() as work:
-        tuned = [TrainingClip(c.objects[0], c.frames, c.masks, c.caption) for c in trained_clips(pack.info.frames)]
+        tuned = [
+            TrainingClip(c.objects[0], c.frames, c.masks, c.caption) for c in render_training_clips(pack.info.frames)
+        ]
         start = "start" if pack.start_adapter() is not None else None
         adapter = finetune(pack, tuned, TrainConfig(init_from=start, seed=seed), Path(work), report=lambda row: None)
         pipeline = build_pipeline(pack, adapter, config)
         for number, clip in enumerate(clips):
-            copy = copy_of(pack, clip.frames)
+            copy = reconstruct_frames(pack, clip.frames)
             found["ceiling"].append(judged(copy, clip))
             first = control_frames(pack, [clip.caption], clip.masks[:1], [seed + number], config)[0]
             request = Request(

@@ -19,7 +19,7 @@ GENERATION = {"steps": 10, "guidance_scale": 2.5, "first_frame_guidance": 1.5}
 _STAGES = ("vae", "decoder", "text_to_image", "controlnet", "segmenter", "scorer", "start_adapter")
 
 
-PARTS = {
+TRAINED_FOLDERS = {
     "vae": Path("decoder", "model"),
     "unet": Path("text_to_image", "unet"),
     "text_encoder": Path("text_to_image", "text_encoder"),
@@ -33,7 +33,7 @@ PARTS = {
 """A pack's parts, and where in a foundation folder each is trained to."""
 
 
-def assemble(
+def assemble_pack(
     foundation: Path,
     out: Path = SHIPPED / "tiny",
     check: bool = True,
@@ -50,7 +50,7 @@ def assemble(
     from safetensors.torch import load_file, save_file
     from transformers import CLIPTextModel
 
-    sources = {part: foundation / folder for part, folder in PARTS.items()}
+    sources = {part: foundation / folder for part, folder in TRAINED_FOLDERS.items()}
     lent = sorted(part for part, source in sources.items() if not source.is_dir())
     for part in lent:
         if start is None or not (start / part).is_dir():
@@ -92,7 +92,7 @@ def assemble(
         info["hashes"] = {p.relative_to(aside).as_posix(): hash_file(p) for p in files}
         write_json(aside / "pack.json", info)
         if check:
-            from mvmodel.foundation.check import check_pack
+            from mvmodel.foundation.pack_quality import check_pack
             from mvmodel.packs.loader import Pack
 
             info["quality"] = check_pack(Pack(aside), quick)["quality"]

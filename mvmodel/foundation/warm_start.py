@@ -9,7 +9,7 @@ import torch
 from mvmodel.errors import InputError
 
 
-def continue_from(model: torch.nn.Module, folder: Path) -> list[str]:
+def load_matching_weights(model: torch.nn.Module, folder: Path) -> list[str]:
     """Take every weight of the same name and shape from the safetensors in `folder`; returns the names that begin anew.
 
     A layer that grew (more latent channels, say) keeps its fresh start. Raises InputError when nothing fits.

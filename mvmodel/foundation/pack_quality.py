@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.foundation.check_video import few_shot
+from mvmodel.foundation.few_shot_quality import measure_few_shot
 from mvmodel.segmentation.segmenter import mask_iou
 from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
@@ -36,25 +36,25 @@ CEILINGS = {"few_shot_share_without_mask": 0.35, "megabytes": 40.0}
 """What it must stay below: without the mask term little may follow the mask, and the pack must stay small."""
 
 
-def autoencoder(pack: Any, count: int = 128) -> dict[str, float]:
-    """PSNR of the autoencoder's copy, of whole pictures and inside the objects' masks, as `foundation.vae.quality`."""
-    from mvmodel.foundation.vae import quality
+def measure_autoencoder(pack: Any, count: int = 128) -> dict[str, float]:
+    """PSNR of the autoencoder's copy, of whole pictures and inside the objects' masks, as `foundation.vae.measure_reconstruction`."""
+    from mvmodel.foundation.vae import measure_reconstruction
 
-    found = quality(pack.vae(), count)
+    found = measure_reconstruction(pack.vae(), count)
     return {f"vae_{name}": value for name, value in found.items()}
 
 
-def scorer(pack: Any, count: int = 384) -> dict[str, float]:
+def measure_scorer(pack: Any, count: int = 384) -> dict[str, float]:
     """Zero-shot accuracy on held-out renders: the right object, the right background, each among all."""
     drawn = list(render_stills(HELD_OUT, 40_000, count, second_object=0))
-    objects, backgrounds = classify(pack, np.stack([s.image for s in drawn]))
+    objects, backgrounds = classify_pictures(pack, np.stack([s.image for s in drawn]))
     return {
         "scorer_object": float(np.mean([o == s.objects[0] for o, s in zip(objects, drawn, strict=True)])),
         "scorer_background": float(np.mean([b == s.background for b, s in zip(backgrounds, drawn, strict=True)])),
     }
 
 
-def classify(pack: Any, pictures: np.ndarray) -> tuple[list[str], list[str]]:
+def classify_pictures(pack: Any, pictures: np.ndarray) -> tuple[list[str], list[str]]:
     """The object word and the background name that the scorer sees in each picture, uint8 (n, h, w, 3)."""
     judge = pack.scorer()
     images = judge.images(pictures)
@@ -66,7 +66,7 @@ def classify(pack: Any, pictures: np.ndarray) -> tuple[list[str], list[str]]:
     )
 
 
-def segmenter(pack: Any, count: int = 96) -> dict[str, float]:
+def measure_segmenter(pack: Any, count: int = 96) -> dict[str, float]:
     """IoU on held-out renders from one random point, from the box, and of the best-rated automatic mask."""
     from mvmodel.metrics.adherence import find_foreground
 
@@ -96,47 +96,49 @@ def segmenter(pack: Any, count: int = 96) -> dict[str, float]:
     }
 
 
-def generated(pack: Any, prompts: list[str], seed: int) -> np.ndarray:
+def generate_pictures(pack: Any, prompts: list[str], seed: int) -> np.ndarray:
     """Pictures of the prompts by the text-to-image model alone, uint8 (prompts, side, side, 3)."""
-    from mvmodel.foundation.text_to_image import TextToImage, generate
+    from mvmodel.foundation.text_to_image import TextToImage, sample_pictures
 
     model = TextToImage(pack.text_encoder(), pack.unet())
     pictures = []
     for start in range(0, len(prompts), 24):
         part = prompts[start : start + 24]
-        pictures.append(generate(model, pack.vae(), pack.tokenizer(), pack.scheduler(), part, seed + start))
+        pictures.append(sample_pictures(model, pack.vae(), pack.tokenizer(), pack.scheduler(), part, seed + start))
     return np.concatenate(pictures)
 
 
-def text_to_image(pack: Any, count: int = 500, seed: int = 9) -> dict[str, float]:
+def measure_text_to_image(pack: Any, count: int = 500, seed: int = 9) -> dict[str, float]:
     """Generated pictures whose object and background the scorer, which never saw a generated picture, gets right."""
     rng = np.random.default_rng(seed)
     names = [str(rng.choice(list(OBJECTS))) for _ in range(count)]
     places = [str(rng.choice(list(BACKGROUNDS))) for _ in range(count)]
-    pictures = generated(pack, [compose_caption((n,), p) for n, p in zip(names, places, strict=True)], seed)
-    objects, backgrounds = classify(pack, pictures)
+    pictures = generate_pictures(pack, [compose_caption((n,), p) for n, p in zip(names, places, strict=True)], seed)
+    objects, backgrounds = classify_pictures(pack, pictures)
     return {
         "text_object": float(np.mean([a == b for a, b in zip(objects, names, strict=True)])),
         "text_background": float(np.mean([a == b for a, b in zip(backgrounds, places, strict=True)])),
     }
 
 
-def two_objects(pack: Any, count: int = 96, seed: int = 19) -> dict[str, float]:
+def measure_two_objects(pack: Any, count: int = 96, seed: int = 19) -> dict[str, float]:
     """Pictures of two objects in which both are found, by `objects_in`; beside it the same on held-out renders."""
     rng = np.random.default_rng(seed)
     pairs = [tuple(str(n) for n in rng.choice(list(OBJECTS), 2, replace=False)) for _ in range(count)]
     places = [str(rng.choice(list(BACKGROUNDS))) for _ in range(count)]
-    pictures = generated(pack, [compose_caption(pair, place) for pair, place in zip(pairs, places, strict=True)], seed)
+    pictures = generate_pictures(
+        pack, [compose_caption(pair, place) for pair, place in zip(pairs, places, strict=True)], seed
+    )
     rendered = list(render_stills(HELD_OUT, 80_000, count, second_object=1.0))
     return {
         "text_two_objects": float(
-            np.mean([set(p) <= objects_in(pack, i) for p, i in zip(pairs, pictures, strict=True)])
+            np.mean([set(p) <= find_objects(pack, i) for p, i in zip(pairs, pictures, strict=True)])
         ),
-        "two_objects_on_renders": float(np.mean([set(s.objects) <= objects_in(pack, s.image) for s in rendered])),
+        "two_objects_on_renders": float(np.mean([set(s.objects) <= find_objects(pack, s.image) for s in rendered])),
     }
 
 
-def objects_in(pack: Any, picture: np.ndarray) -> set[str]:
+def find_objects(pack: Any, picture: np.ndarray) -> set[str]:
     """What stands in a picture, uint8 (h, w, 3): the scorer's word for every automatic mask, cut out on grey."""
     from mvmodel.metrics.adherence import JudgeConfig, cut_out
 
@@ -150,7 +152,7 @@ def objects_in(pack: Any, picture: np.ndarray) -> set[str]:
     return {list(OBJECTS)[row] for row in (images @ table.T).argmax(axis=1)}
 
 
-def controlnet(pack: Any, count: int = 48) -> dict[str, float]:
+def measure_controlnet(pack: Any, count: int = 48) -> dict[str, float]:
     """IoU of first frames with their masks by the automatic judge, which is not shown the masks."""
     from mvmodel.backends.image_unet.first_frame import control_frames
     from mvmodel.metrics.adherence import find_foreground
@@ -168,14 +170,14 @@ def controlnet(pack: Any, count: int = 48) -> dict[str, float]:
     return {"controlnet_iou": float(np.mean(scores))}
 
 
-PARTS: tuple[tuple[Callable[..., dict[str, float]], int], ...] = (
-    (autoencoder, 128),
-    (scorer, 384),
-    (segmenter, 96),
-    (text_to_image, 500),
-    (two_objects, 96),
-    (controlnet, 96),
-    (few_shot, 12),
+MEASUREMENTS: tuple[tuple[Callable[..., dict[str, float]], int], ...] = (
+    (measure_autoencoder, 128),
+    (measure_scorer, 384),
+    (measure_segmenter, 96),
+    (measure_text_to_image, 500),
+    (measure_two_objects, 96),
+    (measure_controlnet, 96),
+    (measure_few_shot, 12),
 )
 """What is measured, and on how many pictures or videos."""
 
@@ -193,7 +195,7 @@ def check_pack(pack: Any, quick: bool = False) -> dict[str, Any]:
             "quality": {},
             "damaged": pack.check_hashes(),
         }
-    for part, count in PARTS:
+    for part, count in MEASUREMENTS:
         quality |= part(pack, count // share)
     quality["megabytes"] = sum(file.stat().st_size for file in pack.folder.rglob("*.safetensors")) / 1e6
     return {
