@@ -1,4 +1,4 @@
-"""The masks commands: from footage, from a scene, from words; edited, looked at, checked, searched."""
+"""`mvmodel masks`: extract, write, edit, preview, check and search mask sequences."""
 
 from __future__ import annotations
 
@@ -18,74 +18,83 @@ if TYPE_CHECKING:
 masks_app = typer.Typer(help="Mask sequences: from footage, from a scene, from text.", no_args_is_help=True)
 
 
-@masks_app.command(epilog="Example: mvmodel masks extract clip.mp4 --out masks/ --preview masks.mp4")
-def extract(
+@masks_app.command("extract", epilog="Example: mvmodel masks extract clip.mp4 --out masks/ --preview masks.mp4")
+def extract_command(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of frames.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for one 0/255 PNG a frame.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder. Gets one 0/255 PNG per frame.")],
     preview: PreviewOut = None,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
-    """Find the foreground of a video without a click: one PNG a frame, at the source's size."""
+    """Segment the foreground of a video without clicks. Writes one PNG per frame, at the size of the source."""
     if out.is_dir() and any(file.suffix != ".png" for file in out.iterdir()):
-        raise InputError(f"{out} holds other things than PNGs and would be replaced; give a new folder")
+        raise InputError(f"{out} contains files that are not PNGs and would be overwritten; give another --out folder")
     from mvmodel.masks.preview import write_preview
     from mvmodel.packs import load_pack
-    from mvmodel.segmentation.tracking import extract_masks as find
+    from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.video.decode import decode
     from mvmodel.video.encode import write_png_folder
 
-    decoded = decode(path)
-    found = find(decoded.frames, load_pack(pack).segmenter(), fps=decoded.fps)
-    write_png_folder(out, found.sequence.masks)
+    video = decode(path)
+    extraction = extract_masks(video.frames, load_pack(pack).segmenter(), fps=video.fps)
+    sequence, quality = extraction.sequence, extraction.quality.model_dump()
+    write_png_folder(out, sequence.masks)
     if preview:
-        write_preview(preview, found.sequence, decoded.frames)
-    quality = found.quality.model_dump()
-    objects = len(found.sequence.per_instance) if found.sequence.masks.any() else 0
+        write_preview(preview, sequence, video.frames)
+    objects = len(sequence.per_instance) if sequence.masks.any() else 0
     if json:
-        print_json({"file": str(path), "out": str(out), **_size(found.sequence), "objects": objects, **quality})
+        print_json({"file": str(path), "out": str(out), **_dimensions(sequence), "objects": objects, **quality})
     else:
-        _print_quality({"objects": objects, **quality})
-        print(f"{found.sequence.frames} masks in {out}")
+        _print_record({"objects": objects, **quality})
+        print(f"{sequence.frames} masks in {out}")
 
 
-@masks_app.command(epilog="Example: mvmodel masks author bounce.yaml --out bounce.npz --preview bounce.gif")
-def author(
-    scene: Annotated[Path, typer.Argument(help="A scene in YAML: shapes and how each moves (docs/masks.md).")],
+@masks_app.command("author", epilog="Example: mvmodel masks author bounce.yaml --out bounce.npz --preview bounce.gif")
+def author_command(
+    scene: Annotated[Path, typer.Argument(help="A scene in YAML: shapes and their motions (see docs/masks.md).")],
     out: MasksOut,
-    frames: Annotated[int | None, typer.Option(help="Another number of frames than the scene says.", min=1)] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", help="Number of frames. Default: the scene's.", min=1)
+    ] = None,
     preview: PreviewOut = None,
     json: AsJson = False,
 ) -> None:
-    """Make a mask sequence from a scene: key masks, paths, physics, words."""
-    from mvmodel.authoring.scene import author as make
-    from mvmodel.authoring.scene import read_scene
+    """Create a mask sequence from a scene file: key masks, paths, physics or sentences."""
+    from mvmodel.authoring.scene import author, read_scene
 
-    written = read_scene(scene)
+    spec = read_scene(scene)
     if frames is not None:
-        written = written.model_copy(update={"frames": frames})
-    sequence, assumptions = make(written, scene.resolve().parent)
+        spec = spec.model_copy(update={"frames": frames})
+    sequence, assumptions = author(spec, scene.resolve().parent)
     _write(sequence, out, preview)
-    _tell({"out": str(out), **_size(sequence), "objects": list(sequence.names), "assumptions": assumptions}, json)
+    record = {"out": str(out), **_dimensions(sequence), "objects": list(sequence.names), "assumptions": assumptions}
+    _print_result(record, json)
 
 
 @masks_app.command("from-text", epilog='Example: mvmodel masks from-text "a dog runs from left to right" --out dog.npz')
-def from_text(
-    sentence: Annotated[str, typer.Argument(help="Who moves and how.")],
+def from_text_command(
+    sentence: Annotated[str, typer.Argument(help="What moves, and how.")],
     out: MasksOut,
     shape: Annotated[
-        Path | None, typer.Option(help="A mask picture of the (first) actor; painted when left out.")
+        Path | None,
+        typer.Option("--shape", help="A mask picture of the first object. Default: the pack paints the object."),
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="The pack's number when left out.", min=2)] = None,
-    borrow: Annotated[bool, typer.Option("--borrow", help="Take the motion of the library's nearest clip.")] = False,
+    frames: Annotated[
+        int | None, typer.Option("--frames", help="Number of frames. Default: the pack's.", min=2)
+    ] = None,
+    use_library_motion: Annotated[
+        bool, typer.Option("--use-library-motion", help="Use the motion of the most similar clip in the library.")
+    ] = False,
     library: LibraryFolder = None,
     preview: PreviewOut = None,
-    pictures: Annotated[Path | None, typer.Option(help="Folder for the pictures that shapes were cut from.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Also write the pictures that the shapes were cut from.")
+    ] = None,
     seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
-    """Make a mask sequence from a sentence; says what the sentence leaves open."""
+    """Create a mask sequence from a sentence. Prints every assumption that the sentence left open."""
     from mvmodel.authoring.grammar import understand
     from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks, write_pictures
     from mvmodel.masks.files import read_mask
@@ -93,34 +102,35 @@ def from_text(
 
     models = load_pack(pack)
     side = models.info.resolution
-    shelf = _library(library, needed=borrow)
+    motion_library = _load_library(library, required=use_library_motion)
     shapes = {understand(sentence).actors[0].noun: read_mask(shape)} if shape else None
     with stdout_to_stderr():
-        made = text_to_masks(
+        result = text_to_masks(
             *(sentence, models, frames or models.info.frames, models.info.fps, (side, side)),
-            *(TextToMasksConfig(seed=seed), shapes, shelf, borrow),
+            *(TextToMasksConfig(seed=seed), shapes, motion_library, use_library_motion),
         )
-    _write(made.sequence, out, preview)
+    _write(result.sequence, out, preview)
     if pictures:
-        write_pictures(pictures, made.pictures)
-    facts = {
-        "out": str(out),
-        **_size(made.sequence),
-        "objects": list(made.sequence.names),
-        "assumptions": made.assumptions,
-    }
-    _tell(facts | {"lent": made.lent, "nearest": [hit.name for hit in made.nearest]}, json)
+        write_pictures(pictures, result.pictures)
+    record = {"out": str(out), **_dimensions(result.sequence), "objects": list(result.sequence.names)}
+    record |= {"assumptions": result.assumptions, "source_entry": result.lent}
+    _print_result(record | {"nearest": [hit.name for hit in result.nearest]}, json)
 
 
-@masks_app.command(epilog='Example: mvmodel masks edit dog.npz "flip | scale 0.8 | duplicate 20 0" --out two.npz')
-def edit(
+@masks_app.command("edit", epilog='Example: mvmodel masks edit dog.npz "flip | duplicate 20 0" --out two.npz')
+def edit_command(
     masks: MasksArgument,
-    edits: Annotated[str, typer.Argument(help='Edits from left to right, separated by "|"; "list" shows them all.')],
-    out: Annotated[Path | None, typer.Option("--out", help=".npz, .json, .gif, .mp4, or a folder of PNGs.")] = None,
+    edits: Annotated[str, typer.Argument(help='Edits, applied from left to right and separated by "|"; or "list".')],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Output file: .npz, .json, .gif or .mp4; or a folder for PNGs.")
+    ] = None,
     preview: PreviewOut = None,
     json: AsJson = False,
 ) -> None:
-    """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more."""
+    """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more.
+
+    `mvmodel masks edit MASKS list` explains every edit.
+    """
     from mvmodel.masks.edit_script import edits_help, run_edits
     from mvmodel.masks.files import read_masks
 
@@ -128,21 +138,23 @@ def edit(
         print(edits_help())
         return
     if out is None:
-        raise InputError("say where to write it, with --out")
-    before = read_masks(masks)
-    sequence = run_edits(before, edits)
+        raise InputError("give the output file with --out")
+    sequence = run_edits(read_masks(masks), edits)
     _write(sequence, out, preview)
-    facts = {"out": str(out), **_size(sequence), "empty_frames": int((~sequence.masks.any(axis=(1, 2))).sum())}
-    _tell(facts | {"coverage": float(sequence.coverage().mean())}, json)
+    empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
+    record = {"out": str(out), **_dimensions(sequence), "empty_frames": empty_frames}
+    _print_result(record | {"coverage": float(sequence.coverage().mean())}, json)
 
 
-@masks_app.command(epilog="Example: mvmodel masks preview dog.npz --out dog.gif --on clip.mp4")
-def preview(
+@masks_app.command("preview", epilog="Example: mvmodel masks preview dog.npz --out dog.gif --on clip.mp4")
+def preview_command(
     masks: MasksArgument,
-    out: Annotated[Path, typer.Option("--out", help=".gif or .mp4; NAME-sheet.png goes beside it.")],
-    on: Annotated[Path | None, typer.Option(help="The clip to tint them into.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Output .gif or .mp4. A contact sheet is written next to it: NAME-sheet.png.")
+    ],
+    on: Annotated[Path | None, typer.Option("--on", help="A clip to overlay the masks on.")] = None,
 ) -> None:
-    """Make a mask sequence visible: a moving picture and a contact sheet, an object a colour."""
+    """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
     from mvmodel.masks.files import read_masks
     from mvmodel.masks.preview import write_preview
     from mvmodel.video.decode import decode
@@ -152,73 +164,76 @@ def preview(
     print(*write_preview(out, sequence, frames), sep="\n")
 
 
-@masks_app.command(epilog="Example: mvmodel masks check masks/ --for clip.mp4")
-def check(
+@masks_app.command("check", epilog="Example: mvmodel masks check masks/ --for clip.mp4")
+def check_command(
     masks: MasksArgument,
     clip: Annotated[
-        Path | None, typer.Option("--for", help="The clip they belong to: size and count must agree.")
+        Path | None, typer.Option("--for", help="The clip of the masks. Size and number of frames must match.")
     ] = None,
-    black: Annotated[bool, typer.Option("--black", help="The object is black.")] = False,
+    black: Annotated[bool, typer.Option("--black", help="The object is black, the background white.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Say whether masks can be used: size, count, polarity, emptiness, quality. Exit code 1 when they are weak."""
+    """Check whether masks can be used: size, number of frames, polarity, empty frames and quality.
+
+    Exits with code 1 if their quality is low, and with code 2 if they cannot be used.
+    """
     from mvmodel.masks.files import read_masks
     from mvmodel.segmentation.quality import measure_quality
     from mvmodel.video.probe import probe_video
 
-    facts = probe_video(clip) if clip else None
-    frames, size = (facts.frames, (facts.height, facts.width)) if facts else (None, None)
+    video = probe_video(clip) if clip else None
+    frames, size = (video.frames, (video.height, video.width)) if video else (None, None)
     sequence = read_masks(masks, frames, size, polarity="black" if black else "white")
     quality = measure_quality(sequence.masks)
     objects = list(sequence.names) or len(sequence.per_instance)
-    shown = {"file": str(masks), **_size(sequence), "objects": objects, **quality.model_dump()}
-    print_json(shown) if json else _print_quality(shown)
+    record = {"file": str(masks), **_dimensions(sequence), "objects": objects, **quality.model_dump()}
+    print_json(record) if json else _print_record(record)
     if quality.weak:
         raise typer.Exit(1)
 
 
-@masks_app.command(epilog='Example: mvmodel masks search "gallop"')
-def search(
-    query: Annotated[str, typer.Argument(help="Words: a motion, a thing, a sentence.")],
+@masks_app.command("search", epilog='Example: mvmodel masks search "gallop"')
+def search_command(
+    query: Annotated[str, typer.Argument(help="What to search for: a motion, an object or a sentence.")],
     library: LibraryFolder = None,
-    most: Annotated[int, typer.Option(help="How many to show.", min=1)] = 5,
+    limit: Annotated[int, typer.Option("--limit", help="Maximum number of results.", min=1)] = 5,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
-    """Find mask sequences in the pipeline's library by words."""
-    shelf = _library(library, needed=True)
-    assert shelf is not None
+    """Search the pipeline's mask library with words."""
+    mask_library = _load_library(library, required=True)
+    assert mask_library is not None
     embed = None
-    if shelf.embeddings is not None:
+    if mask_library.embeddings is not None:
         from mvmodel.packs import load_pack
 
         with stdout_to_stderr():
             embed = load_pack(pack).scorer().texts
-    hits = shelf.search(query, embed, most=most)
+    hits = mask_library.search(query, embed, most=limit)
     if json:
-        print_json([vars(hit) | {"file": str(shelf.folder / "masks" / f"{hit.name}.npz")} for hit in hits])
+        print_json([vars(hit) | {"file": str(mask_library.folder / "masks" / f"{hit.name}.npz")} for hit in hits])
     elif hits:
         rows = [[hit.name, hit.score, hit.motion, hit.caption, hit.why] for hit in hits]
         print_table(["name", "score", "motion", "caption", "why"], rows)
     else:
-        print(f"nothing in {shelf.folder} matches {query!r}; it holds {len(shelf.table)} mask sequences")
+        print(f"nothing in {mask_library.folder} matches {query!r}; it has {len(mask_library.table)} mask sequences")
 
 
-def _library(folder: Path | None, needed: bool) -> Library | None:
-    """The library of a folder, or the newest that the pipeline made in the usual place."""
+def _load_library(folder: Path | None, required: bool) -> Library | None:
+    """The mask library in `folder`, or else the newest one that the pipeline wrote under .mvmodel.
+
+    Returns None if there is none; raises InputError if it is required.
+    """
     from mvmodel.authoring.library import Library
 
     if folder is not None:
         return Library.load(folder)
-    made = sorted(
-        Path(".mvmodel").glob("*/store/mask_library/*/*/library.parquet"), key=lambda path: path.stat().st_mtime
-    )
-    if made:
-        return Library.load(made[-1].parent)
-    if needed:
-        raise InputError(
-            "no library was found under .mvmodel; run the pipeline (make demo), or give one with --library"
-        )
+    tables = Path(".mvmodel").glob("*/store/mask_library/*/*/library.parquet")
+    newest = max(tables, key=lambda path: path.stat().st_mtime, default=None)
+    if newest is not None:
+        return Library.load(newest.parent)
+    if required:
+        raise InputError("no mask library under .mvmodel; run the pipeline (make demo), or give one with --library")
     return None
 
 
@@ -231,20 +246,19 @@ def _write(sequence: MaskSequence, out: Path, preview: Path | None) -> None:
         write_preview(preview, sequence)
 
 
-def _size(sequence: MaskSequence) -> dict[str, Any]:
-    size = {"height": sequence.height, "width": sequence.width, "fps": sequence.fps}
-    return {"frames": sequence.frames, **size}
+def _dimensions(sequence: MaskSequence) -> dict[str, Any]:
+    return {"frames": sequence.frames, "height": sequence.height, "width": sequence.width, "fps": sequence.fps}
 
 
-def _print_quality(quality: dict[str, Any]) -> None:
-    print_table(["quality", "value"], [[name, value] for name, value in quality.items()])
+def _print_record(record: dict[str, Any]) -> None:
+    print_table(["name", "value"], [[name, value] for name, value in record.items()])
 
 
-def _tell(facts: dict[str, Any], json: bool) -> None:
-    """Print what was made, and on standard error what is in doubt about it."""
+def _print_result(record: dict[str, Any], json: bool) -> None:
+    """Print the record of a new mask sequence, and its assumptions on standard error."""
     if json:
-        print_json(facts)
+        print_json(record)
         return
-    for doubt in facts.pop("assumptions", []):
-        typer.echo(f"in doubt: {doubt}", err=True)
-    _print_quality({name: value for name, value in facts.items() if value not in ("", [])})
+    for assumption in record.get("assumptions", []):
+        typer.echo(f"assumed: {assumption}", err=True)
+    _print_record({name: value for name, value in record.items() if name != "assumptions" and value not in ("", [])})
