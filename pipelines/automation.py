@@ -47,7 +47,7 @@ def when_inputs_change() -> Condition:
     return ((first | changed) & ready).with_label("inputs or code changed")
 
 
-def automated(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+def with_automation(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """The assets with the condition on each."""
     return [
         asset.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=CONDITION)) for asset in assets
@@ -56,9 +56,9 @@ def automated(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
 
 CONDITION = when_inputs_change()
 
-below_the_groups = dg.AutomationConditionSensorDefinition(
+follow_changes = dg.AutomationConditionSensorDefinition(
     "follow_changes",
-    target=jobs.PER_MOTION | jobs.AFTER_MOTIONS,
+    target=jobs.MOTION_ASSETS | jobs.LEADERBOARD_ASSETS,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Trains, generates and reports what new clips, other masks or new code made stale.",
@@ -66,7 +66,7 @@ below_the_groups = dg.AutomationConditionSensorDefinition(
 
 
 @dg.sensor(
-    job=jobs.ingest,
+    job=jobs.ingest_job,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Ingests when the folder of raw clips changed and then stayed as it is for one interval.",
@@ -93,7 +93,7 @@ def new_clips(context: dg.SensorEvaluationContext, settings: Settings) -> dg.Sen
 
 
 @dg.schedule(
-    job=jobs.motion,
+    job=jobs.motion_job,
     cron_schedule="0 3 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,

@@ -15,12 +15,12 @@ from typing import Any
 import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
 
-from pipelines.assets.common import GPU_POOL, said_plainly
-from pipelines.assets.motion import read_groups
-from pipelines.assets.training import read_curve
+from pipelines.assets.decorator import GPU_POOL, user_errors_as_failures
+from pipelines.assets.motion import read_motion_groups
+from pipelines.assets.training import read_training_curve
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
-from pipelines.promotion.promotion import ADAPTER
+from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import GateConfig
 from pipelines.store.artifact_store import ArtifactStore
@@ -30,13 +30,13 @@ from pipelines.store.version_store import Handle
 # Partitions on checks are what makes a gate's verdict one motion's; Dagster 1.13 warns that they are a preview.
 warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")
 
-WEAK_SHARE = 0.5
+MAX_WEAK_SHARE = 0.5
 """More weak mask sequences than this share is worth a warning."""
 
 
-@dg.asset_check(asset="clips", blocking=True, description="At least one clip can be used.")
-@said_plainly
-def some_clips(clips: Handle) -> dg.AssetCheckResult:
+@dg.asset_check(asset="clips", blocking=True, description="At least one clip is usable.")
+@user_errors_as_failures
+def has_usable_clips(clips: Handle) -> dg.AssetCheckResult:
     import pandas as pd
 
     usable, refused = (len(pd.read_parquet(clips.folder / f"{n}.parquet")) for n in ("catalogue", "quarantine"))
@@ -44,24 +44,24 @@ def some_clips(clips: Handle) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=usable > 0, metadata={"clips": usable, "quarantined": refused}, description=said)
 
 
-@dg.asset_check(asset="foreground_masks", description="Most mask sequences are sound.")
-@said_plainly
-def sound_masks(foreground_masks: Handle) -> dg.AssetCheckResult:
+@dg.asset_check(asset="foreground_masks", description="Most mask sequences are reliable.")
+@user_errors_as_failures
+def masks_are_reliable(foreground_masks: Handle) -> dg.AssetCheckResult:
     import pandas as pd
 
     quality = pd.read_parquet(foreground_masks.folder / "quality.parquet")
     share = float(quality["weak"].mean()) if len(quality) else 1.0
     return dg.AssetCheckResult(
-        passed=share <= WEAK_SHARE,
+        passed=share <= MAX_WEAK_SHARE,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"weak_share": share, "weak": dg.MetadataValue.json(list(quality.loc[quality["weak"], "clip"]))},
     )
 
 
 @dg.asset_check(asset="motion_groups", description="At least one motion has enough clips; labels and masks agree.")
-@said_plainly
-def some_motions(motion_groups: Handle) -> dg.AssetCheckResult:
-    groups = read_groups(motion_groups.folder)
+@user_errors_as_failures
+def has_trainable_motions(motion_groups: Handle) -> dg.AssetCheckResult:
+    groups = read_motion_groups(motion_groups.folder)
     return dg.AssetCheckResult(
         passed=bool(groups["motions"]) and not groups["disagreements"],
         severity=dg.AssetCheckSeverity.WARN,
@@ -76,10 +76,10 @@ def some_motions(motion_groups: Handle) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="motion_adapter", blocking=True, partitions_def=motions, description="Every loss of the training is finite."
 )
-@said_plainly
+@user_errors_as_failures
 def finite_loss(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
     handle = load_current(context.instance, store.store, "motion_adapter", context.partition_key)
-    losses = [float(row["loss"]) for row in read_curve(handle.folder / ADAPTER) if "loss" in row]
+    losses = [float(row["loss"]) for row in read_training_curve(handle.folder / TUNED_ADAPTER) if "loss" in row]
     finite = all(map(math.isfinite, losses))
     metadata: dict[str, Any] = {"steps_logged": len(losses)}
     if losses and finite:
@@ -87,10 +87,10 @@ def finite_loss(context: dg.AssetCheckExecutionContext, store: ArtifactStore) ->
     return dg.AssetCheckResult(passed=finite, metadata=metadata)
 
 
-GATES = {
+GATE_DESCRIPTIONS = {
     "iou_gate": "The object follows held-out masks.",
     "alignment_gate": "The videos show what their prompts say.",
-    "not_worse_gate": "The adapter is not worse than the one in use by more than the tolerance.",
+    "no_regression_gate": "The adapter is not worse than the one in use by more than the tolerance.",
 }
 
 
@@ -98,11 +98,11 @@ GATES = {
     name="promotion_gates",
     specs=[
         dg.AssetCheckSpec(name, asset="adapter_evaluation", blocking=True, description=text, partitions_def=motions)
-        for name, text in GATES.items()
+        for name, text in GATE_DESCRIPTIONS.items()
     ],
     pool=GPU_POOL,
 )
-@said_plainly
+@user_errors_as_failures
 def promotion_gates(
     context: dg.AssetCheckExecutionContext, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> Iterator[dg.AssetCheckResult]:
@@ -114,11 +114,11 @@ def promotion_gates(
     metrics = json.loads((evaluation.folder / "metrics.json").read_text())
     gates = settings.read("gates", GateConfig)
     thresholds: dict[str, dict[str, float]] = {
-        "iou_gate": {"threshold": gates.iou},
-        "alignment_gate": {"threshold": gates.alignment},
-        "not_worse_gate": {"tolerance": gates.tolerance},
+        "iou_gate": {"threshold": gates.min_iou},
+        "alignment_gate": {"threshold": gates.min_alignment},
+        "no_regression_gate": {"max_regression": gates.max_regression},
     }
-    for verdict in promotion.verdicts(context.instance, store.store, settings, pack, adapter, evaluation):
+    for verdict in promotion.judge_adapter(context.instance, store.store, settings, pack, adapter, evaluation):
         yield dg.AssetCheckResult(
             asset_key="adapter_evaluation",
             check_name=verdict.gate,
@@ -133,20 +133,20 @@ def promotion_gates(
 
 METRIC_CHECKS = {
     "follows_masks": "The objects fill their control masks.",
-    "mask_term_matters": "With the mask term the objects fill their masks better than with it off.",
-    "videos_move": "The objects move: a frozen video would be the most consistent of all.",
+    "mask_term_improves_iou": "With the mask term the objects fill their masks better than with it off.",
+    "videos_have_motion": "The objects move: a frozen video would be the most consistent of all.",
 }
 
 
 @dg.multi_asset_check(
-    name="video_figures",
+    name="video_metric_checks",
     specs=[
         dg.AssetCheckSpec(name, asset="video_metrics", description=text, partitions_def=motions)
         for name, text in METRIC_CHECKS.items()
     ],
 )
-@said_plainly
-def video_figures(
+@user_errors_as_failures
+def video_metric_checks(
     context: dg.AssetCheckExecutionContext, settings: Settings, store: ArtifactStore
 ) -> Iterator[dg.AssetCheckResult]:
     """What the videos' metrics say, each measured value beside the threshold that it is held against."""
@@ -165,9 +165,9 @@ def video_figures(
     full = card[(card["condition"] == "full") & (card["metric"] == "iou")]
     counts = {name: int(full[name].iloc[0]) for name in ("videos", "prompts", "seeds") if len(full)}
     held = {
-        "follows_masks": (mean("full", "iou"), float(settings.read("gates", GateConfig).iou), "IoU"),
-        "mask_term_matters": (mean("full", "iou") - mean("no_mask", "iou"), 0.0, "IoU gained by the mask term"),
-        "videos_move": (mean("full", "motion"), STILL, "motion in pixels per frame"),
+        "follows_masks": (mean("full", "iou"), float(settings.read("gates", GateConfig).min_iou), "IoU"),
+        "mask_term_improves_iou": (mean("full", "iou") - mean("no_mask", "iou"), 0.0, "IoU gained by the mask term"),
+        "videos_have_motion": (mean("full", "motion"), STILL, "motion in pixels per frame"),
     }
     for name, (measured, threshold, what) in held.items():
         skipped = math.isnan(measured)  # no video was made with the term off, say
@@ -183,9 +183,20 @@ def video_figures(
                 **({} if skipped else {"measured": round(measured, 4)}),
                 "threshold": threshold,
                 **counts,
-                **({n: round(v, 4) for n, v in beside.items() if math.isfinite(v)} if name == "videos_move" else {}),
+                **(
+                    {n: round(v, 4) for n, v in beside.items() if math.isfinite(v)}
+                    if name == "videos_have_motion"
+                    else {}
+                ),
             },
         )
 
 
-all_checks = [some_clips, sound_masks, some_motions, finite_loss, promotion_gates, video_figures]
+all_checks = [
+    has_usable_clips,
+    masks_are_reliable,
+    has_trainable_motions,
+    finite_loss,
+    promotion_gates,
+    video_metric_checks,
+]

@@ -11,11 +11,11 @@ import dagster as dg
 from pipelines import automation, checks, jobs
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
 from pipelines.resources import Gpu, PackResource, Settings
-from pipelines.settings import default_clips, home_folder, settings_of
+from pipelines.settings import default_clips_folder, home_folder, load_settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.io_manager import HandleIOManager
 
-UNPARTITIONED = [
+INGESTION_ASSETS = [
     ingestion.raw_clips,
     ingestion.clips,
     masks.foreground_masks,
@@ -23,7 +23,7 @@ UNPARTITIONED = [
     motion.motion_groups,
     library.mask_library,
 ]
-FOLLOWING = [
+MOTION_ASSETS = [
     training.training_set,
     training.motion_adapter,
     training.adapter_evaluation,
@@ -35,16 +35,16 @@ FOLLOWING = [
     reports.metric_report,
     reports.leaderboard,
 ]
-EXPERIMENTS = [*experiments.per_motion, experiments.zero_shot_motion]
+EXPERIMENT_ASSETS = [*experiments.motion_experiments, experiments.zero_shot_motion]
 """On demand only: nothing materialises them by itself."""
-FOUNDATION = [foundation.world_renders, *foundation.models, foundation.tiny_pack]
+FOUNDATION_ASSETS = [foundation.world_renders, *foundation.model_assets, foundation.tiny_pack]
 
 
 def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The resources of a home. home: None takes the environment's; sections: None takes the home's settings.json."""
     home = (home or home_folder()).resolve()
-    chosen = dict(settings_of(home) if sections is None else sections)
-    clips = chosen.pop("clips", None) or default_clips()
+    chosen = dict(load_settings(home) if sections is None else sections)
+    clips = chosen.pop("clips", None) or default_clips_folder()
     pack, store = chosen.pop("pack", ""), chosen.pop("store", "") or str(home / "store")
     placed = {name: chosen.pop(name) for name in ("device", "precision") if name in chosen}
     whole = "float32" if placed.get("precision") == "fp32" else "auto"
@@ -67,10 +67,10 @@ def build_defs(
 ) -> dg.Definitions:
     """Everything, for a home. resources: put in place of those of the same name; executor: how steps are run."""
     return dg.Definitions(
-        assets=[*UNPARTITIONED, *automation.automated(FOLLOWING), *EXPERIMENTS, *FOUNDATION],
+        assets=[*INGESTION_ASSETS, *automation.with_automation(MOTION_ASSETS), *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS],
         asset_checks=checks.all_checks,
         jobs=jobs.all_jobs,
-        sensors=[automation.new_clips, automation.below_the_groups],
+        sensors=[automation.new_clips, automation.follow_changes],
         schedules=[automation.weekly_retraining],
         resources={**build_resources(home, sections), **(resources or {})},
         executor=executor,

@@ -1,4 +1,4 @@
-"""Named jobs, one per phase: what the driver, the sensor and the schedule launch, and what the UI lists."""
+"""The jobs, one per phase of a run. The driver, the sensor and the schedule launch them; the UI lists them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ import dagster as dg
 
 from pipelines.partitions import motions
 
-BEFORE_MOTIONS = dg.AssetSelection.groups("ingestion", "masks", "motion")
-PER_MOTION = dg.AssetSelection.groups("training", "generation", "reports") - dg.AssetSelection.assets("leaderboard")
-AFTER_MOTIONS = dg.AssetSelection.assets("leaderboard")
+INGESTION_ASSETS = dg.AssetSelection.groups("ingestion", "masks", "motion")
+MOTION_ASSETS = dg.AssetSelection.groups("training", "generation", "reports") - dg.AssetSelection.assets("leaderboard")
+LEADERBOARD_ASSETS = dg.AssetSelection.assets("leaderboard")
 
-ingest = dg.define_asset_job(
+ingest_job = dg.define_asset_job(
     "ingest",
-    BEFORE_MOTIONS,
-    description="Clips, masks and groups; adds a partition for every motion with enough clips.",
+    INGESTION_ASSETS,
+    description="Ingests the raw clips, extracts masks and groups clips by motion. Adds a partition for every motion "
+    "that has enough clips.",
 )
-motion = dg.define_asset_job(
-    "motion",
-    PER_MOTION,
+motion_job = dg.define_asset_job(
+    "process_motion",
+    MOTION_ASSETS,
     partitions_def=motions,
-    description="One motion: its adapter, gates, videos, metrics and report.",
+    description="Processes one motion: trains its adapter, applies the gates, generates and measures its videos, "
+    "and writes its report.",
 )
-compare = dg.define_asset_job("compare", AFTER_MOTIONS, description="The leaderboard over all motions and versions.")
-foundation = dg.define_asset_job(
-    "foundation", dg.AssetSelection.groups("foundation"), description="Train the tiny pack anew. Hours on a CPU."
+leaderboard_job = dg.define_asset_job(
+    "update_leaderboard",
+    LEADERBOARD_ASSETS,
+    description="Updates the leaderboard of all motions and all their versions.",
+)
+foundation_job = dg.define_asset_job(
+    "train_tiny_pack",
+    dg.AssetSelection.groups("foundation"),
+    description="Trains the tiny pack from scratch. Takes hours on a CPU.",
 )
 
-all_jobs = [ingest, motion, compare, foundation]
-"""The phases of a run in their order, then the tiny pack's training."""
+all_jobs = [ingest_job, motion_job, leaderboard_job, foundation_job]
+"""The phases of a run in order, then the training of the tiny pack."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.packs import Pack
 
-_LOADED: dict[tuple[str, str, str], Any] = {}
+_LOADED_PACKS: dict[tuple[str, str, str], Any] = {}
 """Packs by name: a driver that runs many jobs in one process loads one once."""
 
 
@@ -51,7 +51,11 @@ class Settings(dg.ConfigurableResource):
 
     def section(self, name: str) -> dict[str, Any]:
         """The numbers of a section that were set, unchecked."""
-        both = files.merge(self.sections, files.check(self.override, "override")) if self.override else self.sections
+        both = (
+            files.merge_settings(self.sections, files.validate_settings(self.override, "override"))
+            if self.override
+            else self.sections
+        )
         return dict(both.get(name, {}))
 
     def read(self, name: str, model: type[Model], **defaults: Any) -> Model:
@@ -76,11 +80,11 @@ class PackResource(dg.ConfigurableResource):
     def load(self) -> Pack:
         """The pack. Raises PackError naming it when it is missing or incomplete."""
         key = (self.name, self.device, self.dtype)
-        if key not in _LOADED:
+        if key not in _LOADED_PACKS:
             from mvmodel.packs import load_pack
 
-            _LOADED[key] = load_pack(self.name or None, self.device, self.dtype)
-        return _LOADED[key]
+            _LOADED_PACKS[key] = load_pack(self.name or None, self.device, self.dtype)
+        return _LOADED_PACKS[key]
 
     def generation(self, settings: Settings) -> GenerationConfig:
         """The settings' section "generation", with the pack's own numbers where the section says nothing."""

@@ -36,52 +36,63 @@ VIDEO_SUFFIXES = (
 
 
 class TrainingSetConfig(Config):
-    """Which clips of a motion are trained on."""
+    """Which clips of a motion an adapter is trained on."""
 
-    min_clips: int = Field(default=5, ge=1, description="fewer usable clips than this and nothing is trained")
-    max_clips: int = Field(default=8, ge=1, description="the clips nearest to the group's centre are taken")
-    held_out: int = Field(default=1, ge=0, description="clips kept out of training, for validation and evaluation")
+    min_clips: int = Field(default=5, ge=1)
+    """A motion with fewer usable clips is not trained."""
+    max_clips: int = Field(default=8, ge=1)
+    """At most this many clips are used: those nearest to the center of the motion's cluster."""
+    held_out: int = Field(default=1, ge=0)
+    """Clips kept out of training for validation and evaluation."""
 
 
-class RequestConfig(Config):
-    """What is generated for a motion."""
+class RequestsConfig(Config):
+    """Which videos are generated for a motion."""
 
-    file: str = Field(default="datasets/prompts/requests.csv", description="CSV: motion, prompt, masks, seed")
-    count: int = Field(default=4, ge=1, description="how many to make up when the file has none for a motion")
+    file: str = "datasets/prompts/requests.csv"
+    """CSV file with the columns motion, prompt, masks and seed. A relative path starts at the repository."""
+    count: int = Field(default=4, ge=1)
+    """Default requests per motion, created when the file has none for it."""
     seed: int = 1
+    """Seed of the default requests."""
 
 
 class EvaluationConfig(Config):
-    """How a new adapter is measured before it may be used."""
+    """How a new adapter is measured before it can be promoted."""
 
-    count: int = Field(default=2, ge=1, description="videos on held-out masks, with prompts of other objects")
+    count: int = Field(default=2, ge=1)
+    """Videos to generate, on held-out masks and with prompts of other objects."""
     seed: int = 11
+    """Seed of the evaluation requests."""
 
 
 class GateConfig(Config):
-    """What an adapter has to reach on the evaluation's videos before it may replace the one in use."""
+    """What an adapter must reach on the evaluation videos before it replaces the promoted one."""
 
-    iou: float = Field(default=0.3, description="least mean IoU of the foreground against the control mask")
-    alignment: float = Field(default=0.1, description="least mean cosine between frames and prompt")
-    tolerance: float = Field(
-        default=0.05, description="how much worse than the adapter in use it may be, in either metric"
-    )
+    min_iou: float = 0.3
+    """Lowest accepted mean IoU of the detected foreground and the control masks."""
+    min_alignment: float = 0.1
+    """Lowest accepted mean cosine similarity of the frames and the prompt."""
+    max_regression: float = 0.05
+    """How much lower than the promoted adapter's each of the two metrics may be."""
 
 
 class ComparisonConfig(Config):
-    """What is made beside the full method for the report."""
+    """Which videos are generated for comparison with the full method."""
 
-    scratch: bool = Field(default=True, description="also train an adapter without the pack's start adapter")
-    no_mask: bool = Field(default=True, description="also generate with the mask term off")
-    schedulers: int = Field(
-        default=1, ge=0, description="on how many requests DDIM at 50 steps and multistep at 20 are compared; 0 is none"
-    )
+    scratch: bool = True
+    """Also train an adapter without the pack's start adapter, and generate with it."""
+    no_mask: bool = True
+    """Also generate with the mask term turned off."""
+    scheduler_requests: int = Field(default=1, ge=0)
+    """Number of requests that are also generated with DDIM at 50 steps and DPM++ at 20 steps; 0 turns this off."""
 
 
 class ExperimentsConfig(Config):
     """Sizes of the experiments that differ from their defaults in `mvmodel.experiments.studies`."""
 
-    quick: bool = Field(default=False, description="the smallest size of every experiment, to see that it runs")
+    quick: bool = False
+    """Run every experiment at its smallest size, to see that it works."""
     ablation_study: dict[str, Any] = {}
     noise_sharing_sweep: dict[str, Any] = {}
     mask_generalization: dict[str, Any] = {}
@@ -98,7 +109,7 @@ SECTIONS = {
     "training": None,  # mvmodel.training.TrainConfig
     "generation": None,  # mvmodel.generation.GenerationConfig
     "training_set": TrainingSetConfig,
-    "requests": RequestConfig,
+    "requests": RequestsConfig,
     "evaluation": EvaluationConfig,
     "gates": GateConfig,
     "comparison": ComparisonConfig,
@@ -108,7 +119,7 @@ SECTIONS = {
 _TOP = ("clips", "pack", "store", "device", "precision")
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_settings_file(path: Path) -> dict[str, Any]:
     """Read a settings file (.yaml or .json). Raises InputError naming the file and what is wrong with it."""
     path = Path(path)
     try:
@@ -124,10 +135,10 @@ def read_file(path: Path) -> dict[str, Any]:
         raise InputError(f"settings file {path} is not valid: {error}") from error
     except Exception as error:  # yaml's errors derive from Exception only
         raise InputError(f"settings file {path} is not valid YAML: {error}") from error
-    return check(value, str(path))
+    return validate_settings(value, str(path))
 
 
-def check(value: Any, where: str) -> dict[str, Any]:
+def validate_settings(value: Any, where: str) -> dict[str, Any]:
     """`value` if its names are known and our own sections fit; raises InputError naming `where` otherwise."""
     if not isinstance(value, dict):
         raise InputError(f"{where}: settings are a table of sections, not {type(value).__name__}")
@@ -154,20 +165,20 @@ def home_folder() -> Path:
     return REPOSITORY / ".mvmodel" / "home"
 
 
-def settings_of(home: Path) -> dict[str, Any]:
+def load_settings(home: Path) -> dict[str, Any]:
     """The settings that `python -m pipelines run` left in a home, with MVMODEL_CONFIG, _CLIPS and _PACK on top."""
     path = home / "settings.json"
-    value: dict[str, Any] = read_file(path) if path.exists() else {}
+    value: dict[str, Any] = read_settings_file(path) if path.exists() else {}
     if named := os.environ.get("MVMODEL_CONFIG"):
-        value = merge(value, read_file(Path(named)))
+        value = merge_settings(value, read_settings_file(Path(named)))
     if clips := os.environ.get("MVMODEL_CLIPS"):
-        value = merge(value, {"clips": str(Path(clips).expanduser().resolve())})
+        value = merge_settings(value, {"clips": str(Path(clips).expanduser().resolve())})
     if pack := os.environ.get("MVMODEL_PACK"):
-        value = merge(value, {"pack": pack})
+        value = merge_settings(value, {"pack": pack})
     return value
 
 
-def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two levels of settings, `above` winning name by name."""
     merged = dict(below)
     for name, value in above.items():
@@ -180,7 +191,7 @@ def write_settings(home: Path, value: dict[str, Any]) -> None:
     write_json(home / "settings.json", value)
 
 
-def default_clips() -> Path:
+def default_clips_folder() -> Path:
     """datasets/raw when it holds a video (or folders of frames), else the shipped samples."""
     raw = REPOSITORY / "datasets" / "raw"
     own = raw.is_dir() and any(p.suffix.lower() in VIDEO_SUFFIXES or p.is_dir() for p in raw.iterdir())

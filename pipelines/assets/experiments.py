@@ -15,12 +15,12 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.config import parse_config
-from pipelines.assets import preview
-from pipelines.assets.common import stage
-from pipelines.assets.training import read_set
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.training import read_training_set
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
-from pipelines.promotion.promotion import ADAPTER
+from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ExperimentsConfig
 from pipelines.store.artifact_store import ArtifactStore
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mvmodel.experiments.config import ExperimentConfig
 
 CODE = code_version("mvmodel.experiments.run", files=(__file__,))
-PER_MOTION = {
+MOTION_EXPERIMENTS = {
     "ablation_study": "What each part of the method brings; learned motion against the mask's constraint.",
     "noise_sharing_sweep": "The share of frame 1 in the later frames' noise, in three ways of mixing it in.",
     "mask_generalization": "Shapes, sizes, motions and object classes that the training clips do not have.",
@@ -44,13 +44,13 @@ PER_MOTION = {
     "long_video_drift": "Videos of 24 to 200 frames, extended window by window: what adds up.",
 }
 """Experiment -> its asset's description."""
-VOLATILE = ("timing.json",)
+VOLATILE_FILES = ("timing.json",)
 """Seconds differ from run to run, and make no other version."""
-SHOWN_GROUPS = 12
+MAX_PLOTTED_GROUPS = 12
 """Settings whose means become metrics that plot over time; the tables have all."""
 
 
-def sizes(settings: Settings, name: str) -> ExperimentConfig:
+def load_experiment_config(settings: Settings, name: str) -> ExperimentConfig:
     """The sizes of an experiment that the settings ask for. Raises InputError for what does not fit."""
     from mvmodel.experiments import EXPERIMENTS
 
@@ -61,16 +61,16 @@ def sizes(settings: Settings, name: str) -> ExperimentConfig:
     return parse_config(config, {**below, **given}, f"section experiments, {name}")
 
 
-def motion_of(name: str, training: Path, requests: Path, pack: Any) -> Motion:
+def load_motion(name: str, training: Path, requests: Path, pack: Any) -> Motion:
     """A motion's requests and training clips, as experiments take them."""
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.tasks import read_tasks
 
-    clips, _ = read_set(training)
+    clips, _ = read_training_set(training)
     return Motion(name, read_tasks(requests / "requests.csv", None, pack), clips)
 
 
-def general(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
+def base_configs(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
     """The settings that every cell changes one thing of: the home's own for generation and training."""
     from mvmodel.backends.training_config import TrainConfig
 
@@ -78,7 +78,7 @@ def general(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, T
     return pack.generation(settings), settings.read("training", TrainConfig, init_from=start)
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def experiment_metadata(folder: Path) -> dict[str, Any]:
     """An experiment's conclusion, tables and pictures as metadata."""
     import pandas as pd
     from PIL import Image
@@ -89,40 +89,44 @@ def describe(folder: Path) -> dict[str, Any]:
     timing = json.loads((folder / "timing.json").read_text())
     experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
     claims = json.loads((folder / "conclusion.json").read_text())["claims"]
-    groups = list(rows.groupby(experiment.factors[-1], sort=False))[:SHOWN_GROUPS]
+    groups = list(rows.groupby(experiment.factors[-1], sort=False))[:MAX_PLOTTED_GROUPS]
     metrics: dict[str, float] = {}
     for group, own in groups:
-        metrics |= preview.numbers(dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/")
+        metrics |= ui_metadata.finite_numbers(
+            dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/"
+        )
     plot = next(iter(sorted((folder / "plots").glob("*.png"))))
     return {
         "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
         "report": dg.MetadataValue.path(str(folder / "report.html")),
-        "plot": preview.picture(Image.open(plot), plot.stem),
-        "sheet": preview.picture(Image.open(folder / "sheet.jpg"), "one setting a row"),
+        "plot": ui_metadata.inline_image(Image.open(plot), plot.stem),
+        "sheet": ui_metadata.inline_image(Image.open(folder / "sheet.jpg"), "one setting a row"),
         "videos": len(rows),
         "cells_made": timing["made"],
         "minutes": round(timing["seconds"] / 60, 2),
         "claims": len(claims),
         "claims_that_hold": sum(claim["holds"] is True for claim in claims),
-        "means": means(experiment, rows),
-        "summary": preview.table(pd.read_csv(folder / "summary.csv")),
+        "means": group_means_table(experiment, rows),
+        "summary": ui_metadata.table(pd.read_csv(folder / "summary.csv")),
         **metrics,
     }
 
 
-def means(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataValue:
+def group_means_table(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataValue:
     """One row a setting: its factors, the means of the metrics that matter most, and the number of videos."""
     import pandas as pd
 
     lines = []
     for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
         said = dict(zip(experiment.factors, map(experiment.shown, key), strict=True))
-        metrics = preview.numbers({name: group[name].mean() for name in experiment.headline if name in group})
+        metrics = ui_metadata.finite_numbers(
+            {name: group[name].mean() for name in experiment.headline if name in group}
+        )
         lines.append({**said, **metrics, "videos": len(group)})
-    return preview.table(pd.DataFrame(lines))
+    return ui_metadata.table(pd.DataFrame(lines))
 
 
-def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
+def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
     def run(
         context: dg.AssetExecutionContext,
         training_set: Handle,
@@ -132,9 +136,9 @@ def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
         pack: PackResource,
         store: ArtifactStore,
     ) -> dg.MaterializeResult[Handle]:
-        adapter = promotion.pointed_at(promoted_adapter, store.store)
-        config = sizes(settings, name)
-        generation, training = general(settings, pack)
+        adapter = promotion.open_promoted(promoted_adapter, store.store)
+        config = load_experiment_config(settings, name)
+        generation, training = base_configs(settings, pack)
 
         def build_folder(folder: Path) -> None:
             from mvmodel.experiments import run_experiment
@@ -142,9 +146,9 @@ def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
             from mvmodel.experiments.cells import Cells
 
             model = pack.load()
-            motion = motion_of(context.partition_key, training_set.folder, generation_requests.folder, model)
+            motion = load_motion(context.partition_key, training_set.folder, generation_requests.folder, model)
             cells = Cells(Path(store.work) / "items")
-            adapters = {OWN: adapter.folder / ADAPTER}
+            adapters = {OWN: adapter.folder / TUNED_ADAPTER}
             bench = Bench(model, [motion], cells, adapters, generation, training, say=context.log.info)
             run_experiment(name, bench, folder, config)
 
@@ -153,18 +157,20 @@ def _per_motion(name: str, description: str) -> dg.AssetsDefinition:
             "generation_requests": generation_requests,
             "promoted_adapter": promoted_adapter,
         }
-        recorded = _recorded(config, generation, training)
+        recorded = _configs_as_json(config, generation, training)
         source = {"adapter": adapter.sha}
-        return store.step(context, inputs, recorded, build_folder, describe, pack.recipe(), VOLATILE, source=source)
+        return store.step(
+            context, inputs, recorded, build_folder, experiment_metadata, pack.recipe(), VOLATILE_FILES, source=source
+        )
 
     run.__name__, run.__doc__ = name, description
-    made: dg.AssetsDefinition = stage(
+    made: dg.AssetsDefinition = mvmodel_asset(
         "experiments", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=CODE, name=name
     )(run)
     return made
 
 
-def _recorded(config: ExperimentConfig, generation: GenerationConfig, training: TrainConfig) -> dict[str, Any]:
+def _configs_as_json(config: ExperimentConfig, generation: GenerationConfig, training: TrainConfig) -> dict[str, Any]:
     return {
         "experiment": config.model_dump(mode="json"),
         "generation": generation.model_dump(mode="json"),
@@ -172,11 +178,11 @@ def _recorded(config: ExperimentConfig, generation: GenerationConfig, training: 
     }
 
 
-per_motion = [_per_motion(name, description) for name, description in PER_MOTION.items()]
+motion_experiments = [_motion_experiment(name, description) for name, description in MOTION_EXPERIMENTS.items()]
 """The experiments that every motion has for itself."""
 
 
-@stage(
+@mvmodel_asset(
     "experiments",
     "pytorch",
     "parquet",
@@ -196,8 +202,8 @@ def zero_shot_motion(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """One adapter over many motions against one per motion, on motions that the first has never seen."""
-    config = sizes(settings, "zero_shot_motion")
-    generation, training = general(settings, pack)
+    config = load_experiment_config(settings, "zero_shot_motion")
+    generation, training = base_configs(settings, pack)
     names = sorted(set(training_set) & set(generation_requests))
 
     def build_folder(folder: Path) -> None:
@@ -206,7 +212,7 @@ def zero_shot_motion(
         from mvmodel.experiments.cells import Cells
 
         model = pack.load()
-        every = [motion_of(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
+        every = [load_motion(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
         bench = Bench(model, every, Cells(Path(store.work) / "items"), {}, generation, training, say=context.log.info)
         run_experiment("zero_shot_motion", bench, folder, config)
 
@@ -215,5 +221,11 @@ def zero_shot_motion(
         "generation_requests": {name: generation_requests[name] for name in names},
     }
     return store.step(
-        context, inputs, _recorded(config, generation, training), build_folder, describe, pack.recipe(), VOLATILE
+        context,
+        inputs,
+        _configs_as_json(config, generation, training),
+        build_folder,
+        experiment_metadata,
+        pack.recipe(),
+        VOLATILE_FILES,
     )

@@ -19,8 +19,8 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
-from pipelines.assets import preview
-from pipelines.assets.common import stage
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
 from pipelines.settings import REPOSITORY
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
@@ -39,7 +39,7 @@ MODELS = {
     ),
 }
 """Asset -> (module of mvmodel.foundation, models it rests on, description)."""
-KEPT = ("*.safetensors", "*.json", "*.jsonl", "*.png", "*.txt", "*.pt", "*.md")
+PACK_FILES = ("*.safetensors", "*.json", "*.jsonl", "*.png", "*.txt", "*.pt", "*.md")
 
 
 def foundation_folder() -> Path:
@@ -48,7 +48,7 @@ def foundation_folder() -> Path:
     return Path(named) if named else REPOSITORY / ".mvmodel" / "foundation"
 
 
-@stage("foundation", "video", code_version=code_version("mvmodel.world.render", files=(__file__,)))
+@mvmodel_asset("foundation", "video", code_version=code_version("mvmodel.world.render", files=(__file__,)))
 def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult[Handle]:
     """A look at the motion world that everything here learns from; trainings render their own, endlessly."""
     seeds = list(range(24))
@@ -66,23 +66,25 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
         import numpy as np
 
         with np.load(folder / "renders.npz", allow_pickle=False) as data:
-            return {"sheet": preview.picture(preview.tiles(list(data["frames"])), "the motion world")}
+            return {"sheet": ui_metadata.inline_image(ui_metadata.image_grid(list(data["frames"])), "the motion world")}
 
     return store.step(context, {}, {"seeds": seeds}, build, describe)
 
 
-def _model(name: str, module: str, needs: tuple[str, ...], description: str) -> dg.AssetsDefinition:
+def _model_asset(name: str, module: str, needs: tuple[str, ...], description: str) -> dg.AssetsDefinition:
     def train(
         context: dg.AssetExecutionContext, store: ArtifactStore, **inputs: Handle
     ) -> dg.MaterializeResult[Handle]:
         def build(work: Path) -> None:
             from mvmodel.foundation.stages import run_stage
 
-            _keep(run_stage(module, foundation_folder()), empty_folder(work))
+            _copy_results(run_stage(module, foundation_folder()), empty_folder(work))
 
-        return store.step(context, inputs, {}, build, _samples, volatile=("*.jsonl", "**/*.jsonl", "*.png", "**/*.png"))
+        return store.step(
+            context, inputs, {}, build, _training_metadata, volatile=("*.jsonl", "**/*.jsonl", "*.png", "**/*.png")
+        )
 
-    decorate = stage(
+    decorate = mvmodel_asset(
         "foundation",
         "pytorch",
         gpu=True,
@@ -104,9 +106,9 @@ def _with_inputs(function: Callable[..., Any], needs: tuple[str, ...]) -> Callab
     return function
 
 
-def _keep(folder: Path, target: Path) -> None:
+def _copy_results(folder: Path, target: Path) -> None:
     """Copy what a training wrote, without its checkpoints."""
-    for pattern in KEPT:
+    for pattern in PACK_FILES:
         for path in folder.rglob(pattern):
             parts = path.relative_to(folder).parts
             if "checkpoint" not in parts:
@@ -114,23 +116,25 @@ def _keep(folder: Path, target: Path) -> None:
                 shutil.copyfile(path, target / Path(*parts))
 
 
-def _samples(folder: Path) -> dict[str, Any]:
+def _training_metadata(folder: Path) -> dict[str, Any]:
     from PIL import Image
 
     metadata: dict[str, Any] = {}
     curves = sorted(folder.rglob("curve.jsonl"))
     if curves and (lines := curves[0].read_text().splitlines()):
-        metadata |= preview.numbers(json.loads(lines[-1]))
+        metadata |= ui_metadata.finite_numbers(json.loads(lines[-1]))
     pictures = sorted(folder.rglob("*.png"), key=lambda path: path.name)
     if pictures:
-        metadata["samples"] = preview.picture(Image.open(pictures[-1]), "samples")
+        metadata["samples"] = ui_metadata.inline_image(Image.open(pictures[-1]), "samples")
     return metadata
 
 
-models = [_model(name, *rest) for name, rest in MODELS.items()]
+model_assets = [_model_asset(name, *rest) for name, rest in MODELS.items()]
 
 
-@stage("foundation", "pytorch", code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,)))
+@mvmodel_asset(
+    "foundation", "pytorch", code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,))
+)
 def tiny_pack(
     context: dg.AssetExecutionContext,
     tiny_decoder: Handle,
@@ -160,6 +164,6 @@ def tiny_pack(
         path = folder / "pack.json"
         info = json.loads(path.read_text()) if path.exists() else {}
         size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-        return {"megabytes": round(size / 1e6, 2), **preview.numbers(info.get("quality", {}))}
+        return {"megabytes": round(size / 1e6, 2), **ui_metadata.finite_numbers(info.get("quality", {}))}
 
     return store.step(context, inputs, {}, build, describe)

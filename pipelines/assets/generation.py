@@ -12,31 +12,31 @@ from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
 from mvmodel.generation.default_requests import RequestSpec, default_requests, describe_requests, write_requests
 from mvmodel.reports.conditions import CONDITIONS
-from pipelines.assets import preview
-from pipelines.assets.common import stage
-from pipelines.assets.training import SCRATCH, read_set
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.training import SCRATCH_ADAPTER, read_training_set
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.evaluation import read_frames
-from pipelines.promotion.promotion import ADAPTER
+from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import PackResource, Settings
-from pipelines.settings import ComparisonConfig, RequestConfig
+from pipelines.settings import ComparisonConfig, RequestsConfig
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import load_current
 from pipelines.store.version_store import Handle
 
-ADAPTERS = {"tuned": ADAPTER, "scratch": SCRATCH}
+ADAPTERS = {"tuned": TUNED_ADAPTER, "scratch": SCRATCH_ADAPTER}
 """Adapter of a condition -> its folder in a `motion_adapter` version."""
 
 
-def _shipped(settings: Settings, config: RequestConfig, motion: str) -> list[Any]:
+def _shipped(settings: Settings, config: RequestsConfig, motion: str) -> list[Any]:
     from mvmodel.generation.requests import read_requests
 
     path = settings.path(config.file)
     return [r for r in read_requests(path) if r.motion == motion] if config.file and path.exists() else []
 
 
-@stage(
+@mvmodel_asset(
     "generation",
     "parquet",
     partitions_def=motions,
@@ -59,7 +59,7 @@ def generation_requests(
     from mvmodel.masks import MaskSequence
 
     motion = context.partition_key
-    config = settings.read("requests", RequestConfig)
+    config = settings.read("requests", RequestsConfig)
     shipped = _shipped(settings, config, motion)
     named = any(r.source.strip().lower().startswith("library") for r in shipped)
     library = load_current(context.instance, store.store, "mask_library") if named else None
@@ -76,7 +76,7 @@ def generation_requests(
             wanted = [RequestSpec(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
             (folder / "assumptions.json").write_text(json.dumps(assumptions, indent=1))
         else:
-            train, held = read_set(training_set.folder)
+            train, held = read_training_set(training_set.folder)
             clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
             wanted = default_requests(clips, list(pack.load().info.objects), config.count, config.seed)
         write_requests(folder, motion, wanted, float(pack.load().info.fps))
@@ -99,8 +99,8 @@ def generation_requests(
             "requests": len(requests),
             "made_up": not shipped,
             "assumptions": dg.MetadataValue.json(json.loads(assumptions.read_text()) if assumptions.exists() else {}),
-            "prompts": preview.table(pd.DataFrame(describe_requests(requests))),
-            "sheet": preview.picture(preview.tiles(shown), "control masks"),
+            "prompts": ui_metadata.table(pd.DataFrame(describe_requests(requests))),
+            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), "control masks"),
         }
 
     # Shipped requests do not depend on the clips: a retrained motion is asked for the very same videos.
@@ -114,7 +114,7 @@ def generation_requests(
     return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, describe, models)
 
 
-@stage(
+@mvmodel_asset(
     "generation",
     "pytorch",
     gpu=True,
@@ -142,13 +142,16 @@ def first_frames(
         from PIL import Image
 
         frames = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
-        return {"frames": len(frames), "sheet": preview.picture(preview.tiles(frames), "first frames")}
+        return {
+            "frames": len(frames),
+            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(frames), "first frames"),
+        }
 
     inputs = {"generation_requests": generation_requests}
     return store.step(context, inputs, config, build, describe, pack.recipe(), volatile=("*.json",))
 
 
-@stage(
+@mvmodel_asset(
     "generation",
     "pytorch",
     "video",
@@ -169,14 +172,14 @@ def generated_videos(
     from mvmodel.generation.requests import generate, read_requests
 
     config = pack.generation(settings)
-    adapter = promotion.pointed_at(promoted_adapter, store.store)
+    adapter = promotion.open_promoted(promoted_adapter, store.store)
     compare = settings.read("comparison", ComparisonConfig)
     wanted = {
         "full": None,
         "no_mask": None if compare.no_mask else 0,
-        "scratch": None if compare.scratch and (adapter.folder / SCRATCH).is_dir() else 0,
-        "ddim_50": compare.schedulers,
-        "multistep_20": compare.schedulers,
+        "scratch": None if compare.scratch and (adapter.folder / SCRATCH_ADAPTER).is_dir() else 0,
+        "ddim_50": compare.scheduler_requests,
+        "multistep_20": compare.scheduler_requests,
     }
     chosen = {name: most for name, most in wanted.items() if most != 0}
 
@@ -203,7 +206,9 @@ def generated_videos(
             "videos": len(list(folder.glob("full/*.mp4"))),
             "conditions": ", ".join(chosen),
             "adapter": adapter.sha,
-            "sheet": preview.picture(preview.tiles(shown), f"{context.partition_key}: one video a row"),
+            "sheet": ui_metadata.inline_image(
+                ui_metadata.image_grid(shown), f"{context.partition_key}: one video a row"
+            ),
         }
 
     inputs = {

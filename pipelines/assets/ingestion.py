@@ -12,16 +12,16 @@ from mvmodel.code_version import code_version
 from mvmodel.errors import InputError
 from mvmodel.files import empty_folder
 from pipelines import raw_files
-from pipelines.assets import preview
-from pipelines.assets.common import stage
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
 from pipelines.resources import PackResource, Settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
-LISTING_VERSION = "1"
+RAW_CLIPS_CODE_VERSION = "1"
 
 
-def read_folder(settings: Settings) -> list[dict[str, Any]]:
+def list_raw_files(settings: Settings) -> list[dict[str, Any]]:
     """The raw files and their hashes. Raises InputError when there is none."""
     rows = raw_files.hash_files(settings.clips_folder, settings.home_folder / "work" / "hashes.json")
     if not rows:
@@ -29,12 +29,12 @@ def read_folder(settings: Settings) -> list[dict[str, Any]]:
     return rows
 
 
-@stage("ingestion", "video", code_version=LISTING_VERSION)
+@mvmodel_asset("ingestion", "video", code_version=RAW_CLIPS_CODE_VERSION)
 def raw_clips(
     context: dg.AssetExecutionContext, settings: Settings, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
     """The files in the folder of raw clips: names, sizes, hashes. They stay where they are; nothing is copied."""
-    rows = read_folder(settings)
+    rows = list_raw_files(settings)
 
     def build(folder: Path) -> None:
         (folder / "files.json").write_text(json.dumps(rows, indent=1))
@@ -46,14 +46,14 @@ def raw_clips(
             "raw_files": len(rows),
             "raw_megabytes": round(sum(row["bytes"] for row in rows) / 1e6, 3),
             "folder": dg.MetadataValue.path(str(settings.clips_folder)),
-            "listing": preview.table(pd.DataFrame(rows)),
+            "listing": ui_metadata.table(pd.DataFrame(rows)),
         }
 
     config = {"listing": raw_files.listing_hash(rows)}
     return store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
 
 
-@stage("ingestion", "video", "parquet", code_version=code_version("mvmodel.video.catalogue", files=(__file__,)))
+@mvmodel_asset("ingestion", "video", "parquet", code_version=code_version("mvmodel.video.catalogue", files=(__file__,)))
 def clips(
     context: dg.AssetExecutionContext,
     raw_clips: Handle,
@@ -70,7 +70,7 @@ def clips(
 
     def build(folder: Path) -> None:
         listed = json.loads((raw_clips.folder / "files.json").read_text())
-        if raw_files.listing_hash(listed) != raw_files.listing_hash(read_folder(settings)):
+        if raw_files.listing_hash(listed) != raw_files.listing_hash(list_raw_files(settings)):
             raise InputError(f"{settings.clips_folder} has changed since it was listed; materialise raw_clips again")
         ingest(settings.clips_folder, empty_folder(folder), config)
 
@@ -83,12 +83,14 @@ def clips(
             "quarantined": len(quarantine),
             "captioned": int((clips["caption"] != "").sum()),
             "labelled": int((clips["motion"] != "").sum()),
-            "catalogue": preview.table(clips[[name for name in shown if name in clips]]),
-            "quarantine": preview.table(quarantine),
+            "catalogue": ui_metadata.table(clips[[name for name in shown if name in clips]]),
+            "quarantine": ui_metadata.table(quarantine),
         }
         if len(clips):
             middles = [catalogue.frames(clip) for clip in clips["clip"].head(32)]
-            metadata["sheet"] = preview.picture(preview.tiles([f[len(f) // 2] for f in middles]), "clips")
+            metadata["sheet"] = ui_metadata.inline_image(
+                ui_metadata.image_grid([f[len(f) // 2] for f in middles]), "clips"
+            )
         return metadata
 
     return store.step(context, {"raw_clips": raw_clips}, config, build, describe)

@@ -8,15 +8,15 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
-from pipelines.assets import preview
-from pipelines.assets.common import stage
-from pipelines.assets.masks import read_quality
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.masks import read_mask_quality
 from pipelines.resources import PackResource
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
 
-@stage("motion", "parquet", code_version=code_version("mvmodel.authoring.library", files=(__file__,)))
+@mvmodel_asset("motion", "parquet", code_version=code_version("mvmodel.authoring.library", files=(__file__,)))
 def mask_library(
     context: dg.AssetExecutionContext,
     clips: Handle,
@@ -35,7 +35,7 @@ def mask_library(
         from mvmodel.video.catalogue import Catalogue
 
         catalogue = Catalogue.load(clips.folder)
-        weak = set(read_quality(foreground_masks.folder).query("weak")["clip"])
+        weak = set(read_mask_quality(foreground_masks.folder).query("weak")["clip"])
         motion = pd.read_parquet(motion_groups.folder / "groups.parquet").set_index("clip")["motion"]
         entries = []
         for clip in catalogue.clips:
@@ -51,7 +51,7 @@ def mask_library(
 
         table = Library.load(folder).table
         shown = table[["name", "motion", "caption", "frames", "source"]]
-        return {"entries": len(table), "library": preview.table(shown, rows=60)}
+        return {"entries": len(table), "library": ui_metadata.table(shown, rows=60)}
 
     inputs = {"clips": clips, "foreground_masks": foreground_masks, "motion_groups": motion_groups}
     return store.step(context, inputs, {}, build, describe, pack.recipe("scorer"))

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
-from pipelines.assets import preview
-from pipelines.assets.common import stage
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
 from pipelines.resources import PackResource, Settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle, recipe_hash
@@ -19,7 +19,7 @@ from pipelines.store.version_store import Handle, recipe_hash
 CODE = code_version("mvmodel.segmentation.tracking", "mvmodel.masks.files", files=(__file__,))
 
 
-@stage("masks", "pytorch", "parquet", gpu=True, code_version=CODE)
+@mvmodel_asset("masks", "pytorch", "parquet", gpu=True, code_version=CODE)
 def foreground_masks(
     context: dg.AssetExecutionContext,
     clips: Handle,
@@ -40,7 +40,7 @@ def foreground_masks(
     catalogue = Catalogue.load(clips.folder)
     config = settings.read("masks", ExtractConfig)
     model = pack.recipe("segmenter")
-    own = _own_masks(settings.clips_folder, list(catalogue.table["masks"]))
+    own = _supplied_mask_hashes(settings.clips_folder, list(catalogue.table["masks"]))
 
     def build(folder: Path) -> None:
         import pandas as pd
@@ -54,14 +54,14 @@ def foreground_masks(
                     taken.save(item / "masks.npz")
                     # What a user supplied is used; its metrics and what speaks against it are shown all the same.
                     said = {
-                        **_plain(measure_quality(taken.masks, config=config.quality)),
+                        **_as_json_values(measure_quality(taken.masks, config=config.quality)),
                         "weak": False,
                         "source": "own",
                     }
                 else:
                     found = extract_masks(catalogue.frames(clip.clip), pack.load().segmenter(), config, fps=clip.fps)
                     found.sequence.save(item / "masks.npz")
-                    said = {**_plain(found.quality), "source": "segmenter"}
+                    said = {**_as_json_values(found.quality), "source": "segmenter"}
                 (item / "quality.json").write_text(json.dumps(said))
 
             made_of = {"content": clip.content, "fps": clip.fps, "code": CODE, "pack": model["hash"]}
@@ -77,30 +77,30 @@ def foreground_masks(
         from mvmodel.masks import MaskSequence
 
         quality = pd.read_parquet(folder / "quality.parquet")
-        metadata: dict[str, Any] = {"clips": len(quality), "quality": preview.table(quality)}
+        metadata: dict[str, Any] = {"clips": len(quality), "quality": ui_metadata.table(quality)}
         if not len(quality):
             return metadata
         metrics = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
-        metadata |= {"weak": int(quality["weak"].sum()), **preview.numbers(metrics, "mean_")}
+        metadata |= {"weak": int(quality["weak"].sum()), **ui_metadata.finite_numbers(metrics, "mean_")}
         shown = []
         for clip in quality["clip"].head(32):
             frames, masks = catalogue.frames(clip), MaskSequence.load(folder / f"{clip}.npz").masks
             middle = len(frames) // 2
-            shown.append(preview.outlined(frames[middle], masks[middle]))
-        return {**metadata, "sheet": preview.picture(preview.tiles(shown), "foreground")}
+            shown.append(ui_metadata.dim_background(frames[middle], masks[middle]))
+        return {**metadata, "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), "foreground")}
 
     recorded = {"extract": config.model_dump(mode="json"), "own_masks": own}
     return store.step(context, {"clips": clips}, recorded, build, describe, pack=model)
 
 
-def read_quality(folder: Path) -> Any:
+def read_mask_quality(folder: Path) -> Any:
     """The quality table of a `foreground_masks` version, one row a clip."""
     import pandas as pd
 
     return pd.read_parquet(folder / "quality.parquet")
 
 
-def _own_masks(folder: Path, named: list[str]) -> dict[str, str]:
+def _supplied_mask_hashes(folder: Path, named: list[str]) -> dict[str, str]:
     """Hashes of the masks that came with the clips: editing them is a change, though the clips stay the same."""
     from mvmodel.files import hash_file, hash_folder
 
@@ -108,7 +108,7 @@ def _own_masks(folder: Path, named: list[str]) -> dict[str, str]:
     return {name: hash_folder(path) if path.is_dir() else hash_file(path) for name, path in found.items()}
 
 
-def _plain(quality: Any) -> dict[str, Any]:
+def _as_json_values(quality: Any) -> dict[str, Any]:
     """A quality record as numbers and text."""
     values = quality.model_dump() if hasattr(quality, "model_dump") else dict(vars(quality))
     lists = (list, tuple)

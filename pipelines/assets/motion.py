@@ -9,15 +9,15 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
-from pipelines.assets import preview
-from pipelines.assets.common import stage
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
 from pipelines.partitions import check_slug, motions
 from pipelines.resources import Settings
 from pipelines.store.artifact_store import ArtifactStore, with_metadata
 from pipelines.store.version_store import Handle
 
 
-@stage(
+@mvmodel_asset(
     "motion",
     "parquet",
     code_version=code_version(
@@ -53,12 +53,12 @@ def motion_descriptors(
         import pandas as pd
 
         descriptors = pd.read_parquet(folder / "descriptors.parquet")
-        return {"clips": len(descriptors), "descriptors": preview.table(descriptors.reset_index())}
+        return {"clips": len(descriptors), "descriptors": ui_metadata.table(descriptors.reset_index())}
 
     return store.step(context, {"clips": clips, "foreground_masks": foreground_masks}, {}, build, show)
 
 
-@stage(
+@mvmodel_asset(
     "motion",
     "scikitlearn",
     "parquet",
@@ -97,29 +97,29 @@ def motion_groups(
     def show(folder: Path) -> dict[str, Any]:
         import pandas as pd
 
-        groups = read_groups(folder)
+        groups = read_motion_groups(folder)
         drawn = {}
         if (folder / "groups.png").exists():
             from PIL import Image
 
-            drawn["map"] = preview.picture(Image.open(folder / "groups.png"), "motions and their ways")
+            drawn["map"] = ui_metadata.inline_image(Image.open(folder / "groups.png"), "motions and their ways")
         return {
             **drawn,
             "motions": len(groups["motions"]),
             "waiting": len(groups["waiting"]),
             "disagreements": len(groups["disagreements"]),
             "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
-            "groups": preview.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
+            "groups": ui_metadata.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
         }
 
     inputs = {"clips": clips, "motion_descriptors": motion_descriptors}
     result = store.step(context, inputs, config, build, show)
-    found = sorted(check_slug(name) for name in read_groups(result.value.folder)["motions"])
+    found = sorted(check_slug(name) for name in read_motion_groups(result.value.folder)["motions"])
     new = [name for name in found if not context.instance.has_dynamic_partition(str(motions.name), name)]
     context.instance.add_dynamic_partitions(str(motions.name), new)
     return with_metadata(result, added_partitions=dg.MetadataValue.json(new))
 
 
-def read_groups(folder: Path) -> dict[str, Any]:
+def read_motion_groups(folder: Path) -> dict[str, Any]:
     """{"motions": {slug: [clip]}, "waiting": ..., "disagreements": [...]} of a `motion_groups` version."""
     return json.loads((folder / "motions.json").read_text())

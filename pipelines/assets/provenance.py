@@ -6,27 +6,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.assets.training import read_curve, read_json
-from pipelines.promotion.promotion import ADAPTER, pointed_at
+from pipelines.assets.training import read_json, read_training_curve
+from pipelines.promotion.promotion import TUNED_ADAPTER, open_promoted
 from pipelines.resources import PackResource
 from pipelines.store.version_store import SHORT, Handle, VersionStore
 
 
-def trained(training: Handle, adapter: Handle) -> dict[str, Any]:
+def training_provenance(training: Handle, adapter: Handle) -> dict[str, Any]:
     """What a report says about the adapter's training."""
-    recorded = read_json(adapter.folder / ADAPTER / "train.json")
+    recorded = read_json(adapter.folder / TUNED_ADAPTER / "train.json")
     clips = json.loads((training.folder / "clips.json").read_text())["clips"]
     return {
         "clips": [
             {**clip, "clip": clip["clip"] + (" (held out)" if clip["role"] == "held_out" else "")} for clip in clips
         ],
-        "curve": read_curve(adapter.folder / ADAPTER),
+        "curve": read_training_curve(adapter.folder / TUNED_ADAPTER),
         "steps": recorded.get("config", {}).get("steps"),
         "init_from": recorded.get("config", {}).get("init_from"),
     }
 
 
-def made_from(
+def motion_provenance(
     pack: PackResource, store: VersionStore, adapter: Handle, shown: Mapping[str, Handle] | None = None
 ) -> dict[str, Any]:
     """Where a report's metrics come from, down to code, configuration, libraries, scorer and the pack.
@@ -34,10 +34,12 @@ def made_from(
     shown: the versions of what the report shows (requests, videos, metrics), by name.
     """
     made = store.version(adapter.asset, adapter.partition, adapter.sha)
-    return {**_judged(pack), **_motion(store, adapter, shown or {}), "libraries": made.libraries}
+    return {**_pack_and_scorer(pack), **_motion_versions(store, adapter, shown or {}), "libraries": made.libraries}
 
 
-def of_motions(pack: PackResource, store: VersionStore, reports: Mapping[str, Handle], code: str) -> dict[str, Any]:
+def leaderboard_provenance(
+    pack: PackResource, store: VersionStore, reports: Mapping[str, Handle], code: str
+) -> dict[str, Any]:
     """The same for reports of several motions: what they have in common once, then what is each one's own.
 
     reports: motion -> the version of its `metric_report`. code: the leaderboard's own code version.
@@ -52,16 +54,16 @@ def of_motions(pack: PackResource, store: VersionStore, reports: Mapping[str, Ha
             for name, value in made.inputs.items()
             if name not in ("promoted_adapter", "training_set")
         }
-        adapter = pointed_at(store.open("promoted_adapter", motion, made.inputs["promoted_adapter"]["sha"]), store)
+        adapter = open_promoted(store.open("promoted_adapter", motion, made.inputs["promoted_adapter"]["sha"]), store)
         libraries = store.version(adapter.asset, motion, adapter.sha).libraries
         seeds = [request.seed for request in read_requests(parts["generation_requests"].folder / "requests.csv")]
-        own = _motion(store, adapter, {"report": handle, **parts})
+        own = _motion_versions(store, adapter, {"report": handle, **parts})
         each[motion] = {**own, "seeds": sorted(set(seeds)), "requests": len(seeds), "libraries": libraries}
-    same, differing = common(each)
-    return {**_judged(pack), "leaderboard": {"code": code}, **same, **differing}
+    same, differing = split_common(each)
+    return {**_pack_and_scorer(pack), "leaderboard": {"code": code}, **same, **differing}
 
 
-def common(each: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_common(each: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Nested values by name, taken apart: what all of them have alike, and {name: what is left of its own}."""
     if len(each) < 2:
         return {}, dict(each)
@@ -73,7 +75,7 @@ def common(each: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             continue
         values = {name: one[key] for name, one in each.items()}
         if all(isinstance(value, Mapping) for value in values.values()):
-            same[key], left = common(values)
+            same[key], left = split_common(values)
             for name in rest:
                 rest[name][key] = left[name]
         elif all(value == values[next(iter(values))] for value in values.values()):
@@ -83,7 +85,7 @@ def common(each: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return same, rest
 
 
-def _judged(pack: PackResource) -> dict[str, Any]:
+def _pack_and_scorer(pack: PackResource) -> dict[str, Any]:
     """Pack, scorer with the hash of its weights, preprocessing; `random` marks a pack that was never trained."""
     model = pack.load()
     return {
@@ -93,12 +95,12 @@ def _judged(pack: PackResource) -> dict[str, Any]:
     }
 
 
-def _motion(store: VersionStore, adapter: Handle, shown: Mapping[str, Handle]) -> dict[str, Any]:
+def _motion_versions(store: VersionStore, adapter: Handle, shown: Mapping[str, Handle]) -> dict[str, Any]:
     """One motion's versions, its adapter and what that was trained on."""
     made = store.version(adapter.asset, adapter.partition, adapter.sha)
     return {
         **{
-            name: {"version": handle.sha[:SHORT], "recipe": handle.recipe[:SHORT], **_made(store, handle)}
+            name: {"version": handle.sha[:SHORT], "recipe": handle.recipe[:SHORT], **_version_provenance(store, handle)}
             for name, handle in shown.items()
         },
         "adapter": {
@@ -106,13 +108,13 @@ def _motion(store: VersionStore, adapter: Handle, shown: Mapping[str, Handle]) -
             "recipe": made.recipe[:SHORT],
             "trained": made.created,
             "code": made.code,
-            "config": made.config.get(ADAPTER, made.config),
+            "config": made.config.get(TUNED_ADAPTER, made.config),
         },
         "training_set": {name: value["sha"][:SHORT] for name, value in made.inputs.items()},
     }
 
 
-def _made(store: VersionStore, handle: Handle) -> dict[str, Any]:
+def _version_provenance(store: VersionStore, handle: Handle) -> dict[str, Any]:
     """When, by which code and with which configuration a version was made."""
     made = store.version(handle.asset, handle.partition, handle.sha)
     return {"made": made.created, "code": made.code, "config": made.config}

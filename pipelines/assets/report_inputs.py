@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines.assets import preview
+from pipelines.assets import ui_metadata
 from pipelines.promotion.evaluation import read_frames
 from pipelines.store.materializations import latest_materialization, list_materializations, load_current
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
@@ -18,44 +18,44 @@ if TYPE_CHECKING:
 
     from mvmodel.reports.entries import VideoEntry
 
-STUDY = "ablation_study"
+ABLATION = "ablation_study"
 """The experiment whose metrics stand in the paper's table."""
 TABLE_METRICS = ("iou", "consistency", "motion", "alignment", "motion_cosine", "colour_drift", "flicker")
 """What the UI's tables show; files and plots have every metric. Motion stands beside consistency."""
-HEADLINES = TABLE_METRICS[:4]
+HEADLINE_METRICS = TABLE_METRICS[:4]
 
 
-def study_of(instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter: Handle) -> Handle | None:
+def find_ablation(instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter: Handle) -> Handle | None:
     """The motion's latest ablation, if there is one, whole, and of this adapter."""
-    if latest_materialization(instance, dg.AssetKey(STUDY), motion) is None:
+    if latest_materialization(instance, dg.AssetKey(ABLATION), motion) is None:
         return None
     try:
-        handle = load_current(instance, store, STUDY, motion)
+        handle = load_current(instance, store, ABLATION, motion)
     except dg.Failure:  # collected as garbage: the report says how to run it again
         return None
-    made = store.version(STUDY, motion, handle.sha)
+    made = store.version(ABLATION, motion, handle.sha)
     return handle if made.source.get("adapter") == adapter.sha else None
 
 
-def study_rows(studies: Sequence[Handle]) -> pd.DataFrame:
+def read_ablation_videos(studies: Sequence[Handle]) -> pd.DataFrame:
     """One row a video of finished ablations."""
     import pandas as pd
 
     return pd.concat([pd.read_parquet(study.folder / "videos.parquet") for study in studies], ignore_index=True)
 
 
-def command(motion: str) -> str:
+def ablation_command(motion: str) -> str:
     """What runs the ablation of a motion."""
-    return f"dagster asset materialize -m pipelines.definitions --select {STUDY} --partition {motion}"
+    return f"dagster asset materialize -m pipelines.definitions --select {ABLATION} --partition {motion}"
 
 
-def headlines(rows: pd.DataFrame) -> dict[str, float]:
+def headline_means(rows: pd.DataFrame) -> dict[str, float]:
     """The full method's means of the four metrics that matter most, in front of all others."""
     full = rows[rows["condition"] == "full"]
-    return preview.numbers({name: full[name].mean() for name in HEADLINES if name in full.columns})
+    return ui_metadata.finite_numbers({name: full[name].mean() for name in HEADLINE_METRICS if name in full.columns})
 
 
-def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
+def comparison_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
     """One row a metric: the full method's mean with its interval, the other conditions' means, and the counts."""
     import pandas as pd
 
@@ -74,29 +74,31 @@ def comparison(rows: pd.DataFrame) -> dg.TableMetadataValue:
         own = {"full": full.get("mean"), "low": full.get("low"), "high": full.get("high")}
         counts = {key: full.get(key) for key in ("videos", "prompts", "seeds")}
         lines.append({"metric": name, **own, **{told[o]: means.get(o, {}).get("mean") for o in others}, **counts})
-    return preview.table(pd.DataFrame(lines))
+    return ui_metadata.table(pd.DataFrame(lines))
 
 
-def board(rows: pd.DataFrame) -> dg.TableMetadataValue:
+def leaderboard_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
     """One row a motion and condition: its means and the counts behind them."""
     import pandas as pd
 
     lines = []
     for (motion, condition), group in rows.groupby(["slug", "condition"], sort=False) if len(rows) else []:
-        metrics = preview.numbers({name: group[name].mean() for name in TABLE_METRICS if name in group.columns})
+        metrics = ui_metadata.finite_numbers(
+            {name: group[name].mean() for name in TABLE_METRICS if name in group.columns}
+        )
         counts = {"videos": len(group), "prompts": group["prompt"].nunique(), "seeds": group["seed"].nunique()}
         lines.append({"name": motion, "condition": condition, **metrics, **counts})
-    return preview.table(pd.DataFrame(lines))
+    return ui_metadata.table(pd.DataFrame(lines))
 
 
 def mean_metrics(rows: pd.DataFrame) -> dict[str, float]:
     """The mean of every metric in a table of videos."""
     from mvmodel.metrics.score import METRICS
 
-    return preview.numbers({name: rows[name].mean() for name in METRICS if name in rows.columns})
+    return ui_metadata.finite_numbers({name: rows[name].mean() for name in METRICS if name in rows.columns})
 
 
-def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") -> list[VideoEntry]:
+def read_video_entries(metrics: Path, videos: Path, requests: Path, before: str = "") -> list[VideoEntry]:
     """Every video of a `video_metrics` version, as reports take them; `before` goes in front of their names."""
     import pandas as pd
 
@@ -119,7 +121,7 @@ def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") 
                 frames=frames,
                 masks=masks.masks[: len(frames)],
                 fps=masks.fps,
-                metrics=preview.numbers({metric: row.get(metric) for metric in METRICS}),
+                metrics=ui_metadata.finite_numbers({metric: row.get(metric) for metric in METRICS}),
                 found=MaskSequence.load(metrics / "found" / condition / f"{name}.npz").masks,
                 seed=int(row["seed"]),
             )
@@ -127,13 +129,13 @@ def read_entries(metrics: Path, videos: Path, requests: Path, before: str = "") 
     return entries
 
 
-def versions(instance: dg.DagsterInstance, motion: str) -> list[str]:
+def report_versions(instance: dg.DagsterInstance, motion: str) -> list[str]:
     """The versions of a motion's report, oldest first, each once."""
     events = reversed(list_materializations(instance, dg.AssetKey("metric_report"), motion))
     return list(dict.fromkeys(str(event.metadata["sha256"].value) for event in events))
 
 
-def history_of(store: VersionStore, past: Mapping[str, list[str]]) -> pd.DataFrame:
+def read_version_history(store: VersionStore, past: Mapping[str, list[str]]) -> pd.DataFrame:
     """One row a motion and stored version, oldest first: motion, version, when, adapter, the full method's means."""
     import pandas as pd
 

@@ -12,10 +12,11 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
-from pipelines.assets import preview, provenance, report_inputs
-from pipelines.assets.common import stage
-from pipelines.assets.motion import read_groups
-from pipelines.assets.report_inputs import STUDY
+from pipelines.assets import provenance, report_inputs
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.motion import read_motion_groups
+from pipelines.assets.report_inputs import ABLATION
 from pipelines.partitions import motions
 from pipelines.promotion import evaluation, promotion
 from pipelines.promotion.evaluation import scored
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
     from mvmodel.reports.entries import VideoEntry
 
-SHEET = "sheet.png"
+SHEET_FILE = "sheet.png"
 """In a report's version: control masks and videos, line under line."""
-SHEET_VIDEOS = 3
+RANKED_VIDEOS = 3
 """Best videos on the leaderboard's sheet, and as many of the worst."""
 REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
 REPORT_CODE = code_version("mvmodel.reports.html", "mvmodel.metrics.report_card", files=REPORT_FILES)
 METRICS_CODE = code_version("mvmodel.metrics.score", files=(__file__, evaluation.__file__))
 
 
-@stage("reports", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=METRICS_CODE)
+@mvmodel_asset("reports", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=METRICS_CODE)
 def video_metrics(
     context: dg.AssetExecutionContext,
     generation_requests: Handle,
@@ -74,16 +75,16 @@ def video_metrics(
         rows = pd.read_parquet(folder / "metrics.parquet")
         return {
             "videos": len(rows),
-            "summary": report_inputs.comparison(rows),
-            "metrics": preview.table(rows),
-            **means(rows),
+            "summary": report_inputs.comparison_table(rows),
+            "metrics": ui_metadata.table(rows),
+            **condition_means(rows),
         }
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
     return store.step(context, inputs, {}, build, describe, judges)
 
 
-def means(rows: pd.DataFrame, condition: str = "full") -> dict[str, float]:
+def condition_means(rows: pd.DataFrame, condition: str = "full") -> dict[str, float]:
     """The mean of every metric: of `condition` under its own name, of the other conditions as condition/metric."""
     found: dict[str, float] = {}
     for name, group in rows.groupby("condition"):
@@ -92,11 +93,11 @@ def means(rows: pd.DataFrame, condition: str = "full") -> dict[str, float]:
     return found
 
 
-@stage(
+@mvmodel_asset(
     "reports",
     "html",
     partitions_def=motions,
-    deps=[STUDY],
+    deps=[ABLATION],
     code_version=REPORT_CODE,
 )
 def metric_report(
@@ -118,8 +119,8 @@ def metric_report(
     from mvmodel.metrics.report_card import summarise
 
     motion = context.partition_key
-    adapter = promotion.pointed_at(promoted_adapter, store.store)
-    study = report_inputs.study_of(context.instance, store.store, motion, adapter)
+    adapter = promotion.open_promoted(promoted_adapter, store.store)
+    study = report_inputs.find_ablation(context.instance, store.store, motion, adapter)
 
     def build(folder: Path) -> None:
         import pandas as pd
@@ -129,19 +130,21 @@ def metric_report(
         empty_folder(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
         made = {"requests": generation_requests, "videos": generated_videos, "metrics": video_metrics}
-        entries = report_inputs.read_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
+        entries = report_inputs.read_video_entries(
+            video_metrics.folder, generated_videos.folder, generation_requests.folder
+        )
         motion_report(
             folder,
             motion,
             entries,
             rows,
-            provenance.made_from(pack, store.store, adapter, made),
-            provenance.trained(training_set, adapter),
-            study=None if study is None else report_inputs.study_rows([study]),
-            measured_by=report_inputs.command(motion),
+            provenance.motion_provenance(pack, store.store, adapter, made),
+            provenance.training_provenance(training_set, adapter),
+            study=None if study is None else report_inputs.read_ablation_videos([study]),
+            measured_by=report_inputs.ablation_command(motion),
         )
         full = [(entry.masks, entry.frames) for entry in entries if entry.condition == "full"]
-        preview.beside(full).save(folder / SHEET)
+        ui_metadata.masks_and_frames_grid(full).save(folder / SHEET_FILE)
         rows.to_parquet(folder / "metrics.parquet", index=False)
         rows.to_csv(folder / "metrics.csv", index=False)
         summarise(rows).to_csv(folder / "summary.csv", index=False)
@@ -152,12 +155,16 @@ def metric_report(
         rows = pd.read_parquet(folder / "metrics.parquet")
         return {
             "report": dg.MetadataValue.path(str(folder / "report.html")),
-            "sheet": sheet(folder, f"{motion}: control masks, and the full method's videos under them"),
-            **report_inputs.headlines(rows),
-            "summary": report_inputs.comparison(rows),
+            "sheet": contact_sheet_metadata(
+                folder, f"{motion}: control masks, and the full method's videos under them"
+            ),
+            **report_inputs.headline_means(rows),
+            "summary": report_inputs.comparison_table(rows),
             "adapter": adapter.sha,
-            "ablation": f"not run on this adapter; {report_inputs.command(motion)}" if study is None else study.key,
-            **means(rows),
+            "ablation": f"not run on this adapter; {report_inputs.ablation_command(motion)}"
+            if study is None
+            else study.key,
+            **condition_means(rows),
         }
 
     inputs = {
@@ -166,22 +173,22 @@ def metric_report(
         "generated_videos": generated_videos,
         "promoted_adapter": promoted_adapter,
         "video_metrics": video_metrics,
-        **({} if study is None else {STUDY: study}),
+        **({} if study is None else {ABLATION: study}),
     }
     result = store.step(context, inputs, {}, build, describe, pack.recipe(), source={"adapter": adapter.sha})
-    publish(result.value, settings, f"{motion}.html")
+    publish_report(result.value, settings, f"{motion}.html")
     return result
 
 
-def sheet(folder: Path, title: str) -> dg.MarkdownMetadataValue:
+def contact_sheet_metadata(folder: Path, title: str) -> dg.MarkdownMetadataValue:
     """The contact sheet of a report's version, as the UI shows it."""
     from PIL import Image
 
-    with Image.open(folder / SHEET) as image:
-        return preview.picture(image, title)
+    with Image.open(folder / SHEET_FILE) as image:
+        return ui_metadata.inline_image(image, title)
 
 
-def publish(handle: Handle, settings: Settings, name: str) -> Path:
+def publish_report(handle: Handle, settings: Settings, name: str) -> Path:
     """Copy a version's report to where people look for it: <home>/reports/<name>, always the latest."""
     from mvmodel.files import write_aside
 
@@ -192,7 +199,7 @@ def publish(handle: Handle, settings: Settings, name: str) -> Path:
     return target
 
 
-@stage(
+@mvmodel_asset(
     "reports",
     "html",
     ins={"metric_report": dg.AssetIn(partition_mapping=dg.AllPartitionMapping())},
@@ -208,9 +215,9 @@ def leaderboard(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """All motions side by side, and each motion's versions over time: the report that the demo ends with."""
-    known = read_groups(motion_groups.folder)["motions"]
+    known = read_motion_groups(motion_groups.folder)["motions"]
     reports = {motion: handle for motion, handle in metric_report.items() if motion in known}
-    past = {motion: report_inputs.versions(context.instance, motion) for motion in reports}
+    past = {motion: report_inputs.report_versions(context.instance, motion) for motion in reports}
 
     def build(folder: Path) -> None:
         import pandas as pd
@@ -225,7 +232,7 @@ def leaderboard(
         whole.to_parquet(folder / "metrics.parquet", index=False)
         whole.to_csv(folder / "metrics.csv", index=False)
         summarise(whole, by=("slug", "condition")).to_csv(folder / "summary.csv", index=False)
-        versions = report_inputs.history_of(store.store, past)
+        versions = report_inputs.read_version_history(store.store, past)
         versions.to_csv(folder / "versions.csv", index=False)
         quarantine = pd.read_parquet(clips.folder / "quarantine.parquet")
         entries: list[VideoEntry] = []
@@ -236,14 +243,14 @@ def leaderboard(
                 store.store.open(name, motion, made_of[name]["sha"]).folder
                 for name in ("video_metrics", "generated_videos", "generation_requests")
             )
-            entries += report_inputs.read_entries(metrics, videos, asked, before=f"{motion}/")
-            if STUDY in made_of:
-                studies.append(store.store.open(STUDY, motion, made_of[STUDY]["sha"]))
+            entries += report_inputs.read_video_entries(metrics, videos, asked, before=f"{motion}/")
+            if ABLATION in made_of:
+                studies.append(store.store.open(ABLATION, motion, made_of[ABLATION]["sha"]))
         ranked = sorted(
             (entry for entry in entries if entry.condition == "full"), key=lambda e: -e.metrics.get("iou", 0.0)
         )
-        ends = [*ranked[:SHEET_VIDEOS], *ranked[SHEET_VIDEOS:][-SHEET_VIDEOS:]]
-        preview.beside([(entry.masks, entry.frames) for entry in ends]).save(folder / SHEET)
+        ends = [*ranked[:RANKED_VIDEOS], *ranked[RANKED_VIDEOS:][-RANKED_VIDEOS:]]
+        ui_metadata.masks_and_frames_grid([(entry.masks, entry.frames) for entry in ends]).save(folder / SHEET_FILE)
         leaderboard_report(
             folder,
             tables,
@@ -251,9 +258,9 @@ def leaderboard(
             videos=entries,
             reports={motion: f"{motion}.html" for motion in reports},
             quarantined=[dict(row) for row in json.loads(quarantine.to_json(orient="records"))],
-            provenance=provenance.of_motions(pack, store.store, reports, code=REPORT_CODE),
-            study=report_inputs.study_rows(studies) if studies else None,
-            measured_by=report_inputs.command("MOTION"),
+            provenance=provenance.leaderboard_provenance(pack, store.store, reports, code=REPORT_CODE),
+            study=report_inputs.read_ablation_videos(studies) if studies else None,
+            measured_by=report_inputs.ablation_command("MOTION"),
             grouping=Grouping.load(motion_groups.folder),
         )
 
@@ -263,12 +270,12 @@ def leaderboard(
         rows = pd.read_parquet(folder / "metrics.parquet")
         return {
             "report": dg.MetadataValue.path(str(folder / "leaderboard.html")),
-            "sheet": sheet(folder, "control masks and videos, the best first, the worst last"),
-            **(report_inputs.headlines(rows) if len(rows) else {}),
-            "summary": report_inputs.board(rows),
+            "sheet": contact_sheet_metadata(folder, "control masks and videos, the best first, the worst last"),
+            **(report_inputs.headline_means(rows) if len(rows) else {}),
+            "summary": report_inputs.leaderboard_table(rows),
             "motions": len(reports),
             "without_report": dg.MetadataValue.json(sorted(set(known) - set(reports))),
-            **(means(rows) if len(rows) else {}),
+            **(condition_means(rows) if len(rows) else {}),
         }
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {
@@ -277,5 +284,5 @@ def leaderboard(
         "metric_report": reports,
     }
     result = store.step(context, inputs, {"versions": past}, build, describe, pack.recipe())
-    publish(result.value, settings, "index.html")
+    publish_report(result.value, settings, "index.html")
     return result

@@ -12,13 +12,13 @@ import dagster as dg
 from mvmodel.code_version import code_version
 from mvmodel.errors import InputError
 from mvmodel.files import empty_folder
-from pipelines.assets import preview
-from pipelines.assets.common import stage
-from pipelines.assets.motion import read_groups
+from pipelines.assets import ui_metadata
+from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.motion import read_motion_groups
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.evaluation import evaluate, read_frames
-from pipelines.promotion.promotion import ADAPTER
+from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
 from pipelines.store.artifact_store import ArtifactStore, with_metadata
@@ -27,11 +27,11 @@ from pipelines.store.version_store import Handle
 if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainingClip
 
-SCRATCH = "scratch/adapter"
+SCRATCH_ADAPTER = "scratch/adapter"
 """In a `motion_adapter` version: the adapter trained without a start, to compare."""
 
 
-@stage(
+@mvmodel_asset(
     "training",
     "parquet",
     partitions_def=motions,
@@ -60,7 +60,7 @@ def training_set(
         catalogue = Catalogue.load(clips.folder)
         table = catalogue.table.set_index("clip")
         quality = pd.read_parquet(foreground_masks.folder / "quality.parquet").set_index("clip")
-        members = read_groups(motion_groups.folder)["motions"].get(motion)
+        members = read_motion_groups(motion_groups.folder)["motions"].get(motion)
         if not members:
             raise InputError(
                 f"no clips make up the motion {motion!r} any more; see motion_groups for those that there are"
@@ -93,21 +93,25 @@ def training_set(
     def describe(folder: Path) -> dict[str, Any]:
         import pandas as pd
 
-        train, held = read_set(folder)
+        train, held = read_training_set(folder)
         rows = json.loads((folder / "clips.json").read_text())["clips"]
-        shown = [preview.outlined(c.frames[i], c.masks[i]) for c in (*train, *held) for i in (0, len(c.frames) // 2)]
+        shown = [
+            ui_metadata.dim_background(c.frames[i], c.masks[i])
+            for c in (*train, *held)
+            for i in (0, len(c.frames) // 2)
+        ]
         return {
             "clips": len(train),
             "held_out": len(held),
-            "captions": preview.table(pd.DataFrame(rows)),
-            "sheet": preview.picture(preview.tiles(shown), motion),
+            "captions": ui_metadata.table(pd.DataFrame(rows)),
+            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), motion),
         }
 
     inputs = {"clips": clips, "foreground_masks": foreground_masks, "motion_groups": motion_groups}
     return store.step(context, inputs, config, build, describe, pack=pack.recipe("scorer"))
 
 
-def read_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingClip]]:
+def read_training_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingClip]]:
     """(clips trained on, clips held out) of a `training_set` version."""
     import numpy as np
 
@@ -122,7 +126,7 @@ def read_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingClip]]:
     return sides["train"], sides["held_out"]
 
 
-@stage(
+@mvmodel_asset(
     "training",
     "pytorch",
     "safetensors",
@@ -147,12 +151,12 @@ def motion_adapter(
     start = "start" if model.start_adapter() is not None else None
     precision = {"fp32": "no"}.get(gpu.precision, gpu.precision)
     config = settings.read("training", TrainConfig, init_from=start, precision=precision)
-    runs = {ADAPTER: config}
+    runs = {TUNED_ADAPTER: config}
     if config.init_from is not None and settings.read("comparison", ComparisonConfig).scratch:
-        runs[SCRATCH] = config.model_copy(update={"init_from": None})
+        runs[SCRATCH_ADAPTER] = config.model_copy(update={"init_from": None})
 
     def build(folder: Path) -> None:
-        train, held = read_set(training_set.folder)
+        train, held = read_training_set(training_set.folder)
         for name, how in runs.items():  # a finished one is returned at once, a stopped one resumes from its checkpoint
             report = throttled(context, f"{context.partition_key} {Path(name).parent}")
             finetune(model, train, how, (folder / name).parent, held, report, device=hardware["device"])
@@ -169,11 +173,13 @@ def motion_adapter(
             recorded = read_json(folder / name / "train.json")
             losses = {key: value for key, value in recorded.items() if key.startswith("validation_loss")}
             if counts := recorded.get("parameters"):
-                metadata[f"{short}/trained"] = preview.table(pd.DataFrame(counts.items(), columns=["part", "weights"]))
-            metadata |= preview.numbers(losses, f"{short}/")
-            if curve := read_curve(folder / name):
-                metadata |= preview.numbers(curve[-1], f"{short}/")
-        card = folder / ADAPTER / "README.md"
+                metadata[f"{short}/trained"] = ui_metadata.table(
+                    pd.DataFrame(counts.items(), columns=["part", "weights"])
+                )
+            metadata |= ui_metadata.finite_numbers(losses, f"{short}/")
+            if curve := read_training_curve(folder / name):
+                metadata |= ui_metadata.finite_numbers(curve[-1], f"{short}/")
+        card = folder / TUNED_ADAPTER / "README.md"
         if card.exists():
             metadata["card"] = dg.MetadataValue.md(card.read_text()[:20_000])
         return {**metadata, **hardware}
@@ -192,23 +198,23 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def read_curve(adapter: Path) -> list[dict[str, Any]]:
+def read_training_curve(adapter: Path) -> list[dict[str, Any]]:
     """The training curve of an adapter's folder; empty when it has none."""
     path = adapter / "curve.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
 
 
-def evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
+def write_evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
     """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
     from mvmodel.generation.default_requests import default_requests, write_requests
 
-    train, held = read_set(training)
+    train, held = read_training_set(training)
     clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
     wanted = default_requests(clips[: max(len(held), 1)], list(pack.info.objects), config.count, config.seed)
     return write_requests(empty_folder(folder), motion, wanted, float(pack.info.fps))
 
 
-@stage(
+@mvmodel_asset(
     "training",
     "pytorch",
     gpu=True,
@@ -229,8 +235,8 @@ def adapter_evaluation(
 
     def build(folder: Path) -> None:
         empty_folder(folder)
-        evaluation_requests(training_set.folder, folder / "set", context.partition_key, config, pack.load())
-        adapter = motion_adapter.folder / ADAPTER
+        write_evaluation_requests(training_set.folder, folder / "set", context.partition_key, config, pack.load())
+        adapter = motion_adapter.folder / TUNED_ADAPTER
         made = evaluate(store.store, adapter, motion_adapter.sha, folder / "set", generation, pack.load())
         for name in ("metrics.json", "rows.json"):
             shutil.copyfile(made / name, folder / name)
@@ -246,9 +252,9 @@ def adapter_evaluation(
             frames = read_frames(folder / "videos" / f"{row['name']}.npz")
             shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
         return {
-            **preview.numbers(json.loads((folder / "metrics.json").read_text())),
-            "videos_table": preview.table(pd.DataFrame(rows)),
-            "sheet": preview.picture(preview.tiles(shown), context.partition_key),
+            **ui_metadata.finite_numbers(json.loads((folder / "metrics.json").read_text())),
+            "videos_table": ui_metadata.table(pd.DataFrame(rows)),
+            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), context.partition_key),
         }
 
     inputs = {"training_set": training_set, "motion_adapter": motion_adapter}
@@ -256,7 +262,7 @@ def adapter_evaluation(
     return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("videos/*.json",))
 
 
-@stage(
+@mvmodel_asset(
     "training", "safetensors", partitions_def=motions, code_version=code_version(files=(__file__, promotion.__file__))
 )
 def promoted_adapter(
@@ -268,11 +274,13 @@ def promoted_adapter(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The adapter in use for this motion. A new one takes over only if it passes its gates; `rollback` undoes it."""
-    verdicts = promotion.verdicts(context.instance, store.store, settings, pack, motion_adapter, adapter_evaluation)
+    verdicts = promotion.judge_adapter(
+        context.instance, store.store, settings, pack, motion_adapter, adapter_evaluation
+    )
     failed = [f"{v.gate}: {v.reason}" for v in verdicts if not v.passed]
     if failed:  # the checks stop a run before it comes here; this stops `--select promoted_adapter` too
         raise InputError(f"{motion_adapter.key} is not promoted; {'; '.join(failed)}")
-    if kept := promotion.held_back(context.instance, store.store, context.partition_key, motion_adapter.sha):
+    if kept := promotion.find_rolled_back(context.instance, store.store, context.partition_key, motion_adapter.sha):
         return kept
 
     def build(folder: Path) -> None:
@@ -285,7 +293,7 @@ def promoted_adapter(
             "adapter": motion_adapter.sha,
             "promoted_by": "gates",
             "gates": dg.MetadataValue.md(gates),
-            **preview.numbers(metrics),
+            **ui_metadata.finite_numbers(metrics),
         }
 
     inputs = {"motion_adapter": motion_adapter, "adapter_evaluation": adapter_evaluation}

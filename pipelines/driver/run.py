@@ -25,18 +25,18 @@ from dagster._core.execution.plan.objects import ErrorSource
 from mvmodel.errors import InputError
 from mvmodel.files import write_json
 from pipelines import jobs, settings
-from pipelines.assets.motion import read_groups
+from pipelines.assets.motion import read_motion_groups
 from pipelines.definitions import build_defs, build_resources
 from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import HOST_TAG, PID_TAG, free_slots, repair
-from pipelines.promotion.promotion import in_use
+from pipelines.promotion.promotion import find_promoted
 from pipelines.store.version_store import VersionStore
 
 QUICK_SETTINGS = {
     "training": {"steps": 4},
     "generation": {"steps": 2, "first_frame_steps": 2},
     "evaluation": {"count": 1},
-    "gates": {"iou": 0.0, "alignment": -1.0, "tolerance": 2.0},
+    "gates": {"min_iou": 0.0, "min_alignment": -1.0, "max_regression": 2.0},
     "comparison": {"scratch": False},
 }
 """What `--quick` sets: every stage, too short to show anything. For trying out clips and machines."""
@@ -89,8 +89,10 @@ def run_pipeline(
     """All phases; writes <home>/summary.json and returns the exit status. Raises Stopped after SIGINT or SIGTERM."""
     began = psutil.Process().create_time()
     home = home.expanduser().resolve()
-    chosen = settings.merge(dict(QUICK_SETTINGS) if quick else {}, settings.read_file(config) if config else {})
-    named = clips or chosen.get("clips") or os.environ.get("MVMODEL_CLIPS") or settings.default_clips()
+    chosen = settings.merge_settings(
+        dict(QUICK_SETTINGS) if quick else {}, settings.read_settings_file(config) if config else {}
+    )
+    named = clips or chosen.get("clips") or os.environ.get("MVMODEL_CLIPS") or settings.default_clips_folder()
     chosen["clips"] = str(Path(named).expanduser().resolve())
     if pack or os.environ.get("MVMODEL_PACK"):
         chosen["pack"] = pack or os.environ["MVMODEL_PACK"]
@@ -114,18 +116,18 @@ class Driver:
 
     def all_phases(self) -> int:
         print_progress("ingestion to groups")
-        first = self.phase(jobs.ingest.name)
+        first = self.phase(jobs.ingest_job.name)
         motions: dict[str, dict[str, Any]] = {}
         quarantined = int(first.metadata.get("clips", {}).get("quarantined", 0))
         report = ""
         if not first.failures:
-            groups = read_groups(Path(str(first.metadata["motion_groups"]["path"])))
+            groups = read_motion_groups(Path(str(first.metadata["motion_groups"]["path"])))
             for slug, members in sorted(groups["motions"].items()):
                 motions[slug] = self.one_motion(slug, len(members))
             if not motions:
                 self.failures.append("no motion has enough clips; motion_groups says which clips wait for more")
             print_progress("leaderboard")
-            last = self.phase(jobs.compare.name)
+            last = self.phase(jobs.leaderboard_job.name)
             if not last.failures:
                 report = str(self.home / "reports" / "index.html")
         self.write_summary(motions, quarantined, report)
@@ -134,12 +136,12 @@ class Driver:
     def one_motion(self, slug: str, clips: int) -> dict[str, Any]:
         """Train, gate, generate and report one motion; when a gate stops it, go on with the adapter in use, if any."""
         print_progress(f"motion {slug}")
-        outcome = self.phase(jobs.motion.name, slug)
+        outcome = self.phase(jobs.motion_job.name, slug)
         blocked = outcome.gates
-        if blocked and in_use(self.instance, self.store, slug) is not None:
+        if blocked and find_promoted(self.instance, self.store, slug) is not None:
             print_progress(f"  {slug}: the new adapter is not promoted; going on with the one in use")
             chosen = AFTER_PROMOTION.resolve(self.defs.resolve_asset_graph())
-            outcome = self.phase(jobs.motion.name, slug, [key for key in chosen if key.path[-1] != "leaderboard"])
+            outcome = self.phase(jobs.motion_job.name, slug, [key for key in chosen if key.path[-1] != "leaderboard"])
         metrics = outcome.metadata.get("metric_report", {})
         told: dict[str, Any] = {
             "clips": clips,

@@ -12,7 +12,7 @@ GATE_METRICS = ("iou", "alignment")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """One gate: its name, whether it was passed, and why in words."""
 
     gate: str
@@ -20,23 +20,26 @@ class Verdict:
     reason: str
 
 
-def judge(
+def apply_gates(
     candidate: Mapping[str, float], config: GateConfig, in_use: Mapping[str, float] | None = None
-) -> list[Verdict]:
+) -> list[GateResult]:
     """Every gate's verdict on an evaluation's metrics; `in_use` are those of the adapter now promoted, on the same set.
 
     A metric that is missing or no number fails its gate.
     """
     verdicts = []
     for name in GATE_METRICS:
-        floor, value = float(getattr(config, name)), float(candidate.get(name, math.nan))
+        floor, value = float(getattr(config, f"min_{name}")), float(candidate.get(name, math.nan))
         said = f"{name} {value:.3f}, at least {floor:.3f} is asked"
-        verdicts.append(Verdict(f"{name}_gate", bool(value >= floor), said))
+        verdicts.append(GateResult(f"{name}_gate", bool(value >= floor), said))
     if in_use is None:
-        return [*verdicts, Verdict("not_worse_gate", True, "no adapter is in use yet")]
+        return [*verdicts, GateResult("no_regression_gate", True, "no adapter is in use yet")]
     worse = {n: float(in_use[n]) - float(candidate.get(n, math.nan)) for n in GATE_METRICS if n in in_use}
-    failed = {n: loss for n, loss in worse.items() if not loss <= config.tolerance}
+    failed = {n: loss for n, loss in worse.items() if not loss <= config.max_regression}
     reason = (
         ", ".join(f"{n} {-loss:+.3f} against the adapter in use" for n, loss in worse.items()) or "nothing to compare"
     )
-    return [*verdicts, Verdict("not_worse_gate", not failed, f"{reason}; at most {config.tolerance} worse is let pass")]
+    return [
+        *verdicts,
+        GateResult("no_regression_gate", not failed, f"{reason}; at most {config.max_regression} worse is let pass"),
+    ]

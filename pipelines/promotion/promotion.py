@@ -10,16 +10,16 @@ import dagster as dg
 
 from mvmodel.errors import InputError
 from pipelines.promotion.evaluation import evaluate
-from pipelines.promotion.gates import Verdict, judge
+from pipelines.promotion.gates import GateResult, apply_gates
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import GateConfig
 from pipelines.store.artifact_store import version_metadata
 from pipelines.store.materializations import latest_materialization, list_materializations, load_current
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
-PROMOTED = dg.AssetKey("promoted_adapter")
+PROMOTED_ADAPTER = dg.AssetKey("promoted_adapter")
 POINTER = "adapter.json"
-ADAPTER = "tuned/adapter"
+TUNED_ADAPTER = "tuned/adapter"
 """The adapter that is used, in a `motion_adapter` version."""
 
 
@@ -30,49 +30,49 @@ def write_pointer(folder: Path, adapter: Handle, evaluation: Handle) -> None:
     (folder / "metrics.json").write_bytes((evaluation.folder / "metrics.json").read_bytes())
 
 
-def pointed_at(promoted: Handle, store: VersionStore) -> Handle:
+def open_promoted(promoted: Handle, store: VersionStore) -> Handle:
     """The adapter that a `promoted_adapter` version names."""
     pointer = json.loads((promoted.folder / POINTER).read_text())
     return store.open(pointer["asset"], pointer["motion"], pointer["sha"])
 
 
-def in_use(instance: dg.DagsterInstance, store: VersionStore, motion: str) -> Handle | None:
+def find_promoted(instance: dg.DagsterInstance, store: VersionStore, motion: str) -> Handle | None:
     """The adapter now promoted for a motion, or None when none is (or it is gone from the store)."""
-    if latest_materialization(instance, PROMOTED, motion) is None:
+    if latest_materialization(instance, PROMOTED_ADAPTER, motion) is None:
         return None
     try:
-        return pointed_at(load_current(instance, store, PROMOTED, motion), store)
+        return open_promoted(load_current(instance, store, PROMOTED_ADAPTER, motion), store)
     except (dg.Failure, BrokenVersion):
         return None
 
 
-def verdicts(
+def judge_adapter(
     instance: dg.DagsterInstance,
     store: VersionStore,
     settings: Settings,
     pack: PackResource,
     adapter: Handle,
     evaluation: Handle,
-) -> list[Verdict]:
+) -> list[GateResult]:
     """The gates' word on an adapter. The one in use is measured on the same set first, unless it was already."""
     candidate = json.loads((evaluation.folder / "metrics.json").read_text())
     config = settings.read("gates", GateConfig)
-    now = in_use(instance, store, str(adapter.partition))
+    now = find_promoted(instance, store, str(adapter.partition))
     if now is None or now.sha == adapter.sha:
-        return judge(candidate, config)
+        return apply_gates(candidate, config)
     generation = pack.generation(settings)
-    made = evaluate(store, now.folder / ADAPTER, now.sha, evaluation.folder / "set", generation, pack.load())
-    return judge(candidate, config, json.loads((made / "metrics.json").read_text()))
+    made = evaluate(store, now.folder / TUNED_ADAPTER, now.sha, evaluation.folder / "set", generation, pack.load())
+    return apply_gates(candidate, config, json.loads((made / "metrics.json").read_text()))
 
 
-def held_back(
+def find_rolled_back(
     instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter_sha: str
 ) -> dg.MaterializeResult[Handle] | None:
     """The promotion now in force, once more, if somebody rolled back from this adapter: a rerun must not undo that."""
-    event = latest_materialization(instance, PROMOTED, motion)
-    if event is None or adapter_sha not in _refused(event):
+    event = latest_materialization(instance, PROMOTED_ADAPTER, motion)
+    if event is None or adapter_sha not in _rolled_back_adapters(event):
         return None
-    handle = load_current(instance, store, PROMOTED, motion)
+    handle = load_current(instance, store, PROMOTED_ADAPTER, motion)
     version = store.version(handle.asset, motion, handle.sha)
     kept = {
         name: event.metadata[name] for name in ("adapter", "rolled_back_from", "promoted_by") if name in event.metadata
@@ -84,7 +84,7 @@ def held_back(
     )
 
 
-def _refused(event: dg.AssetMaterialization) -> list[str]:
+def _rolled_back_adapters(event: dg.AssetMaterialization) -> list[str]:
     entry = event.metadata.get("rolled_back_from")
     return list(entry.value) if entry is not None and isinstance(entry.value, list) else []  # type: ignore[arg-type]
 
@@ -95,7 +95,7 @@ def rollback(instance: dg.DagsterInstance, store: VersionStore, motion: str, ver
     version: the beginning of a promoted version's hash or of its adapter's; without it, the one before the present.
     Raises InputError when there is no such version, or the store has lost it.
     """
-    events = list_materializations(instance, PROMOTED, motion)
+    events = list_materializations(instance, PROMOTED_ADAPTER, motion)
     if not events:
         raise InputError(f"no adapter was ever promoted for {motion!r}; there is nothing to go back to")
     now = events[0]
@@ -103,7 +103,7 @@ def rollback(instance: dg.DagsterInstance, store: VersionStore, motion: str, ver
     for event in events:
         older.setdefault(str(event.metadata["sha256"].value), event)
     present = str(now.metadata["sha256"].value)
-    refused = set(_refused(now))
+    refused = set(_rolled_back_adapters(now))
     known = {sha: str(event.metadata["adapter"].value) for sha, event in older.items()}
     if version:
         found = [sha for sha, adapter in known.items() if sha.startswith(version) or adapter.startswith(version)]
@@ -114,7 +114,7 @@ def rollback(instance: dg.DagsterInstance, store: VersionStore, motion: str, ver
         asked = f"version {version!r}" if version else "older version"
         raise InputError(f"{motion}: {'several' if found else 'no'} {asked} to go back to; promoted so far: {listed}")
     target = older[found[0]]
-    pointed_at(store.open("promoted_adapter", motion, found[0]), store)
+    open_promoted(store.open("promoted_adapter", motion, found[0]), store)
     metadata: dict[str, Any] = {
         **target.metadata,
         "rolled_back_from": dg.MetadataValue.json(sorted((refused | {known[present]}) - {known[found[0]]})),
@@ -123,7 +123,10 @@ def rollback(instance: dg.DagsterInstance, store: VersionStore, motion: str, ver
     }
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
-            PROMOTED, partition=motion, metadata=metadata, tags={"dagster/data_version": found[0], **_code(target)}
+            PROMOTED_ADAPTER,
+            partition=motion,
+            metadata=metadata,
+            tags={"dagster/data_version": found[0], **_code(target)},
         )
     )
     return {"motion": motion, "from": present, "to": found[0], "adapter": known[found[0]]}

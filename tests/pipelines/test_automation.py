@@ -61,7 +61,7 @@ class Ticks:
     def ingested(self, version: str = "1", *motions: str) -> None:
         for asset in INGESTED:
             self.made(asset, version)
-        self.checked("clips", "some_clips", True)
+        self.checked("clips", "has_usable_clips", True)
         self.instance.add_dynamic_partitions("motion", list(motions))
 
     def tick(self) -> dict[str, set[str | None]]:
@@ -127,7 +127,7 @@ def test_a_failure_is_not_asked_for_again_until_an_input_changes(defs: dg.Defini
     ticks.ingested("1", "gallop")
     assert ticks.tick()["training_set"] == {"gallop"}
     failed = instance.create_run_for_job(
-        defs.resolve_job_def("motion"),
+        defs.resolve_job_def("process_motion"),
         tags={"dagster/partition": "gallop"},
         asset_selection=frozenset({dg.AssetKey("training_set")}),
     )
@@ -146,7 +146,7 @@ def test_an_adapter_that_failed_a_gate_is_not_promoted_and_others_are(defs: dg.D
         ticks.made("motion_adapter", "a1", motion)
         ticks.checked("motion_adapter", "finite_loss", True, motion)
         ticks.made("adapter_evaluation", "e1", motion)
-        for gate in ("iou_gate", "alignment_gate", "not_worse_gate"):
+        for gate in ("iou_gate", "alignment_gate", "no_regression_gate"):
             ticks.checked("adapter_evaluation", gate, (motion, gate) != ("gallop", "iou_gate"), motion)
     assert ticks.tick().get("promoted_adapter") == {"bounce"}
 

@@ -86,7 +86,7 @@ def test_whole_numbers_asked_for_are_the_packs_too(tmp_path: Path, named: dict[s
 def test_gates_stand_between_training_and_generation(defs: dg.Definitions) -> None:
     nodes = defs.resolve_asset_graph()
     assert dg.AssetKey("promoted_adapter") in nodes.get(dg.AssetKey("generated_videos")).parent_keys
-    for gate in ("iou_gate", "alignment_gate", "not_worse_gate"):
+    for gate in ("iou_gate", "alignment_gate", "no_regression_gate"):
         check = nodes.get(dg.AssetCheckKey(dg.AssetKey("adapter_evaluation"), gate))
         assert check.blocking and check.partitions_def is not None
 

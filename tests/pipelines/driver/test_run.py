@@ -126,16 +126,16 @@ def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
 
     assert sampled()["ddim_50"] == [["ddim", 50]] and sampled()["multistep_20"] == [["dpm++", 20]]
     assert "DDIM at 50" in report() and "DPM++ at 20" in report()
-    done.settings = {"comparison": {"schedulers": 2}}
+    done.settings = {"comparison": {"scheduler_requests": 2}}
     done.run()
     assert sampled()["ddim_50"] == [["ddim", 50]] * 2
     with done.instance as instance:
         figures = load_current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
     rows = pd.read_parquet(figures)
     rows = rows[(rows["condition"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
-    columns = [column.name for column in report_inputs.comparison(rows).schema.columns]
+    columns = [column.name for column in report_inputs.comparison_table(rows).schema.columns]
     assert "ddim_50 (1 video)" in columns and "multistep_20" in columns
-    done.settings = {"comparison": {"schedulers": 0}}
+    done.settings = {"comparison": {"scheduler_requests": 0}}
     done.run()
     assert "ddim_50" not in sampled() and "DDIM at 50" not in report()
 
@@ -163,36 +163,38 @@ def test_a_gate_that_fails_stops_generation(lab) -> None:
 
 def test_a_worse_adapter_does_not_replace_the_one_in_use(done, monkeypatch: pytest.MonkeyPatch) -> None:
     with done.instance as instance:
-        before = promotion.in_use(instance, done.store, "slide")
+        before = promotion.find_promoted(instance, done.store, "slide")
     monkeypatch.setenv("STAND_IN_WORSE", "0.2")
     done.settings = {"training": {"seed": 5}}
     summary = done.run()
     with done.instance as instance:
-        assert promotion.in_use(instance, done.store, "slide") == before
+        assert promotion.find_promoted(instance, done.store, "slide") == before
     assert summary["status"] == 1
-    assert any("not_worse_gate" in failure for failure in summary["failures"])
+    assert any("no_regression_gate" in failure for failure in summary["failures"])
     assert summary["motions"]["slide"]["videos"] == 2, "generation goes on with the adapter in use"
 
 
 def test_rollback_stays_until_another_adapter_is_trained(done) -> None:
     with done.instance as instance:
-        first = promotion.in_use(instance, done.store, "slide")
+        first = promotion.find_promoted(instance, done.store, "slide")
     done.settings = {"training": {"seed": 5}}
     done.run()
     with done.instance as instance:
-        assert promotion.in_use(instance, done.store, "slide").sha != first.sha
+        assert promotion.find_promoted(instance, done.store, "slide").sha != first.sha
     assert main(["rollback", "slide", "--home", str(done.home)]) == 0
     with done.instance as instance:
-        assert promotion.in_use(instance, done.store, "slide").sha == first.sha
+        assert promotion.find_promoted(instance, done.store, "slide").sha == first.sha
     summary = done.run()
     # The leaderboard shows the history, which has grown.
     assert computed(summary) == ["leaderboard"], "the older adapter's videos and report are found"
     with done.instance as instance:
-        assert promotion.in_use(instance, done.store, "slide").sha == first.sha, "the rerun did not undo the rollback"
+        assert promotion.find_promoted(instance, done.store, "slide").sha == first.sha, (
+            "the rerun did not undo the rollback"
+        )
     done.settings = {"training": {"seed": 6}}
     done.run()
     with done.instance as instance:
-        assert promotion.in_use(instance, done.store, "slide").sha != first.sha
+        assert promotion.find_promoted(instance, done.store, "slide").sha != first.sha
 
 
 def test_lineage_goes_from_a_video_to_the_raw_clips(done, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-PICTURE_BYTES = 100_000
+MAX_IMAGE_BYTES = 100_000
 """Of the JPEG; base64 makes a third more of it."""
-TABLE_ROWS = 30
+MAX_TABLE_ROWS = 30
 
 
-def picture(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
+def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
     """A picture inside a markdown entry under its title, made smaller until it fits `PICTURE_BYTES`."""
     image = image.convert("RGB")
     quality = 85
     while True:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= PICTURE_BYTES or min(image.size) < 16:
+        if buffer.tell() <= MAX_IMAGE_BYTES or min(image.size) < 16:
             break
         if quality > 60:
             quality -= 15
@@ -42,7 +42,7 @@ def picture(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"{said}![{title}](data:image/jpeg;base64,{data})")
 
 
-def tiles(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:
+def image_grid(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:
     """uint8 pictures (H, W, 3) of one size side by side, `columns` to a row."""
     import numpy as np
     from PIL import Image
@@ -56,7 +56,7 @@ def tiles(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:
     return Image.fromarray(sheet)
 
 
-def beside(rows: Sequence[tuple[np.ndarray, np.ndarray]], columns: int = 8) -> Image.Image:
+def masks_and_frames_grid(rows: Sequence[tuple[np.ndarray, np.ndarray]], columns: int = 8) -> Image.Image:
     """Two lines a video: control masks, then frames. rows: masks bool (F, H, W) with frames uint8 (F, H, W, 3)."""
     import numpy as np
 
@@ -65,17 +65,17 @@ def beside(rows: Sequence[tuple[np.ndarray, np.ndarray]], columns: int = 8) -> I
         chosen = np.linspace(0, len(frames) - 1, columns).round().astype(int)
         shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in masks[chosen]]
         shown += list(frames[chosen])
-    return tiles(shown or [np.full((16, 16, 3), 255, np.uint8)], columns)
+    return image_grid(shown or [np.full((16, 16, 3), 255, np.uint8)], columns)
 
 
-def outlined(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def dim_background(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A copy of `frame` (H, W, 3) uint8 with what lies outside `mask` (H, W) bool dimmed."""
     import numpy as np
 
     return np.where(mask[..., None], frame, (frame * 0.35 + 20).astype(np.uint8))
 
 
-def table(data: pd.DataFrame, rows: int = TABLE_ROWS) -> dg.TableMetadataValue:
+def table(data: pd.DataFrame, rows: int = MAX_TABLE_ROWS) -> dg.TableMetadataValue:
     """The first rows of a table, typed; cells that a table cannot hold are written as text."""
     kinds = {"b": "bool", "i": "int", "u": "int", "f": "float"}
     columns = [dg.TableColumn(str(name), kinds.get(data[name].dtype.kind, "string")) for name in data.columns]
@@ -88,7 +88,7 @@ def table(data: pd.DataFrame, rows: int = TABLE_ROWS) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, dg.TableSchema(columns))
 
 
-def numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def finite_numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """Those entries that are finite numbers, under stable names, so that the UI plots them over time."""
     found = {}
     for name, value in values.items():

@@ -18,12 +18,12 @@ OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"
 """The pool of every step that may use the accelerator; dagster.yaml lets one in at a time."""
 
-MAX_RETRIES, DELAY = 1, 5.0
+MAX_RETRIES, RETRY_SECONDS = 1, 5.0
 """Tries after the first one, and seconds before each, for what another try may mend."""
-_PASSING = ("OutOfMemoryError", "AcceleratorError")
+RETRYABLE_ERRORS = ("OutOfMemoryError", "AcceleratorError")
 
 
-def stage(
+def mvmodel_asset(
     group: str, *kinds: str, gpu: bool = False, **more: Any
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` with group, kinds, owners and the accelerator's pool; what fails it is said in plain words."""
@@ -35,10 +35,10 @@ def stage(
         **({"pool": GPU_POOL} if gpu else {}),
         **more,
     }
-    return lambda function: dg.asset(**given)(said_plainly(function))
+    return lambda function: dg.asset(**given)(user_errors_as_failures(function))
 
 
-def said_plainly(function: Callable[..., Any]) -> Callable[..., Any]:
+def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` with a user's error as a failure of one sentence, and another try for what that may mend.
 
     Not by a `RetryPolicy`: Dagster would start an interrupted step again under one.
@@ -57,8 +57,8 @@ def said_plainly(function: Callable[..., Any]) -> Callable[..., Any]:
                 error, loop.TrainingInterrupted
             ):  # asked to stop: neither a failure nor to be retried
                 raise dg.DagsterExecutionInterruptedError(str(error)) from error
-            if isinstance(error, (OSError, MemoryError)) or type(error).__name__ in _PASSING:
-                raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=DELAY) from error
+            if isinstance(error, (OSError, MemoryError)) or type(error).__name__ in RETRYABLE_ERRORS:
+                raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
             raise
         finally:
             context: Any = kwargs.get("context", args[0] if args else None)
