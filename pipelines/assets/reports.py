@@ -12,8 +12,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
-from pipelines.assets import provenance, report_inputs
-from pipelines.assets import ui_metadata
+from pipelines.assets import provenance, report_inputs, ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.motion import read_motion_groups
 from pipelines.assets.report_inputs import ABLATION
