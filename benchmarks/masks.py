@@ -83,10 +83,10 @@ def real(place: Path, name: str, frames: int | None) -> Figures:
     """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
     from mvmodel.segmentation.tracking import extract_masks
-    from mvmodel.video.decode import decode
+    from mvmodel.video.decode import decode_video
 
-    shown = decode(place / "frames", end=frames).frames
-    truth = decode(place / "masks", end=frames).frames[..., 0] > 127
+    shown = decode_video(place / "frames", end=frames).frames
+    truth = decode_video(place / "masks", end=frames).frames[..., 0] > 127
     segmenter: Any = loaded(None).segmenter() if name == "pack" else Oracle(shown, truth)
     found = extract_masks(shown, segmenter)
     region = region_similarity(found.sequence.masks, truth)

@@ -101,7 +101,7 @@ def write_first_frame(source: Path, frame_index: int, side: int, out: Path) -> N
     """
     from PIL import Image
 
-    from mvmodel.video.probe import IMAGE_SUFFIXES
+    from mvmodel.video.containers import IMAGE_SUFFIXES
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         try:
@@ -110,9 +110,9 @@ def write_first_frame(source: Path, frame_index: int, side: int, out: Path) -> N
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{source} cannot be read as a picture ({error}); give a PNG or JPEG") from error
     else:
-        from mvmodel.video.decode import decode
+        from mvmodel.video.frames import read_frames
 
-        frames = decode(source).frames
+        frames = read_frames(source)
         if not 0 <= frame_index < len(frames):
             raise InputError(f"{source} has {len(frames)} frames and no frame {frame_index}; count from 0")
         image = Image.fromarray(frames[frame_index])

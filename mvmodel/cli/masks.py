@@ -32,10 +32,10 @@ def extract_command(
     from mvmodel.masks.preview import write_preview
     from mvmodel.packs import load_pack
     from mvmodel.segmentation.tracking import extract_masks
-    from mvmodel.video.decode import decode
+    from mvmodel.video.decode import decode_video
     from mvmodel.video.encode import write_png_folder
 
-    video = decode(path)
+    video = decode_video(path)
     extraction = extract_masks(video.frames, load_pack(pack).segmenter(), fps=video.fps)
     sequence, quality = extraction.sequence, extraction.quality.model_dump()
     write_png_folder(out, sequence.masks)
@@ -157,9 +157,9 @@ def preview_command(
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
     from mvmodel.masks.files import read_masks
     from mvmodel.masks.preview import write_preview
-    from mvmodel.video.decode import decode
+    from mvmodel.video.frames import read_frames
 
-    frames = decode(on).frames if on else None
+    frames = read_frames(on) if on else None
     sequence = read_masks(masks) if frames is None else read_masks(masks, len(frames), frames.shape[1:3])
     print(*write_preview(out, sequence, frames), sep="\n")
 

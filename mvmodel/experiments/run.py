@@ -18,6 +18,7 @@ from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.page import write_page
 from mvmodel.files import write_aside, write_json
 from mvmodel.metrics.report_card import summarise
+from mvmodel.video.sampling import evenly_spaced_indices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +153,7 @@ def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image
     rows = []
     for key, result in first.items():
         frames = result.frames()
-        picked = frames[np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)]
+        picked = frames[evenly_spaced_indices(SHEET_COLUMNS, len(frames))]
         words = ", ".join(experiment.shown(value) for value in key)
         rows.append((f"{words}   IoU {result.metrics.get('iou', float('nan')):.2f}", picked))
     out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")

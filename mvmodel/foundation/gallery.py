@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.video.contact_sheet import contact_sheet
+from mvmodel.video.sampling import evenly_spaced_indices
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -67,14 +69,12 @@ def videos(pack: Any, seed: int) -> np.ndarray:
         first = control_frames(pack, [clip.caption], clip.masks[:1], [seed + number], config)[0]
         request = Request(name="video", motion="", prompt=clip.caption, masks=Path("-"), seed=seed + number)
         frames = run_request(pipeline, request, MaskSequence(clip.masks), first, config)
-        chosen = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)
+        chosen = evenly_spaced_indices(COLUMNS, len(frames), repeat=True)
         rows.append(draw_outlines(frames[chosen], clip.masks[chosen]))
     return np.concatenate(rows)
 
 
 def main(arguments: list[str]) -> int:
-    from PIL import Image
-
     from mvmodel.packs import load_pack
 
     pack, out = load_pack(arguments[0]), Path(arguments[1])
@@ -82,8 +82,7 @@ def main(arguments: list[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     for make in (text_to_image, first_frames, videos):
         pictures = make(pack, seed)
-        rows = [np.concatenate(list(pictures[i : i + COLUMNS]), axis=1) for i in range(0, len(pictures), COLUMNS)]
-        Image.fromarray(np.concatenate(rows)).save(out / f"{make.__name__}.jpg", quality=90)
+        contact_sheet(pictures, columns=COLUMNS).save(out / f"{make.__name__}.jpg", quality=90)
         print(out / f"{make.__name__}.jpg")
     return 0
 

@@ -14,8 +14,8 @@ from mvmodel.errors import InputError
 from mvmodel.files import write_aside
 from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.sequence import MaskSequence
-from mvmodel.video.decode import decode
-from mvmodel.video.probe import UnusableClip, image_files
+from mvmodel.video.containers import UnusableClip, image_files
+from mvmodel.video.decode import decode_video
 from mvmodel.video.sampling import crop_to_square
 
 _HALF = 127
@@ -205,7 +205,7 @@ def _npz(path: Path) -> MaskSequence:
 
 def _video(path: Path) -> tuple[np.ndarray, float]:
     try:
-        decoded = decode(path)
+        decoded = decode_video(path)
     except UnusableClip as error:
         raise InputError(f"the masks {path} cannot be read: {error.reason}") from error
     return decoded.frames.max(axis=3) > _HALF, decoded.fps

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvmodel.video.contact_sheet import contact_sheet
+from mvmodel.video.sampling import evenly_spaced_indices
+
 if TYPE_CHECKING:
     import PIL.Image
 
@@ -37,13 +40,12 @@ def strip_address(frames: np.ndarray, count: int = 6, height: int = 96) -> str:
     """A data: address of a JPEG with `count` frames side by side, evenly spread, for print and for close looking."""
     from PIL import Image
 
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
-    width = round(frames.shape[2] * height / frames.shape[1])
-    sheet = Image.new("RGB", (len(chosen) * (width + 2) - 2, height), "white")
-    for position, index in enumerate(chosen):
-        picture = Image.fromarray(frames[index]).resize((width, height), Image.Resampling.BICUBIC)
-        sheet.paste(picture, (position * (width + 2), 0))
-    return _jpeg_address(sheet)
+    size = round(frames.shape[2] * height / frames.shape[1]), height
+    strip = [
+        np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
+        for frame in frames[evenly_spaced_indices(count, len(frames))]
+    ]
+    return _jpeg_address(contact_sheet(strip, columns=count, gap=2))
 
 
 def still_address(frame: np.ndarray) -> str:

@@ -14,7 +14,7 @@ from mvmodel.files import folder_aside, hash_value
 from mvmodel.text import slugify
 from mvmodel.video.clips import Clip, VideoSource, find_clips, find_sources, read_clip_frames
 from mvmodel.video.config import IngestConfig
-from mvmodel.video.probe import UnusableClip, VideoInfo
+from mvmodel.video.containers import UnusableClip, VideoInfo
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,10 @@ import numpy as np
 from mvmodel.errors import InputError
 from mvmodel.video import manifest
 from mvmodel.video.config import IngestConfig
+from mvmodel.video.containers import UnusableClip, VideoInfo, image_files
 from mvmodel.video.decode import check_frame_range, check_limits, iterate_frames
 from mvmodel.video.manifest import ManifestEntry
-from mvmodel.video.probe import UnusableClip, VideoInfo, image_files, probe_video
+from mvmodel.video.probe import probe_video
 from mvmodel.video.sampling import crop_to_square, nearest_frame_indices
 from mvmodel.video.shots import (
     Thumbnails,

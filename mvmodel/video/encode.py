@@ -10,12 +10,9 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, write_aside
-from mvmodel.video.decode import decode as read_video
 
 if TYPE_CHECKING:
     import PIL.Image
-
-__all__ = ["contact_sheet", "overlay", "read_video", "write_mp4", "write_png_folder"]
 
 _TINT = (255, 64, 64)
 _REPEATABLE = "mbtree=0:b-adapt=0:scenecut=0:weightp=0"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mvmodel.video.config import CutConfig
+from mvmodel.video.containers import VideoInfo
 from mvmodel.video.decode import iterate_frames
-from mvmodel.video.probe import VideoInfo
 
 _LEVELS = 8  # grey levels in one bin of the background's histogram
 

@@ -92,7 +92,7 @@ def generation_requests(
         shown = []
         for request in requests:
             masks = MaskSequence.load(request.masks).masks
-            chosen = masks[np.linspace(0, len(masks) - 1, 8).round().astype(int)]
+            chosen = masks[evenly_spaced_indices(8, len(masks), repeat=True)]
             shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in chosen]
         assumptions = folder / "assumptions.json"
         return {
@@ -201,7 +201,7 @@ def generated_videos(
         shown = []
         for path in sorted((folder / "full").glob("*.npz")):
             frames = read_frames(path)
-            shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
+            shown += list(frames[evenly_spaced_indices(8, len(frames), repeat=True)])
         return {
             "videos": len(list(folder.glob("full/*.mp4"))),
             "conditions": ", ".join(chosen),

@@ -250,7 +250,7 @@ def adapter_evaluation(
         shown = []
         for row in rows:
             frames = read_frames(folder / "videos" / f"{row['name']}.npz")
-            shown += list(frames[np.linspace(0, len(frames) - 1, 8).round().astype(int)])
+            shown += list(frames[evenly_spaced_indices(8, len(frames), repeat=True)])
         return {
             **ui_metadata.finite_numbers(json.loads((folder / "metrics.json").read_text())),
             "videos_table": ui_metadata.table(pd.DataFrame(rows)),

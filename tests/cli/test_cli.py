@@ -93,10 +93,10 @@ def test_first_frame_of_a_picture_or_a_video(video, tmp_path):
 
     from mvmodel.cli.inputs import write_first_frame
     from mvmodel.errors import InputError
-    from mvmodel.video.decode import decode
+    from mvmodel.video.frames import read_frames
 
     write_first_frame(video, 2, 64, tmp_path / "a" / "one.png")
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "a" / "one.png")), decode(video).frames[2])
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a" / "one.png")), read_frames(video)[2])
     with pytest.raises(InputError, match="4 frames and no frame 4"):
         write_first_frame(video, 4, 64, tmp_path / "b" / "one.png")
     Image.new("RGB", (40, 30)).save(tmp_path / "wide.png")

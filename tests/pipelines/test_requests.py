@@ -12,7 +12,7 @@ import pytest
 
 from mvmodel.files import hash_file
 from mvmodel.masks import MaskSequence
-from mvmodel.video.decode import decode
+from mvmodel.video.frames import read_frames
 from mvmodel.world.render import HELD_OUT, random_clip
 from pipelines.store.materializations import load_current
 
@@ -85,7 +85,7 @@ def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tm
         said = json.loads((videos.folder / "full" / f"{name}.json").read_text())
         assert said["masks_sha256"] == hash_file(asked.folder / "masks" / f"{name}.npz")
         assert said["instances"] == (["ball"] if name == "words" else [])
-        shown = decode(videos.folder / "full" / f"{name}.mp4").frames
+        shown = read_frames(videos.folder / "full" / f"{name}.mp4")
         assert shown.shape == (len(made[name].masks), info.resolution, info.resolution, 3)
 
     again = tiny_lab.run()

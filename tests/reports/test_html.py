@@ -50,13 +50,13 @@ def test_a_mean_of_fewer_videos_says_so(tmp_path, videos, rows, provenance, trai
 
 
 def test_every_video_is_inside_and_decodes(page, videos, tmp_path):
-    from mvmodel.video.encode import read_video
+    from mvmodel.video.frames import read_frames
 
     addresses = re.findall(r'<video src="data:video/mp4;base64,([^"]+)"', page)
     assert len(addresses) == len(videos) + 2  # a mask for each of two requests
     path = tmp_path / "first.mp4"
     path.write_bytes(base64.b64decode(addresses[1]))
-    frames = read_video(path).frames
+    frames = read_frames(path)
     small = frames.reshape(6, 128, 2, 128, 2, 3).mean(axis=(2, 4))
     assert np.abs(small - videos[0].frames).mean() < 6
 

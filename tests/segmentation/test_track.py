@@ -78,10 +78,10 @@ def test_an_object_is_found_again_behind_an_occlusion(tiny_pack):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "frames"), [("car-shadow", 24), ("dog", 40), ("scooter-black", 30)])
 def test_prompts_and_tracking_on_real_frames_with_an_oracle_segmenter(name, frames):
-    from mvmodel.video.decode import decode
+    from mvmodel.video.decode import decode_video
 
-    shown = decode(REAL / name / "frames", end=frames).frames
-    truth = decode(REAL / name / "masks", end=frames).frames[..., 0] > 127
+    shown = decode_video(REAL / name / "frames", end=frames).frames
+    truth = decode_video(REAL / name / "masks", end=frames).frames[..., 0] > 127
     oracle = Oracle(shown, truth)
     found = extract_masks(shown, oracle)
     region, contour = (figure(found.sequence.masks, truth) for figure in (region_similarity, contour_accuracy))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mvmodel.video.config import DecodeLimits
-from mvmodel.video.decode import _decord, _pick_pyav, decode
+from mvmodel.video.containers import UnusableClip
+from mvmodel.video.decode import decode_video, iterate_pyav, open_trusted_decord
 from mvmodel.video.encode import write_mp4, write_png_folder
-from mvmodel.video.probe import UnusableClip, probe_video
+from mvmodel.video.probe import probe_video
 from mvmodel.world.render import TRAIN, random_clip
 
 
@@ -37,7 +38,7 @@ def test_a_written_clip_comes_back(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames, 8)
     info = probe_video(path)
     assert (info.frames, info.fps, info.width, info.height, info.codec) == (10, 8.0, 64, 64, "h264")
-    decoded = decode(path)
+    decoded = decode_video(path)
     assert decoded.frames.shape == frames.shape
     assert _distance(decoded.frames, frames) < 4
     assert path.read_bytes() == write_mp4(tmp_path / "b.mp4", frames, 8).read_bytes()
@@ -45,20 +46,20 @@ def test_a_written_clip_comes_back(tmp_path: Path, frames: np.ndarray) -> None:
 
 def test_decord_and_pyav_agree(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames, 8)
-    assert _decord(path, probe_video(path)) is not None, "decord should be trusted with a plain H.264 file"
-    through_pyav = np.stack([frame for _, frame in _pick_pyav(path, probe_video(path), range(10))])
-    assert _distance(decode(path).frames, through_pyav) < 1.5
+    assert open_trusted_decord(path, probe_video(path)) is not None, "decord should be trusted with a plain H.264 file"
+    through_pyav = np.stack([frame for _, frame in iterate_pyav(path, probe_video(path), range(10))])
+    assert _distance(decode_video(path).frames, through_pyav) < 1.5
 
 
 def test_odd_sizes_keep_their_picture(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "odd.mp4", frames[:, :61, :47], 8)
-    assert decode(path).frames.shape == (10, 62, 48, 3)
+    assert decode_video(path).frames.shape == (10, 62, 48, 3)
 
 
 @pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.gif", "gif", "rgb8"), ("a.webm", "libvpx-vp9", "yuv420p")])
 def test_other_codecs(tmp_path: Path, frames: np.ndarray, name: str, codec: str, pix_fmt: str) -> None:
     path = _encode(tmp_path / name, frames, codec, pix_fmt=pix_fmt)
-    decoded = decode(path)
+    decoded = decode_video(path)
     assert decoded.frames.shape == frames.shape
     assert _distance(decoded.frames, frames) < 25  # a GIF of 256 fixed colours is coarse
 
@@ -66,7 +67,7 @@ def test_other_codecs(tmp_path: Path, frames: np.ndarray, name: str, codec: str,
 def test_tiny_pictures_have_the_right_shape(tmp_path: Path, frames: np.ndarray) -> None:
     """decord gives (2, 2, 48) for these without a complaint."""
     path = write_mp4(tmp_path / "tiny.mp4", frames[:, :2, :2], 8)
-    assert decode(path).frames.shape == (10, 2, 2, 3)
+    assert decode_video(path).frames.shape == (10, 2, 2, 3)
 
 
 def test_rotation_is_applied(tmp_path: Path, frames: np.ndarray) -> None:
@@ -82,7 +83,7 @@ def test_rotation_is_applied(tmp_path: Path, frames: np.ndarray) -> None:
     turned.write_bytes(data[:at] + clockwise + data[at + 36 :])
     info = probe_video(turned)
     assert (info.rotation, info.width, info.height) == (90, 32, 64)
-    assert _distance(decode(turned).frames, np.rot90(wide, -1, axes=(1, 2))) < 6
+    assert _distance(decode_video(turned).frames, np.rot90(wide, -1, axes=(1, 2))) < 6
 
 
 def test_a_cut_off_file_says_how_much_is_left(tmp_path: Path, frames: np.ndarray) -> None:
@@ -90,7 +91,7 @@ def test_a_cut_off_file_says_how_much_is_left(tmp_path: Path, frames: np.ndarray
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: len(data) * 7 // 10])
     with pytest.raises(UnusableClip, match=r"only \d+ of 10 frames can be decoded"):
-        decode(cut)
+        decode_video(cut)
 
 
 @pytest.mark.parametrize(
@@ -106,19 +107,19 @@ def test_what_is_no_video(tmp_path: Path, content: bytes, reason: str) -> None:
 def test_a_name_that_looks_like_an_option_or_an_address(tmp_path: Path, frames: np.ndarray) -> None:
     for name in ("-vf.mp4", "concat:a|b.mp4", "smörgås 100%.mp4"):
         path = write_mp4(tmp_path / name, frames, 8)
-        assert decode(path).frames.shape == frames.shape
+        assert decode_video(path).frames.shape == frames.shape
 
 
 def test_a_range_and_its_limits(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames, 8)
-    whole = decode(path).frames
-    assert np.array_equal(decode(path, 3, 7).frames, whole[3:7])
+    whole = decode_video(path).frames
+    assert np.array_equal(decode_video(path, 3, 7).frames, whole[3:7])
     with pytest.raises(UnusableClip, match="has 10 frames"):
-        decode(path, 10, 12)
+        decode_video(path, 10, 12)
     with pytest.raises(UnusableClip, match="limit of 1,000 pixels"):
-        decode(path, limits=DecodeLimits(pixels=1000))
+        decode_video(path, limits=DecodeLimits(pixels=1000))
     with pytest.raises(UnusableClip, match="give start and end frames"):
-        decode(path, limits=DecodeLimits(bytes=5000))
+        decode_video(path, limits=DecodeLimits(bytes=5000))
 
 
 def test_a_folder_of_frames_in_natural_order(tmp_path: Path, frames: np.ndarray) -> None:
@@ -126,11 +127,11 @@ def test_a_folder_of_frames_in_natural_order(tmp_path: Path, frames: np.ndarray)
 
     for index in range(10):
         Image.fromarray(frames[index]).save(tmp_path / f"frame_{index + 1}.png")
-    assert np.array_equal(decode(tmp_path).frames, frames)
+    assert np.array_equal(decode_video(tmp_path).frames, frames)
     Image.fromarray(frames[0, :10]).save(tmp_path / "frame_11.png")
     with pytest.raises(UnusableClip, match=r"frame_11\.png is 64x10"):
-        decode(tmp_path)
+        decode_video(tmp_path)
 
 
 def test_png_folder_round_trip(tmp_path: Path, frames: np.ndarray) -> None:
-    assert np.array_equal(decode(write_png_folder(tmp_path / "p", frames)).frames, frames)
+    assert np.array_equal(decode_video(write_png_folder(tmp_path / "p", frames)).frames, frames)

@@ -12,10 +12,12 @@ import pytest
 from mvmodel.errors import InputError
 from mvmodel.video.clips import Clip, find_clips, find_sources, read_clip_frames
 from mvmodel.video.config import IngestConfig
-from mvmodel.video.decode import _decord, decode
+from mvmodel.video.containers import UnusableClip
+from mvmodel.video.decode import open_trusted_decord
 from mvmodel.video.encode import write_mp4
+from mvmodel.video.frames import read_frames
 from mvmodel.video.manifest import parse_moment
-from mvmodel.video.probe import UnusableClip, probe_video
+from mvmodel.video.probe import probe_video
 from mvmodel.world.render import TRAIN, random_clip
 
 UNEVEN = (0, 40, 80, 120, 500, 900, 1300, 1340, 1380, 1420)
@@ -66,7 +68,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _check(path: Path, truth: np.ndarray, loss: float) -> None:
     """Frames are PyAV's (decord may round colours otherwise), in order, and what was written but for `loss`."""
     expected, times, pixels = _shown(path)
-    info, got = probe_video(path), decode(path).frames
+    info, got = probe_video(path), read_frames(path)
     assert (info.frames, info.height, info.width) == expected.shape[:3] == truth.shape[:3]
     assert info.pixels == pixels
     assert np.allclose(info.times, times, atol=2e-3)
@@ -95,7 +97,7 @@ def test_ten_bit_and_other_pixel_formats(
     tmp_path: Path, frames: np.ndarray, name: str, codec: str, pixels: str
 ) -> None:
     path = _write(tmp_path / name, codec, pixels, frames)
-    assert "10" not in pixels or _decord(path, probe_video(path)) is None, "decord is off by some grey levels in 10 bit"
+    assert "10" not in pixels or open_trusted_decord(path, probe_video(path)) is None, "decord is off by some grey levels in 10 bit"
     _check(path, frames, 6)
 
 
@@ -184,9 +186,9 @@ def test_a_picture_is_turned_as_its_header_says(
     upright = np.rot90(wide, -turns, axes=(1, 2))
     info = probe_video(path)
     assert (info.rotation, info.height, info.width) == (90 * turns, *upright.shape[1:3])
-    assert _apart(decode(path).frames, upright).max() < 6
+    assert _apart(read_frames(path), upright).max() < 6
     if turns:
-        assert _apart(decode(path).frames, np.rot90(upright, 2, axes=(1, 2))).min() > 6, "the test can tell"
+        assert _apart(read_frames(path), np.rot90(upright, 2, axes=(1, 2))).min() > 6, "the test can tell"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_other_display_matrices_are_refused(
 def test_a_matrix_without_an_inverse_is_no_rotation(tmp_path: Path, frames: np.ndarray) -> None:
     path = _with_matrix(tmp_path / "a.mp4", frames, 0, 0, 0, 0)
     assert probe_video(path).rotation == 0
-    assert _apart(decode(path).frames, frames).max() < 6
+    assert _apart(read_frames(path), frames).max() < 6
 
 
 def test_a_size_that_changes_on_the_way_is_brought_to_the_first(tmp_path: Path, frames: np.ndarray) -> None:
@@ -219,7 +221,7 @@ def test_a_size_that_changes_on_the_way_is_brought_to_the_first(tmp_path: Path, 
     )
     path = tmp_path / "both.h264"
     path.write_bytes(data)
-    got = decode(path).frames
+    got = read_frames(path)
     assert got.shape == frames.shape
     assert _apart(got[:5], frames[:5]).max() < 6
     assert _apart(got[5:, ::2, ::2], frames[5:, :32, :32]).max() < 12

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mvmodel.masks import MaskSequence
-from mvmodel.video.decode import decode
+from mvmodel.video.frames import read_frames
 from mvmodel.world.samples import SAMPLE_SCENES, write_samples
 
 SHIPPED = Path(__file__).parents[2] / "datasets" / "samples"
@@ -25,7 +25,7 @@ def test_shipped_files_are_reproduced(fresh: Path) -> None:
         assert (SHIPPED / name).read_text() == (fresh / name).read_text()
     # Another x264 may write other bytes, but the pictures stay the same.
     for name in ("horse-meadow.mp4", "owl-night.mp4"):
-        assert np.abs(decode(SHIPPED / name).frames.astype(int) - decode(fresh / name).frames).mean() < 1
+        assert np.abs(read_frames(SHIPPED / name).astype(int) - read_frames(fresh / name)).mean() < 1
 
 
 def test_they_are_small_varied_and_have_their_masks(fresh: Path) -> None:
@@ -37,6 +37,6 @@ def test_they_are_small_varied_and_have_their_masks(fresh: Path) -> None:
         assert group["background"].nunique() >= 6
     for file in truth["file"]:
         sequence = MaskSequence.load(SHIPPED / "ground_truth" / f"{Path(file).stem}.npz")
-        frames = decode(SHIPPED / file).frames
+        frames = read_frames(SHIPPED / file)
         assert sequence.masks.shape == frames.shape[:3]
         assert (sequence.coverage() > 0.03).all()

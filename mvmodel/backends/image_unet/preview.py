@@ -12,6 +12,7 @@ from mvmodel.backends.image_unet.latents import TrainingLatents
 from mvmodel.files import write_aside
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT, FrameContext
+from mvmodel.video.sampling import evenly_spaced_indices
 
 SHARE = 0.8
 """Noise level of the guess, as a share of the schedule: high enough that the object has to be put somewhere."""
@@ -54,7 +55,7 @@ def write_strip(
     ]
     shown = []
     for latents in rows:
-        picked = latents[np.linspace(0, len(latents) - 1, min(8, len(latents))).round().astype(int)]
+        picked = latents[evenly_spaced_indices(8, len(latents))]
         scaled = (picked / vae.config.scaling_factor).to(vae.device, vae.dtype)
         pictures = (vae.decode(scaled).sample.float().clamp(-1, 1) + 1) * 127.5
         shown.append(pictures.round().byte().permute(2, 0, 3, 1).flatten(1, 2))  # (H, F * W, 3)

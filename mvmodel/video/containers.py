@@ -1,0 +1,99 @@
+"""Video files and folders of frames: opening them, and the error for those that cannot be used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+from pydantic import BaseModel, ConfigDict
+
+from mvmodel.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+AV_ERRORS = (av.error.FFmpegError, OSError, ValueError)
+"""What PyAV raises for a damaged file."""
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,mpegts,mpeg,mpegvideo,ogg,flv,asf,h264,hevc,m4v,ivf,obu,dv,"
+    "mjpeg,mxf,nut,rm,wtv,vob,y4m,yuv4mpegpipe,webp_pipe"
+)
+"""Containers that FFmpeg may recognise. Playlists are excluded: they could make it open other files."""
+
+
+class VideoInfo(BaseModel):
+    """What a video file or a folder of frames holds. An alpha channel is ignored: colours are taken as stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    frames: int
+    """Frames counted in the file, not the header's claim."""
+    fps: float
+    """Frames per second."""
+    width: int
+    """Displayed width in pixels, after rotation."""
+    height: int
+    """Displayed height in pixels, after rotation."""
+    codec: str
+    """FFmpeg's name of the codec, or "images" for a folder."""
+    duration_s: float
+    """Duration in seconds."""
+    rotation: int = 0
+    """Clockwise degrees by which a player turns the coded picture: 0, 90, 180 or 270."""
+    pixel_aspect: float = 1.0
+    """Width of a pixel divided by its height."""
+    header_frames: int = 0
+    """The header's frame count, 0 if it has none."""
+    pixels: str = ""
+    """FFmpeg's name of the pixel format, such as yuv420p; empty for a folder."""
+    times: tuple[float, ...] = ()
+    """When each frame is displayed, in seconds from the first one."""
+
+
+class UnusableClip(InputError):
+    """A clip that cannot be used.
+
+    Attributes:
+        path: The clip.
+        reason: The message without the file's name.
+        info: What the clip holds, where it could be probed.
+    """
+
+    def __init__(self, path: Path, reason: str, info: VideoInfo | None = None) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason, self.info = Path(path), reason, info
+
+
+def natural_key(path: Path) -> list[Any]:
+    """A sort key that puts frame_2 before frame_10."""
+    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images directly inside `folder`, in frame order. Hidden files are ignored."""
+    images = (p for p in Path(folder).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted((path for path in images if path.is_file()), key=natural_key)
+
+
+def open_video(path: Path) -> av.container.InputContainer:
+    """Opens a file with PyAV. Raises UnusableClip if it is not a video file."""
+    path = Path(path)
+    if not path.is_file():
+        raise UnusableClip(path, "there is no such file; check the name")
+    if path.stat().st_size == 0:
+        raise UnusableClip(path, "the file is empty (zero bytes); copy it again")
+    try:
+        container = av.open(str(path.absolute()), options={"format_whitelist": _CONTAINERS})
+    except AV_ERRORS as error:
+        raise UnusableClip(path, f"not a video file, or its header is damaged ({describe_error(error)})") from error
+    if not container.streams.video:
+        container.close()
+        raise UnusableClip(path, "it has no video track, only sound or data; give a file with pictures")
+    return container
+
+
+def describe_error(error: Exception) -> str:
+    """A decoder's error message without file names and error codes."""
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).split(":")[0].strip().rstrip(".") or type(error).__name__

@@ -1,0 +1,34 @@
+"""Frames of any video that a user hands over: one function to read them, and exact frames in an .npz."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mvmodel.errors import InputError
+from mvmodel.files import write_aside
+from mvmodel.video.decode import decode_video
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """Frames of a video file, a GIF, a folder of images, or an .npz that holds `frames`.
+
+    Returns uint8 RGB (frames, height, width, 3). Raises InputError naming the file if it cannot be read.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        return decode_video(path).frames
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            frames: np.ndarray = data["frames"]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} holds no video ({error}); give an .npz that `mvmodel generate` wrote") from error
+    return frames
+
+
+def write_frames(path: Path, frames: np.ndarray) -> Path:
+    """Writes frames, uint8 RGB (frames, height, width, 3), without any loss to a compressed .npz."""
+    with write_aside(Path(path)) as aside, open(aside, "wb") as file:
+        np.savez_compressed(file, frames=frames)
+    return Path(path)
