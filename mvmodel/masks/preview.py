@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.files import write_aside
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.video.contact_sheet import contact_sheet
+from mvmodel.video.encode import write_mp4
+from mvmodel.video.sampling import evenly_spaced_indices
 
 INSTANCE_COLOURS = ((255, 196, 64), (88, 176, 255), (120, 220, 130), (240, 120, 160), (190, 150, 255), (230, 230, 230))
 """Of the first, second, .. object; they begin again after the last."""
@@ -35,10 +39,6 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
 
     Raises InputError for another ending.
     """
-    from PIL import Image
-
-    from mvmodel.video.encode import contact_sheet, write_mp4
-
     path = Path(path)
     shown = colour_masks(sequence, frames)
     if path.suffix.lower() == ".mp4":
@@ -52,7 +52,6 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
     else:
         raise InputError(f"{path} should end in .gif or .mp4, the two forms of a preview")
     sheet = path.with_name(f"{path.stem}-sheet.png")
-    chosen = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), _SHEET)).round().astype(int))
     with write_aside(sheet) as aside:
-        contact_sheet(shown[chosen]).save(aside)
+        contact_sheet(shown[evenly_spaced_indices(_SHEET, len(shown))]).save(aside)
     return path, sheet

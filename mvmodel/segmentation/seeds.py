@@ -9,6 +9,7 @@ import numpy as np
 
 from mvmodel.segmentation.propagation import EncodedClip
 from mvmodel.segmentation.saliency import Saliency, soft_iou
+from mvmodel.video.sampling import evenly_spaced_indices
 
 _GRID = 48
 """Prompt points are placed on maps brought to this many cells on the long side."""
@@ -58,8 +59,7 @@ def find_seed(clip: EncodedClip, salient: Saliency, taken: np.ndarray | None = N
 
     taken: bool (F, H, W), what other objects explain already; saliency there does not count.
     """
-    count = len(clip.frames)
-    picks = np.unique(np.linspace(0, count - 1, min(count, clip.config.seed_frames)).round().astype(int))
+    picks = evenly_spaced_indices(clip.config.seed_frames, len(clip.frames))
     tried: list[tuple[float, int, np.ndarray, np.ndarray]] = []
     for index in picks.tolist():
         wanted = salient.at(index, clip.size)

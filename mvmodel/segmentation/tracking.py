@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.propagation import EncodedClip, track_object
@@ -18,6 +17,7 @@ from mvmodel.segmentation.quality import MaskQuality, measure_quality
 from mvmodel.segmentation.saliency import Saliency
 from mvmodel.segmentation.seeds import Seed, find_seed
 from mvmodel.segmentation.segmenter import Segmenter
+from mvmodel.video.frames import check_frames
 
 
 class MaskExtraction(BaseModel):
@@ -49,8 +49,7 @@ def extract_masks(
     masks of the frames' size; all empty, and flagged weak, when nothing is found. Raises InputError for arrays of
     another kind.
     """
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
-        raise InputError(f"frames are uint8 (frames, height, width, 3), not {frames.dtype} {frames.shape}")
+    check_frames(frames)
     salient = Saliency(frames, config.saliency)
     clip = EncodedClip(frames, segmenter, config)
     first = find_seed(clip, salient)

@@ -190,7 +190,7 @@ def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[d
         info: VideoInfo | None = None
         usable = 0
         for clip in find_clips(source, config):
-            info = clip.info if isinstance(clip, UnusableClip) else clip.info
+            info = clip.info
             if isinstance(clip, UnusableClip):
                 refused.append({"reason": clip.reason})
                 continue

@@ -88,9 +88,10 @@ def iterate_frames(path: Path, info: VideoInfo, indices: range | list[int]) -> I
     indices, count = list(indices), 0
     reader = open_trusted_decord(path, info)
     if reader is not None:
-        for count, (index, frame) in enumerate(decord_reader.read_batches(reader, indices), 1):
+        for index, frame in decord_reader.read_batches(reader, indices):
             yield index, frame
-    if count < len(indices):  # PyAV names the damage, or reads on where decord cannot
+            count += 1
+    if count < len(indices):  # PyAV reads on where decord cannot, or names the damage
         yield from iterate_pyav(path, info, indices[count:])
 
 

@@ -27,6 +27,12 @@ def read_frames(path: Path) -> np.ndarray:
     return frames
 
 
+def check_frames(frames: np.ndarray) -> None:
+    """Raises InputError if frames are not uint8 (frames, height, width, 3) with at least one pixel."""
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+        raise InputError(f"frames are uint8 (frames, height, width, 3), not {frames.dtype} {frames.shape}")
+
+
 def write_frames(path: Path, frames: np.ndarray) -> Path:
     """Writes frames, uint8 RGB (frames, height, width, 3), without any loss to a compressed .npz."""
     with write_aside(Path(path)) as aside, open(aside, "wb") as file:

@@ -48,8 +48,8 @@ def read_manifest(folder: Path) -> list[ManifestEntry] | None:
             return []
         reason = str(error).strip().splitlines()[-1]
         raise InputError(
-            f"{path} is not a readable CSV table ({reason}); save it as UTF-8 with the columns {', '.join(MANIFEST_COLUMNS)}, "
-            f"and put quotes around captions with commas"
+            f"{path} is not a readable CSV table ({reason}); save it as UTF-8 with the columns "
+            f"{', '.join(MANIFEST_COLUMNS)}, and put quotes around captions with commas"
         ) from error
     table.columns = [str(column).strip().lower() for column in table.columns]
     if "file" not in table.columns:

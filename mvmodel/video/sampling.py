@@ -1,44 +1,66 @@
-"""Sampling in time and space: which frames, and how a picture becomes a square without being squashed."""
+"""Sampling in time and space: which frames are taken, and how a picture becomes a square without being squashed."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+
+
+def evenly_spaced_indices(count: int, total: int, repeat: bool = False) -> np.ndarray:
+    """Indices of `count` frames spread evenly over `total`, the first and the last included; int, rising.
+
+    Args:
+        count: Number of indices, at least 1.
+        total: Number of frames to choose from, at least 1.
+        repeat: With fewer than `count` frames, repeat some, so that there are always `count` indices. Otherwise every
+            frame is taken once.
+    """
+    return np.linspace(0, total - 1, count if repeat else min(count, total)).round().astype(int)
 
 
 def nearest_frame_indices(
     times: np.ndarray, first: int, last: int, start: float, frames: int, step: float
 ) -> np.ndarray:
-    """Numbers of the frames shown at `start` + i * `step` seconds, i < `frames`; int (frames,), rising.
+    """Indices of the frames displayed at `start` + i * `step` seconds for i < `frames`; int (frames,), rising.
 
-    times: when each frame of the source is shown. The nearest frame in `first` (inclusive) to `last` (exclusive) is
-    taken, so a step finer than the source's repeats frames.
+    A step finer than the source's repeats frames.
+
+    Args:
+        times: When each frame of the source is displayed, in seconds.
+        first: First frame that may be taken.
+        last: Frame after the last one that may be taken.
+        start: Time of the first sample in seconds.
+        frames: Number of samples.
+        step: Seconds between samples.
     """
-    own = np.asarray(times[first:last])
-    wanted = start + step * np.arange(frames)
-    right = np.clip(np.searchsorted(own, wanted), 1, max(len(own) - 1, 1))
-    left = right - 1
-    right = np.minimum(right, len(own) - 1)
-    nearer_left = wanted - own[left] <= own[right] - wanted + 1e-9
-    return first + np.where(nearer_left, left, right)
+    candidate_times = np.asarray(times[first:last])
+    sample_times = start + step * np.arange(frames)
+    after = np.clip(np.searchsorted(candidate_times, sample_times), 1, max(len(candidate_times) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(candidate_times) - 1)
+    before_is_nearer = sample_times - candidate_times[before] <= candidate_times[after] - sample_times + 1e-9
+    return first + np.where(before_is_nearer, before, after)
 
 
 def crop_to_square(picture: np.ndarray, side: int, pixel_aspect: float = 1.0) -> np.ndarray:
-    """Resize so that the short edge is `side` and crop the middle: (H, W, 3) uint8 or (H, W) bool to (side, side, ..).
+    """Resizes so that the short edge is `side` pixels, and crops the middle.
 
-    pixel_aspect: width of a source pixel over its height; pixels come out square. A mask is resampled by area and cut
-    at one half, so that frame and mask stay on top of each other.
+    A mask is resampled by area and thresholded at one half, so that frame and mask stay aligned.
+
+    Args:
+        picture: A frame, uint8 (height, width, 3), or a mask, bool (height, width).
+        side: Height and width of the result in pixels.
+        pixel_aspect: Width of a source pixel divided by its height. Pixels of the result are square.
     """
-    import cv2
-
-    mask = picture.dtype == np.bool_
+    is_mask = picture.dtype == np.bool_
     height, width = picture.shape[:2]
-    shown_width = width * pixel_aspect
-    scale = side / min(height, shown_width)
-    size = (max(side, round(shown_width * scale)), max(side, round(height * scale)))
-    source = picture.astype(np.float32) if mask else picture
+    display_width = width * pixel_aspect
+    scale = side / min(height, display_width)
+    size = (max(side, round(display_width * scale)), max(side, round(height * scale)))
+    resized = picture.astype(np.float32) if is_mask else picture
     if size != (width, height):
-        shrinks = scale < 1
-        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = cv2.resize(resized, size, interpolation=interpolation)
     top, left = (size[1] - side) // 2, (size[0] - side) // 2
-    square = source[top : top + side, left : left + side]
-    return square >= 0.5 if mask else np.ascontiguousarray(square)
+    square = resized[top : top + side, left : left + side]
+    return square >= 0.5 if is_mask else np.ascontiguousarray(square)

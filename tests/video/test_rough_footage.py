@@ -97,7 +97,8 @@ def test_ten_bit_and_other_pixel_formats(
     tmp_path: Path, frames: np.ndarray, name: str, codec: str, pixels: str
 ) -> None:
     path = _write(tmp_path / name, codec, pixels, frames)
-    assert "10" not in pixels or open_trusted_decord(path, probe_video(path)) is None, "decord is off by some grey levels in 10 bit"
+    if "10" in pixels:
+        assert open_trusted_decord(path, probe_video(path)) is None, "decord is off by some grey levels in 10 bit"
     _check(path, frames, 6)
 
 
