@@ -24,6 +24,7 @@ from mvmodel.experiments.bench import OWN, Bench, Motion
 from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrame, Task, code_hash, hash_masks
 from mvmodel.files import hash_value, write_aside, write_json
 from mvmodel.metrics.judge import judge
+from mvmodel.video.frames import read_frames, write_frames
 
 METHODS: dict[str, tuple[str, bool]] = {
     "ours": ("mvmodel, from the pack's start adapter", True),
@@ -179,13 +180,12 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
     began = time.perf_counter()
     frames = make(task, first)
     facts = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}
-    np.savez_compressed(folder / "video.npz", frames=frames)
+    write_frames(folder / "video.npz", frames)
     write_json(folder / "facts.json", facts)
 
 
 def _judge(pack: Any, task: Task, video: Path, folder: Path) -> None:
-    with np.load(video / "video.npz", allow_pickle=False) as data:
-        metrics, _, _ = judge(pack, data["frames"], task)
+    metrics, _, _ = judge(pack, read_frames(video / "video.npz"), task)
     write_json(folder / "metrics.json", metrics)
 
 

@@ -26,7 +26,7 @@ def metrics(
     from mvmodel.metrics import METRICS, score_video
     from mvmodel.metrics.appearance import diversity
     from mvmodel.packs import load_pack
-    from mvmodel.reports.folder_report import read_frames
+    from mvmodel.video.frames import read_frames
 
     models = load_pack(pack)
     scorer, segmenter = models.scorer(), models.segmenter()

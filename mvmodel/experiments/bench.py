@@ -21,6 +21,7 @@ from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_file, hash_value, write_json
 from mvmodel.metrics.appearance import GREY
 from mvmodel.metrics.judge import judge
+from mvmodel.video.frames import read_frames, write_frames
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -53,9 +54,7 @@ class Measured:
 
     def frames(self) -> np.ndarray:
         """uint8 (frames, height, width, 3)."""
-        with np.load(self.video, allow_pickle=False) as data:
-            frames: np.ndarray = data["frames"]
-        return frames
+        return read_frames(self.video)
 
 
 class Bench:
@@ -176,7 +175,7 @@ class Bench:
             room := self.cells.place("cell_windows", recipe),  # a killed long video goes on with its next window
             recipe,
         )
-        np.savez_compressed(folder / "video.npz", frames=frames)
+        write_frames(folder / "video.npz", frames)
         shutil.rmtree(room, ignore_errors=True)
 
     def _pipeline(self, adapter: str, config: GenerationConfig) -> Any:
@@ -248,9 +247,7 @@ class Bench:
     def _judge(self, cell: Cell, video: Path, folder: Path) -> None:
         from mvmodel.masks import MaskSequence
 
-        with np.load(video, allow_pickle=False) as data:
-            frames = data["frames"]
-        metrics, per_frame, found = judge(self.pack, frames, cell.task, cell.masks)
+        metrics, per_frame, found = judge(self.pack, read_frames(video), cell.task, cell.masks)
         MaskSequence(found, cell.task.fps).save(folder / "detections.npz")
         np.savez_compressed(folder / "per_frame.npz", **cast("Any", per_frame))
         write_json(folder / "metrics.json", metrics)

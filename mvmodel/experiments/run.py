@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import Bench, Measured
 from mvmodel.experiments.catalogue import EXPERIMENTS

@@ -20,6 +20,8 @@ from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value, write_aside, write_json
 from mvmodel.masks import MaskSequence
 from mvmodel.text import FILE_STEM
+from mvmodel.video.encode import write_mp4
+from mvmodel.video.frames import write_frames
 
 Progress = Callable[[int, int], None]
 
@@ -172,7 +174,6 @@ def generate(
     from PIL import Image
 
     from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.video.encode import write_mp4
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,8 +193,7 @@ def generate(
         recipe = hash_value([weights, pack.hash, __version__])
         frames = run_request(pipeline, request, sequence, picture, config, mask_term, room, recipe)
         write_mp4(folder / f"{request.name}.mp4", frames, sequence.fps)
-        with write_aside(folder / f"{request.name}.npz") as aside, open(aside, "wb") as file:
-            np.savez_compressed(file, frames=frames)
+        write_frames(folder / f"{request.name}.npz", frames)
         del frames
         shutil.rmtree(room, ignore_errors=True)
         write_json(

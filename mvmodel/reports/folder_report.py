@@ -5,29 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mvmodel.errors import InputError
 from mvmodel.reports.paper_tables import STUDY
+from mvmodel.video.frames import read_frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mvmodel.packs import Pack
-
-
-def read_frames(path: Path) -> np.ndarray:
-    """A video's frames, uint8 RGB (frames, height, width, 3), from an .npz that holds `frames`, a video or a folder."""
-    if path.suffix != ".npz":
-        from mvmodel.video.decode import decode
-
-        return decode(path).frames
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            frames: np.ndarray = data["frames"]
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} holds no video ({error}); give an .npz that `mvmodel generate` wrote") from error
-    return frames
 
 
 def write_folder_report(

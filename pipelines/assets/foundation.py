@@ -56,17 +56,17 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
     def build(folder: Path) -> None:
         import numpy as np
 
+        from mvmodel.video.frames import write_frames
         from mvmodel.world.render import random_clip
 
         empty_folder(folder)
         middles = [random_clip((99, seed), frames=8).frames[4] for seed in seeds]
-        np.savez_compressed(folder / "renders.npz", frames=np.stack(middles))
+        write_frames(folder / "renders.npz", np.stack(middles))
 
     def describe(folder: Path) -> dict[str, Any]:
-        import numpy as np
+        from mvmodel.video.frames import read_frames
 
-        with np.load(folder / "renders.npz", allow_pickle=False) as data:
-            return {"sheet": ui_metadata.inline_image(ui_metadata.image_grid(list(data["frames"])), "the motion world")}
+        return {"sheet": ui_metadata.inline_image(ui_metadata.image_grid(read_frames(folder / "renders.npz")), "the motion world")}
 
     return store.step(context, {}, {"seeds": seeds}, build, describe)
 

@@ -17,7 +17,6 @@ from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.training import SCRATCH_ADAPTER, read_training_set
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
-from pipelines.promotion.evaluation import read_frames
 from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestsConfig
@@ -85,15 +84,16 @@ def generation_requests(
                 sequence.save(folder / "masks" / f"{name}.npz")
 
     def describe(folder: Path) -> dict[str, Any]:
-        import numpy as np
         import pandas as pd
+
+        from mvmodel.video.contact_sheet import mask_to_picture
+        from mvmodel.video.sampling import evenly_spaced_indices
 
         requests = read_requests(folder / "requests.csv")
         shown = []
         for request in requests:
             masks = MaskSequence.load(request.masks).masks
-            chosen = masks[evenly_spaced_indices(8, len(masks), repeat=True)]
-            shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in chosen]
+            shown += list(mask_to_picture(masks[evenly_spaced_indices(8, len(masks), repeat=True)]))
         assumptions = folder / "assumptions.json"
         return {
             "requests": len(requests),
@@ -196,7 +196,8 @@ def generated_videos(
             )
 
     def describe(folder: Path) -> dict[str, Any]:
-        import numpy as np
+        from mvmodel.video.frames import read_frames
+        from mvmodel.video.sampling import evenly_spaced_indices
 
         shown = []
         for path in sorted((folder / "full").glob("*.npz")):

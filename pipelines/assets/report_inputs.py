@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pipelines.assets import ui_metadata
-from pipelines.promotion.evaluation import read_frames
 from pipelines.store.materializations import latest_materialization, list_materializations, load_current
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
@@ -106,6 +105,7 @@ def read_video_entries(metrics: Path, videos: Path, requests: Path, before: str 
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.score import METRICS
     from mvmodel.reports.entries import VideoEntry
+    from mvmodel.video.frames import read_frames
 
     asked = {request.name: request for request in read_requests(requests / "requests.csv")}
     entries = []

@@ -17,7 +17,7 @@ from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.motion import read_motion_groups
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
-from pipelines.promotion.evaluation import evaluate, read_frames
+from pipelines.promotion.evaluation import evaluate
 from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
@@ -243,8 +243,10 @@ def adapter_evaluation(
         shutil.copytree(made / "videos", folder / "videos")
 
     def describe(folder: Path) -> dict[str, Any]:
-        import numpy as np
         import pandas as pd
+
+        from mvmodel.video.frames import read_frames
+        from mvmodel.video.sampling import evenly_spaced_indices
 
         rows = json.loads((folder / "rows.json").read_text())
         shown = []

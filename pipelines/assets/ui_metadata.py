@@ -43,29 +43,24 @@ def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValu
 
 
 def image_grid(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:
-    """uint8 pictures (H, W, 3) of one size side by side, `columns` to a row."""
-    import numpy as np
-    from PIL import Image
+    """A contact sheet of uint8 frames (height, width, 3) of one size."""
+    from mvmodel.video.contact_sheet import contact_sheet
 
-    rows = math.ceil(len(frames) / columns)
-    height, width = frames[0].shape[:2]
-    sheet = np.full((rows * height, min(columns, len(frames)) * width, 3), 255, np.uint8)
-    for number, frame in enumerate(frames):
-        row, column = divmod(number, columns)
-        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = frame
-    return Image.fromarray(sheet)
+    return contact_sheet(frames, columns=columns)
 
 
 def masks_and_frames_grid(rows: Sequence[tuple[np.ndarray, np.ndarray]], columns: int = 8) -> Image.Image:
     """Two lines a video: control masks, then frames. rows: masks bool (F, H, W) with frames uint8 (F, H, W, 3)."""
     import numpy as np
 
-    shown: list[np.ndarray] = []
+    from mvmodel.video.contact_sheet import mask_to_picture
+    from mvmodel.video.sampling import evenly_spaced_indices
+
+    pictures: list[np.ndarray] = []
     for masks, frames in rows:
-        chosen = np.linspace(0, len(frames) - 1, columns).round().astype(int)
-        shown += [np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in masks[chosen]]
-        shown += list(frames[chosen])
-    return image_grid(shown or [np.full((16, 16, 3), 255, np.uint8)], columns)
+        indices = evenly_spaced_indices(columns, len(frames), repeat=True)
+        pictures += [*mask_to_picture(masks[indices]), *frames[indices]]
+    return image_grid(pictures or [np.full((16, 16, 3), 255, np.uint8)], columns)
 
 
 def dim_background(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:

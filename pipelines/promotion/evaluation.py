@@ -37,6 +37,7 @@ def score(video: Path, request: Any, pack: Pack) -> Scored:
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics import adherence
     from mvmodel.metrics.score import score_video
+    from mvmodel.video.frames import read_frames
 
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
@@ -45,15 +46,6 @@ def score(video: Path, request: Any, pack: Pack) -> Scored:
     seen = adherence.detect(frames, segmenter, scorer, words)
     metrics = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
     return Scored(metrics, seen.foreground, scorer.record)
-
-
-def read_frames(video: Path) -> np.ndarray:
-    """uint8 (frames, height, width, 3) of a generated video's .npz."""
-    import numpy as np
-
-    with np.load(video, allow_pickle=False) as data:
-        frames: np.ndarray = data["frames"]
-    return frames
 
 
 def scored(store: VersionStore, video: Path, request: Any, pack: Pack, judges: str) -> Path:

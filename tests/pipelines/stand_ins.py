@@ -130,7 +130,8 @@ def generate(
 
 def score(video: Path, request: Any, pack: Any) -> Any:
     from mvmodel.masks import MaskSequence
-    from pipelines.promotion.evaluation import Scored, read_frames
+    from mvmodel.video.frames import read_frames
+    from pipelines.promotion.evaluation import Scored
 
     note(f"score {video.parent.name}/{video.stem}")
     found = read_frames(video).max(axis=-1) > 140

@@ -9,7 +9,8 @@ import pytest
 from mvmodel.errors import InputError
 from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue, check_clips, ingest
 from mvmodel.video.config import IngestConfig
-from mvmodel.video.encode import contact_sheet, write_mp4, write_png_folder
+from mvmodel.video.contact_sheet import contact_sheet
+from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
