@@ -66,7 +66,11 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
     def describe(folder: Path) -> dict[str, Any]:
         from mvmodel.video.frames import read_frames
 
-        return {"sheet": ui_metadata.inline_image(ui_metadata.image_grid(read_frames(folder / "renders.npz")), "the motion world")}
+        return {
+            "sheet": ui_metadata.inline_image(
+                ui_metadata.image_grid(read_frames(folder / "renders.npz")), "the motion world"
+            )
+        }
 
     return store.step(context, {}, {"seeds": seeds}, build, describe)
 
