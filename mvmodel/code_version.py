@@ -1,55 +1,56 @@
-"""`code_version`: what code a stage rests on, as a hash, found by reading the sources and never by importing them.
+"""`code_version`: a hash of the code that a result depends on, computed by reading sources, never by importing them.
 
-A stage names the library modules that it calls. Everything of `mvmodel` that these import, directly or not, counts.
-Comments, docstrings and layout do not: tidying up a file makes nothing stale.
+A stage names the library modules that it calls. Every `mvmodel` module that these import, directly or not, counts.
+Comments, docstrings and formatting do not: tidying up a file makes no result stale.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import mvmodel
+from mvmodel.files import write_json
 
-LIBRARY = Path(mvmodel.__file__).parent
-NOT_FOLLOWED = ("mvmodel.packs",)
-"""What a pack holds is a recipe's own part (its hash); how it is loaded decides no result."""
+PACKAGE = Path(__file__).parent
+NOT_FOLLOWED = ("mvmodel", "mvmodel.packs")
+"""Packages that add nothing to a closure. `mvmodel` itself holds the version and lazy exports. A pack's hash is part of
+every recipe, and `mvmodel.packs` imports all models of the library: following it would make trained adapters stale
+whenever the scorer changes. What a source loads from a pack counts instead (`PACK_MODELS`)."""
+PACK_MODELS = {"scorer": "mvmodel.metrics.scorer", "segmenter": "mvmodel.segmentation.segmenter"}
+"""Methods of `Pack` that return a model of this library -> the module that implements the model."""
 NAMED_LIBRARIES = (
     "accelerate", "av", "dagster", "decord", "diffusers", "mvmodel", "numpy", "open_clip_torch", "pandas",
     "opencv-python-headless", "scikit-learn", "segment_anything", "torch", "transformers",
 )  # fmt: skip
 
 
-def code_version(*modules: str, files: tuple[Path | str, ...] = ()) -> str:
-    """Hash of the sources of `modules` (names in `mvmodel`), of what they import, and of `files`; 12 characters."""
-    digest = hashlib.sha256()
-    for path in sorted(import_closure(*modules)):
-        digest.update(f"{path.relative_to(LIBRARY.parent).as_posix()}\0{_meaning(path)}\n".encode())
-    for file in files:
-        digest.update(f"{Path(file).name}\0{_meaning(Path(file))}\n".encode())
-    return digest.hexdigest()[:12]
+def code_version(*modules: str, files: Iterable[Path | str] = ()) -> str:
+    """Hash of the sources of `modules`, of every `mvmodel` module that they import, and of `files`; 12 characters.
+
+    modules: names such as "mvmodel.motion.grouping"; a package without imports in its `__init__` stands for all of its
+    modules. files: sources outside the library, whose imports are not followed.
+
+    Raises ModuleNotFoundError when the library has no module of that name.
+    """
+    return _library().code_version(*modules, files=files)
 
 
 def import_closure(*modules: str) -> set[Path]:
-    """Source files of the modules and of every `mvmodel` module that they import."""
-    found: set[Path] = set()
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name.startswith(NOT_FOLLOWED):
-            continue
-        for path in _sources(name):
-            if path not in found:
-                found.add(path)
-                waiting.extend(_imports(path))
-    return found
+    """Source files of `modules` and of every `mvmodel` module that they import, directly or not."""
+    return _library().import_closure(*modules)
 
 
+@cache
 def library_versions() -> dict[str, str]:
-    """Installed versions of the libraries that results rest on."""
+    """Installed versions of the third-party libraries that results depend on, by name."""
     versions = {}
     for name in NAMED_LIBRARIES:
         try:
@@ -59,44 +60,181 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def _sources(module: str) -> list[Path]:
-    """A module's file; for a package its __init__ (followed to what it imports), or all of it if that is empty."""
-    base = LIBRARY.parent.joinpath(*module.split("."))
-    if (file := base.with_suffix(".py")).is_file():
-        return [file]
-    init = base / "__init__.py"
-    if not init.is_file():
-        return sorted(base.glob("*.py")) if base.is_dir() else []
-    return [init] if _imports(init) or module == "mvmodel" else sorted(base.glob("*.py"))
+@dataclass(frozen=True)
+class Source:
+    """One source file: hash of its bytes, hash of its code, modules it may import, modules it loads through a pack."""
+
+    content: str
+    code: str
+    imports: tuple[str, ...]
+    pack_models: tuple[str, ...]
+
+
+class SourceTree:
+    """The sources of a package; each file is read once per instance, and parsed only if the memo does not know it.
+
+    package: the folder of the package. memo: a JSON file that keeps the parsed sources between processes, or None. An
+    entry is used only if it was made from the same bytes, by this code and this Python; a memo that cannot be read or
+    written is ignored.
+    """
+
+    def __init__(self, package: Path, memo: Path | None = None) -> None:
+        self.package, self.memo = Path(package), memo
+        self._sources: dict[Path, Source] = {}
+        self._neighbours: dict[Path, tuple[Path, ...]] = {}
+        self._stamp = hashlib.sha256(Path(__file__).read_bytes() + sys.version.encode()).hexdigest()
+        self._remembered = self._read_memo()
+
+    def code_version(self, *modules: str, files: Iterable[Path | str] = ()) -> str:
+        """See the function `code_version`."""
+        digest = hashlib.sha256()
+        sources = [(Path(file), self._read(Path(file))) for file in files]
+        through_packs = {module for _, source in sources for module in source.pack_models}
+        for path in sorted(self.import_closure(*modules, *sorted(through_packs))):
+            name = path.relative_to(self.package.parent).as_posix()
+            digest.update(f"{name}\0{self._read(path).code}\n".encode())
+        for path, source in sources:
+            digest.update(f"{path.name}\0{source.code}\n".encode())
+        self._write_memo()
+        return digest.hexdigest()[:12]
+
+    def import_closure(self, *modules: str) -> set[Path]:
+        """See the function `import_closure`."""
+        closure: set[Path] = set()
+        waiting = [path for module in modules for path in self._named(module)]
+        while waiting:
+            path = waiting.pop()
+            if path not in closure:
+                closure.add(path)
+                waiting.extend(self._imported(path))
+        return closure
+
+    def _named(self, module: str) -> list[Path]:
+        """The files of a module, or of a package: its `__init__`, or all of its modules where that imports nothing."""
+        path = self._find(module)
+        if path is None:
+            raise ModuleNotFoundError(f"code_version: there is no module {module} in {self.package}")
+        is_bare_package = path.name == "__init__.py" and not self._read(path).imports
+        return sorted(path.parent.glob("*.py")) if is_bare_package else [path]
+
+    def _imported(self, path: Path) -> tuple[Path, ...]:
+        """The files that one file imports."""
+        if path not in self._neighbours:
+            source = self._read(path)
+            names = [name for name in source.imports if not _is_skipped(name)] + list(source.pack_models)
+            files = dict.fromkeys(self._find(name) for name in names)
+            self._neighbours[path] = tuple(file for file in files if file is not None)
+        return self._neighbours[path]
+
+    def _find(self, module: str) -> Path | None:
+        """The file of a module or package; None where `module` is a name inside a module."""
+        base = self.package.parent.joinpath(*module.split("."))
+        return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
+
+    def _read(self, path: Path) -> Source:
+        if path not in self._sources:
+            text = path.read_bytes()
+            content = hashlib.sha256(text).hexdigest()
+            source = self._remembered.get(str(path))
+            if source is None or source.content != content:
+                source = self._parse(path, text, content)
+                self._remembered[str(path)] = source
+                self._changed = True
+            self._sources[path] = source
+        return self._sources[path]
+
+    def _parse(self, path: Path, text: bytes, content: str) -> Source:
+        tree = ast.parse(text)
+        package = ".".join(path.parent.relative_to(self.package.parent).parts) if self._contains(path) else ""
+        nodes = list(_walk(tree))
+        imports = dict.fromkeys(name for node in nodes for name in _imports(node, package, self.package.name))
+        models = sorted({model for node in nodes if (model := _pack_model(node))})
+        _remove_docstrings(tree)
+        code = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        return Source(content, code, tuple(imports), tuple(models))
+
+    def _contains(self, path: Path) -> bool:
+        return path.is_relative_to(self.package)
+
+    _changed = False
+
+    def _read_memo(self) -> dict[str, Source]:
+        if self.memo is None:
+            return {}
+        try:
+            memo = json.loads(self.memo.read_text())
+            if memo["stamp"] != self._stamp:
+                return {}
+            return {
+                path: Source(entry["content"], entry["code"], tuple(entry["imports"]), tuple(entry["pack_models"]))
+                for path, entry in memo["sources"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _write_memo(self) -> None:
+        """Keep what was parsed, as Python keeps bytecode: not where that is switched off, nor in a read-only folder."""
+        if self.memo is None or not self._changed or sys.dont_write_bytecode:
+            return
+        self._changed = False
+        entries = {path: asdict(source) for path, source in self._remembered.items()}
+        try:
+            write_json(self.memo, {"stamp": self._stamp, "sources": entries})
+        except OSError:
+            self.memo = None
 
 
 @cache
-def _tree(path: Path, stamp: tuple[int, int]) -> ast.Module:
-    return ast.parse(path.read_text())
+def _library() -> SourceTree:
+    return SourceTree(PACKAGE, Path(importlib.util.cache_from_source(__file__)).with_suffix(".json"))
 
 
-def _parsed(path: Path) -> ast.Module:
-    stat = path.stat()
-    return _tree(path, (stat.st_mtime_ns, stat.st_size))
+def _is_skipped(module: str) -> bool:
+    return module in NOT_FOLLOWED or module.startswith("mvmodel.packs.")
 
 
-def _imports(path: Path) -> list[str]:
-    names: list[str] = []
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names if alias.name.startswith("mvmodel.")]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mvmodel"):
-            names.append(node.module)
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those below `if TYPE_CHECKING:`, which no program ever runs."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and _is_type_checking(child.test):
+            for other in child.orelse:
+                yield from _walk(other)
+        else:
+            yield from _walk(child)
 
 
-def _meaning(path: Path) -> str:
-    """The source as its syntax tree without docstrings."""
-    tree = ast.parse(path.read_text())
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+def _imports(node: ast.AST, package: str, root: str) -> list[str]:
+    """Names that an import statement may load from the package `root`; some are no modules but names inside one."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:  # relative to the package that the file is in
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*above, *filter(None, [base])])
+        names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    else:
+        return []
+    return [name for name in names if name == root or name.startswith(f"{root}.")]
+
+
+def _pack_model(node: ast.AST) -> str | None:
+    """The module behind a call such as `pack.scorer()`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args and not node.keywords:
+        return PACK_MODELS.get(node.func.attr)
+    return None
+
+
+def _remove_docstrings(tree: ast.Module) -> None:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
-            node, False
-        ):
-            node.body = node.body[1:]
-    return ast.dump(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
+            match node.body[0]:
+                case ast.Expr(value=ast.Constant(value=str())):
+                    node.body = node.body[1:]
