@@ -85,16 +85,16 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
 
 def judged(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
     """ "frame" and `FIGURES` of every `stride`-th frame; sharpness is a share of frame 1's."""
-    from mvmodel.metrics.adherence import find_foreground, iou
+    from mvmodel.metrics.judge import judge_iou
     from mvmodel.metrics.appearance import colour_distances
 
     picked = np.arange(1, len(video), stride)
-    found = find_foreground(video[picked], models.segmenter(), models.scorer(), list(clip.objects))
+    judges = models.scorer(), models.segmenter()
     shown = [0, *picked]
     embeddings = models.scorer().images(video[shown])
     return {
         "frame": [int(index) + 1 for index in picked],
-        "iou": iou(found, masks[picked]).tolist(),
+        "iou": judge_iou(video[picked], masks[picked], *judges, list(clip.objects)).tolist(),
         "to_first": (embeddings[1:] @ embeddings[0]).tolist(),
         "colour_drift": colour_distances(video[shown], masks[shown]).tolist(),
         "sharpness": [_detail(video[index]) / _detail(video[0]) for index in picked],

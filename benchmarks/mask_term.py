@@ -62,11 +62,10 @@ class Judge:
         self.pack, self.stride = pack, stride
 
     def __call__(self, frames: np.ndarray, clip: Any) -> float:
-        from mvmodel.metrics.adherence import find_foreground, iou
+        from mvmodel.metrics.judge import judge_iou
 
-        picked = slice(1, None, self.stride)
-        found = find_foreground(frames[picked], self.pack.segmenter(), self.pack.scorer(), list(clip.objects))
-        return float(iou(found, clip.masks[picked]).mean())
+        part, models = slice(1, None, self.stride), (self.pack.scorer(), self.pack.segmenter())
+        return float(judge_iou(frames[part], clip.masks[part], *models, list(clip.objects)).mean())
 
 
 def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[float]:

@@ -23,7 +23,7 @@ from mvmodel.experiments.__main__ import chosen_motions, read_motions
 from mvmodel.experiments.bench import OWN, Bench, Motion
 from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrame, Task, code_hash, hash_masks
 from mvmodel.files import hash_value, write_aside, write_json
-from mvmodel.metrics.judge import judge
+from mvmodel.metrics.judge import judge_video
 from mvmodel.video.frames import read_frames, write_frames
 
 METHODS: dict[str, tuple[str, bool]] = {
@@ -185,8 +185,9 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
 
 
 def _judge(pack: Any, task: Task, video: Path, folder: Path) -> None:
-    metrics, _, _ = judge(pack, read_frames(video / "video.npz"), task)
-    write_json(folder / "metrics.json", metrics)
+    frames = read_frames(video / "video.npz")
+    judgement = judge_video(frames, task.masks, task.prompt, pack.scorer(), pack.segmenter(), task.words)
+    write_json(folder / "metrics.json", judgement.metrics)
 
 
 def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: GenerationConfig, steps: int) -> None:

@@ -58,7 +58,7 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.long_video import call_options
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
-    from mvmodel.metrics import score_video
+    from mvmodel.metrics.judge import judge_video
 
     models, clip = loaded(pack), _clips(count)[number]
     taken = float("nan")
@@ -73,8 +73,8 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
         taken = time.perf_counter() - began
         frames = (video * 255).round().astype(np.uint8)
     words = list(clip.objects)
-    metrics = score_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
-    return {**metrics, "seconds": taken}
+    judgement = judge_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
+    return {**judgement.metrics, "seconds": taken}
 
 
 @cache

@@ -23,8 +23,9 @@ def metrics(
 ) -> None:
     """Measure videos with every metric that the given inputs allow. Also prints the scorer and the conventions used."""
     from mvmodel.masks.files import read_masks
-    from mvmodel.metrics import METRICS, score_video
     from mvmodel.metrics.appearance import diversity
+    from mvmodel.metrics.judge import judge_video
+    from mvmodel.metrics.score import METRICS
     from mvmodel.packs import load_pack
     from mvmodel.video.frames import read_frames
 
@@ -33,10 +34,11 @@ def metrics(
     all_scores, embeddings = [], []
     for video in videos:
         frames = read_frames(video)
-        embeddings.append(scorer.images(frames))
         control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
-        scores = score_video(frames, control, prompt, scorer, segmenter, object_word)
+        judgement = judge_video(frames, control, prompt, scorer, segmenter, object_word)
+        scores = judgement.metrics
         all_scores.append(scores)
+        embeddings.append(judgement.embeddings)
         if json:
             row = {"video": str(video), "frames": len(frames), **scores, **scorer.record, "pack": models.info.name}
             convention = {name: METRICS[name].meaning for name in scores}
@@ -53,7 +55,7 @@ def metrics(
 
 
 def _print_metrics(videos: list[Path], all_scores: list[dict[str, float]]) -> None:
-    from mvmodel.metrics import METRICS
+    from mvmodel.metrics.score import METRICS
 
     arrows = {1: "↑", -1: "↓", 0: ""}
     names = [name for name in METRICS if any(name in scores for scores in all_scores)]

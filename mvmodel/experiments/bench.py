@@ -20,7 +20,8 @@ from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Spen
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_file, hash_value, write_json
 from mvmodel.metrics.appearance import GREY
-from mvmodel.metrics.judge import judge
+from mvmodel.metrics.adherence import iou
+from mvmodel.metrics.judge import compute_frame_metrics, judge_video
 from mvmodel.video.frames import read_frames, write_frames
 
 if TYPE_CHECKING:
@@ -247,10 +248,18 @@ class Bench:
     def _judge(self, cell: Cell, video: Path, folder: Path) -> None:
         from mvmodel.masks import MaskSequence
 
-        metrics, per_frame, found = judge(self.pack, read_frames(video), cell.task, cell.masks)
-        MaskSequence(found, cell.task.fps).save(folder / "detections.npz")
-        np.savez_compressed(folder / "per_frame.npz", **cast("Any", per_frame))
-        write_json(folder / "metrics.json", metrics)
+        frames = read_frames(video)
+        task, scorer, segmenter = cell.task, self.pack.scorer(), self.pack.segmenter()
+        judgement = judge_video(frames, task.masks, task.prompt, scorer, segmenter, task.words)
+        assert judgement.detections is not None  # a pack has a segmenter and a scorer
+        foreground = judgement.detections.foreground
+        per_frame = compute_frame_metrics(frames, task.masks, task.prompt, scorer, judgement)
+        per_frame |= {"iou_given": iou(foreground, cell.masks)}
+        MaskSequence(foreground, task.fps).save(folder / "detections.npz")
+        np.savez_compressed(
+            folder / "per_frame.npz", **cast("Any", {**per_frame, "embeddings": judgement.embeddings})
+        )
+        write_json(folder / "metrics.json", {**judgement.metrics, "iou_given": float(per_frame["iou_given"].mean())})
 
     @cached_property
     def record(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Quality of the whole method on a pack: few-shot tuning on six clips, then videos of other objects and places.
 
-The judge finds the foreground by itself (`metrics.adherence.find_foreground`). Its ceiling is what it reaches on the
+The judge finds the foreground by itself (`metrics.judge.judge_iou`). Its ceiling is what it reaches on the
 autoencoder's copy of the true video: nothing that this autoencoder decodes can be expected to score above it.
 
 Only frames 2 to n are judged: frame 1 is drawn by the ControlNet on its mask, whatever the adapter does, and would
@@ -74,15 +74,15 @@ def measure_few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, flo
     from mvmodel.backends.training_config import TrainConfig, TrainingClip
     from mvmodel.generation.requests import Request, run_request
     from mvmodel.masks import MaskSequence
-    from mvmodel.metrics.adherence import find_foreground, iou
+    from mvmodel.metrics.judge import judge_iou
     from mvmodel.training.finetune import finetune
 
     config = GenerationConfig()
     clips = render_test_clips(pack.info.frames, count)
-    judges = pack.segmenter(), pack.scorer()
+    models = pack.scorer(), pack.segmenter()
 
     def judged(frames: np.ndarray, clip: RenderedClip) -> float:
-        return float(iou(find_foreground(frames[1:], *judges, list(clip.objects)), clip.masks[1:]).mean())
+        return float(judge_iou(frames[1:], clip.masks[1:], *models, list(clip.objects)).mean())
 
     found: dict[str, list[float]] = {"ceiling": [], "full": [], "without": []}
     with tempfile.TemporaryDirectory() as work:

@@ -140,11 +140,12 @@ def measure_two_objects(pack: Any, count: int = 96, seed: int = 19) -> dict[str,
 
 def find_objects(pack: Any, picture: np.ndarray) -> set[str]:
     """What stands in a picture, uint8 (h, w, 3): the scorer's word for every automatic mask, cut out on grey."""
-    from mvmodel.metrics.adherence import JudgeConfig, cut_out
+    from mvmodel.metrics.adherence import cut_out
+    from mvmodel.metrics.config import JudgeConfig
 
     config, segmenter, judge = JudgeConfig(), pack.segmenter(), pack.scorer()
     masks = [c.mask for c in segmenter.automatic(segmenter.encode(picture[None])[0])]
-    masks = [mask for mask in masks if config.smallest <= mask.mean() <= config.largest]
+    masks = [mask for mask in masks if config.min_area <= mask.mean() <= config.max_area]
     if not masks:
         return set()
     images = judge.images(np.stack([cut_out(picture, mask, config) for mask in masks]))

@@ -1,237 +1,232 @@
-"""Adherence: does the object fill its control mask.
+"""Adherence: does the object fill its control mask?
 
 The judge is independent. It looks for the foreground in the finished frames with automatic masks, and picks the
-candidate that the scorer ties best to the object's word; the control mask is not among its arguments. Moving the
-control mask after generation therefore lowers the score. `iou_prompted` does give the mask's box to the segmenter,
-which flatters whatever lies inside, and is printed beside `iou`, never instead.
+candidate that the scorer finds most similar to the object's word. The control mask is not among its arguments, so
+moving the control mask after generation lowers the score. `iou_prompted` does give the mask's box to the segmenter,
+which flatters whatever is inside; it is printed beside `iou` and never replaces it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
-from pydantic import Field
 
-from mvmodel.config import Config
 from mvmodel.metrics.appearance import GREY, consistency
+from mvmodel.metrics.config import JudgeConfig
+from mvmodel.metrics.flow import centroids
 from mvmodel.text import with_article
 
-
-class JudgeConfig(Config):
-    """How the judge tells the object from the other things that the segmenter finds."""
-
-    smallest: float = Field(0.004, ge=0, le=1)
-    """Share of the picture under which a candidate is dust."""
-    largest: float = Field(0.6, ge=0, le=1)
-    """Share of the picture above which a candidate is ground or sky."""
-    margin: float = Field(0.2, ge=0)
-    """Ground left around a candidate's box, as a share of the box's longer side."""
-    side: int = Field(96, ge=16)
-    """Pictures shown to the scorer are squares of this many pixels."""
-    apart: float = Field(0.2, ge=0, le=1)
-    """Share of the smaller of two candidates that they may have in common and still be two objects."""
-    second: float = Field(0.1, ge=0)
-    """How much weaker than a word's best candidate another may be tied to the word and still count, in cosine."""
+if TYPE_CHECKING:
+    from mvmodel.metrics.protocols import ScorerProtocol
+    from mvmodel.segmentation.protocols import SegmenterProtocol
 
 
-def iou(found: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """|found and mask| / |found or mask| of every frame: float (frames,), 0..1, higher is better.
+def iou(foreground: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """|foreground and mask| / |foreground or mask| of every frame: float (frames,), 0..1, higher is better.
 
-    found, masks: bool (frames, height, width). Both empty counts 1, one empty counts 0. The mean over frames is the
-    paper's "IoU of foreground against the control mask"; how its authors found the foreground they do not say.
+    foreground: where the object was detected. foreground, masks: bool (frames, height, width). Both empty counts 1, one
+    empty counts 0. The mean over frames is the paper's "IoU of foreground against the control mask"; the paper does not
+    say how its authors found the foreground.
     """
-    both = (found & masks).sum(axis=(1, 2))
-    either = (found | masks).sum(axis=(1, 2))
-    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+    intersection = (foreground & masks).sum(axis=(1, 2))
+    union = (foreground | masks).sum(axis=(1, 2))
+    return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
 
 
-def centroid_error(found: np.ndarray, masks: np.ndarray) -> float:
-    """Mean over frames of |centre of found - centre of mask| / picture's diagonal. Range 0..1, lower is better.
+def centroid_error(foreground: np.ndarray, masks: np.ndarray) -> float:
+    """Mean over frames of |foreground's centre - mask's centre| / picture's diagonal. Range 0..1, lower is better.
 
-    found, masks: bool (frames, height, width). 0 is exact. Frames in which either is empty are left out; NaN when all
-    are. Peekaboo's centroid distance, with the mean of coordinates for a centre.
+    foreground, masks: bool (frames, height, width). 0 is exact. Frames in which either is empty are left out; NaN when
+    all are. Peekaboo's centroid distance, with the mean of coordinates for a centre.
     """
-    from mvmodel.metrics.flow import centroids
-
-    distance = np.linalg.norm(centroids(found) - centroids(masks), axis=1) / np.hypot(*masks.shape[1:])
+    distance = np.linalg.norm(centroids(foreground) - centroids(masks), axis=1) / np.hypot(*masks.shape[1:])
     return float(np.nanmean(distance)) if np.isfinite(distance).any() else float("nan")
 
 
-def area_ratio(found: np.ndarray, masks: np.ndarray) -> float:
-    """Mean over frames of found area / wanted area. Range 0 upwards: 1 is exact, above is too large, 0 nothing found.
+def area_ratio(foreground: np.ndarray, masks: np.ndarray) -> float:
+    """Mean over frames of foreground area / mask area. Range 0 upwards: 1 is exact, above is too large, 0 is nothing.
 
-    found, masks: bool (frames, height, width). Frames with an empty mask are left out; NaN when all are. Peekaboo
-    reports the distance of this ratio from 1; the ratio itself keeps which way it errs.
+    foreground, masks: bool (frames, height, width). Frames with an empty mask are left out; NaN when all are. Peekaboo
+    reports the distance of this ratio from 1; the ratio itself keeps the direction of the error.
     """
-    wanted = masks.sum(axis=(1, 2))
-    asked = wanted > 0
-    return float((found.sum(axis=(1, 2))[asked] / wanted[asked]).mean()) if asked.any() else float("nan")
+    areas = masks.sum(axis=(1, 2))
+    present = areas > 0
+    if not present.any():
+        return float("nan")
+    return float((foreground.sum(axis=(1, 2))[present] / areas[present]).mean())
 
 
 def cut_out(frame: np.ndarray, mask: np.ndarray, config: JudgeConfig = JudgeConfig()) -> np.ndarray:
-    """A candidate alone on grey ground, cropped to its box with a margin: uint8 (side, side, 3).
+    """A candidate alone on grey ground, cropped to its box with a margin: uint8 (crop_size, crop_size, 3).
 
     frame: uint8 (height, width, 3). mask: bool (height, width), not empty.
     """
-    import cv2
-
     rows, columns = np.nonzero(mask)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    side = int(np.ceil(max(bottom - top, right - left) * (1 + 2 * config.margin)))
+    side = int(np.ceil(max(bottom - top, right - left) * (1 + 2 * config.crop_margin)))
     square = np.full((side, side, 3), GREY, np.uint8)
     y, x = (side - (bottom - top)) // 2, (side - (right - left)) // 2
-    inside = mask[top:bottom, left:right]
-    square[y : y + bottom - top, x : x + right - left][inside] = frame[top:bottom, left:right][inside]
-    shrink = side > config.side
-    out: np.ndarray = cv2.resize(
-        square, (config.side, config.side), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    )
-    return out
+    shape = mask[top:bottom, left:right]
+    square[y : y + bottom - top, x : x + right - left][shape] = frame[top:bottom, left:right][shape]
+    interpolation = cv2.INTER_AREA if side > config.crop_size else cv2.INTER_CUBIC
+    crop: np.ndarray = cv2.resize(square, (config.crop_size, config.crop_size), interpolation=interpolation)
+    return crop
 
 
-def similarity_margin(pictures: np.ndarray, word: str, scorer: Any, distractors: Sequence[str] = ()) -> np.ndarray:
-    """How much more a picture is "a {word}" than the mean of the rival words: float (pictures,), -2..2.
+def similarity_margin(
+    pictures: np.ndarray, word: str, scorer: ScorerProtocol, distractors: Sequence[str] = ()
+) -> np.ndarray:
+    """Cosine with "a {word}" less the mean cosine with the distractors: float (pictures,), -2..2.
 
-    pictures: uint8 (pictures, side, side, 3).
+    pictures: uint8 (pictures, side, side, 3). distractors: other object words. Without any, the cosine alone.
     """
     embeddings = scorer.images(pictures)
-    wanted = embeddings @ scorer.texts([with_article(word)])[0]
-    others = [with_article(distractor) for distractor in distractors if distractor != word]
-    if not others:
-        return np.asarray(wanted)
-    return np.asarray(wanted - (embeddings @ scorer.texts(others).T).mean(axis=1))
-
-
-def chooser(
-    frame: np.ndarray, word: str, scorer: Any, distractors: Sequence[str] = (), config: JudgeConfig = JudgeConfig()
-) -> Callable[[list[np.ndarray]], int]:
-    """A function that picks, among candidate masks of `frame`, the one most like `word`."""
-
-    def choose(masks: list[np.ndarray]) -> int:
-        return int(
-            np.argmax(
-                similarity_margin(np.stack([cut_out(frame, mask, config) for mask in masks]), word, scorer, distractors)
-            )
-        )
-
-    return choose
+    cosines = embeddings @ scorer.texts([with_article(word)])[0]
+    phrases = [with_article(distractor) for distractor in distractors if distractor != word]
+    if not phrases:
+        return np.asarray(cosines)
+    return np.asarray(cosines - (embeddings @ scorer.texts(phrases).T).mean(axis=1))
 
 
 @dataclass(frozen=True)
 class Detections:
-    """What the judge saw. foreground: bool (frames, height, width). counts: int (frames,), how many objects it is."""
+    """Where the judge sees the object(s) of a video.
+
+    foreground: bool (frames, height, width), all False in a frame where nothing is found. counts: int (frames,), the
+    number of objects, or None when they were not counted.
+    """
 
     foreground: np.ndarray
-    counts: np.ndarray
+    counts: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    frame: int
+    mask: np.ndarray
+    margins: tuple[float, ...]
+    """`similarity_margin` for every word."""
 
 
 def detect(
     frames: np.ndarray,
-    segmenter: Any,
-    scorer: Any,
+    segmenter: SegmenterProtocol,
+    scorer: ScorerProtocol,
     words: Sequence[str],
     distractors: Sequence[str] | None = None,
     config: JudgeConfig = JudgeConfig(),
 ) -> Detections:
-    """Where the judge sees the object(s), and how many: all False and 0 in a frame where nothing is found.
+    """Find and count the object(s) in every frame.
 
-    frames: uint8 (frames, height, width, 3). segmenter: a `Segmenter`. scorer: a `Scorer`. words: the objects to look
-    for; with several, each gets its best candidate and the union is returned. rivals: words to compare with, the
-    scorer's own list when None. Control masks are deliberately not an argument.
+    frames: uint8 (frames, height, width, 3). words: the objects to look for; with several, each gets its best candidate
+    and the foreground is their union. distractors: words to compare with, the scorer's own list when None. Control
+    masks are deliberately not an argument.
 
-    An object counts beside the best candidate of its word when it lies apart from what is counted already and the
-    scorer ties it to the word about as well (`JudgeConfig.apart`, `JudgeConfig.second`).
+    A candidate beyond the best of its word counts as another object when it barely overlaps those already counted
+    (`JudgeConfig.max_shared_area`) and its margin is close to the best one's (`JudgeConfig.max_similarity_gap`).
     """
     distractors = scorer.words if distractors is None else distractors
-    found, counts = np.zeros(frames.shape[:3], bool), np.zeros(len(frames), int)
-    area = found[0].size
-    pictures, owners, masks = [], [], []
-    for index, encoding in enumerate(segmenter.encode(frames)):
-        for candidate in segmenter.automatic(encoding):
-            if config.smallest <= candidate.mask.sum() / area <= config.largest:
-                pictures.append(cut_out(frames[index], candidate.mask, config))
-                owners.append(index)
-                masks.append(candidate.mask)
-    if not pictures:
-        return Detections(found, counts)
-    shown = np.stack(pictures)
-    scores = [similarity_margin(shown, word, scorer, distractors) for word in words]
-    counted: list[list[np.ndarray]] = [[] for _ in frames]
-    for index in sorted(set(owners)):
-        own = [position for position, owner in enumerate(owners) if owner == index]
-        for score in scores:
-            best = max(own, key=lambda position: score[position])
-            found[index] |= masks[best]
-            for position in sorted(own, key=lambda position: -score[position]):
-                alike = score[position] >= score[best] - config.second
-                if alike and all(_apart(masks[position], other, config.apart) for other in counted[index]):
-                    counted[index].append(masks[position])
-        counts[index] = len(counted[index])
-    return Detections(found, counts)
+    foreground, counts = np.zeros(frames.shape[:3], bool), np.zeros(len(frames), int)
+    per_frame: dict[int, list[_Candidate]] = {}
+    for candidate in _find_candidates(frames, segmenter, scorer, words, distractors, config):
+        per_frame.setdefault(candidate.frame, []).append(candidate)
+    for index, candidates in per_frame.items():
+        objects: list[np.ndarray] = []
+        for word in range(len(words)):
+            ranked = sorted(candidates, key=lambda candidate: -candidate.margins[word])
+            foreground[index] |= ranked[0].mask
+            for candidate in ranked:
+                close = candidate.margins[word] >= ranked[0].margins[word] - config.max_similarity_gap
+                if close and not any(_overlap(candidate.mask, mask, config.max_shared_area) for mask in objects):
+                    objects.append(candidate.mask)
+        counts[index] = len(objects)
+    return Detections(foreground, counts)
 
 
-def _apart(mask: np.ndarray, other: np.ndarray, most: float) -> bool:
-    """Whether two candidates share at most the share `most` of the smaller one."""
-    return float((mask & other).sum()) <= most * min(mask.sum(), other.sum())
+def _find_candidates(
+    frames: np.ndarray,
+    segmenter: SegmenterProtocol,
+    scorer: ScorerProtocol,
+    words: Sequence[str],
+    distractors: Sequence[str],
+    config: JudgeConfig,
+) -> list[_Candidate]:
+    """The automatic masks of a plausible size, each with its similarity to every word."""
+    area = frames[0, ..., 0].size
+    masks = [
+        (index, candidate.mask)
+        for index, encoding in enumerate(segmenter.encode(frames))
+        for candidate in segmenter.automatic(encoding)
+        if config.min_area <= candidate.mask.sum() / area <= config.max_area
+    ]
+    if not masks:
+        return []
+    crops = np.stack([cut_out(frames[index], mask, config) for index, mask in masks])
+    margins = np.stack([similarity_margin(crops, word, scorer, distractors) for word in words], axis=1)
+    return [_Candidate(index, mask, tuple(row)) for (index, mask), row in zip(masks, margins, strict=True)]
+
+
+def _overlap(mask: np.ndarray, other: np.ndarray, max_shared_area: float) -> bool:
+    """Whether two candidates share more than a part `max_shared_area` of the smaller one."""
+    return float((mask & other).sum()) > max_shared_area * min(mask.sum(), other.sum())
 
 
 def find_foreground(
     frames: np.ndarray,
-    segmenter: Any,
-    scorer: Any,
+    segmenter: SegmenterProtocol,
+    scorer: ScorerProtocol,
     words: Sequence[str],
     distractors: Sequence[str] | None = None,
     config: JudgeConfig = JudgeConfig(),
 ) -> np.ndarray:
-    """`look`, the places alone: bool (frames, height, width)."""
+    """The foreground of `detect` alone: bool (frames, height, width)."""
     return detect(frames, segmenter, scorer, words, distractors, config).foreground
 
 
-def count_parts(masks: np.ndarray, smallest: float = JudgeConfig().smallest) -> np.ndarray:
+def count_parts(masks: np.ndarray, min_area: float = JudgeConfig().min_area) -> np.ndarray:
     """How many separate parts every mask has: int (frames,). masks: bool (frames, height, width).
 
-    smallest: share of the picture under which a part is dust. Objects that touch count as one.
+    min_area: share of the picture below which a part is ignored. Objects that touch count as one.
     """
-    import cv2
-
     counts = []
     for mask in masks:
         _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-        counts.append(int((stats[1:, cv2.CC_STAT_AREA] >= smallest * mask.size).sum()))
+        counts.append(int((stats[1:, cv2.CC_STAT_AREA] >= min_area * mask.size).sum()))
     return np.array(counts, int)
 
 
 def count_accuracy(counts: np.ndarray, masks: np.ndarray) -> float:
     """Share of frames with as many objects as their control mask has parts. Range 0..1, higher is better.
 
-    counts: int (frames,), from `look`. masks: bool (frames, height, width). A frame whose mask is empty wants none. Our
-    own: the paper claims control of the number of objects and prints no figure for it.
+    counts: int (frames,), from `detect`. masks: bool (frames, height, width). A frame whose mask is empty should show
+    none. Our own: the paper claims control of the number of objects and prints no number for it.
     """
     return float((counts == count_parts(masks)).mean())
 
 
 def consistency_foreground(
-    frames: np.ndarray, found: np.ndarray, scorer: Any, config: JudgeConfig = JudgeConfig()
+    frames: np.ndarray, foreground: np.ndarray, scorer: ScorerProtocol, config: JudgeConfig = JudgeConfig()
 ) -> float:
-    """`appearance.consistency` of the found object alone, cut out on grey. Range -1..1, higher is more alike.
+    """`appearance.consistency` of the detected object alone, cut out on grey. Range -1..1, higher is more alike.
 
-    frames: uint8 (frames, height, width, 3). found: bool (frames, height, width). Frames without an object are left
-    out; NaN when fewer than two have one. VBench's subject consistency asks the same with DINO on whole frames.
+    frames: uint8 (frames, height, width, 3). foreground: bool (frames, height, width). Frames without an object are
+    left out; NaN when fewer than two have one. VBench's subject consistency asks the same with DINO on whole frames.
     """
-    shown = [cut_out(frame, mask, config) for frame, mask in zip(frames, found, strict=True) if mask.any()]
-    return consistency(scorer.images(np.stack(shown))) if len(shown) > 1 else float("nan")
+    crops = [cut_out(frame, mask, config) for frame, mask in zip(frames, foreground, strict=True) if mask.any()]
+    return consistency(scorer.images(np.stack(crops))) if len(crops) > 1 else float("nan")
 
 
-def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: Any) -> np.ndarray:
+def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: SegmenterProtocol) -> np.ndarray:
     """What the segmenter finds when it is given the control mask's box, for `iou_prompted`: bool (frames, h, w)."""
-    found = np.zeros(masks.shape, bool)
+    foreground = np.zeros(masks.shape, bool)
     for index, encoding in enumerate(segmenter.encode(frames)):
         rows, columns = np.nonzero(masks[index])
         if len(rows):
             box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
             candidates, scores = segmenter.predict(encoding, box=box)
-            found[index] = candidates[int(np.argmax(scores))]
-    return found
+            foreground[index] = candidates[int(np.argmax(scores))]
+    return foreground

@@ -1,7 +1,7 @@
 """Appearance: how alike the frames are, how well they fit the prompt, how far the colours wander.
 
 Embeddings come from `Scorer.images` and `Scorer.texts` and have length 1, so a dot product is a cosine. None of these
-figures says anything about motion: a still video reaches 1.0 in every consistency. Print `motion` beside them.
+metrics says anything about motion: a still video reaches 1.0 in every consistency. Print `motion` beside them.
 """
 
 from __future__ import annotations

@@ -1,40 +1,106 @@
-"""Every figure of one video, as a whole and frame by frame, for experiments and for other methods beside ours."""
+"""The judge of one video: detects the object, computes the metrics, and records which scorer gave them.
+
+Every part of the project that measures a video calls `judge_video`. The detection never sees the control masks.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvmodel.experiments.cells import Task
+from mvmodel.metrics import adherence
+from mvmodel.metrics.adherence import Detections
+from mvmodel.metrics.appearance import colour_distances
+from mvmodel.metrics.config import JudgeConfig
+from mvmodel.metrics.score import check_shapes, compute_metrics
+from mvmodel.text import find_object_words
 
 if TYPE_CHECKING:
-    from mvmodel.packs import Pack
+    from mvmodel.metrics.protocols import ScorerProtocol
+    from mvmodel.segmentation.protocols import SegmenterProtocol
 
 
-def judge(
-    pack: Pack, frames: np.ndarray, task: Task, given: np.ndarray | None = None
-) -> tuple[dict[str, float], dict[str, np.ndarray], np.ndarray]:
-    """Every figure of a video that was made for `task`, its figures per frame, and where the object was found.
+@dataclass(frozen=True)
+class Judgement:
+    """What the judge says about one video.
 
-    frames: uint8 (frames, height, width, 3). given: the masks that the generator saw, when they are not the task's.
-    Returns metric -> value; name -> float (frames,), and `embeddings`, (frames, size); bool (frames, height, width).
+    metrics: name in `METRICS` -> value; what could not be computed is missing. detections: where the object was found,
+    None without a segmenter. embeddings: of the frames, float32 (frames, size), None without a scorer. scorer: the
+    scorer's record (name, hash of the weights, preprocessing), empty without one.
     """
-    from mvmodel.metrics import adherence, score_video
-    from mvmodel.metrics.appearance import colour_distances
 
-    scorer, segmenter, wanted = pack.scorer(), pack.segmenter(), task.masks
-    words = list(task.words)
-    seen = adherence.detect(frames, segmenter, scorer, words)
-    embeddings = scorer.images(frames)
-    figures = score_video(frames, wanted, task.prompt, scorer, segmenter, words, seen, embeddings=embeddings)
-    text = scorer.texts([task.prompt])[0]
-    per_frame = {
-        "iou": adherence.iou(seen.foreground, wanted),
-        "iou_given": adherence.iou(seen.foreground, wanted if given is None else given),
-        "alignment": embeddings @ text,
+    metrics: dict[str, float]
+    detections: Detections | None = None
+    embeddings: np.ndarray | None = None
+    scorer: dict[str, Any] = field(default_factory=dict)
+
+
+def judge_video(
+    frames: np.ndarray,
+    masks: np.ndarray | None = None,
+    prompt: str | None = None,
+    scorer: ScorerProtocol | None = None,
+    segmenter: SegmenterProtocol | None = None,
+    object_words: str | Sequence[str] | None = None,
+    *,
+    detections: Detections | None = None,
+    config: JudgeConfig = JudgeConfig(),
+) -> Judgement:
+    """Measure one video with every metric in `METRICS` that the inputs allow.
+
+    frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width). object_words: what
+    to look for; None takes the scorer's words that the prompt names, else the prompt itself. detections: what
+    `adherence.detect` returned for these frames, to save detecting again. None for any other argument leaves out the
+    metrics that need it.
+
+    Raises InputError when frames and masks do not fit each other.
+    """
+    check_shapes(frames, masks)
+    if detections is None and segmenter is not None and scorer is not None and (prompt or object_words):
+        words = _get_words(prompt, object_words, scorer)
+        detections = adherence.detect(frames, segmenter, scorer, words, config=config)
+    embeddings = None if scorer is None else scorer.images(frames)
+    metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config)
+    return Judgement(metrics, detections, embeddings, {} if scorer is None else scorer.record)
+
+
+def judge_iou(
+    frames: np.ndarray,
+    masks: np.ndarray,
+    scorer: ScorerProtocol,
+    segmenter: SegmenterProtocol,
+    object_words: Sequence[str],
+) -> np.ndarray:
+    """The `iou` of `judge_video` alone, frame by frame: float (frames,), 0..1.
+
+    frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width).
+    """
+    return adherence.iou(adherence.find_foreground(frames, segmenter, scorer, object_words), masks)
+
+
+def compute_frame_metrics(
+    frames: np.ndarray, masks: np.ndarray, prompt: str, scorer: ScorerProtocol, judgement: Judgement
+) -> dict[str, np.ndarray]:
+    """The metrics that can be followed frame by frame: name -> float (frames,).
+
+    iou, alignment, to_first (cosine with frame 1) and colour_drift (distance to frame 1, 0 for frame 1). judgement:
+    what `judge_video` returned for these frames, with detections and embeddings.
+    """
+    if judgement.detections is None or judgement.embeddings is None:
+        raise ValueError("the video was judged without a scorer or a segmenter")
+    embeddings = judgement.embeddings
+    return {
+        "iou": adherence.iou(judgement.detections.foreground, masks),
+        "alignment": embeddings @ scorer.texts([prompt])[0],
         "to_first": embeddings @ embeddings[0],
-        "colour_drift": np.concatenate([[0.0], colour_distances(frames, wanted)]),
+        "colour_drift": np.concatenate([[0.0], colour_distances(frames, masks)]),
     }
-    figures["iou_given"] = float(per_frame["iou_given"].mean())
-    return figures, {**per_frame, "embeddings": embeddings}, seen.foreground
+
+
+def _get_words(prompt: str | None, object_words: str | Sequence[str] | None, scorer: ScorerProtocol) -> list[str]:
+    if object_words:
+        return [object_words] if isinstance(object_words, str) else list(object_words)
+    return find_object_words(prompt or "", scorer.words) or [prompt or ""]

@@ -1,16 +1,15 @@
-"""Means with intervals and counts: one row per group of videos and metric."""
+"""Means over videos, with intervals and counts. A metric that a video lacks is left out of the mean, never counted as 0."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import scipy.stats
 
 from mvmodel.metrics.score import METRICS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -28,10 +27,46 @@ def bootstrap_interval(
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    result = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+@dataclass(frozen=True)
+class MetricMeans:
+    """Means over a few videos.
+
+    means: metric -> mean over the videos that have it. missing: metric of `METRICS` -> names of the videos that lack
+    it, only where there are any. videos: how many videos there are.
+    """
+
+    means: dict[str, float]
+    missing: dict[str, list[str]]
+    videos: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Metric -> number of videos that its mean is over."""
+        return {name: self.videos - len(self.missing.get(name, ())) for name in self.means}
+
+
+def average_metrics(videos: Mapping[str, Mapping[str, float]]) -> MetricMeans:
+    """Mean of every metric over videos. videos: name -> metrics, as in `judge.Judgement.metrics`."""
+    means: dict[str, float] = {}
+    missing: dict[str, list[str]] = {}
+    for name in METRICS:
+        values = [metrics[name] for metrics in videos.values() if name in metrics]
+        if values:
+            means[name] = float(np.mean(values))
+        if len(values) < len(videos):
+            missing[name] = [video for video, metrics in videos.items() if name not in metrics]
+    return MetricMeans(means, missing, len(videos))
 
 
 def summarise(
@@ -40,12 +75,10 @@ def summarise(
     """Mean, 95 % bootstrap interval and counts of every metric, one row per group and metric.
 
     rows: one row a video; columns `by` (those that are there), `prompt` and `seed` if there are any, and the metrics.
-    Returns the columns of `by`, then metric, mean, low, high, videos, prompts, seeds. A metric that a group lacks gives
-    no row. A table without prompts or seeds counts one a video. The
-    videos are resampled, so the interval is about other videos of this kind, not about another training.
+    Returns the columns of `by`, then metric, mean, low, high, videos, prompts, seeds. A metric that a video lacks is left
+    out of the mean and of the counts; one that a whole group lacks gives no row. A table without prompts or seeds counts
+    one per video. Videos are resampled, so the interval is about other videos of this kind, not about another training.
     """
-    import pandas as pd
-
     keys = [name for name in by if name in rows.columns]
     names = [name for name in (metrics or METRICS) if name in rows.columns]
     groups = rows.groupby(keys, sort=False, dropna=False) if keys else [((), rows)]

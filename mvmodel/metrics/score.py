@@ -1,22 +1,25 @@
-"""`score_video`: every figure of one video that the given inputs allow."""
+"""The table of metrics, and the function that computes them from arrays. `judge.judge_video` is the way in."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.metrics import adherence, appearance, flow, stability
-from mvmodel.text import find_object_words
+from mvmodel.metrics.config import JudgeConfig
+
+if TYPE_CHECKING:
+    from mvmodel.metrics.protocols import ScorerProtocol
+    from mvmodel.segmentation.protocols import SegmenterProtocol
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a reader has to know about a figure. better: +1 higher, -1 lower, 0 neither."""
+    """What a reader has to know about a metric. better: +1 higher, -1 lower, 0 neither. digits: decimals to print."""
 
     label: str
     meaning: str
@@ -50,75 +53,75 @@ METRICS: dict[str, Metric] = {
     "count_accuracy": Metric("Count accuracy", "share of frames with as many objects as the mask has parts", 1, 2),
     "centroid_error": Metric("Centre error", "distance between found and wanted centre, share of the diagonal", -1),
 }
-"""Metric name -> what it is, in the order in which reports print them."""
+"""Metric name -> description, in the order in which reports print them."""
 
 
-def score_video(
+def compute_metrics(
     frames: np.ndarray,
     masks: np.ndarray | None = None,
     prompt: str | None = None,
-    scorer: Any | None = None,
-    segmenter: Any | None = None,
-    object_word: str | Sequence[str] | None = None,
-    foreground: np.ndarray | adherence.Detections | None = None,
-    judge: adherence.JudgeConfig = adherence.JudgeConfig(),
+    scorer: ScorerProtocol | None = None,
+    segmenter: SegmenterProtocol | None = None,
+    detections: adherence.Detections | None = None,
     embeddings: np.ndarray | None = None,
+    config: JudgeConfig = JudgeConfig(),
 ) -> dict[str, float]:
-    """Every metric in `METRICS` that the inputs allow; what cannot be computed is left out.
+    """Every metric in `METRICS` that the inputs allow; what cannot be computed, or is not finite, is left out.
 
-    frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width), or None.
-    prompt, scorer (`Scorer`), segmenter (`Segmenter`): None leaves out what needs them. object_word: the object(s) to
-    look for; None takes the scorer's words that the prompt names, else the prompt itself. foreground: what
-    `adherence.detect` (or `find_foreground`, without a count) returned for these frames, to save looking again.
-    embeddings: what `scorer.images` gave for them, (frames, size), to save embedding them again.
+    frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width). detections: what
+    `adherence.detect` found. embeddings: float (frames, size), `scorer.images(frames)`. segmenter: for `iou_prompted`.
 
-    motion is taken inside the found foreground where there is a segmenter, else inside the masks, else everywhere.
+    motion is taken inside the detected foreground if there is one, else inside the masks, else everywhere.
     Raises InputError when frames and masks do not fit each other.
     """
+    check_shapes(frames, masks)
+    foreground = None if detections is None else detections.foreground
+    out: dict[str, float] = {}
+    if masks is not None:
+        out |= _adherence(frames, masks, detections, segmenter)
+    if scorer is not None and embeddings is not None:
+        if len(frames) > 1:
+            out |= _consistencies(frames, embeddings, foreground, scorer, config)
+        if prompt:
+            out["alignment"] = appearance.alignment(embeddings, scorer.texts([prompt])[0])
+    if len(frames) > 1:
+        out |= _motion(frames, masks, foreground)
+    return {name: out[name] for name in METRICS if name in out and math.isfinite(out[name])}
+
+
+def check_shapes(frames: np.ndarray, masks: np.ndarray | None = None) -> None:
+    """Raises InputError unless frames are uint8 (frames, height, width, 3) and masks, if any, fit them."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
         raise InputError(f"a video is uint8 (frames, height, width, 3), not {frames.dtype} {frames.shape}")
     if masks is not None and masks.shape != frames.shape[:3]:
         raise InputError(f"the masks {masks.shape} do not fit the video {frames.shape[:3]}; resize and cut them first")
+
+
+def _adherence(
+    frames: np.ndarray,
+    masks: np.ndarray,
+    detections: adherence.Detections | None,
+    segmenter: SegmenterProtocol | None,
+) -> dict[str, float]:
     out: dict[str, float] = {}
-    if foreground is None and segmenter is not None and scorer is not None and (prompt or object_word):
-        foreground = adherence.detect(frames, segmenter, scorer, _words(prompt, object_word, scorer), config=judge)
-    found = foreground.foreground if isinstance(foreground, adherence.Detections) else foreground
-    if masks is not None and found is not None:
-        out |= _against_mask(found, masks)
-        if isinstance(foreground, adherence.Detections):
-            out["count_accuracy"] = adherence.count_accuracy(foreground.counts, masks)
-    if masks is not None and segmenter is not None:
+    if detections is not None:
+        out["iou"] = float(adherence.iou(detections.foreground, masks).mean())
+        out["centroid_error"] = adherence.centroid_error(detections.foreground, masks)
+        out["area_ratio"] = adherence.area_ratio(detections.foreground, masks)
+        if detections.counts is not None:
+            out["count_accuracy"] = adherence.count_accuracy(detections.counts, masks)
+    if segmenter is not None:
         prompted = adherence.prompted_foreground(frames, masks, segmenter)
         out["iou_prompted"] = float(adherence.iou(prompted, masks).mean())
-    if scorer is not None:
-        embeddings = scorer.images(frames) if embeddings is None else embeddings
-        if len(frames) > 1:
-            out |= _consistencies(frames, embeddings, found, scorer, judge)
-        if prompt:
-            out["alignment"] = appearance.alignment(embeddings, scorer.texts([prompt])[0])
-    if len(frames) > 1:
-        inside = masks if found is None else found
-        field = flow.flows(frames)
-        out["motion"] = flow.motion(field, inside)
-        out["flicker"] = flow.flicker(frames, field)
-        out["colour_drift"] = appearance.colour_drift(frames, masks)
-        out["warping_error"] = stability.warping_error(frames, field)
-        out["smoothness"] = stability.smoothness(frames)
-        if masks is not None and inside is not None:
-            out["motion_cosine"] = flow.motion_cosine(field, masks, inside)
-    return {name: out[name] for name in METRICS if name in out and math.isfinite(out[name])}
-
-
-def _against_mask(found: np.ndarray, masks: np.ndarray) -> dict[str, float]:
-    return {
-        "iou": float(adherence.iou(found, masks).mean()),
-        "centroid_error": adherence.centroid_error(found, masks),
-        "area_ratio": adherence.area_ratio(found, masks),
-    }
+    return out
 
 
 def _consistencies(
-    frames: np.ndarray, embeddings: np.ndarray, found: np.ndarray | None, scorer: Any, judge: adherence.JudgeConfig
+    frames: np.ndarray,
+    embeddings: np.ndarray,
+    foreground: np.ndarray | None,
+    scorer: ScorerProtocol,
+    config: JudgeConfig,
 ) -> dict[str, float]:
     out = {
         "consistency": appearance.consistency(embeddings),
@@ -126,15 +129,22 @@ def _consistencies(
         "consistency_first": appearance.consistency_first(embeddings),
         "consistency_vbench": appearance.consistency_vbench(embeddings),
     }
-    if found is None:
-        return out
-    out["consistency_foreground"] = adherence.consistency_foreground(frames, found, scorer, judge)
-    out["consistency_background"] = appearance.consistency_background(frames, found, scorer)
+    if foreground is not None:
+        out["consistency_foreground"] = adherence.consistency_foreground(frames, foreground, scorer, config)
+        out["consistency_background"] = appearance.consistency_background(frames, foreground, scorer)
     return out
 
 
-def _words(prompt: str | None, object_word: str | Sequence[str] | None, scorer: Any) -> list[str]:
-    if object_word:
-        return [object_word] if isinstance(object_word, str) else list(object_word)
-    named = find_object_words(prompt or "", scorer.words)
-    return named or [prompt or ""]
+def _motion(frames: np.ndarray, masks: np.ndarray | None, foreground: np.ndarray | None) -> dict[str, float]:
+    region = masks if foreground is None else foreground
+    field = flow.flows(frames)
+    out = {
+        "motion": flow.motion(field, region),
+        "flicker": flow.flicker(frames, field),
+        "colour_drift": appearance.colour_drift(frames, masks),
+        "warping_error": stability.warping_error(frames, field),
+        "smoothness": stability.smoothness(frames),
+    }
+    if masks is not None and region is not None:
+        out["motion_cosine"] = flow.motion_cosine(field, masks, region)
+    return out

@@ -69,7 +69,7 @@ class Scorer:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a figure has to be printed with: model, hash of its weights, preprocessing."""
+        """What to print beside every metric: model, hash of its weights, preprocessing."""
         how = describe(self.preprocess)
         return {"scorer": self.name, "scorer_weights": self.weights_hash, "scorer_preprocess": how}
 

@@ -15,7 +15,7 @@ class VideoEntry:
     """A generated video beside its control masks.
 
     name: the request's name, the same in every condition. frames: uint8 RGB (frames, height, width, 3). masks: control
-    masks, bool (frames, height, width). found: what the judge took for the object, bool, same shape, or None.
+    masks, bool (frames, height, width). detected: the foreground that the judge found, bool, same shape, or None.
     Raises InputError when the shapes do not fit.
     """
 
@@ -26,10 +26,10 @@ class VideoEntry:
     masks: np.ndarray
     fps: float
     metrics: Mapping[str, float]
-    found: np.ndarray | None = None
+    detected: np.ndarray | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        for what in (self.masks, self.found):
+        for what in (self.masks, self.detected):
             if what is not None and what.shape != self.frames.shape[:3]:
                 raise InputError(f"video {self.name}: masks {what.shape} do not fit frames {self.frames.shape}")

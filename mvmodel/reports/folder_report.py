@@ -30,12 +30,10 @@ def write_folder_report(
     from mvmodel.files import hash_file
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
-    from mvmodel.metrics import score_video
-    from mvmodel.metrics.adherence import detect
+    from mvmodel.metrics.judge import judge_video
     from mvmodel.reports.conditions import CONDITIONS
     from mvmodel.reports.entries import VideoEntry
     from mvmodel.reports.html import motion_report
-    from mvmodel.text import find_object_words
 
     asked = [request for request in read_requests(requests) if motion in (None, request.motion)]
     conditions = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
@@ -49,13 +47,12 @@ def write_folder_report(
                 continue
             frames, sequence = read_frames(file), MaskSequence.load(request.masks)
             masks = sequence.masks[: len(frames)]
-            words = find_object_words(request.prompt, scorer.words) or [request.prompt]
-            seen = detect(frames, segmenter, scorer, words)
-            scores = score_video(frames, masks, request.prompt, scorer, segmenter, words, seen)
-            said = (request.name, request.prompt, condition)
-            entries.append(VideoEntry(*said, frames, masks, sequence.fps, scores, seen.foreground, request.seed))
-            facts = {"condition": condition, "name": request.name, "prompt": request.prompt, "seed": request.seed}
-            rows.append(facts | scores | scorer.record)
+            judgement = judge_video(frames, masks, request.prompt, scorer, segmenter)
+            columns = {"condition": condition, "name": request.name, "prompt": request.prompt, "seed": request.seed}
+            detected = None if judgement.detections is None else judgement.detections.foreground
+            media: dict[str, Any] = {"frames": frames, "masks": masks, "fps": sequence.fps, "detected": detected}
+            entries.append(VideoEntry(metrics=judgement.metrics, **columns, **media))
+            rows.append(columns | judgement.metrics | judgement.scorer)
     if not entries:
         raise InputError(f"{videos} holds no video named in {requests}; generate them first, or name the right folder")
     table = pd.DataFrame(rows)

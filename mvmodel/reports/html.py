@@ -67,7 +67,7 @@ def motion_report(
         compared=[get_condition(name) for name in tables.ordered(metrics["condition"])],
         counts=tables.counts(card),
         wall=_wall(videos),
-        has_found=any(video.found is not None for video in videos),
+        has_found=any(video.detected is not None for video in videos),
         columns=_columns(videos),
         same_start=_same_start(videos),
         summary=tables.summary_table(card),
@@ -129,7 +129,7 @@ def leaderboard_report(
         compared=[get_condition(name) for name in tables.ordered(rows["condition"])],
         board=tables.board(card, dict(reports or {})),
         best=_wall(best),
-        has_found=any(video.found is not None for video in [*best, *worst]),
+        has_found=any(video.detected is not None for video in [*best, *worst]),
         worst=_wall(worst),
         columns=[("full", get_condition("full"))],
         plots=[plot for plot in metric_plots if plot[0]],
@@ -236,7 +236,7 @@ def _wall(videos: Sequence[VideoEntry]) -> list[dict[str, Any]]:
             "address": media.video_address(video.frames, video.fps),
             "poster": media.still_address(video.frames[_rest(len(video.frames))]),
             "strip": media.strip_address(video.frames),
-            "found": json.dumps(media.outlines(video.found)) if video.found is not None else "",
+            "found": json.dumps(media.outlines(video.detected)) if video.detected is not None else "",
             "figures": [
                 (METRICS[n].label, texts.number(video.metrics.get(n), METRICS[n].digits)) for n in tables.HEADLINES
             ],

@@ -105,13 +105,13 @@ def iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
     """IoU against the frame's number: a thin line a video, a thick one a condition's mean. None without `found`."""
     from mvmodel.metrics.adherence import iou
 
-    known = [video for video in videos if video.found is not None]
+    known = [video for video in videos if video.detected is not None]
     if not known:
         return None
     colours = Colours()
     figure, axes = new_figure()
     for name in dict.fromkeys(video.condition for video in known):
-        lines = [iou(np.asarray(v.found), v.masks) for v in known if v.condition == name]
+        lines = [iou(np.asarray(v.detected), v.masks) for v in known if v.condition == name]
         colour = colours.of(get_condition(name).colour)
         for line in lines:
             axes.plot(np.arange(1, len(line) + 1), line, color=colour, linewidth=0.7, alpha=0.35)

@@ -122,7 +122,7 @@ def read_video_entries(metrics: Path, videos: Path, requests: Path, before: str 
                 masks=masks.masks[: len(frames)],
                 fps=masks.fps,
                 metrics=ui_metadata.finite_numbers({metric: row.get(metric) for metric in METRICS}),
-                found=MaskSequence.load(metrics / "found" / condition / f"{name}.npz").masks,
+                detected=MaskSequence.load(metrics / "detections" / condition / f"{name}.npz").masks,
                 seed=int(row["seed"]),
             )
         )

@@ -18,7 +18,7 @@ from pipelines.assets.motion import read_motion_groups
 from pipelines.assets.report_inputs import ABLATION
 from pipelines.partitions import motions
 from pipelines.promotion import evaluation, promotion
-from pipelines.promotion.evaluation import scored
+from pipelines.promotion.evaluation import store_judgement
 from pipelines.resources import PackResource, Settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
@@ -34,7 +34,7 @@ RANKED_VIDEOS = 3
 """Best videos on the leaderboard's sheet, and as many of the worst."""
 REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
 REPORT_CODE = code_version("mvmodel.reports.html", "mvmodel.metrics.report_card", files=REPORT_FILES)
-METRICS_CODE = code_version("mvmodel.metrics.score", files=(__file__, evaluation.__file__))
+METRICS_CODE = code_version("mvmodel.metrics.judge", files=(__file__, evaluation.__file__))
 
 
 @mvmodel_asset("reports", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=METRICS_CODE)
@@ -56,13 +56,13 @@ def video_metrics(
 
         rows = []
         for condition in sorted(path.name for path in generated_videos.folder.iterdir() if path.is_dir()):
-            (folder / "found" / condition).mkdir(parents=True, exist_ok=True)
+            (folder / "detections" / condition).mkdir(parents=True, exist_ok=True)
             for request in requests:
                 video = generated_videos.folder / condition / f"{request.name}.npz"
                 if condition != "full" and not video.exists():
                     continue  # some conditions are compared on the first requests alone
-                item = scored(store.store, video, request, pack.load(), judges["hash"])
-                shutil.copyfile(item / "detections.npz", folder / "found" / condition / f"{request.name}.npz")
+                item = store_judgement(store.store, video, request, pack.load(), judges["hash"])
+                shutil.copyfile(item / "detections.npz", folder / "detections" / condition / f"{request.name}.npz")
                 said = {"slug": context.partition_key, "condition": condition, "name": request.name}
                 asked = {"prompt": request.prompt, "seed": request.seed}
                 rows.append({**said, **asked, **json.loads((item / "metrics.json").read_text())})

@@ -219,7 +219,7 @@ def write_evaluation_requests(training: Path, folder: Path, motion: str, config:
     "pytorch",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.generation.requests", "mvmodel.metrics.score", files=(__file__,)),
+    code_version=code_version("mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)),
 )
 def adapter_evaluation(
     context: dg.AssetExecutionContext,
@@ -249,12 +249,14 @@ def adapter_evaluation(
         from mvmodel.video.sampling import evenly_spaced_indices
 
         rows = json.loads((folder / "rows.json").read_text())
+        metrics = json.loads((folder / "metrics.json").read_text())
         shown = []
         for row in rows:
             frames = read_frames(folder / "videos" / f"{row['name']}.npz")
             shown += list(frames[evenly_spaced_indices(8, len(frames), repeat=True)])
         return {
-            **ui_metadata.finite_numbers(json.loads((folder / "metrics.json").read_text())),
+            **ui_metadata.finite_numbers(metrics),
+            "missing": dg.MetadataValue.json(metrics["missing"]),
             "videos_table": ui_metadata.table(pd.DataFrame(rows)),
             "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), context.partition_key),
         }

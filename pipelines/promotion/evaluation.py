@@ -3,70 +3,59 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvmodel.code_version import code_version
 from mvmodel.files import hash_file
-from mvmodel.text import find_object_words
 from pipelines.store.version_store import VersionStore, recipe_hash
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from mvmodel.generation.requests import Request
+    from mvmodel.metrics.judge import Judgement
     from mvmodel.packs import Pack
 
-CODE = code_version("mvmodel.generation.requests", "mvmodel.metrics.score", files=(__file__,))
-SCORING = code_version("mvmodel.metrics.score", files=(__file__,))
+CODE = code_version("mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,))
+SCORING = code_version("mvmodel.metrics.judge", files=(__file__,))
 """What a video's metrics rest on: a changed report scores nothing again."""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A generated video's metrics, what the judge took for the object, bool (frames, height, width), and which scorer
-    said so (name, hash of its weights, preprocessing)."""
-
-    metrics: dict[str, float]
-    found: np.ndarray
-    scorer: dict[str, str]
-
-
-def score(video: Path, request: Any, pack: Pack) -> Scored:
+def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgement:
     """Every metric of one generated video; `video` is its .npz."""
     from mvmodel.masks import MaskSequence
-    from mvmodel.metrics import adherence
-    from mvmodel.metrics.score import score_video
+    from mvmodel.metrics.judge import judge_video
     from mvmodel.video.frames import read_frames
 
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
-    scorer, segmenter = pack.scorer(), pack.segmenter()
-    words = find_object_words(request.prompt, list(pack.info.objects)) or [request.prompt]
-    seen = adherence.detect(frames, segmenter, scorer, words)
-    metrics = score_video(frames, masks, request.prompt, scorer, segmenter, object_word=words, foreground=seen)
-    return Scored(metrics, seen.foreground, scorer.record)
+    return judge_video(frames, masks, request.prompt, pack.scorer(), pack.segmenter())
 
 
-def scored(store: VersionStore, video: Path, request: Any, pack: Pack, judges: str) -> Path:
-    """A folder with metrics.json (metrics, scorer) and detections.npz, where the judge saw the object; made once.
+def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:
+    """A folder with metrics.json (metrics and the scorer's record) and detections.npz, where the judge found the object.
 
-    judges: the hash of the pack's scorer and segmenter.
+    Computed once for the same video, masks, prompt and judge. judge_hash: the hash of the pack's scorer and segmenter.
     """
 
     def fill(folder: Path) -> None:
         from mvmodel.masks import MaskSequence
 
-        found = score(video, request, pack)
-        MaskSequence(found.found, float(pack.info.fps)).save(folder / "detections.npz")
-        (folder / "metrics.json").write_text(json.dumps({**found.metrics, **found.scorer}))
+        judgement = judge_generated_video(video, request, pack)
+        assert judgement.detections is not None  # a pack has a segmenter and a scorer
+        MaskSequence(judgement.detections.foreground, float(pack.info.fps)).save(folder / "detections.npz")
+        (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.scorer}))
 
-    made_of = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
-    return store.item("scores", recipe_hash(**made_of, code=SCORING, pack=judges), fill)
+    inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
+    return store.item("scores", recipe_hash(**inputs, code=SCORING, pack=judge_hash), fill)
 
 
 def evaluate(store: VersionStore, adapter: Path, adapter_sha: str, requests: Path, generation: Any, pack: Pack) -> Path:
-    """A folder with metrics.json (means), rows.json (one entry a video) and videos/; made once for the same parts.
+    """A folder with metrics.json, rows.json (one entry per video) and videos/; computed once for the same inputs.
+
+    metrics.json: the mean of every metric over the videos that have it, the number of `videos`, how many of
+    them each mean is over (`counts`), and the names of the others (`missing`).
 
     adapter: an adapter's folder. requests: a folder with requests.csv and masks/, and what hashes as the set's version.
     """
@@ -83,18 +72,15 @@ def evaluate(store: VersionStore, adapter: Path, adapter_sha: str, requests: Pat
 
 
 def _fill(folder: Path, adapter: Path, requests: Path, generation: Any, pack: Pack) -> None:
-    import numpy as np
-
     from mvmodel.generation.requests import first_frames, generate, read_requests
+    from mvmodel.metrics.report_card import average_metrics
 
-    wanted = read_requests(requests / "requests.csv")
-    first = first_frames(pack, wanted, generation, folder / "first_frames")
-    generate(pack, adapter, wanted, first, generation, folder / "videos")
-    rows: list[dict[str, Any]] = [
-        {"name": r.name, "prompt": r.prompt, **score(folder / "videos" / f"{r.name}.npz", r, pack).metrics}
-        for r in wanted
-    ]
-    names = {name for row in rows for name, value in row.items() if isinstance(value, float)}
-    metrics = {name: float(np.mean([row.get(name, 0.0) for row in rows])) for name in sorted(names)}
+    asked = read_requests(requests / "requests.csv")
+    first = first_frames(pack, asked, generation, folder / "first_frames")
+    generate(pack, adapter, asked, first, generation, folder / "videos")
+    metrics = {r.name: judge_generated_video(folder / "videos" / f"{r.name}.npz", r, pack).metrics for r in asked}
+    rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in asked]
+    card = average_metrics(metrics)
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
-    (folder / "metrics.json").write_text(json.dumps({**metrics, "videos": len(rows)}, indent=1))
+    summary = {**card.means, "videos": card.videos, "counts": card.counts, "missing": card.missing}
+    (folder / "metrics.json").write_text(json.dumps(summary, indent=1))

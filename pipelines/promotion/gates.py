@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.settings import GateConfig
 
@@ -21,25 +22,49 @@ class GateResult:
 
 
 def apply_gates(
-    candidate: Mapping[str, float], config: GateConfig, in_use: Mapping[str, float] | None = None
+    candidate: Mapping[str, Any], config: GateConfig, in_use: Mapping[str, Any] | None = None
 ) -> list[GateResult]:
-    """Every gate's verdict on an evaluation's metrics; `in_use` are those of the adapter now promoted, on the same set.
+    """Apply every gate to the metrics of an evaluation.
 
-    A metric that is missing or no number fails its gate.
+    candidate, in_use: the content of metrics.json of the evaluated adapter, and of the promoted one on the same videos.
+    A metric that is missing in any video fails its gate, and the reason names the metric and the video.
     """
-    verdicts = []
+    results = []
     for name in GATE_METRICS:
-        floor, value = float(getattr(config, f"min_{name}")), float(candidate.get(name, math.nan))
-        said = f"{name} {value:.3f}, at least {floor:.3f} is asked"
-        verdicts.append(GateResult(f"{name}_gate", bool(value >= floor), said))
+        minimum, missing = float(getattr(config, f"min_{name}")), _describe_missing(candidate, name)
+        if missing:
+            results.append(GateResult(f"{name}_gate", False, missing))
+            continue
+        reason = f"{name} is {candidate[name]:.3f}; the minimum is {minimum:.3f}"
+        results.append(GateResult(f"{name}_gate", bool(candidate[name] >= minimum), reason))
+    return [*results, _check_regression(candidate, config, in_use)]
+
+
+def _check_regression(
+    candidate: Mapping[str, Any], config: GateConfig, in_use: Mapping[str, Any] | None
+) -> GateResult:
+    gate = "no_regression_gate"
     if in_use is None:
-        return [*verdicts, GateResult("no_regression_gate", True, "no adapter is in use yet")]
-    worse = {n: float(in_use[n]) - float(candidate.get(n, math.nan)) for n in GATE_METRICS if n in in_use}
-    failed = {n: loss for n, loss in worse.items() if not loss <= config.max_regression}
-    reason = (
-        ", ".join(f"{n} {-loss:+.3f} against the adapter in use" for n, loss in worse.items()) or "nothing to compare"
-    )
-    return [
-        *verdicts,
-        GateResult("no_regression_gate", not failed, f"{reason}; at most {config.max_regression} worse is let pass"),
-    ]
+        return GateResult(gate, True, "no adapter is promoted yet")
+    reasons, passed = [], True
+    for name in GATE_METRICS:
+        missing = _describe_missing(candidate, name) or _describe_missing(in_use, name, " of the promoted adapter")
+        if missing:
+            reasons.append(missing)
+            passed = False
+            continue
+        change = float(candidate[name]) - float(in_use[name])
+        reasons.append(f"{name} {change:+.3f} against the promoted adapter")
+        passed = passed and -change <= config.max_regression
+    return GateResult(gate, passed, f"{', '.join(reasons)}; the largest allowed drop is {config.max_regression}")
+
+
+def _describe_missing(metrics: Mapping[str, Any], name: str, owner: str = "") -> str:
+    """A sentence for a metric that a video lacks, "" where every video has it."""
+    videos = metrics.get("missing", {}).get(name)
+    if videos:
+        noun = "video" if len(videos) == 1 else "videos"
+        return f"{name}{owner} is missing in {noun} {', '.join(videos)}"
+    if not math.isfinite(float(metrics.get(name, math.nan))):
+        return f"{name}{owner} was not measured"
+    return ""

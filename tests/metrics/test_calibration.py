@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mvmodel.metrics import METRICS, score_video
 from mvmodel.metrics.adherence import count_accuracy, detect, find_foreground, iou
+from mvmodel.metrics.judge import judge_video
+from mvmodel.metrics.score import METRICS
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 pytestmark = pytest.mark.slow
@@ -23,7 +24,7 @@ def judged(tiny_pack):
     """`judged(frames, masks, prompt)` -> every figure, by the shipped segmenter and scorer."""
 
     def score(frames: np.ndarray, masks: np.ndarray, prompt: str) -> dict[str, float]:
-        return score_video(frames, masks, prompt, tiny_pack.scorer(), tiny_pack.segmenter())
+        return judge_video(frames, masks, prompt, tiny_pack.scorer(), tiny_pack.segmenter()).metrics
 
     return score
 

@@ -128,10 +128,11 @@ def generate(
     return folder
 
 
-def score(video: Path, request: Any, pack: Any) -> Any:
+def judge_generated_video(video: Path, request: Any, pack: Any) -> Any:
     from mvmodel.masks import MaskSequence
+    from mvmodel.metrics.adherence import Detections
+    from mvmodel.metrics.judge import Judgement
     from mvmodel.video.frames import read_frames
-    from pipelines.promotion.evaluation import Scored
 
     note(f"score {video.parent.name}/{video.stem}")
     found = read_frames(video).max(axis=-1) > 140
@@ -139,7 +140,8 @@ def score(video: Path, request: Any, pack: Any) -> Any:
     iou = float((found & masks).sum() / max(1, (found | masks).sum()))
     worse = float(os.environ.get("STAND_IN_WORSE", "0"))
     metrics = {"iou": iou - worse, "alignment": 0.5 - worse, "consistency": 0.9, "motion": 1.0}
-    return Scored(metrics, found, {"scorer": "stand-in", "scorer_weights": "", "scorer_preprocess": ""})
+    record = {"scorer": "stand-in", "scorer_weights": "", "scorer_preprocess": ""}
+    return Judgement(metrics, Detections(found), scorer=record)
 
 
 def install(patch: Any = setattr) -> None:
@@ -153,7 +155,7 @@ def install(patch: Any = setattr) -> None:
     patch(training, "finetune", finetune)
     patch(generation, "first_frames", first_frames)
     patch(generation, "generate", generate)
-    patch(evaluation, "score", score)
+    patch(evaluation, "judge_generated_video", judge_generated_video)
 
 
 if __name__ == "__main__":

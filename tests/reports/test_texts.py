@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mvmodel.metrics import summarise
+from mvmodel.metrics.report_card import summarise
 from mvmodel.reports import texts
 
 

@@ -107,12 +107,11 @@ def check_fit(pack: Any, picture: np.ndarray, mask: np.ndarray, prompt: str, con
     """
     if pack.info.random or not config.first_frame_min_iou:
         return None
-    from mvmodel.metrics.adherence import find_foreground, iou
+    from mvmodel.metrics.judge import judge_iou
     from mvmodel.text import find_object_words
 
     words = find_object_words(prompt, list(pack.info.objects)) or [prompt]
-    found = find_foreground(picture[None], pack.segmenter(), pack.scorer(), words)
-    overlap = float(iou(found, mask[None])[0])
+    overlap = float(judge_iou(picture[None], mask[None], pack.scorer(), pack.segmenter(), words)[0])
     if overlap < config.first_frame_min_iou:
         raise InputError(
             f"the first frame shows {' and '.join(words)} elsewhere than mask 1 says (IoU {overlap:.2f}, at least "

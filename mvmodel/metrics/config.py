@@ -1,0 +1,24 @@
+"""Settings of the metrics."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mvmodel.config import Config
+
+
+class JudgeConfig(Config):
+    """How the judge tells the object from everything else that the segmenter proposes."""
+
+    min_area: float = Field(0.004, ge=0, le=1)
+    """Share of the picture below which a candidate is ignored as noise."""
+    max_area: float = Field(0.6, ge=0, le=1)
+    """Share of the picture above which a candidate is taken for ground or sky."""
+    crop_margin: float = Field(0.2, ge=0)
+    """Margin around a candidate's bounding box, as a share of the box's longer side."""
+    crop_size: int = Field(96, ge=16)
+    """Side in pixels of the square crops that the scorer sees."""
+    max_shared_area: float = Field(0.2, ge=0, le=1)
+    """Two candidates are two objects when they share at most this part of the smaller one."""
+    max_similarity_gap: float = Field(0.1, ge=0)
+    """A further candidate counts as an object when its margin is at most this far below the best one's, in cosine."""

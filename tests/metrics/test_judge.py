@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mvmodel.errors import InputError
+from mvmodel.metrics.adherence import Detections, detect, iou
+from mvmodel.metrics.judge import compute_frame_metrics, judge_iou, judge_video
+from mvmodel.metrics.score import METRICS
+
+
+def test_everything_on_a_perfect_video(clip, scorer, exact_segmenter):
+    scores = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter, "car").metrics
+    assert list(scores) == [name for name in METRICS if name in scores]
+    assert set(scores) == set(METRICS)
+    assert scores["iou"] > 0.99
+    assert scores["motion_cosine"] > 0.95
+    assert all(isinstance(value, float) for value in scores.values())
+
+
+def test_only_what_the_inputs_allow(clip, scorer):
+    from_frames = {"motion", "flicker", "colour_drift", "warping_error", "smoothness"}
+    assert set(judge_video(clip.frames).metrics) == from_frames
+    assert set(judge_video(clip.frames, clip.masks).metrics) == from_frames | {"motion_cosine"}
+    assert "alignment" not in judge_video(clip.frames, scorer=scorer).metrics
+    assert set(judge_video(clip.frames[:1], scorer=scorer, prompt="a car").metrics) == {"alignment"}
+
+
+def test_the_word_comes_from_the_prompt(clip, scorer, exact_segmenter):
+    named = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter).metrics
+    assert named["iou"] > 0.99
+
+
+def test_a_given_foreground_is_used(clip, scorer, exact_segmenter):
+    nothing = np.zeros_like(clip.masks)
+    scores = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter, detections=Detections(nothing)).metrics
+    assert scores["iou"] == 0
+    assert "motion" not in scores  # nothing was found, so nothing is said about its motion
+
+
+def test_masks_of_another_size_are_refused(clip):
+    with pytest.raises(InputError, match="do not fit"):
+        judge_video(clip.frames, clip.masks[:, ::2, ::2])
+    with pytest.raises(InputError, match="uint8"):
+        judge_video(clip.frames.astype(float))
+
+
+def test_foreground_and_background_are_told_apart(clip, scorer, exact_segmenter):
+    plain = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter).metrics
+    assert plain["consistency_foreground"] > 0.97
+    assert plain["consistency_background"] > 0.999
+    night = clip.frames.copy()
+    dark = np.arange(len(night))[:, None, None] * np.ones(clip.masks.shape[1:], int) >= len(night) // 2
+    night[dark & ~clip.masks] //= 4
+    seen = judge_video(night, clip.masks, "a car", scorer, detections=Detections(clip.masks)).metrics
+    assert seen["consistency_background"] < plain["consistency_background"] - 0.05
+    assert seen["consistency_foreground"] == pytest.approx(plain["consistency_foreground"], abs=0.01)
+
+
+def test_the_judgement_has_what_the_metrics_rest_on(clip, scorer, exact_segmenter):
+    judgement = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter)
+    expected = detect(clip.frames, exact_segmenter, scorer, ["car"])
+    assert (judgement.detections.foreground == expected.foreground).all()
+    assert (judgement.detections.counts == expected.counts).all()
+    np.testing.assert_array_equal(judgement.embeddings, scorer.images(clip.frames))
+    assert judgement.scorer == scorer.record
+    without_models = judge_video(clip.frames, clip.masks)
+    assert without_models.detections is None and without_models.embeddings is None and without_models.scorer == {}
+
+
+def test_metrics_frame_by_frame_agree_with_those_of_the_video(clip, scorer, exact_segmenter):
+    judgement = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter)
+    frames = compute_frame_metrics(clip.frames, clip.masks, "a car", scorer, judgement)
+    assert all(values.shape == (len(clip.frames),) for values in frames.values())
+    assert frames["iou"].mean() == pytest.approx(judgement.metrics["iou"])
+    assert frames["alignment"].mean() == pytest.approx(judgement.metrics["alignment"], abs=1e-6)
+    assert frames["to_first"][0] == pytest.approx(1, abs=1e-6)
+    assert frames["colour_drift"][1:].mean() == pytest.approx(judgement.metrics["colour_drift"])
+    with pytest.raises(ValueError, match="without"):
+        compute_frame_metrics(clip.frames, clip.masks, "a car", scorer, judge_video(clip.frames))
+
+
+def test_iou_alone_is_the_iou_of_the_judge(clip, scorer, exact_segmenter):
+    shifted = np.roll(clip.masks, 8, axis=2)
+    overlaps = judge_iou(clip.frames, shifted, scorer, exact_segmenter, ["car"])
+    assert (overlaps == iou(detect(clip.frames, exact_segmenter, scorer, ["car"]).foreground, shifted)).all()
+    assert overlaps.mean() < 0.95
