@@ -85,8 +85,8 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
 
 def judged(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
     """ "frame" and `FIGURES` of every `stride`-th frame; sharpness is a share of frame 1's."""
-    from mvmodel.metrics.judge import judge_iou
     from mvmodel.metrics.appearance import colour_distances
+    from mvmodel.metrics.judge import judge_iou
 
     picked = np.arange(1, len(video), stride)
     judges = models.scorer(), models.segmenter()

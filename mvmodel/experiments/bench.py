@@ -19,8 +19,8 @@ from mvmodel.errors import InputError
 from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Spent, Task, code_hash, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_file, hash_value, write_json
-from mvmodel.metrics.appearance import GREY
 from mvmodel.metrics.adherence import iou
+from mvmodel.metrics.appearance import GREY
 from mvmodel.metrics.judge import compute_frame_metrics, judge_video
 from mvmodel.video.frames import read_frames, write_frames
 
@@ -256,9 +256,7 @@ class Bench:
         per_frame = compute_frame_metrics(frames, task.masks, task.prompt, scorer, judgement)
         per_frame |= {"iou_given": iou(foreground, cell.masks)}
         MaskSequence(foreground, task.fps).save(folder / "detections.npz")
-        np.savez_compressed(
-            folder / "per_frame.npz", **cast("Any", {**per_frame, "embeddings": judgement.embeddings})
-        )
+        np.savez_compressed(folder / "per_frame.npz", **cast("Any", {**per_frame, "embeddings": judgement.embeddings}))
         write_json(folder / "metrics.json", {**judgement.metrics, "iou_given": float(per_frame["iou_given"].mean())})
 
     @cached_property

@@ -11,8 +11,6 @@ from mvmodel.files import hash_file
 from pipelines.store.version_store import VersionStore, recipe_hash
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mvmodel.generation.requests import Request
     from mvmodel.metrics.judge import Judgement
     from mvmodel.packs import Pack

@@ -40,9 +40,7 @@ def apply_gates(
     return [*results, _check_regression(candidate, config, in_use)]
 
 
-def _check_regression(
-    candidate: Mapping[str, Any], config: GateConfig, in_use: Mapping[str, Any] | None
-) -> GateResult:
+def _check_regression(candidate: Mapping[str, Any], config: GateConfig, in_use: Mapping[str, Any] | None) -> GateResult:
     gate = "no_regression_gate"
     if in_use is None:
         return GateResult(gate, True, "no adapter is promoted yet")

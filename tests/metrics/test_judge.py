@@ -33,7 +33,9 @@ def test_the_word_comes_from_the_prompt(clip, scorer, exact_segmenter):
 
 def test_a_given_foreground_is_used(clip, scorer, exact_segmenter):
     nothing = np.zeros_like(clip.masks)
-    scores = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter, detections=Detections(nothing)).metrics
+    scores = judge_video(
+        clip.frames, clip.masks, "a car", scorer, exact_segmenter, detections=Detections(nothing)
+    ).metrics
     assert scores["iou"] == 0
     assert "motion" not in scores  # nothing was found, so nothing is said about its motion
 
