@@ -67,7 +67,7 @@ def has_trainable_motions(motion_groups: Handle) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "motions": len(groups["motions"]),
-            "waiting": dg.MetadataValue.json(groups["waiting"]),
+            "undersized": dg.MetadataValue.json(groups["undersized"]),
             "disagreements": dg.MetadataValue.json(groups["disagreements"]),
         },
     )

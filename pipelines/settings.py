@@ -105,7 +105,7 @@ class ExperimentsConfig(Config):
 SECTIONS = {
     "ingest": None,  # mvmodel.video.IngestConfig
     "masks": None,  # mvmodel.segmentation.ExtractConfig
-    "groups": None,  # mvmodel.motion.GroupConfig
+    "groups": None,  # mvmodel.motion.config.GroupConfig
     "training": None,  # mvmodel.training.TrainConfig
     "generation": None,  # mvmodel.generation.GenerationConfig
     "training_set": TrainingSetConfig,

@@ -20,7 +20,7 @@ from mvmodel.files import folder_aside
 from mvmodel.masks.combine import replace_shape, resize
 from mvmodel.masks.edit import flip, retime
 from mvmodel.masks.sequence import MaskSequence
-from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
+from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
 from mvmodel.text import FILE_STEM
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Library:
         """Distance of every entry's motion to a sequence's, as in grouping: about 1 inside one motion."""
         from mvmodel.motion.grouping import distance
 
-        own = describe(sequence)
+        own = compute_descriptor(sequence)
         values = self.table[list(DESCRIPTOR_NAMES)].to_numpy(float)
         return distance(values, np.array([own[name] for name in DESCRIPTOR_NAMES]))
 
@@ -164,7 +164,9 @@ def fill(folder: Path, entries: Iterable[LibraryEntry], rows: list[dict[str, Any
         entry.sequence.save(folder / "masks" / f"{entry.name}.npz")
         about = {"caption": entry.caption, "motion": entry.motion, "source": entry.source}
         shape = {"frames": entry.sequence.frames, "height": entry.sequence.height, "width": entry.sequence.width}
-        rows.append({"name": entry.name, **about, **shape, "fps": entry.sequence.fps, **describe(entry.sequence)})
+        rows.append(
+            {"name": entry.name, **about, **shape, "fps": entry.sequence.fps, **compute_descriptor(entry.sequence)}
+        )
     if embed is not None and rows:
         texts = [_text(row["caption"], row["motion"], row["name"]) for row in rows]
         np.save(folder / "embeddings.npy", embed(texts).astype(np.float32), allow_pickle=False)

@@ -1,44 +1,49 @@
-"""Which clips of a large group to train on: coherent ones first, then as varied as coherence allows."""
+"""Which clips of a large group to train on: coherent clips first, then as varied as coherence allows."""
 
 from __future__ import annotations
 
 import numpy as np
 
-COHERENT = 1.25
-"""A clip is coherent up to so many times the median of the members' mean distances to their group."""
+COHERENCE_LIMIT = 1.25
+"""A clip is coherent if its mean distance to its group is at most this many times the median of its group."""
 
 
-def select_clips(apart: np.ndarray, most: int, preferred: list[bool], names: list[str]) -> dict[int, str]:
-    """Pick `most` members of one group; member -> why it was taken.
+def select_clips(distances: np.ndarray, max_clips: int, preferred: list[bool], names: list[str]) -> dict[int, str]:
+    """Select up to `max_clips` members of one group: {member: the reason for its selection}.
 
-    apart: distances between members, float (members, members), as in grouping. preferred: members taken before others
-    (the manifest's own labels). The most typical member comes first; then, again and again, the coherent one farthest
-    from those already taken, since clips that are all alike teach one way of moving. Members that are not coherent only
-    fill up. Equal ones go by name, so the order of the members does not matter.
+    distances: distances between members, float (members, members). preferred: which members are selected before the
+    others (those the manifest labels). names: the members' names; they break ties, so the members' order is irrelevant.
+
+    The most typical member comes first. After it comes, again and again, the coherent member farthest from those
+    selected so far, since clips that are all alike teach only one way of moving. Incoherent members only fill up.
     """
-    count = len(apart)
-    typical = np.array(
-        [apart[i, [j for j in range(count) if j != i]].mean() if count > 1 else 0.0 for i in range(count)]
+    count = len(distances)
+    mean_distances = np.array(
+        [distances[i, [j for j in range(count) if j != i]].mean() if count > 1 else 0.0 for i in range(count)]
     )
-    limit = COHERENT * float(np.median(typical))
-    taken: dict[int, str] = {}
+    limit = COHERENCE_LIMIT * float(np.median(mean_distances))
+    reasons: dict[int, str] = {}
 
-    def best(candidates: list[int]) -> int:
-        return min(candidates, key=lambda i: (-min(apart[i, j] for j in taken), names[i]))
+    def by_typicality(member: int) -> tuple[float, str]:
+        return mean_distances[member], names[member]
 
-    for own in (True, False):
-        members = [i for i in range(count) if preferred[i] is own]
-        coherent = [i for i in members if typical[i] <= limit]
-        while coherent and len(taken) < most:
-            if taken:
-                i = best(coherent)
-                nearest = min(float(apart[i, j]) for j in taken)
-                taken[i] = f"taken for variety: {nearest:.2f} from the nearest one taken, and coherent"
+    def distance_to_selected(member: int) -> float:
+        return min(float(distances[member, selected]) for selected in reasons)
+
+    for is_preferred in (True, False):
+        members = [i for i in range(count) if preferred[i] is is_preferred]
+        coherent = [i for i in members if mean_distances[i] <= limit]
+        while coherent and len(reasons) < max_clips:
+            if reasons:
+                member = min(coherent, key=lambda i: (-distance_to_selected(i), names[i]))
+                nearest = distance_to_selected(member)
+                reasons[member] = f"selected for variety: coherent, and {nearest:.2f} from the nearest selected clip"
             else:
-                i = min(coherent, key=lambda i: (typical[i], names[i]))
-                taken[i] = f"taken as the most typical clip (mean distance {typical[i]:.2f})"
-            coherent.remove(i)
-        rest = sorted((i for i in members if i not in taken), key=lambda i: (typical[i], names[i]))
-        for i in rest[: most - len(taken)]:
-            taken[i] = f"taken to have enough clips (mean distance {typical[i]:.2f}, over {limit:.2f})"
-    return taken
+                member = min(coherent, key=by_typicality)
+                reasons[member] = f"selected as the most typical clip (mean distance {mean_distances[member]:.2f})"
+            coherent.remove(member)
+        remaining = sorted((i for i in members if i not in reasons), key=by_typicality)
+        for member in remaining[: max_clips - len(reasons)]:
+            mean = mean_distances[member]
+            reasons[member] = f"selected to have enough clips (mean distance {mean:.2f}, above {limit:.2f})"
+    return reasons

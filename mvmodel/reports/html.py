@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from mvmodel.files import write_aside
 from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
-from mvmodel.motion.plot import Grouping
+from mvmodel.motion.plot import MotionMap
 from mvmodel.reports import media, paper_tables, plots, tables, texts
 from mvmodel.reports.conditions import get_condition
 from mvmodel.reports.entries import VideoEntry
-from mvmodel.reports.grouping import motion_map, motion_ways
+from mvmodel.reports.grouping import motion_map, motion_trajectories
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def leaderboard_report(
     notes: Sequence[str] = (),
     study: pd.DataFrame | None = None,
     measured_by: str = "",
-    grouping: Grouping | None = None,
+    grouping: MotionMap | None = None,
 ) -> Path:
     """Write `folder_out/leaderboard.html`: motions side by side, their history, best and worst videos.
 
@@ -144,12 +144,16 @@ def leaderboard_report(
     )
 
 
-def _groups(grouping: Grouping | None) -> list[tuple[str, str, str]]:
+def _groups(grouping: MotionMap | None) -> list[tuple[str, str, str]]:
     if grouping is None:
         return []
     drawn = [
         (motion_map(grouping), "Map of the clips", "near is alike; filled is trained on"),
-        (motion_ways(grouping), "Ways", "in object sizes; a dot ends each; dark is trained on"),
+        (
+            motion_trajectories(grouping),
+            "Trajectories",
+            "in object sizes, each ending in a dot; training clips are dark",
+        ),
     ]
     return [(svg, name, words) for svg, name, words in drawn if svg]
 

@@ -21,7 +21,7 @@ from pipelines.store.version_store import Handle
     "motion",
     "parquet",
     code_version=code_version(
-        "mvmodel.motion.descriptor", "mvmodel.motion.attributes", "mvmodel.motion.plot", files=(__file__,)
+        "mvmodel.motion.descriptor", "mvmodel.motion.attributes", "mvmodel.motion.trajectory", files=(__file__,)
     ),
 )
 def motion_descriptors(
@@ -33,21 +33,21 @@ def motion_descriptors(
         import pandas as pd
 
         from mvmodel.masks import MaskSequence
-        from mvmodel.motion.attributes import compute_motion_attributes, estimate_camera_trajectory
-        from mvmodel.motion.descriptor import describe
-        from mvmodel.motion.plot import compute_trajectory
+        from mvmodel.motion.attributes import compute_motion_attributes
+        from mvmodel.motion.descriptor import compute_descriptor
+        from mvmodel.motion.trajectory import compute_trajectory, estimate_camera_trajectory
         from mvmodel.video.catalogue import Catalogue
 
         catalogue = Catalogue.load(clips.folder)
         masks = {p.stem: MaskSequence.load(p) for p in sorted(foreground_masks.folder.glob("*.npz"))}
         rows = {
-            clip: describe(sequence)
+            clip: compute_descriptor(sequence)
             | compute_motion_attributes(sequence, estimate_camera_trajectory(catalogue.frames(clip)))
             for clip, sequence in masks.items()
         }
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
-        ways = {clip: compute_trajectory(sequence).tolist() for clip, sequence in masks.items()}
-        (folder / "ways.json").write_text(json.dumps(ways))
+        trajectories = {clip: compute_trajectory(sequence).tolist() for clip, sequence in masks.items()}
+        (folder / "trajectories.json").write_text(json.dumps(trajectories))
 
     def show(folder: Path) -> dict[str, Any]:
         import pandas as pd
@@ -72,27 +72,27 @@ def motion_groups(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """Which clips share a motion. A group of enough clips becomes a partition of everything downstream; fewer wait."""
-    from mvmodel.motion.grouping import GroupConfig
+    from mvmodel.motion.config import GroupConfig
 
     config = settings.read("groups", GroupConfig)
 
     def build(folder: Path) -> None:
         import pandas as pd
 
-        from mvmodel.motion.grouping import group
-        from mvmodel.motion.plot import Grouping, draw
+        from mvmodel.motion.grouping import group_clips
+        from mvmodel.motion.plot import MotionMap, draw_overview
         from mvmodel.video.catalogue import Catalogue
 
         descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")
         labels = Catalogue.load(clips.folder).table.set_index("clip")["motion"].reindex(descriptors.index).fillna("")
-        groups = group(descriptors, labels, config)
-        kept = {"motions": groups.motions, "waiting": groups.waiting, "disagreements": groups.disagreements}
+        groups = group_clips(descriptors, labels, config)
+        kept = {"motions": groups.motions, "undersized": groups.undersized, "disagreements": groups.disagreements}
         (folder / "motions.json").write_text(json.dumps(kept, indent=1, default=str))
-        ways = json.loads((motion_descriptors.folder / "ways.json").read_text())
-        grouping = Grouping.of(descriptors, ways, groups.table)
+        trajectories = json.loads((motion_descriptors.folder / "trajectories.json").read_text())
+        grouping = MotionMap.from_groups(descriptors, trajectories, groups.table)
         grouping.save(folder)
         if len(descriptors):
-            draw(grouping).save(folder / "groups.png")
+            draw_overview(grouping).save(folder / "groups.png")
 
     def show(folder: Path) -> dict[str, Any]:
         import pandas as pd
@@ -102,11 +102,11 @@ def motion_groups(
         if (folder / "groups.png").exists():
             from PIL import Image
 
-            drawn["map"] = ui_metadata.inline_image(Image.open(folder / "groups.png"), "motions and their ways")
+            drawn["map"] = ui_metadata.inline_image(Image.open(folder / "groups.png"), "motions and their trajectories")
         return {
             **drawn,
             "motions": len(groups["motions"]),
-            "waiting": len(groups["waiting"]),
+            "undersized": len(groups["undersized"]),
             "disagreements": len(groups["disagreements"]),
             "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
             "groups": ui_metadata.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
@@ -121,5 +121,5 @@ def motion_groups(
 
 
 def read_motion_groups(folder: Path) -> dict[str, Any]:
-    """{"motions": {slug: [clip]}, "waiting": ..., "disagreements": [...]} of a `motion_groups` version."""
+    """{"motions": {slug: [clip]}, "undersized": ..., "disagreements": [...]} of a `motion_groups` version."""
     return json.loads((folder / "motions.json").read_text())

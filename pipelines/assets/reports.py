@@ -222,7 +222,7 @@ def leaderboard(
         import pandas as pd
 
         from mvmodel.metrics.report_card import summarise
-        from mvmodel.motion.plot import Grouping
+        from mvmodel.motion.plot import MotionMap
         from mvmodel.reports.html import leaderboard_report
 
         empty_folder(folder)
@@ -260,7 +260,7 @@ def leaderboard(
             provenance=provenance.leaderboard_provenance(pack, store.store, reports, code=REPORT_CODE),
             study=report_inputs.read_ablation_videos(studies) if studies else None,
             measured_by=report_inputs.ablation_command("MOTION"),
-            grouping=Grouping.load(motion_groups.folder),
+            grouping=MotionMap.load(motion_groups.folder),
         )
 
     def describe(folder: Path) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class Driver:
             for slug, members in sorted(groups["motions"].items()):
                 motions[slug] = self.one_motion(slug, len(members))
             if not motions:
-                self.failures.append("no motion has enough clips; motion_groups says which clips wait for more")
+                self.failures.append("no motion has enough clips; motion_groups says which groups need more clips")
             print_progress("leaderboard")
             last = self.phase(jobs.leaderboard_job.name)
             if not last.failures:

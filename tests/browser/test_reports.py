@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mvmodel.motion.plot import Grouping
+from mvmodel.motion.plot import MotionMap
 from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.html import leaderboard_report, motion_report
 from mvmodel.world.render import HELD_OUT, random_clip
@@ -211,13 +211,17 @@ def test_the_leaderboard_opens_and_sorts(open_page, tmp_path, videos):
 def test_the_leaderboard_shows_how_the_clips_were_grouped(open_page, tmp_path):
     names = [f"clip-{i}" for i in range(7)]
     table = pd.DataFrame(
-        {"clip": names, "motion": ["glide"] * 3 + ["bouncing-right"] * 3 + [""], "chosen": [True, False] * 3 + [False]}
+        {
+            "clip": names,
+            "motion": ["glide"] * 3 + ["bouncing-right"] * 3 + [""],
+            "selected": [True, False] * 3 + [False],
+        }
     )
-    ways = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
+    trajectories = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
     places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
-    page, complaints, _ = open_page(leaderboard_report(tmp_path, {}, grouping=Grouping(table, places, ways)))
+    page, complaints, _ = open_page(leaderboard_report(tmp_path, {}, grouping=MotionMap(table, places, trajectories)))
     assert page.get_by_role("heading", name="How the clips move").is_visible()
-    for words in ("Map of the clips by how they move: ", "Ways of the clips of each motion, "):
+    for words in ("Map of the clips by how they move: ", "Trajectories of the clips of each motion, "):
         plot = page.get_by_role("img", name=words)
         assert plot.count() == 1 and plot.is_visible()
         assert "bouncing-right" in plot.get_attribute("aria-label")

@@ -6,7 +6,8 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.attributes import ATTRIBUTES, compute_motion_attributes, estimate_camera_trajectory
+from mvmodel.motion.attributes import ATTRIBUTES, compute_motion_attributes
+from mvmodel.motion.trajectory import estimate_camera_trajectory
 from mvmodel.world.render import HELD_OUT, random_clip
 
 SIDE, SIZE = 96, 16
@@ -145,7 +146,7 @@ def test_the_way_is_the_one_in_the_world(facing: int, pan: float) -> None:
 
 
 def test_the_cameras_way_has_to_fit_the_masks() -> None:
-    with pytest.raises(InputError, match="6 masks need as many places"):
+    with pytest.raises(InputError, match="for 6 masks it must be"):
         compute_motion_attributes(MaskSequence(np.zeros((6, 16, 16), bool)), np.zeros((5, 2)))
 
 

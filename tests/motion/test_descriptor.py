@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
-from mvmodel.motion.grouping import SPREAD, distance
+from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
+from mvmodel.motion.distance import SPREAD
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -15,12 +15,12 @@ def _masks(motion: str, seed: int = 0, **given: object) -> np.ndarray:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    one, two = describe(MaskSequence(a)), describe(MaskSequence(b))
+    one, two = compute_descriptor(MaskSequence(a)), compute_descriptor(MaskSequence(b))
     return float(distance(*(np.array([values[name] for name in DESCRIPTOR_NAMES]) for values in (one, two))))
 
 
 def test_names_and_finite_numbers() -> None:
-    values = describe(MaskSequence(_masks("gallop")))
+    values = compute_descriptor(MaskSequence(_masks("gallop")))
     assert tuple(values) == DESCRIPTOR_NAMES == tuple(SPREAD)
     assert all(np.isfinite(value) for value in values.values())
 
@@ -51,7 +51,8 @@ def test_rough_masks_and_a_lost_frame_change_little(motion: str) -> None:
 
 def test_numbers_mean_what_their_names_say() -> None:
     values = {
-        m: describe(MaskSequence(_masks(m, 3))) for m in ("grow", "spin", "fall", "sway", "orbit", "glide", "bounce")
+        m: compute_descriptor(MaskSequence(_masks(m, 3)))
+        for m in ("grow", "spin", "fall", "sway", "orbit", "glide", "bounce")
     }
     assert values["grow"]["growth"] > 1
     assert abs(values["glide"]["growth"]) < 0.1
@@ -65,7 +66,7 @@ def test_numbers_mean_what_their_names_say() -> None:
 
 def test_nothing_seen_gives_zeros() -> None:
     empty = MaskSequence(np.zeros((8, 32, 32), bool))
-    assert describe(empty) == dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
+    assert compute_descriptor(empty) == dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
     one = np.zeros((8, 32, 32), bool)
     one[3, 4:9, 4:9] = True
-    assert describe(MaskSequence(one)) == dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
+    assert compute_descriptor(MaskSequence(one)) == dict.fromkeys(DESCRIPTOR_NAMES, 0.0)

@@ -7,9 +7,12 @@ from sklearn.metrics import adjusted_rand_score
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.attributes import compute_motion_attributes, estimate_camera_trajectory
-from mvmodel.motion.descriptor import describe
-from mvmodel.motion.grouping import GroupConfig, Groups, distances, group, motion_slug
+from mvmodel.motion.attributes import compute_motion_attributes
+from mvmodel.motion.config import GroupConfig
+from mvmodel.motion.descriptor import compute_descriptor
+from mvmodel.motion.distance import compute_distances
+from mvmodel.motion.grouping import Groups, group_clips, motion_slug
+from mvmodel.motion.trajectory import estimate_camera_trajectory
 from mvmodel.text import SLUG
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
@@ -34,7 +37,7 @@ def _rendered(first: int) -> pd.DataFrame:
     for number, motion in enumerate(MOTIONS):
         for index in range(12):
             clip = random_clip((HELD_OUT, first + index, number), frames=12, side=128, motion=motion)
-            rows[f"{motion}-{index}"] = {**describe(MaskSequence(clip.masks)), "truth": motion}
+            rows[f"{motion}-{index}"] = {**compute_descriptor(MaskSequence(clip.masks)), "truth": motion}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip")
 
 
@@ -49,7 +52,7 @@ def _rand_index(groups: Groups, truth: pd.Series) -> float:
 
 
 def test_motions_are_found_without_a_label(sets: list[pd.DataFrame]) -> None:
-    found = [_rand_index(group(clips, _unlabelled(clips)), clips["truth"]) for clips in sets]
+    found = [_rand_index(group_clips(clips, _unlabelled(clips)), clips["truth"]) for clips in sets]
     said = ", ".join(f"{index:.3f} (seeds from {first})" for first, index in zip(SETS, found, strict=True))
     print(f"adjusted Rand index, ten motions of twelve clips: {said}; lowest {min(found):.3f}")
     assert min(found) >= 0.85
@@ -57,19 +60,19 @@ def test_motions_are_found_without_a_label(sets: list[pd.DataFrame]) -> None:
 
 def test_like_motions_are_told_apart(rendered: pd.DataFrame) -> None:
     some = rendered[rendered["truth"].isin(["gallop", "bounce", "zigzag"])]
-    three = _rand_index(group(some, _unlabelled(some)), some["truth"])
+    three = _rand_index(group_clips(some, _unlabelled(some)), some["truth"])
     print(f"adjusted Rand index over gallop, bounce and zigzag: {three:.3f}")
     assert three > 0.97
 
 
 def test_shuffled_truth_is_not_found(rendered: pd.DataFrame) -> None:
     shuffled = rendered["truth"].sample(frac=1, random_state=0).to_numpy()
-    assert abs(_rand_index(group(rendered, _unlabelled(rendered)), pd.Series(shuffled))) < 0.1
+    assert abs(_rand_index(group_clips(rendered, _unlabelled(rendered)), pd.Series(shuffled))) < 0.1
 
 
 def test_unlabelled_clips_join_the_labelled_motion(rendered: pd.DataFrame) -> None:
     labels = rendered["truth"].where([index % 10 < 5 for index in range(len(rendered))], "")
-    table = group(rendered, labels).table
+    table = group_clips(rendered, labels).table
     free = table[labels.to_numpy() == ""]
     truth = rendered["truth"].to_numpy()[labels.to_numpy() == ""]
     right = float((free["motion"].to_numpy() == truth).mean())
@@ -78,13 +81,13 @@ def test_unlabelled_clips_join_the_labelled_motion(rendered: pd.DataFrame) -> No
     assert right > 0.9
     assert wrong < 0.05
     assert (free["source"] != "label").all()
-    assert free["why"].str.contains("moves like|lies between").all()
+    assert free["reason"].str.contains("moves like|is between").all()
 
 
 def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
     labels = rendered["truth"].where(rendered["truth"].isin(["spin", "gallop"]), "")
     labels["spin-0"] = "Gallop"
-    groups = group(rendered, labels)
+    groups = group_clips(rendered, labels)
     row = groups.table.set_index("clip").loc["spin-0"]
     assert (row["motion"], row["source"]) == ("gallop", "label")
     assert len(groups.disagreements) == 1
@@ -95,32 +98,32 @@ def test_a_label_that_goes_the_other_way_is_said(rendered: pd.DataFrame) -> None
     some = rendered[rendered["truth"].isin(["bounce", "fall"])].copy()
     some["rightward"], some["upward"] = some["sideways"], some["rise"]
     labels = some["truth"].map({"bounce": "bouncing-right", "fall": "falling"})
-    assert group(some, labels).disagreements == []
+    assert group_clips(some, labels).disagreements == []
     some.loc["bounce-3", ["rightward", "upward"]] = (-1.26, 0.1)
     some.loc["fall-2", "upward"] = 0.9
-    one, two = group(some, labels).disagreements
+    one, two = group_clips(some, labels).disagreements
     assert one == "bounce-3 is labelled bouncing-right, but goes left (rightward -1.26, upward +0.10 object sizes)"
     assert two.startswith("fall-2 is labelled falling, but goes up (rightward") and "upward +0.90" in two
-    assert set(group(some, labels).table["source"]) == {"label"}, "the label still wins"
+    assert set(group_clips(some, labels).table["source"]) == {"label"}, "the label still wins"
 
 
 def test_few_wait_and_of_many_the_coherent_and_varied_are_chosen(rendered: pd.DataFrame) -> None:
     labels = rendered["truth"].where(rendered["truth"].isin(["grow", "spin"]), "")
     few = rendered[(rendered["truth"] == "grow") | rendered.index.isin([f"spin-{i}" for i in range(4)])]
-    groups = group(few, labels)
+    groups = group_clips(few, labels)
     assert list(groups.motions) == ["grow"]
     assert len(groups.motions["grow"]) == 8
-    assert groups.waiting == {"spin": [f"spin-{i}" for i in range(4)]}
+    assert groups.undersized == {"spin": [f"spin-{i}" for i in range(4)]}
     table = groups.table.set_index("clip")
-    assert table.loc["spin-0", "why"].endswith("waits, since 4 of 5 clips are there")
-    assert table["chosen"].sum() == 8
-    left = table[(table["motion"] == "grow") & ~table["chosen"]]
-    assert left["why"].str.contains("8 clips are enough").all()
-    assert table.loc[table["chosen"], "why"].str.contains("taken").all()
+    assert table.loc["spin-0", "reason"].endswith("the group has only 4 of the 5 clips it needs")
+    assert table["selected"].sum() == 8
+    left = table[(table["motion"] == "grow") & ~table["selected"]]
+    assert left["reason"].str.contains("8 clips are enough").all()
+    assert table.loc[table["selected"], "reason"].str.contains("selected").all()
 
 
 def test_proposed_names_are_slugs_and_plain(rendered: pd.DataFrame) -> None:
-    names = group(rendered, _unlabelled(rendered)).motions
+    names = group_clips(rendered, _unlabelled(rendered)).motions
     assert all(SLUG.fullmatch(name) for name in names)
     assert len(names) >= 8
     by_truth = {rendered.loc[clips[0], "truth"]: name for name, clips in names.items()}
@@ -137,9 +140,9 @@ def test_names_say_which_way_when_all_go_there(sides: tuple[int, ...], name: str
         facing = sides[index % len(sides)]
         clip = random_clip((HELD_OUT, 720_000, index), frames=12, motion="glide", facing=facing, pan=0.0)
         masks = MaskSequence(clip.masks)
-        rows[f"clip-{index}"] = describe(masks) | compute_motion_attributes(masks)
+        rows[f"clip-{index}"] = compute_descriptor(masks) | compute_motion_attributes(masks)
     table = pd.DataFrame.from_dict(rows, orient="index")
-    assert list(group(table, _unlabelled(table)).motions) == [f"going-{name}"]
+    assert list(group_clips(table, _unlabelled(table)).motions) == [f"going-{name}"]
 
 
 @pytest.mark.parametrize(("pan", "name"), [(0.4, "right"), (-0.4, "left")])
@@ -149,24 +152,24 @@ def test_a_group_that_the_camera_follows_is_named_for_its_way_in_the_world(pan: 
     for index in range(6):
         clip = random_clip((HELD_OUT, 730_000, index), frames=12, motion="sway", background="forest", pan=pan)
         masks = MaskSequence(clip.masks)
-        rows[f"clip-{index}"] = describe(masks) | compute_motion_attributes(
+        rows[f"clip-{index}"] = compute_descriptor(masks) | compute_motion_attributes(
             masks, estimate_camera_trajectory(clip.frames)
         )
     table = pd.DataFrame.from_dict(rows, orient="index")
-    assert list(group(table, _unlabelled(table)).motions) == [f"swaying-{name}"]
+    assert list(group_clips(table, _unlabelled(table)).motions) == [f"swaying-{name}"]
 
 
 def test_same_clips_in_another_order_give_the_same_groups(rendered: pd.DataFrame) -> None:
     mixed = rendered.sample(frac=1, random_state=3)
-    one = {frozenset(clips) for clips in group(rendered, _unlabelled(rendered)).motions.values()}
-    two = {frozenset(clips) for clips in group(mixed, _unlabelled(mixed)).motions.values()}
+    one = {frozenset(clips) for clips in group_clips(rendered, _unlabelled(rendered)).motions.values()}
+    two = {frozenset(clips) for clips in group_clips(mixed, _unlabelled(mixed)).motions.values()}
     assert one == two
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_hardly_any_clips(rendered: pd.DataFrame, count: int) -> None:
     some = rendered.iloc[:count]
-    groups = group(some, _unlabelled(some))
+    groups = group_clips(some, _unlabelled(some))
     assert groups.motions == {}
     assert len(groups.table) == count
 
@@ -180,7 +183,7 @@ def test_slugs() -> None:
 
 
 def test_distance_is_a_distance(rendered: pd.DataFrame) -> None:
-    apart = distances(rendered)
-    assert np.allclose(apart, apart.T)
-    assert np.allclose(np.diag(apart), 0)
-    assert GroupConfig().apart < np.median(apart)
+    distances = compute_distances(rendered)
+    assert np.allclose(distances, distances.T)
+    assert np.allclose(np.diag(distances), 0)
+    assert GroupConfig().cluster_distance < np.median(distances)

@@ -10,8 +10,8 @@ import pytest
 
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.attributes import compute_motion_attributes
-from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
-from mvmodel.motion.grouping import SPREAD
+from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
+from mvmodel.motion.distance import SPREAD
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
 
@@ -50,7 +50,7 @@ def _changes(clips: dict[str, np.ndarray], change: Callable[[np.ndarray], np.nda
     """By how much every number changes at most, over the motions, in units of `SPREAD`."""
     most = dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
     for masks in clips.values():
-        one, other = describe(MaskSequence(masks)), describe(MaskSequence(change(masks)))
+        one, other = compute_descriptor(MaskSequence(masks)), compute_descriptor(MaskSequence(change(masks)))
         most = {name: max(most[name], abs(one[name] - other[name]) / SPREAD[name]) for name in most}
     return most
 

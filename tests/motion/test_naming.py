@@ -6,7 +6,7 @@ import pytest
 
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.attributes import compute_motion_attributes
-from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, describe
+from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
 from mvmodel.motion.naming import find_contradicting_direction, name_from_descriptor, suggest_name
 from mvmodel.world.render import HELD_OUT, random_clip
 
@@ -39,7 +39,7 @@ def test_rendered_clips_that_fall_to_one_side(pan: float, name: str) -> None:
     for index in range(5):
         clip = random_clip((HELD_OUT, 735_000, index), 12, motion="fall", pan=pan)
         masks = MaskSequence(clip.masks)
-        rows.append(describe(masks) | compute_motion_attributes(masks, np.linspace((0, 0), (pan, 0), 12)))
+        rows.append(compute_descriptor(masks) | compute_motion_attributes(masks, np.linspace((0, 0), (pan, 0), 12)))
     assert suggest_name(pd.DataFrame(rows)) == name
 
 

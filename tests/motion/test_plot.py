@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.descriptor import describe
-from mvmodel.motion.grouping import group
-from mvmodel.motion.plot import Grouping, compute_trajectory, draw, embedding
+from mvmodel.motion.descriptor import compute_descriptor
+from mvmodel.motion.grouping import group_clips
+from mvmodel.motion.plot import MotionMap, compute_map_positions, draw_overview
+from mvmodel.motion.trajectory import compute_trajectory
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
@@ -25,13 +26,15 @@ def test_like_motions_lie_close_and_the_picture_is_drawn() -> None:
         for k, motion in enumerate(("grow", "fall", "spin"))
         for n in range(5)
     }
-    descriptors = pd.DataFrame.from_dict({name: describe(s) for name, s in clips.items()}, orient="index")
-    places = embedding(descriptors).reshape(3, 5, 2)
+    descriptors = pd.DataFrame.from_dict({name: compute_descriptor(s) for name, s in clips.items()}, orient="index")
+    places = compute_map_positions(descriptors).reshape(3, 5, 2)
     inside = np.mean([np.linalg.norm(own - own.mean(axis=0), axis=1).mean() for own in places])
     between = np.linalg.norm(places.mean(axis=1)[:, None] - places.mean(axis=1)[None], axis=2).sum() / 6
     assert between > 2 * inside
-    table = group(descriptors, pd.Series("", index=descriptors.index)).table
+    table = group_clips(descriptors, pd.Series("", index=descriptors.index)).table
     picture = np.asarray(
-        draw(Grouping.of(descriptors, {name: compute_trajectory(s) for name, s in clips.items()}, table))
+        draw_overview(
+            MotionMap.from_groups(descriptors, {name: compute_trajectory(s) for name, s in clips.items()}, table)
+        )
     )
     assert picture.ndim == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20

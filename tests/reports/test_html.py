@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.motion.plot import Grouping
+from mvmodel.motion.plot import MotionMap
 from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.html import leaderboard_report, motion_report
 
@@ -190,13 +190,17 @@ def test_leaderboard_ranks_links_and_names_regressions(tmp_path, videos, rows):
 def test_leaderboard_draws_how_the_clips_were_grouped(tmp_path):
     names = [f"clip-{i}" for i in range(7)]
     table = pd.DataFrame(
-        {"clip": names, "motion": ["gallop"] * 3 + ["bouncing-right"] * 3 + [""], "chosen": [True, False] * 3 + [False]}
+        {
+            "clip": names,
+            "motion": ["gallop"] * 3 + ["bouncing-right"] * 3 + [""],
+            "selected": [True, False] * 3 + [False],
+        }
     )
-    ways = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
+    trajectories = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
     places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
-    page = leaderboard_report(tmp_path, {}, grouping=Grouping(table, places, ways)).read_text()
+    page = leaderboard_report(tmp_path, {}, grouping=MotionMap(table, places, trajectories)).read_text()
     assert "Map of the clips by how they move: bouncing-right 3, gallop 3, without a motion 1" in page
-    assert "Ways of the clips of each motion, in object sizes: bouncing-right, gallop, without a motion" in page
+    assert "Trajectories of the clips of each motion, in object sizes: bouncing-right, gallop, without a motion" in page
     assert "How the clips move" not in leaderboard_report(tmp_path, {}).read_text()
 
 
