@@ -16,7 +16,7 @@ def _masks(motion: str, seed: int = 0, **given: object) -> np.ndarray:
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
     one, two = compute_descriptor(MaskSequence(a)), compute_descriptor(MaskSequence(b))
-    return float(distance(*(np.array([values[name] for name in DESCRIPTOR_NAMES]) for values in (one, two))))
+    return float(compute_distance(*(np.array([values[name] for name in DESCRIPTOR_NAMES]) for values in (one, two))))
 
 
 def test_names_and_finite_numbers() -> None:
