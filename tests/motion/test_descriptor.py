@@ -6,7 +6,7 @@ import pytest
 
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
-from mvmodel.motion.distance import SPREAD
+from mvmodel.motion.distance import SPREAD, compute_distance
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
