@@ -37,13 +37,13 @@ class Seen:
 
 def look(sentence: str) -> Seen:
     """Author a sentence with a wedge for a shape and measure the masks; only turns are read off the poses."""
-    from mvmodel.authoring.choreography import perform
-    from mvmodel.authoring.grammar import understand
+    from mvmodel.authoring.choreography import choreograph
+    from mvmodel.authoring.grammar import parse_sentence
     from mvmodel.masks.poses import Poses, place_shape
 
     rows, columns = np.mgrid[:_SIDE, :_SIDE]
     wedge = (np.abs(rows - 48) < 7 + 0.3 * (columns - 33)) & (columns >= 33) & (columns < 63)
-    cast, _ = perform(understand(sentence), _FRAMES, 8.0, (_SIDE, _SIDE))
+    cast, _ = choreograph(parse_sentence(sentence), _FRAMES, 8.0, (_SIDE, _SIDE))
     own = cast[0][1]
     # What happens outside the picture is measured too.
     shifted = Poses(own.x + _MARGIN, own.y + _MARGIN, own.scale_x, own.scale_y, own.angle)

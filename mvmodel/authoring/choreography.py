@@ -11,7 +11,7 @@ from mvmodel.authoring import lexicon as words
 from mvmodel.authoring.grammar import Actor, Story
 from mvmodel.authoring.moves import Move
 from mvmodel.authoring.paths import EASINGS
-from mvmodel.authoring.places import Place
+from mvmodel.authoring.positions import Position
 from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks.poses import Poses
@@ -51,7 +51,7 @@ class _State:
     leg: tuple[float, float] = (0.0, 0.0)
 
 
-def perform(
+def choreograph(
     story: Story, frames: int, fps: float, size: tuple[int, int], config: StageConfig = StageConfig()
 ) -> tuple[list[tuple[str, Poses]], list[str]]:
     """Poses of every actor, and what was taken where the story leaves something open.
@@ -289,7 +289,7 @@ def _main(group: list[Move]) -> Move:
     return (going or group)[0]
 
 
-def place_words(place: Place) -> str:
+def place_words(place: Position) -> str:
     """ "top left", "middle": words for a place in shares."""
     column = "" if place[0] is None else "left" if place[0] < 0.4 else "right" if place[0] > 0.6 else ""
     row = "" if place[1] is None else "top" if place[1] < 0.32 else "bottom" if place[1] > 0.7 else ""

@@ -31,7 +31,7 @@ class Story:
     assumptions: tuple[str, ...] = field(default=())
 
 
-def understand(sentence: str) -> Story:
+def parse_sentence(sentence: str) -> Story:
     """Read a sentence. Raises InputError when it has no verb of motion, or nobody who moves."""
     tokens = split_words(sentence)
     verbs = [index for index in range(len(tokens)) if is_verb(tokens, index)]

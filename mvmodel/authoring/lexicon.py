@@ -46,7 +46,7 @@ BOBBING: dict[str, float] = {"gallop": 3.0, "run": 2.5, "walk": 1.5, "trot": 2.5
 WHEELED = frozenset({"roll"})
 """Verbs of things that turn as they go."""
 
-PLACES: dict[str, tuple[float | None, float | None]] = {
+POSITIONS: dict[str, tuple[float | None, float | None]] = {
     "left": (0.18, None), "right": (0.82, None), "top": (None, 0.2), "bottom": (None, 0.8), "middle": (0.5, None),
     "center": (0.5, None), "centre": (0.5, None), "ceiling": (None, 0.2), "sky": (None, 0.2), "ground": (None, 0.8),
     "floor": (None, 0.8), "up": (None, 0.2), "down": (None, 0.8), "above": (None, 0.2), "below": (None, 0.8),

@@ -46,7 +46,7 @@ class LibraryEntry:
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchResult:
     """An entry that was found. score: the higher the nearer; why: what it rests on, in words."""
 
     name: str
@@ -91,7 +91,7 @@ class Library:
 
     def search(
         self, query: str, embed: Embed | None = None, moves_like: MaskSequence | None = None, most: int = 5
-    ) -> list[Hit]:
+    ) -> list[SearchResult]:
         """Entries nearest to a query, best first; those that share nothing with it are left out.
 
         Shared words (verbs in any form) of caption, motion and name count most; the captions' likeness by `embed`, and
@@ -99,9 +99,9 @@ class Library:
         """
         if not len(self.table):
             return []
-        wanted = words_of(query)
+        wanted = extract_keywords(query)
         shared = np.array(
-            [_shared(wanted, words_of(f"{row.name_} {row.caption} {row.motion}")) for row in self._rows()]
+            [_shared(wanted, extract_keywords(f"{row.name_} {row.caption} {row.motion}")) for row in self._rows()]
         )
         caption = np.zeros(len(self.table))
         if embed is not None and self.embeddings is not None and query.strip():
@@ -121,7 +121,9 @@ class Library:
             reasons = [f"{shared[i]:.0%} of the words"] if shared[i] else []
             reasons += [f"caption {caption[i]:.2f}"] if caption.any() else []
             reasons += [f"motion {motion[i]:.2f}"] if motion.any() else []
-            hits.append(Hit(rows[i].name_, float(score[i]), rows[i].caption, rows[i].motion, ", ".join(reasons)))
+            hits.append(
+                SearchResult(rows[i].name_, float(score[i]), rows[i].caption, rows[i].motion, ", ".join(reasons))
+            )
         return hits
 
     def _embedded(self, embed: Embed) -> np.ndarray:
@@ -181,7 +183,7 @@ def _columns() -> list[str]:
     return ["name", "caption", "motion", "source", "frames", "height", "width", "fps", *DESCRIPTOR_NAMES]
 
 
-def words_of(text: str) -> set[str]:
+def extract_keywords(text: str) -> set[str]:
     """Words that say something, verbs in their basic form: "A dog gallops" -> {"dog", "gallop"}."""
     found = re.findall(r"[a-z]+", text.lower())
     return {lexicon.FORMS.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in found} - _IDLE

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from mvmodel.authoring import lexicon as words
-from mvmodel.authoring.places import Place, places_in
+from mvmodel.authoring.positions import Position, find_positions
 
 OVERLAYS = frozenset({"jump", "spin", "grow", "shrink", "sway", "shake", "flap"})
 """Kinds that can happen on the way of another motion."""
@@ -25,8 +25,8 @@ class Move:
 
     kind: str
     verb: str
-    start: Place = (None, None)
-    end: Place = (None, None)
+    start: Position = (None, None)
+    end: Position = (None, None)
     out: bool = False
     come_in: bool = False
     back: bool = False
@@ -44,7 +44,7 @@ def read_move(form: str, said: list[str], assumptions: list[str]) -> Move:
     verb = words.FORMS[form]
     kind = words.KIND_OF[verb]
     text = " ".join(said)
-    start, end = places_in(text, kind, assumptions)
+    start, end = find_positions(text, kind, assumptions)
     count = count_in(said, kind, assumptions)
     speed = 1.0
     for index, token in enumerate(said):

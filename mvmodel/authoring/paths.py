@@ -41,7 +41,7 @@ def progress(frames: int, speed: Speed = "linear") -> np.ndarray:
     return np.interp(time, fine, done / done[-1])
 
 
-def along(points: np.ndarray, frames: int, speed: Speed = "linear", round_corners: bool = True) -> np.ndarray:
+def sample_path(points: np.ndarray, frames: int, speed: Speed = "linear", round_corners: bool = True) -> np.ndarray:
     """Places at every frame on a way through points, float (frames, 2), at an even pace but for `speed`.
 
     points: (n, 2) x, y. round_corners: a smooth curve through three points or more, else straight lines.
@@ -64,7 +64,7 @@ def along(points: np.ndarray, frames: int, speed: Speed = "linear", round_corner
     return np.column_stack([np.interp(wanted, length, kept[:, axis]) for axis in (0, 1)])
 
 
-def from_svg(path: str) -> np.ndarray:
+def points_from_svg(path: str) -> np.ndarray:
     """Points of an SVG path's `d` ("M 10 90 C 30 10, 70 10, 90 90"), float (n, 2), finely sampled.
 
     Raises InputError when it is no path, or one of several pieces.

@@ -20,7 +20,7 @@ def _times(frames: int, fps: float) -> np.ndarray:
     return np.arange(frames) / fps
 
 
-def bounce(
+def simulate_bounce(
     frames: int,
     fps: float,
     start: tuple[float, float],
@@ -58,14 +58,14 @@ def bounce(
     return start[0] + velocity[0] * np.minimum(times, rest), y
 
 
-def fall(
+def simulate_fall(
     frames: int, fps: float, start: tuple[float, float], floor: float = 0.85, gravity: float = GRAVITY
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fall to the floor and stay there."""
-    return bounce(frames, fps, start, (0.0, 0.0), floor, gravity, 0.0)
+    return simulate_bounce(frames, fps, start, (0.0, 0.0), floor, gravity, 0.0)
 
 
-def roll(
+def simulate_roll(
     frames: int, fps: float, start: tuple[float, float], velocity: float, radius: float, friction: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Roll along the floor without slipping: a way of one circumference is one turn, clockwise to the right.
@@ -81,7 +81,7 @@ def roll(
     return start[0] + way, np.full(frames, start[1]), -np.rad2deg(way / radius)
 
 
-def swing(
+def simulate_pendulum(
     frames: int,
     fps: float,
     pivot: tuple[float, float],

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel.authoring import physics
-from mvmodel.authoring.paths import along, from_svg, progress
+from mvmodel.authoring.paths import points_from_svg, progress, sample_path
 from mvmodel.errors import InputError
 from mvmodel.masks.combine import interpolate, resize
 from mvmodel.masks.edit import pan as panned
@@ -158,7 +158,7 @@ def _first(error: ValidationError | TypeError) -> str:
     return f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}"
 
 
-def author(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, list[str]]:
+def scene_to_masks(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, list[str]]:
     """Make a scene's masks, one instance an object, and sentences about what its words leave open.
 
     folder: what the scene's file names are relative to. Raises InputError for a file or a motion that cannot be used.
@@ -221,18 +221,18 @@ def _poses(motion: Any, scene: Scene, shape: np.ndarray, assumptions: list[str])
     height, width = scene.size
     frames, fps = scene.frames, scene.fps
     if isinstance(motion, WordsMotion):
-        from mvmodel.authoring.choreography import perform
-        from mvmodel.authoring.grammar import understand
+        from mvmodel.authoring.choreography import choreograph
+        from mvmodel.authoring.grammar import parse_sentence
 
-        story = understand(f"a thing {motion.text}")
-        cast, more = perform(story, frames, fps, scene.size)
+        story = parse_sentence(f"a thing {motion.text}")
+        cast, more = choreograph(story, frames, fps, scene.size)
         assumptions += [*story.assumptions, *more]
         return cast[0][1]
     if isinstance(motion, PathMotion):
         if (motion.points is None) == (motion.svg is None):
             raise InputError("a path needs either points or an SVG path")
-        points = np.array(motion.points, float) if motion.points is not None else from_svg(str(motion.svg))
-        way = along(points, frames, motion.speed, motion.round_corners and motion.svg is None)
+        points = np.array(motion.points, float) if motion.points is not None else points_from_svg(str(motion.svg))
+        way = sample_path(points, frames, motion.speed, motion.round_corners and motion.svg is None)
         done = progress(frames, motion.speed)
         size = motion.scale[0] + (motion.scale[1] - motion.scale[0]) * done
         return Poses.of(way[:, 0] * width, way[:, 1] * height, size, size, motion.turns * done)
@@ -243,12 +243,14 @@ def _poses(motion: Any, scene: Scene, shape: np.ndarray, assumptions: list[str])
         start = (motion.start[0] * aspect, motion.start[1])
         spring = 0.0 if motion.kind == "fall" else motion.restitution
         velocity = (motion.velocity[0], motion.velocity[1])
-        x, y = physics.bounce(frames, fps, start, velocity, motion.floor, motion.gravity, spring)
+        x, y = physics.simulate_bounce(frames, fps, start, velocity, motion.floor, motion.gravity, spring)
     elif isinstance(motion, RollMotion):
         radius = float(np.sqrt(shape.sum() / np.pi)) / height
         start = (motion.start[0] * aspect, motion.start[1])
-        x, y, angle = physics.roll(frames, fps, start, motion.velocity, radius, motion.friction)
+        x, y, angle = physics.simulate_roll(frames, fps, start, motion.velocity, radius, motion.friction)
     else:
         pivot = (motion.pivot[0] * aspect, motion.pivot[1])
-        x, y, angle = physics.swing(frames, fps, pivot, motion.length, motion.degrees, motion.gravity, motion.damping)
+        x, y, angle = physics.simulate_pendulum(
+            frames, fps, pivot, motion.length, motion.degrees, motion.gravity, motion.damping
+        )
     return Poses.of(x * height, y * height, 1.0, 1.0, angle)

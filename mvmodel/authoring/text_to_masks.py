@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mvmodel.authoring.choreography import StageConfig, perform
-from mvmodel.authoring.grammar import Story, understand
-from mvmodel.authoring.library import Hit, Library, retarget
+from mvmodel.authoring.choreography import StageConfig, choreograph
+from mvmodel.authoring.grammar import Story, parse_sentence
+from mvmodel.authoring.library import Library, SearchResult, retarget
 from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
@@ -53,7 +53,7 @@ class TextToMasks:
     sequence: MaskSequence
     assumptions: list[str]
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
-    nearest: list[Hit] = field(default_factory=list)
+    nearest: list[SearchResult] = field(default_factory=list)
     lent: str = ""
 
 
@@ -79,7 +79,7 @@ def text_to_masks(
     assumptions = list(story.assumptions) if story else []
     moved: list[tuple[str, Poses]] = []
     if story:
-        moved, more = perform(story, frames, fps, size, config.stage)
+        moved, more = choreograph(story, frames, fps, size, config.stage)
         assumptions += more
     embed = pack.scorer().texts if library is not None else None
     plan = place_shape(_stand_in(size), moved[0][1], size) if moved else None
@@ -105,7 +105,7 @@ def text_to_masks(
 
 def _story(sentence: str) -> tuple[Story | None, InputError | None]:
     try:
-        return understand(sentence), None
+        return parse_sentence(sentence), None
     except InputError as error:
         return None, error
 

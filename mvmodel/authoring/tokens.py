@@ -40,8 +40,8 @@ def _joins_places(tokens: list[str], index: int, stop: int) -> bool:
     """ "up and to the left", "back and forth": an "and" between two places is no connector."""
     rest = [token for token in tokens[index + 1 : stop] if token not in {"to", "the", "towards", "into", "on", "in"}]
     nearby = rest[:1]
-    said = tokens[index - 1] in words.PLACES or tokens[index - 1] == "back"
-    return tokens[index] == "and" and said and bool(nearby) and (nearby[0] in words.PLACES or nearby[0] == "forth")
+    said = tokens[index - 1] in words.POSITIONS or tokens[index - 1] == "back"
+    return tokens[index] == "and" and said and bool(nearby) and (nearby[0] in words.POSITIONS or nearby[0] == "forth")
 
 
 def subjects(lead: list[str]) -> list[tuple[str, int]]:
@@ -58,7 +58,7 @@ def subjects(lead: list[str]) -> list[tuple[str, int]]:
             noun.append(lead[step])
             step += 1
         of_place = index and lead[index - 1] in words.PREPOSITIONS
-        if noun and not of_place and noun[-1] not in words.PLACES and noun[0] not in words.PLACES:
+        if noun and not of_place and noun[-1] not in words.POSITIONS and noun[0] not in words.POSITIONS:
             found.append((_singular(" ".join(noun)) if number > 1 else " ".join(noun), max(1, number)))
         index = max(step, index + 1)
     return found

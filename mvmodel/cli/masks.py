@@ -60,12 +60,12 @@ def author_command(
     json: AsJson = False,
 ) -> None:
     """Create a mask sequence from a scene file: key masks, paths, physics or sentences."""
-    from mvmodel.authoring.scene import author, read_scene
+    from mvmodel.authoring.scene import read_scene, scene_to_masks
 
     spec = read_scene(scene)
     if frames is not None:
         spec = spec.model_copy(update={"frames": frames})
-    sequence, assumptions = author(spec, scene.resolve().parent)
+    sequence, assumptions = scene_to_masks(spec, scene.resolve().parent)
     _write(sequence, out, preview)
     record = {"out": str(out), **_dimensions(sequence), "objects": list(sequence.names), "assumptions": assumptions}
     _print_result(record, json)
@@ -95,7 +95,7 @@ def from_text_command(
     json: AsJson = False,
 ) -> None:
     """Create a mask sequence from a sentence. Prints every assumption that the sentence left open."""
-    from mvmodel.authoring.grammar import understand
+    from mvmodel.authoring.grammar import parse_sentence
     from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks, write_pictures
     from mvmodel.masks.files import read_mask
     from mvmodel.packs import load_pack
@@ -103,7 +103,7 @@ def from_text_command(
     models = load_pack(pack)
     side = models.info.resolution
     motion_library = _load_library(library, required=use_library_motion)
-    shapes = {understand(sentence).actors[0].noun: read_mask(shape)} if shape else None
+    shapes = {parse_sentence(sentence).actors[0].noun: read_mask(shape)} if shape else None
     with stdout_to_stderr():
         result = text_to_masks(
             *(sentence, models, frames or models.info.frames, models.info.fps, (side, side)),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvmodel.authoring.library import Library, LibraryEntry, retarget, words_of, write_library
+from mvmodel.authoring.library import Library, LibraryEntry, extract_keywords, retarget, write_library
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.poses import centroid
@@ -37,7 +37,7 @@ def test_words_find_verbs_in_any_form(library: Library) -> None:
     first = library.search("a ball bounces")[0]
     assert first.name == "ball-bounce" and "100%" in first.why
     assert library.search("submarine") == []
-    assert words_of("A dog gallops in the snow") == {"dog", "gallop", "snow"}
+    assert extract_keywords("A dog gallops in the snow") == {"dog", "gallop", "snow"}
 
 
 def test_embeddings_order_what_words_leave_open(entries, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from mvmodel.authoring.scene import Scene, author, read_scene
+from mvmodel.authoring.scene import Scene, read_scene, scene_to_masks
 from mvmodel.errors import InputError
 from mvmodel.masks.poses import centroid
 
@@ -24,14 +24,14 @@ def _scene(**changed) -> Scene:
 
 
 def test_a_path_is_followed_and_a_pan_added() -> None:
-    masks, assumptions = author(_scene())
+    masks, assumptions = scene_to_masks(_scene())
     assert masks.masks.shape == (9, 64, 96) and masks.names == ("kite",) and not assumptions
     x = [centroid(mask)[0] for mask in masks.masks]
     assert x == pytest.approx(np.linspace(0.2, 0.8, 9) * 96, abs=0.7)
-    panned, _ = author(_scene(pan=(0.1, 0.0)))
+    panned, _ = scene_to_masks(_scene(pan=(0.1, 0.0)))
     assert centroid(panned.masks[-1])[0] == pytest.approx(0.8 * 96 - 9.6, abs=1)
     svg = {"name": "kite", "motion": {"kind": "path", "svg": "M 0.2 0.5 L 0.8 0.5", "speed": "ease-in"}}
-    eased, _ = author(_scene(objects=[svg]))
+    eased, _ = scene_to_masks(_scene(objects=[svg]))
     assert centroid(eased.masks[4])[0] == pytest.approx((0.2 + 0.6 * 0.25) * 96, abs=1)
 
 
@@ -42,7 +42,7 @@ def test_physics_and_words_in_one_scene() -> None:
         {"name": "lamp", "motion": {"kind": "swing"}},
         {"name": "dog", "motion": {"kind": "words", "text": "runs from left to right, jumps twice"}},
     ]
-    masks, assumptions = author(_scene(objects=objects, frames=17))
+    masks, assumptions = scene_to_masks(_scene(objects=objects, frames=17))
     assert masks.per_instance.shape == (4, 17, 64, 96)
     heights = [centroid(mask)[1] for mask in masks.instance("ball").masks]
     assert heights[0] == pytest.approx(0.2 * 64, abs=1) and heights[-1] == pytest.approx(0.8 * 64, abs=1)
@@ -56,14 +56,14 @@ def test_key_masks_and_shapes_from_files(tmp_path: Path) -> None:
         picture[20:40, left : left + 20] = 255
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     keyed = {"motion": {"kind": "keys", "keys": {0: "a.png", 8: "b.png"}, "speed": "ease-in-out"}}
-    masks, _ = author(_scene(objects=[keyed]), tmp_path)
+    masks, _ = scene_to_masks(_scene(objects=[keyed]), tmp_path)
     assert masks.masks[0, 20:40, 10:30].all() and masks.masks[8, 20:40, 60:80].all()
     assert centroid(masks.masks[4])[0] == pytest.approx(44.5, abs=1)
     shaped = {"shape": {"kind": "file", "file": "a.png", "height": 0.5}, "motion": {"kind": "fall"}}
-    masks, _ = author(_scene(objects=[shaped]), tmp_path)
+    masks, _ = scene_to_masks(_scene(objects=[shaped]), tmp_path)
     assert masks.masks[0].sum() == pytest.approx(32 * 32, rel=0.1)
     with pytest.raises(InputError, match=r"gone\.png cannot be read"):
-        author(_scene(objects=[{"motion": {"kind": "keys", "keys": {0: "gone.png"}}}]), tmp_path)
+        scene_to_masks(_scene(objects=[{"motion": {"kind": "keys", "keys": {0: "gone.png"}}}]), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -83,4 +83,4 @@ def test_mistakes_name_file_and_place(tmp_path: Path, content: str, reason: str)
         read_scene(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(InputError, match="either points or an SVG"):
-        author(_scene(objects=[{"motion": {"kind": "path"}}]))
+        scene_to_masks(_scene(objects=[{"motion": {"kind": "path"}}]))

@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.sentences import FILE, HELD_OUT, judge
-from mvmodel.authoring.choreography import StageConfig, perform
-from mvmodel.authoring.grammar import understand
+from mvmodel.authoring.choreography import StageConfig, choreograph
+from mvmodel.authoring.grammar import parse_sentence
 from mvmodel.errors import InputError
 
 
@@ -29,13 +29,13 @@ def test_the_measurement_is_not_always_content() -> None:
 
 
 def test_actors_moves_and_order() -> None:
-    dog, cat = understand("two dogs run to the right while a cat jumps twice").actors
+    dog, cat = parse_sentence("two dogs run to the right while a cat jumps twice").actors
     assert (dog.noun, dog.number, cat.noun, cat.number) == ("dog", 2, "cat", 1)
     assert [m.kind for m in cat.moves] == ["jump"] and cat.moves[0].count == 2
-    first, then = understand("a horse jumps twice after running to the left").actors[0].moves
+    first, then = parse_sentence("a horse jumps twice after running to the left").actors[0].moves
     assert (first.kind, then.kind) == ("travel", "jump")
-    assert not understand("a dog runs to the right while jumping").actors[0].moves[1].then
-    assert understand("a dog runs to the right, then jumps").actors[0].moves[1].then
+    assert not parse_sentence("a dog runs to the right while jumping").actors[0].moves[1].then
+    assert parse_sentence("a dog runs to the right, then jumps").actors[0].moves[1].then
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ def test_actors_moves_and_order() -> None:
     ],
 )
 def test_what_is_left_open_is_said(sentence, doubt) -> None:
-    story = understand(sentence)
-    _, more = perform(story, 12, 8.0, (96, 96))
+    story = parse_sentence(sentence)
+    _, more = choreograph(story, 12, 8.0, (96, 96))
     said = [*story.assumptions, *more]
     assert any(doubt in sentence for sentence in said), said
 
 
 def test_a_full_sentence_leaves_no_doubt() -> None:
-    story = understand("a dog runs from left to right while jumping twice")
-    assert not story.assumptions and not perform(story, 12, 8.0, (96, 96))[1]
+    story = parse_sentence("a dog runs from left to right while jumping twice")
+    assert not story.assumptions and not choreograph(story, 12, 8.0, (96, 96))[1]
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_a_full_sentence_leaves_no_doubt() -> None:
 )
 def test_what_cannot_be_read_is_refused(sentence, reason) -> None:
     with pytest.raises(InputError, match=reason):
-        understand(sentence)
+        parse_sentence(sentence)
 
 
 def test_the_same_sentence_in_another_size_and_length_is_the_same_motion() -> None:
-    story = understand("a dog runs from left to right")
+    story = parse_sentence("a dog runs from left to right")
     (_, small), (_, large) = (
-        perform(story, frames, 8.0, size)[0][0] for frames, size in ((12, (64, 64)), (23, (128, 256)))
+        choreograph(story, frames, 8.0, size)[0][0] for frames, size in ((12, (64, 64)), (23, (128, 256)))
     )
     assert small.x[0] / 64 == pytest.approx(large.x[0] / 256) and small.x[-1] / 64 == pytest.approx(large.x[-1] / 256)
     with pytest.raises(InputError, match="at least 2 frames"):
-        perform(story, 1, 8.0, (64, 64))
+        choreograph(story, 1, 8.0, (64, 64))
     assert StageConfig(jump=0.1).jump == 0.1

@@ -6,19 +6,19 @@ import re
 
 from mvmodel.authoring import lexicon as words
 
-Place = tuple[float | None, float | None]
+Position = tuple[float | None, float | None]
 """x and y in shares of the picture; None where the words leave a coordinate open."""
 
-_PLACE = "|".join(sorted(words.PLACES, key=len, reverse=True))
+_PLACE = "|".join(sorted(words.POSITIONS, key=len, reverse=True))
 _SPOT = (
     rf"(?:(?:the|its|very|far|edge|side|of|picture) )*((?:{_PLACE})(?:[ -](?:and |to the |and to the )?(?:{_PLACE}))?)"
 )
 
 
-def places_in(text: str, kind: str, assumptions: list[str]) -> tuple[Place, Place]:
+def find_positions(text: str, kind: str, assumptions: list[str]) -> tuple[Position, Position]:
     """Where a move begins and ends."""
-    start: Place = (None, None)
-    end: Place = (None, None)
+    start: Position = (None, None)
+    end: Position = (None, None)
     text = text.replace(" towards ", " to ").replace(" toward ", " to ").replace(" onto ", " to ")
     text = re.sub(r"^(towards|toward|onto|into)\b", "to", text).replace(" into ", " to ")
     if found := re.search(rf"\b{_SPOT} to {_SPOT}\b", text):
@@ -48,13 +48,13 @@ def places_in(text: str, kind: str, assumptions: list[str]) -> tuple[Place, Plac
     return start, end
 
 
-def _spot(text: str) -> Place:
-    place: Place = (None, None)
+def _spot(text: str) -> Position:
+    place: Position = (None, None)
     for word in re.findall(r"[a-z]+", text):
-        if word in words.PLACES:
-            place = _filled(place, words.PLACES[word])
+        if word in words.POSITIONS:
+            place = _filled(place, words.POSITIONS[word])
     return place
 
 
-def _filled(place: Place, more: Place) -> Place:
+def _filled(place: Position, more: Position) -> Position:
     return (more[0] if place[0] is None else place[0], more[1] if place[1] is None else place[1])
