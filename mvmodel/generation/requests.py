@@ -1,4 +1,4 @@
-"""Batches: a table of requests in, a folder of videos out, resumable request by request."""
+"""Batches of videos: reads a table of requests and writes a folder of videos, resumable request by request."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import csv
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel import __version__
+from mvmodel.backends.backend import Backend
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
-from mvmodel.files import hash_file, hash_value, write_aside, write_json
+from mvmodel.files import hash_file, write_aside, write_json
 from mvmodel.masks import MaskSequence
 from mvmodel.text import FILE_STEM
 from mvmodel.video.encode import write_mp4
@@ -81,8 +82,12 @@ def read_requests(table: Path) -> list[Request]:
     return requests
 
 
-def load_masks(request: Request, pack: Any) -> MaskSequence:
-    """The request's masks, checked against the pack's size."""
+def load_masks(request: Request, backend: Backend) -> MaskSequence:
+    """Load the request's masks and check that the backend can generate a video from them.
+
+    Raises InputError naming the file when the masks are missing, empty in frame 1, or of another size or length than
+    the backend can process.
+    """
     if request.source and not request.masks.exists():
         raise InputError(
             f"request {request.name}: {request.source!r} has not been made yet; `mask_sources.prepare` does, as the "
@@ -95,47 +100,47 @@ def load_masks(request: Request, pack: Any) -> MaskSequence:
         raise InputError(
             f"{request.masks}: the first mask is empty, but frame 1 is made from it; begin with a foreground"
         )
-    side = pack.info.resolution
-    if (sequence.height, sequence.width) != (side, side):
+    height, width = backend.frame_size
+    if (sequence.height, sequence.width) != (height, width):
         raise InputError(
-            f"{request.masks}: masks are {sequence.width}x{sequence.height}, the pack {pack.info.name} works at "
-            f"{side}x{side}; resize them"
+            f"{request.masks}: masks are {sequence.width}x{sequence.height}, the pack {backend.name} works at "
+            f"{width}x{height}; resize them"
         )
+    try:
+        backend.check_shape(sequence.frames, sequence.height, sequence.width)
+    except InputError as error:
+        raise InputError(f"{request.masks}: {error}") from error
     return sequence
 
 
 def first_frames(
-    pack: Any,
+    backend: Backend,
     requests: Sequence[Request],
     config: GenerationConfig,
     folder: Path,
     progress: Progress | None = None,
 ) -> Path:
-    """Sample the first frame of every request with the pack's ControlNet into `folder`/NAME.png; returns `folder`.
+    """Generate every request's first frame as `folder`/NAME.png; returns `folder`. Keeps frames that exist.
 
-    A frame depends on its own request only, never on what else is in the batch. Frames that exist are kept.
+    A frame depends on its own request only, not on what else is in the batch. progress: called with the number done and
+    the number to do.
     """
-    from PIL import Image
-
-    from mvmodel.backends.image_unet.first_frame import control_frames
-
+    backend.check_generation_config(config)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    waiting = [request for request in requests if not (folder / f"{request.name}.png").exists()]
-    sequences = {request.name: load_masks(request, pack) for request in waiting}
-    plain = [request for request in waiting if bind_instances(sequences[request.name], request.prompt) is None]
+    missing = [request for request in requests if not (folder / f"{request.name}.png").exists()]
+    sequences = {request.name: load_masks(request, backend) for request in missing}
+    plain = [request for request in missing if bind_instances(sequences[request.name], request.prompt) is None]
     groups = [plain[start : start + config.batch] for start in range(0, len(plain), config.batch)]
-    groups += [[request] for request in waiting if request not in plain]
+    groups += [[request] for request in missing if request not in plain]
     done = 0
     for group in groups:
-        masks = np.stack([sequences[request.name].masks[0] for request in group])
-        pictures = control_frames(
-            pack,
-            [r.prompt for r in group],
-            masks,
-            [r.seed for r in group],
+        pictures = backend.first_frames(
+            [request.prompt for request in group],
+            np.stack([sequences[request.name].masks[0] for request in group]),
+            [request.seed for request in group],
             config,
-            [r.negative_prompt for r in group],
+            [request.negative_prompt for request in group],
             instances=bind_instances(sequences[group[0].name], group[0].prompt),
         )
         for request, picture in zip(group, pictures, strict=True):
@@ -143,22 +148,12 @@ def first_frames(
                 Image.fromarray(picture).save(aside)
         done += len(group)
         if progress:
-            progress(done, len(waiting))
+            progress(done, len(missing))
     return folder
 
 
-def check_first_frame(pack: Any, request: Request, config: GenerationConfig, folder: Path) -> float | None:
-    """How well the given first frame `folder`/NAME.png fits the request's mask 1, as `first_frame.check_fit` says."""
-    from PIL import Image
-
-    from mvmodel.backends.image_unet.first_frame import check_fit
-
-    picture = np.asarray(Image.open(Path(folder) / f"{request.name}.png").convert("RGB"))
-    return check_fit(pack, picture, load_masks(request, pack).masks[0], request.prompt, config)
-
-
 def generate(
-    pack: Any,
+    backend: Backend,
     adapter: Path,
     requests: Sequence[Request],
     first_frames: Path,
@@ -167,59 +162,75 @@ def generate(
     mask_term: bool = True,
     progress: Progress | None = None,
 ) -> Path:
-    """Make every request's video into `folder`: NAME.mp4, NAME.npz (`frames`, uint8 (F, H, W, 3)), NAME.json.
+    """Generate every request's video into `folder`: NAME.mp4, NAME.npz (`frames`, uint8 (F, H, W, 3)), NAME.json.
 
-    NAME.json, written last, holds the settings that make the same video again; a request that has one is done.
+    NAME.json is written last and holds the settings that reproduce the video; a request that has one is skipped.
     """
-    from PIL import Image
-
-    from mvmodel.backends.image_unet.build import build_pipeline
-
+    backend.check_generation_config(config)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = config.for_pack(pack.info)
-    waiting = [request for request in requests if not (folder / f"{request.name}.json").exists()]
-    if not waiting:
-        return folder
-    pipeline = build_pipeline(pack, adapter, config)
-    weights = hash_file(Path(adapter) / "diffusion_pytorch_model.safetensors")
-    for done, request in enumerate(waiting):
-        sequence = load_masks(request, pack)
-        picture_file = Path(first_frames) / f"{request.name}.png"
-        if not picture_file.exists():
-            raise InputError(f"{picture_file} is missing; make the first frames of these requests first")
-        picture = np.asarray(Image.open(picture_file).convert("RGB"))
-        room = folder / f".{request.name}.windows"
-        recipe = hash_value([weights, pack.hash, __version__])
-        frames = run_request(pipeline, request, sequence, picture, config, mask_term, room, recipe)
+    config = backend.fill_generation_config(config)
+    missing = [request for request in requests if not (folder / f"{request.name}.json").exists()]
+    for done, request in enumerate(missing, 1):
+        sequence = load_masks(request, backend)
+        first_frame = Path(first_frames) / f"{request.name}.png"
+        work_dir = folder / f".{request.name}.windows"
+        frames = generate_video(
+            backend,
+            adapter,
+            request.prompt,
+            sequence,
+            _read_first_frame(first_frame),
+            config,
+            request.seed,
+            negative_prompt=request.negative_prompt,
+            mask_term=mask_term,
+            work_dir=work_dir,
+        )
         write_mp4(folder / f"{request.name}.mp4", frames, sequence.fps)
         write_frames(folder / f"{request.name}.npz", frames)
-        del frames
-        shutil.rmtree(room, ignore_errors=True)
-        write_json(
-            folder / f"{request.name}.json",
-            {
-                **request.model_dump(mode="json", exclude={"masks"}),
-                "masks": request.masks.name,
-                "masks_sha256": hash_file(request.masks),
-                "instances": [bound.words for bound in bind_instances(sequence, request.prompt) or ()],
-                "first_frame_sha256": hash_file(picture_file),
-                "config": config.model_dump(),
-                "mask_term": mask_term,
-                "adapter_sha256": weights,
-                "pack": pack.info.name,
-                "pack_hash": pack.hash,
-                "mvmodel": __version__,
-                "fps": sequence.fps,
-            },
-        )
+        del frames  # perhaps mapped from a file in work_dir
+        shutil.rmtree(work_dir, ignore_errors=True)
+        settings = _settings(backend, adapter, request, sequence, first_frame, config, mask_term)
+        write_json(folder / f"{request.name}.json", settings)
         if progress:
-            progress(done + 1, len(waiting))
+            progress(done, len(missing))
     return folder
 
 
+def generate_video(
+    backend: Backend,
+    adapter: Path | None,
+    prompt: str,
+    sequence: MaskSequence,
+    first_frame: np.ndarray,
+    config: GenerationConfig,
+    seed: int,
+    *,
+    negative_prompt: str = "",
+    mask_term: bool = True,
+    work_dir: Path | None = None,
+) -> np.ndarray:
+    """Generate one video: uint8 (frames, height, width, 3), whose first frame is `first_frame`.
+
+    The objects of `sequence` are bound to the prompt as `bind_instances` says. work_dir: see `Backend.sample`.
+    """
+    return backend.sample(
+        adapter,
+        prompt,
+        sequence.masks,
+        first_frame,
+        config,
+        seed,
+        negative_prompt=negative_prompt,
+        mask_term=mask_term,
+        instances=bind_instances(sequence, prompt),
+        work_dir=work_dir,
+    )
+
+
 def bind_instances(sequence: MaskSequence, prompt: str) -> list[Instance] | None:
-    """The sequence's objects, each bound to its name's words; None unless every name stands in the prompt.
+    """The sequence's objects, each bound to its name's words; None unless every name occurs in the prompt.
 
     "dog copy" and "dog 2" are copies of the dog, as `mvmodel.masks.edit.duplicate` names them.
     """
@@ -231,42 +242,34 @@ def bind_instances(sequence: MaskSequence, prompt: str) -> list[Instance] | None
     return [Instance(name, masks) for name, masks in zip(names, sequence.instances, strict=True)]
 
 
-def run_request(
-    pipeline: Any,
+def _read_first_frame(file: Path) -> np.ndarray:
+    """uint8 (height, width, 3). Raises InputError when there is none."""
+    if not file.exists():
+        raise InputError(f"{file} is missing; make the first frames of these requests first")
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def _settings(
+    backend: Backend,
+    adapter: Path,
     request: Request,
     sequence: MaskSequence,
-    first_frame: np.ndarray,
+    first_frame: Path,
     config: GenerationConfig,
-    mask_term: bool = True,
-    room: Path | None = None,
-    recipe: str = "",
-) -> np.ndarray:
-    """One video: uint8 (F, H, W, 3), the first frame being the one given.
-
-    A sequence longer than `config.window` is made window by window in the folder `room`, where a stopped one of the
-    same `recipe` goes on; without a folder, in a temporary one.
-    """
-    import tempfile
-
-    import torch
-
-    from mvmodel.backends.image_unet.long_video import call_options, long_video
-
-    words: dict[str, Any] = {"negative_prompt": request.negative_prompt, "mask_term": mask_term}
-    words["instances"] = bind_instances(sequence, request.prompt)
-    if config.window and sequence.frames > config.window:
-        with tempfile.TemporaryDirectory() if room is None else nullcontext(room) as place:
-            given = (request.prompt, sequence.masks, first_frame, config, request.seed, Path(place))
-            made = long_video(pipeline, *given, **words, recipe=recipe)
-            return np.array(made) if room is None else made
-    out = pipeline(
-        request.prompt,
-        sequence.masks,
-        first_frame,
-        **words,
-        **call_options(config),
-        generator=torch.Generator().manual_seed(request.seed),
-    ).frames[0]
-    frames: np.ndarray = (out * 255).round().astype(np.uint8)
-    frames[0] = first_frame
-    return frames
+    mask_term: bool,
+) -> dict[str, Any]:
+    """What NAME.json records."""
+    return {
+        **request.model_dump(mode="json", exclude={"masks"}),
+        "masks": request.masks.name,
+        "masks_sha256": hash_file(request.masks),
+        "instances": [bound.words for bound in bind_instances(sequence, request.prompt) or ()],
+        "first_frame_sha256": hash_file(first_frame),
+        "config": config.model_dump(),
+        "mask_term": mask_term,
+        "adapter_sha256": backend.hash_adapter(adapter),
+        "pack": backend.name,
+        "pack_hash": backend.hash,
+        "mvmodel": __version__,
+        "fps": sequence.fps,
+    }

@@ -96,25 +96,3 @@ def _told_apart(
         terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scale_rows(rows))
     with torch.no_grad(), attach_adapter(unet, adapter):
         yield {"context": FrameContext(1, {DEFAULT: terms})}
-
-
-def check_fit(pack: Any, picture: np.ndarray, mask: np.ndarray, prompt: str, config: GenerationConfig) -> float | None:
-    """IoU of a given first frame's own foreground with mask 1; None where it is not judged.
-
-    picture: uint8 (height, width, 3). mask: bool (height, width). The foreground is found without the mask, as the
-    thing most like an object word of the prompt. A random pack cannot judge, nor is there a need when
-    `config.first_frame_min_iou` is 0. Raises InputError when the two overlap less than that.
-    """
-    if pack.info.random or not config.first_frame_min_iou:
-        return None
-    from mvmodel.metrics.judge import judge_iou
-    from mvmodel.text import find_object_words
-
-    words = find_object_words(prompt, list(pack.info.objects)) or [prompt]
-    overlap = float(judge_iou(picture[None], mask[None], pack.scorer(), pack.segmenter(), words)[0])
-    if overlap < config.first_frame_min_iou:
-        raise InputError(
-            f"the first frame shows {' and '.join(words)} elsewhere than mask 1 says (IoU {overlap:.2f}, at least "
-            f"{config.first_frame_min_iou:g} is wanted); move the mask onto it, or let the ControlNet make frame 1"
-        )
-    return overlap

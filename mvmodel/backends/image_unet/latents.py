@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvmodel.backends.training_config import TrainingClip
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.files import write_aside
 
 
@@ -73,3 +73,25 @@ def prepare(pack: Any, clips: Sequence[TrainingClip], file: Path, flip: bool) ->
             save_file({name: value.contiguous() for name, value in data.items()}, aside)
     data = load_file(file)
     return TrainingLatents(data["latents"].float(), data["masks"].float(), data["text"], data["empty"])
+
+
+def draw(data: TrainingLatents, config: TrainConfig, index: int, steps: int = 1000) -> tuple[torch.Tensor, ...]:
+    """The arguments of `loss.denoising_loss` at step `index`: a function of these arguments alone.
+
+    steps: the scheduler's number of training timesteps.
+    """
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + index)
+    count = config.clips_per_step
+    rows = torch.randint(len(data.latents), (count,), generator=generator)
+    views = torch.randint(data.latents.shape[1], (count,), generator=generator)
+    latents, masks = data.latents[rows, views], data.masks[rows, views]
+    noise = torch.randn(latents.shape, generator=generator)
+    share = torch.sigmoid(torch.randn(count, generator=generator) * 1.1 + 0.5)
+    timesteps = (share * steps).long().clamp(0, steps - 1)
+    keep = torch.rand(count, generator=generator) >= config.dropout
+    keep_text = keep & (torch.rand(count, generator=generator) >= config.text_dropout)
+    keep_mask = keep & (torch.rand(count, generator=generator) >= config.mask_dropout)
+    text = torch.where(keep_text[:, None, None], data.text[rows], data.empty.expand(count, -1, -1))
+    more = torch.randint(0, max(1, latents.shape[1] // 2), (count,), generator=generator)
+    clean = 1 + torch.where(torch.rand(count, generator=generator) < config.context_share, more, 0)
+    return latents, masks, text, noise, timesteps, keep_mask, clean

@@ -1,0 +1,206 @@
+"""The interface between training and generation on one side and an architecture on the other.
+
+Everything outside this folder talks to a `Backend` in arrays, paths and settings, and never names a UNet, an autoencoder
+or a latent. `mvmodel.backends.load.load_backend` returns the backend of a model pack.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.instances import Instance
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.config import Config
+from mvmodel.errors import InputError
+
+GENERATION_SETTINGS = frozenset({"batch", "first_frame_min_iou"})
+"""Fields of `GenerationConfig` that `mvmodel.generation` reads itself, so that every backend supports them."""
+TRAINING_SETTINGS = frozenset(
+    {
+        "steps",
+        "clips_per_step",
+        "lr",
+        "warmup",
+        "weight_decay",
+        "ema",
+        "init_from",
+        "precision",
+        "checkpoint_every",
+        "preview_every",
+        "data_licence",
+        "seed",
+    }
+)
+"""Fields of `TrainConfig` that `mvmodel.training` reads itself, so that every backend supports them."""
+
+
+class Trainee(torch.nn.Module, ABC):
+    """The weights that fine-tuning changes. Its registered parameters are exactly those; frozen models stay outside."""
+
+    @abstractmethod
+    def forward(self, *batch: torch.Tensor) -> torch.Tensor:
+        """The scalar loss of a batch that `Backend.draw` returned. Call it inside `attached`."""
+
+    @abstractmethod
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser parameter groups: dicts with `params` and, where it differs from `TrainConfig.lr`, `lr`."""
+
+    @abstractmethod
+    def parameter_counts(self) -> dict[str, int]:
+        """Number of trained weights by part, for people to read."""
+
+    @abstractmethod
+    def attached(self) -> AbstractContextManager[Any]:
+        """A context in which the frozen models are ready for `forward`; leaves them as they were."""
+
+    @abstractmethod
+    def write_preview(self, png: Path, cached: Any) -> None:
+        """Write a picture of what has been learned so far. cached: what `Backend.cache_clips` returned."""
+
+    @abstractmethod
+    def save(self, folder: Path, frames: int) -> None:
+        """Write the weights as an adapter folder that `Backend.sample` and `Backend.load_trainee` read.
+
+        frames: number of frames of the training clips.
+        """
+
+
+class Backend(ABC):
+    """A video model with its weights.
+
+    Frames are uint8 RGB (frames, height, width, 3); masks are bool (frames, height, width), True is foreground, one mask
+    a frame. The same arguments, seed and machine give the same bytes.
+    """
+
+    supported_generation_settings: ClassVar[frozenset[str]]
+    """Fields of `GenerationConfig` that `first_frames` and `sample` use."""
+    supported_training_settings: ClassVar[frozenset[str]]
+    """Fields of `TrainConfig` that `cache_clips`, `draw` and the trainee use."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For people to read: the model pack's name."""
+
+    @property
+    @abstractmethod
+    def hash(self) -> str:
+        """Identity of the weights, hexadecimal. Recipes contain it, so results of other weights are never mixed up."""
+
+    @property
+    @abstractmethod
+    def random(self) -> bool:
+        """Whether the weights were drawn at random, so that results are meaningless and reports must say so."""
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """Where the models run: cpu, cuda or cuda:N."""
+
+    @property
+    @abstractmethod
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the videos that requests ask for."""
+
+    @abstractmethod
+    def check_shape(self, frames: int, height: int, width: int) -> None:
+        """Raise InputError, saying what to change, for a clip or mask sequence that the model cannot process."""
+
+    def check_generation_config(self, config: GenerationConfig) -> None:
+        """Raise InputError naming every setting that differs from its default and that this backend does not support."""
+        refuse_unsupported(config, self.supported_generation_settings | GENERATION_SETTINGS, "generation", self.name)
+
+    def check_training_config(self, config: TrainConfig) -> None:
+        """Raise InputError naming every setting that differs from its default and that this backend does not support."""
+        refuse_unsupported(config, self.supported_training_settings | TRAINING_SETTINGS, "training", self.name)
+
+    @abstractmethod
+    def fill_generation_config(self, config: GenerationConfig) -> GenerationConfig:
+        """The same settings with numbers in place of those left to the model (None); this is what a run records."""
+
+    @abstractmethod
+    def first_frames(
+        self,
+        prompts: Sequence[str],
+        masks: np.ndarray,
+        seeds: Sequence[int],
+        config: GenerationConfig,
+        negative_prompts: Sequence[str] | None = None,
+        instances: Sequence[Instance] | None = None,
+    ) -> np.ndarray:
+        """Generate first frames, each from its own prompt, mask and seed, whatever else is in the batch.
+
+        masks: bool (n, height, width), one a prompt. instances: for a single prompt, its objects; only their first mask
+        counts. Returns uint8 (n, height, width, 3). Raises InputError for an empty mask.
+        """
+
+    @abstractmethod
+    def sample(
+        self,
+        adapter: Path | None,
+        prompt: str,
+        masks: np.ndarray,
+        first_frame: np.ndarray,
+        config: GenerationConfig,
+        seed: int,
+        *,
+        negative_prompt: str = "",
+        mask_term: bool = True,
+        instances: Sequence[Instance] | None = None,
+        work_dir: Path | None = None,
+    ) -> np.ndarray:
+        """Generate one video of any number of frames.
+
+        adapter: a folder that `Trainee.save` wrote; None is the base model. masks: bool (frames, height, width).
+        first_frame: uint8 (height, width, 3), frame 1 of the result. mask_term: False ignores the masks, for comparison.
+        instances: the objects, bound to words of the prompt. work_dir: a folder in which an interrupted long video
+        resumes; None uses a temporary one. Returns uint8 (frames, height, width, 3), perhaps mapped from a file in
+        `work_dir`. Raises PackError when the adapter was trained for another architecture.
+        """
+
+    @abstractmethod
+    def start_adapter(self) -> Path | None:
+        """Folder of the adapter that training starts from by default, or None."""
+
+    @abstractmethod
+    def hash_adapter(self, folder: Path) -> str:
+        """Identity of an adapter folder's weights, hexadecimal, wherever it is stored."""
+
+    @abstractmethod
+    def cache_clips(self, clips: Sequence[TrainingClip], file: Path, flip: bool) -> Any:
+        """Compute what training reads of the clips at every step, once; or read what an earlier call left in `file`.
+
+        flip: also cache every clip mirrored. The result is opaque to the caller.
+        """
+
+    @abstractmethod
+    def draw(self, cached: Any, config: TrainConfig, index: int) -> tuple[torch.Tensor, ...]:
+        """The batch of step `index`, on the CPU: a function of these arguments alone, so that a resumed run repeats."""
+
+    @abstractmethod
+    def new_trainee(self, config: TrainConfig, device: str) -> Trainee:
+        """A trainee that changes nothing yet, initialised from torch's global random generator."""
+
+    @abstractmethod
+    def load_trainee(self, folder: Path, config: TrainConfig, device: str) -> Trainee:
+        """A trainee with the weights of an adapter folder. Raises PackError when they do not fit this backend."""
+
+
+def refuse_unsupported(config: Config, supported: Iterable[str], section: str, backend: str) -> None:
+    """Raise InputError naming the fields of `config` that differ from their defaults and are not in `supported`."""
+    fields = type(config).model_fields
+    changed = [name for name, field in fields.items() if getattr(config, name) != field.get_default()]
+    unknown = sorted(set(changed) - set(supported))
+    if unknown:
+        raise InputError(
+            f"the model {backend} does not support the {section} setting{'s' * (len(unknown) > 1)} "
+            f"{', '.join(unknown)}; leave {'them' if len(unknown) > 1 else 'it'} out"
+        )

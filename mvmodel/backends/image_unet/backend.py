@@ -1,0 +1,178 @@
+"""`ImageUNetBackend`: a pack with a UNet2DConditionModel, an autoencoder and a ControlNet behind the `Backend` interface."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mvmodel import __version__
+from mvmodel.backends.backend import Backend
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.image_unet.latents import TrainingLatents, draw, prepare
+from mvmodel.backends.image_unet.long_video import call_options, long_video
+from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
+from mvmodel.backends.image_unet.trainee import AdapterTrainee
+from mvmodel.backends.instances import Instance
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.errors import InputError
+from mvmodel.files import hash_file, hash_value
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.saving import WEIGHTS, load_adapter
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
+
+MAX_PIPELINES = 4
+"""Pipelines kept in memory, so that a batch loads its adapter once."""
+
+
+class ImageUNetBackend(Backend):
+    """Frames 2..n by an image UNet with a motion adapter; frame 1 by the same UNet with a ControlNet."""
+
+    supported_generation_settings = frozenset(GenerationConfig.model_fields)
+    supported_training_settings = frozenset(TrainConfig.model_fields)
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self._pipelines: dict[tuple[str, str, str], MaskVideoPipeline] = {}
+
+    @property
+    def name(self) -> str:
+        return self.pack.info.name
+
+    @property
+    def hash(self) -> str:
+        return self.pack.hash
+
+    @property
+    def random(self) -> bool:
+        return self.pack.info.random
+
+    @property
+    def device(self) -> str:
+        return self.pack.device
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        return self.pack.info.resolution, self.pack.info.resolution
+
+    @property
+    def size_multiple(self) -> int:
+        """What height and width in pixels must be divisible by."""
+        return int(self.pack.latent_factor * 2 ** (len(self.pack.unet().config.block_out_channels) - 1))
+
+    def check_shape(self, frames: int, height: int, width: int) -> None:
+        if frames < 2:
+            raise InputError("one frame is a picture, not a video; give at least two frames")
+        multiple = self.size_multiple
+        if height % multiple or width % multiple:
+            raise InputError(
+                f"frames are {width}x{height}, but the pack {self.name} needs width and height divisible by {multiple}; "
+                f"resize them"
+            )
+
+    def fill_generation_config(self, config: GenerationConfig) -> GenerationConfig:
+        return config.for_pack(self.pack.info)
+
+    def first_frames(
+        self,
+        prompts: Sequence[str],
+        masks: np.ndarray,
+        seeds: Sequence[int],
+        config: GenerationConfig,
+        negative_prompts: Sequence[str] | None = None,
+        instances: Sequence[Instance] | None = None,
+    ) -> np.ndarray:
+        return control_frames(self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances)
+
+    def sample(
+        self,
+        adapter: Path | None,
+        prompt: str,
+        masks: np.ndarray,
+        first_frame: np.ndarray,
+        config: GenerationConfig,
+        seed: int,
+        *,
+        negative_prompt: str = "",
+        mask_term: bool = True,
+        instances: Sequence[Instance] | None = None,
+        work_dir: Path | None = None,
+    ) -> np.ndarray:
+        config = self.fill_generation_config(config)
+        weights = "" if adapter is None else self.hash_adapter(adapter)
+        pipeline = self._pipeline(adapter, weights, config)
+        if config.window and len(masks) > config.window:
+            with tempfile.TemporaryDirectory() if work_dir is None else nullcontext(work_dir) as folder:
+                frames = long_video(
+                    pipeline,
+                    prompt,
+                    masks,
+                    first_frame,
+                    config,
+                    seed,
+                    Path(folder),
+                    negative_prompt,
+                    mask_term,
+                    instances,
+                    recipe=hash_value([weights, self.hash, __version__]),
+                )
+                return np.array(frames) if work_dir is None else frames
+        video = pipeline(
+            prompt,
+            masks,
+            first_frame,
+            negative_prompt=negative_prompt,
+            mask_term=mask_term,
+            instances=instances,
+            **call_options(config),
+            generator=torch.Generator().manual_seed(seed),
+        ).frames[0]
+        frames = (video * 255).round().astype(np.uint8)
+        frames[0] = first_frame
+        return frames
+
+    def _pipeline(self, adapter: Path | None, weights: str, config: GenerationConfig) -> MaskVideoPipeline:
+        """The pipeline with this adapter and scheduler, built or kept from an earlier call."""
+        key = (str(adapter), weights, config.scheduler)
+        if key not in self._pipelines:
+            while len(self._pipelines) >= MAX_PIPELINES:
+                self._pipelines.pop(next(iter(self._pipelines)))
+            self._pipelines[key] = build_pipeline(self.pack, adapter, config)
+        return self._pipelines[key]
+
+    def start_adapter(self) -> Path | None:
+        return self.pack.start_adapter()
+
+    def hash_adapter(self, folder: Path) -> str:
+        return hash_file(Path(folder) / WEIGHTS)
+
+    def cache_clips(self, clips: Sequence[TrainingClip], file: Path, flip: bool) -> TrainingLatents:
+        return prepare(self.pack, clips, file, flip)
+
+    def draw(self, cached: TrainingLatents, config: TrainConfig, index: int) -> tuple[torch.Tensor, ...]:
+        return draw(cached, config, index, self.pack.scheduler().config.num_train_timesteps)
+
+    def new_trainee(self, config: TrainConfig, device: str) -> AdapterTrainee:
+        adapter = MotionMaskAdapter.for_unet(
+            self.pack.unet(),
+            patch=self.pack.latent_factor,
+            mask_encoder=config.mask_encoder,
+            mask_width=config.mask_width,
+            foreground_tokens=config.foreground_tokens,
+            temporal_share=config.temporal_share,
+        )
+        return AdapterTrainee(self.pack, adapter, config, device)
+
+    def load_trainee(self, folder: Path, config: TrainConfig, device: str) -> AdapterTrainee:
+        adapter = load_adapter(folder)
+        adapter.check_fits(self.pack.unet())
+        return AdapterTrainee(self.pack, adapter, config, device)
