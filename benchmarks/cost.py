@@ -20,7 +20,7 @@ from mvmodel.config import Config
 
 Size = Literal["tiny", "middle"]
 STEPS = ("cached", "encoded_anew")
-SOURCES = ("model", "training")
+SOURCES = ("backends", "model", "training")
 """Parts of the library that these figures rest on: other code is measured anew."""
 
 
@@ -148,18 +148,19 @@ def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
     import torch
 
     from mvmodel.backends.image_unet.latents import TrainingLatents, encode_frames, encode_text
+    from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
-    from mvmodel.model.attachment import attach_adapter
     from mvmodel.packs import load_pack
-    from mvmodel.training.finetune import Tuned, draw, new_adapter, plain_attention
+    from mvmodel.training.cpu_kernels import math_attention
+    from mvmodel.training.finetune import build_trainee
     from mvmodel.world.render import random_clip
 
     pack = load_pack("tiny")
     clip = random_clip((1, 1), frames=frames)
     config = TrainConfig(init_from=None, flip=False)
-    adapter, unet = new_adapter(pack, config).train(), pack.unet().requires_grad_(False)
-    optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-5, fused=True)
-    tuned = Tuned(adapter, unet, pack.scheduler(), config)
+    backend = load_backend(pack)
+    trainee = build_trainee(backend, config).train()
+    optimizer = torch.optim.AdamW(trainee.parameters(), lr=1e-5, fused=True)
 
     def encoded() -> TrainingLatents:
         latents = encode_frames(pack.vae(), clip.frames)[None, None]
@@ -170,11 +171,11 @@ def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
     cached = encoded()
 
     def step(data: Callable[[], TrainingLatents]) -> None:
-        tuned(*draw(data(), config, 0)).backward()
+        trainee(*backend.draw(data(), config, 0)).backward()
         optimizer.step()
         optimizer.zero_grad()
 
-    with attach_adapter(unet, adapter), plain_attention():
+    with trainee.attached(), math_attention():
         yield {"cached": lambda: step(lambda: cached), "encoded_anew": lambda: step(encoded)}
 
 

@@ -79,6 +79,7 @@ def tuning(size: Size, checkpointing: bool) -> Figures:
     """Seconds of an optimiser step, one clip each, and peak memory: of the steps, and of the run with its encoding."""
     import torch
 
+    from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.training.finetune import finetune
 
@@ -97,7 +98,7 @@ def tuning(size: Size, checkpointing: bool) -> Figures:
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as room:
-            finetune(pack, [_clip(size)], config, Path(room), report=tell)
+            finetune(load_backend(pack), [_clip(size)], config, Path(room), report=tell)
 
     def steps() -> Figures:
         peak = _megabytes(pack, run)

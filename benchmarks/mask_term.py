@@ -77,6 +77,7 @@ def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[f
 
 def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
     """The variant's adapter, tuned if it has not been; variants that differ later share it."""
+    from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.files import hash_value
     from mvmodel.training.finetune import finetune
@@ -86,7 +87,7 @@ def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
         return start
     config = TrainConfig(**{"seed": seed, **variant.train})
     room = work / hash_value([config.model_dump(), seed, pack.hash, FRAMES])[:16]
-    return finetune(pack, training_clips(seed), config, room, report=lambda row: None)
+    return finetune(load_backend(pack), training_clips(seed), config, room, report=lambda row: None)
 
 
 def cell(

@@ -232,7 +232,7 @@ def lamp_like(
     Trained from nothing: queries, temporal attention and convolution; frame 1 clean, loss on the later frames.
     """
     from mvmodel.backends.image_unet.loss import denoising_loss
-    from mvmodel.training.finetune import plain_attention
+    from mvmodel.training.cpu_kernels import math_attention
 
     unet, scheduler = pack.unet().requires_grad_(False), pack.scheduler()
     torch.manual_seed(training.seed)
@@ -246,7 +246,7 @@ def lamp_like(
         latents, masks, text, noise, timesteps, keep, *_ = drawn
         return denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, timesteps, torch.zeros_like(keep))
 
-    with attach_adapter(unet, adapter), plain_attention():
+    with attach_adapter(unet, adapter), math_attention():
         _train(pack, clips, training, [*groups["query"], *groups["temporal"]], step, work, kept)
     pipeline = build_pipeline(pack, None, config)
     pipeline.load_adapter(adapter.eval(), "lamp-like")
@@ -278,8 +278,8 @@ def _train(
     """
     from safetensors.torch import load_file, save_file
 
-    from mvmodel.backends.image_unet.latents import prepare
-    from mvmodel.training.finetune import draw, plain_attention
+    from mvmodel.backends.image_unet.latents import draw, prepare
+    from mvmodel.training.cpu_kernels import math_attention
 
     if kept.exists():
         with torch.no_grad():
@@ -289,7 +289,7 @@ def _train(
 
     data = prepare(pack, clips, work / "latents.safetensors", training.flip)
     optimiser = torch.optim.AdamW(weights, lr=LAMP_LR, weight_decay=training.weight_decay)
-    with plain_attention():
+    with math_attention():
         for index in range(training.steps):
             loss = step(draw(data, training, index, pack.scheduler().config.num_train_timesteps))
             optimiser.zero_grad()

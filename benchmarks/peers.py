@@ -110,7 +110,7 @@ def compare(
                     "generation": bench.generation.model_dump(mode="json"),
                     "pack": pack.hash,
                     "code": [
-                        code_hash("generation", "model", "training"),
+                        code_hash("backends", "generation", "model", "training"),
                         Path(__file__).with_name("peer_methods.py").read_text(),
                     ],
                 }
@@ -138,7 +138,7 @@ def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple
 
     pack, clips, config = bench.pack, bench.motion.clips, bench.generation
     work = cells.place("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
-    code = [code_hash("model", "training"), Path(peers.__file__).read_text()]
+    code = [code_hash("backends", "model", "training"), Path(peers.__file__).read_text()]
     recipe = hash_value([name, work.name, training.model_dump(mode="json"), code])
     kept = cells.place("peer_weights", recipe) / "weights.safetensors"
     began = time.perf_counter()
@@ -162,13 +162,12 @@ def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple
 
 
 def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray]:
-    from mvmodel.generation.requests import Request, run_request
+    from mvmodel.generation.requests import generate_video
     from mvmodel.masks import MaskSequence
 
     def make(task: Task, first: np.ndarray) -> np.ndarray:
-        request = Request(name="video", motion="", prompt=task.prompt, masks=Path("given"), seed=task.seed)
-        pipeline = bench._pipeline(adapter, bench.generation)
-        return run_request(pipeline, request, MaskSequence(task.masks, task.fps), first, bench.generation)
+        weights, masks = bench.adapters[adapter], MaskSequence(task.masks, task.fps)
+        return generate_video(bench.backend, weights, task.prompt, masks, first, bench.generation, task.seed)
 
     return make
 

@@ -18,6 +18,7 @@ from mvmodel.packs.device import device_of
 from pipelines import settings as files
 
 if TYPE_CHECKING:
+    from mvmodel.backends.backend import Backend
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.packs import Pack
 
@@ -85,6 +86,12 @@ class PackResource(dg.ConfigurableResource):
 
             _LOADED_PACKS[key] = load_pack(self.name or None, self.device, self.dtype)
         return _LOADED_PACKS[key]
+
+    def backend(self) -> Backend:
+        """The backend that trains and samples with the pack's models."""
+        from mvmodel.backends.load import load_backend
+
+        return load_backend(self.load())
 
     def generation(self, settings: Settings) -> GenerationConfig:
         """The settings' section "generation", with the pack's own numbers where the section says nothing."""

@@ -147,8 +147,14 @@ class _VideoJob:
 
     def _generate(self, work_dir: Path) -> float | None:
         """Generate `videos/video.*` in the work folder. Returns the IoU of a first frame that the user gave."""
-        from mvmodel.generation import requests as batch
+        import numpy as np
+        from PIL import Image
 
+        from mvmodel.backends.load import load_backend
+        from mvmodel.generation import requests as batch
+        from mvmodel.generation.first_frame_fit import check_first_frame_fit
+
+        backend = load_backend(self.pack)
         self.masks.save(work_dir / "masks.npz")
         request = batch.Request(
             name="video",
@@ -163,11 +169,13 @@ class _VideoJob:
             shutil.rmtree(first_frames, ignore_errors=True)
             side = self.pack.info.resolution
             write_first_frame(self.first_frame, self.first_frame_at, side, first_frames / "video.png")
-            iou = batch.check_first_frame(self.pack, request, self.config, first_frames)
+            picture = np.asarray(Image.open(first_frames / "video.png").convert("RGB"))
+            mask = batch.load_masks(request, backend).masks[0]
+            iou = check_first_frame_fit(self.pack, picture, mask, self.prompt, self.config.first_frame_min_iou)
         else:
-            batch.first_frames(self.pack, [request], self.config, first_frames)
+            batch.first_frames(backend, [request], self.config, first_frames)
         videos = work_dir / "videos"
-        batch.generate(self.pack, self.adapter, [request], first_frames, self.config, videos, self.mask_term)
+        batch.generate(backend, self.adapter, [request], first_frames, self.config, videos, self.mask_term)
         return iou
 
 

@@ -42,9 +42,10 @@ def train(
     json: AsJson = False,
 ) -> None:
     """Fine-tune a motion adapter on a handful of clips. Run the same command again to resume an interrupted run."""
+    from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.packs import load_pack
-    from mvmodel.training.finetune import finetune, new_adapter
+    from mvmodel.training.finetune import build_trainee, finetune
 
     models = load_pack(pack)
     options = {"steps": steps, "seed": seed, "preview_every": preview_every, "data_licence": licence}
@@ -64,8 +65,9 @@ def train(
         return
     train_clips, held_out_clips = usable[: len(usable) - hold_out], usable[len(usable) - hold_out :]
     with stdout_to_stderr():
-        print_table(["trained part", "weights"], list(new_adapter(models, config).parameter_counts().items()))
-        adapter = finetune(models, train_clips, config, out, held_out_clips)
+        backend = load_backend(models)
+        print_table(["trained part", "weights"], list(build_trainee(backend, config).parameter_counts().items()))
+        adapter = finetune(backend, train_clips, config, out, held_out_clips)
     if json:
         names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
         record = {"adapter": str(adapter), **names, "left_out": left_out}
@@ -76,10 +78,11 @@ def train(
 
 def _run_sanity_check(pack: Pack, clip: TrainingClip, as_json: bool) -> None:
     """Overfit one clip. Exits with code 1 if the loss does not fall far enough."""
+    from mvmodel.backends.load import load_backend
     from mvmodel.training.overfit import MIN_LOSS_FALL, overfit
 
     with stdout_to_stderr():
-        result = overfit(pack, clip)
+        result = overfit(load_backend(pack), clip)
     if as_json:
         print_json({**vars(result), "fall": result.fall, "needed": MIN_LOSS_FALL, "passed": result.passed})
     else:

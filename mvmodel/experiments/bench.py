@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Spent, Task, code_hash, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
-from mvmodel.files import hash_file, hash_value, write_json
+from mvmodel.files import hash_value, write_json
 from mvmodel.metrics.adherence import iou
 from mvmodel.metrics.appearance import GREY
 from mvmodel.metrics.judge import compute_frame_metrics, judge_video
@@ -27,7 +28,6 @@ from mvmodel.video.frames import read_frames, write_frames
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 OWN = "own"
 """The adapter that was tuned on the motion's own clips, with everything on."""
 UNTUNED = "untuned"
@@ -76,10 +76,10 @@ class Bench:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.pack, self.motions, self.cells = pack, tuple(motions), cells
+        self.backend = load_backend(pack)
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
         self.generation, self.training, self.say = generation.for_pack(pack.info), training, say
         self.spent = Spent()
-        self._pipelines: dict[tuple[str, str], Any] = {}
 
     @property
     def motion(self) -> Motion:
@@ -103,14 +103,13 @@ class Bench:
         """Tune an adapter, or find it; a killed tuning resumes. Returns `name`, now among the adapters."""
         from mvmodel.training.finetune import finetune
 
-        start = Path(config.init_from) / WEIGHTS if config.init_from not in (None, "start") else None
         recipe = hash_value(
             {
                 "clips": [
                     [c.name, c.caption, hash_masks(c.masks), hash_value(c.frames.tobytes().hex())] for c in clips
                 ],
                 "config": config.model_dump(mode="json", exclude={"init_from"}),
-                "start": hash_file(start) if start else config.init_from,
+                "start": self._start_hash(config.init_from),
                 "pack": self.pack.hash,
                 "code": code_hash(*TUNING),
             }
@@ -120,11 +119,15 @@ class Bench:
         if new:
             self.say(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
         began = time.perf_counter()
-        self.adapters[name] = finetune(self.pack, clips, config, place)
+        self.adapters[name] = finetune(self.backend, clips, config, place)
         if new:
             self.spent.tuned += 1
             self.spent.tuning += time.perf_counter() - began
         return name
+
+    def _start_hash(self, init_from: str | None) -> str | None:
+        """What training starts from, wherever it is stored."""
+        return init_from if init_from in (None, "start") else self.backend.hash_adapter(Path(str(init_from)))
 
     def untuned(self, config: TrainConfig) -> str:
         """What tuning under `config` begins with: the pack's adapter, or one that changes nothing yet."""
@@ -133,11 +136,10 @@ class Bench:
         def build(folder: Path) -> None:
             import torch
 
-            from mvmodel.model.saving import save_adapter
-            from mvmodel.training.finetune import new_adapter
+            from mvmodel.training.finetune import build_trainee
 
             torch.manual_seed(config.seed)
-            save_adapter(new_adapter(self.pack, config), folder, self.pack.info.frames)
+            build_trainee(self.backend, config).save(folder, self.pack.info.frames)
 
         recipe = hash_value([config.model_dump(mode="json"), self.pack.hash, code_hash(*TUNING)])
         self.adapters[UNTUNED] = start or self.cells.item("cell_untuned", recipe, build)
@@ -145,7 +147,7 @@ class Bench:
 
     def measure(self, cell: Cell) -> Measured:
         """Make the cell's video and judge it, or find what an earlier run left."""
-        about = {"pack": self.pack.hash, "adapter": hash_file(self.adapters[cell.adapter] / WEIGHTS)}
+        about = {"pack": self.pack.hash, "adapter": self.backend.hash_adapter(self.adapters[cell.adapter])}
         made = cell.recipe(**about, code=code_hash(*MAKING))
         began, new = time.perf_counter(), not self.cells.place("cell_videos", made).exists()
         video = self.cells.item("cell_videos", made, lambda folder: self._make(cell, folder, made)) / "video.npz"
@@ -161,31 +163,24 @@ class Bench:
         return Measured(cell, metrics, per_frame, embeddings, video, scores / "detections.npz")
 
     def _make(self, cell: Cell, folder: Path, recipe: str) -> None:
-        from mvmodel.generation.requests import Request, run_request
+        from mvmodel.generation.requests import generate_video
         from mvmodel.masks import MaskSequence
 
         self.say(", ".join(f"{name} {value}" for name, value in cell.factors.items()) + f": {cell.task.name}")
-        request = Request(name="video", motion="", prompt=cell.task.prompt, masks=Path("given"), seed=cell.task.seed)
-        frames = run_request(
-            self._pipeline(cell.adapter, cell.generation),
-            request,
+        work_dir = self.cells.place("cell_windows", recipe)  # an interrupted long video resumes in it
+        frames = generate_video(
+            self.backend,
+            self.adapters[cell.adapter],
+            cell.task.prompt,
             MaskSequence(cell.masks, cell.task.fps),
             self._first_frame(cell),
             cell.generation,
-            cell.mask_term,
-            room := self.cells.place("cell_windows", recipe),  # a killed long video goes on with its next window
-            recipe,
+            cell.task.seed,
+            mask_term=cell.mask_term,
+            work_dir=work_dir,
         )
         write_frames(folder / "video.npz", frames)
-        shutil.rmtree(room, ignore_errors=True)
-
-    def _pipeline(self, adapter: str, config: GenerationConfig) -> Any:
-        from mvmodel.backends.image_unet.build import build_pipeline
-
-        key = (str(self.adapters[adapter]), config.scheduler)
-        if key not in self._pipelines:
-            self._pipelines[key] = build_pipeline(self.pack, self.adapters[adapter], config)
-        return self._pipelines[key]
+        shutil.rmtree(work_dir, ignore_errors=True)
 
     def _first_frame(self, cell: Cell) -> np.ndarray:
         """Frame 1, uint8 (height, width, 3); the same picture for all cells that ask for the same."""
@@ -211,7 +206,7 @@ class Bench:
         return np.asarray(Image.open(self.cells.item("cell_first_frames", recipe, build) / "first.png").convert("RGB"))
 
     def _sample_first(self, cell: Cell) -> np.ndarray:
-        from mvmodel.backends.image_unet.first_frame import control_frames
+        from mvmodel.backends.image_unet.latents import add_latent_noise
         from mvmodel.masks import MaskSequence
         from mvmodel.masks.edit import erode, move
 
@@ -226,24 +221,10 @@ class Bench:
         mask = shown.masks if shown.masks.any() else cell.masks[:1]
         config = cell.generation if how.control else cell.generation.model_copy(update={"control_scale": 0.0})
         prompt = how.prompt or cell.task.prompt
-        picture = control_frames(self.pack, [prompt], mask, [cell.task.seed], config)[0]
-        return self._noisy(picture, how.latent_noise, cell.task.seed) if how.latent_noise else picture
-
-    def _noisy(self, picture: np.ndarray, amount: float, seed: int) -> np.ndarray:
-        """The picture decoded from its latent with Gaussian noise of `amount` of that latent's standard deviation."""
-        import torch
-
-        from mvmodel.backends.image_unet.latents import encode_frames
-
-        vae = self.pack.vae()
-        latent = encode_frames(vae, picture[None])
-        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
-        latent = (latent + amount * latent.std() * noise) / vae.config.scaling_factor
-        weights = next(vae.parameters())
-        with torch.no_grad():
-            decoded = vae.decode(latent.to(weights.device, weights.dtype)).sample[0]
-        shown = decoded.float().cpu().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        return np.ascontiguousarray(shown.permute(1, 2, 0).numpy())
+        picture = self.backend.first_frames([prompt], mask, [cell.task.seed], config)[0]
+        if how.latent_noise:
+            return add_latent_noise(self.pack.vae(), picture[None], how.latent_noise, cell.task.seed)[0]
+        return picture
 
     def _judge(self, cell: Cell, video: Path, folder: Path) -> None:
         from mvmodel.masks import MaskSequence

@@ -19,9 +19,9 @@ from mvmodel.files import folder_aside, hash_file, hash_value
 
 Factor = str | float | int | bool
 _SHORT = 24
-MAKING = ("generation", "model", "masks/sequence.py", "experiments/bench.py")
+MAKING = ("backends", "generation", "model", "masks/sequence.py", "experiments/bench.py")
 JUDGING = ("metrics", "segmentation")
-TUNING = ("training", "model")
+TUNING = ("backends", "training", "model")
 """Folders and files of the library whose code decides what a video is, how it is judged, what an adapter learns."""
 
 

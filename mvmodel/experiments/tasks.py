@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvmodel.backends.load import load_backend
 from mvmodel.experiments.cells import Task
 from mvmodel.generation.requests import Request, load_masks, read_requests
 from mvmodel.text import find_object_words
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def task_of(request: Request, pack: Pack) -> Task:
     """A request with its masks read; the judge looks for the objects that its prompt names, else for the prompt."""
-    sequence = load_masks(request, pack)
+    sequence = load_masks(request, load_backend(pack))
     words = tuple(find_object_words(request.prompt, pack.info.objects)) or (request.prompt,)
     return Task(request.name, request.prompt, sequence.masks, request.seed, words, sequence.fps)
 

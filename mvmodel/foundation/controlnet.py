@@ -22,7 +22,8 @@ from mvmodel.foundation.text_to_image import (
     save_grid,
 )
 from mvmodel.foundation.warm_start import load_matching_weights
-from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.training.cpu_kernels import use_float32_group_norm
+from mvmodel.training.loop import LoopConfig, train
 
 CONTROLNET_LOOP = LoopConfig(
     steps=800, batch=24, lr=7e-4, warmup=50, ema=0.99, final_lr=0.05, checkpoint_every=200, sample_every=800
@@ -78,7 +79,7 @@ def train_controlnet(
     start: Path | None = None,
 ) -> ControlNetModel:
     """Train the ControlNet on the latents cached in `cache`; the UNet and the text encoder stay frozen."""
-    fast_group_norm()
+    use_float32_group_norm()
     torch.manual_seed(config.seed)
     vae, unet = models.vae, models.unet.requires_grad_(False).eval()
     text_encoder, tokenizer, scheduler = models.text_encoder, models.tokenizer, models.scheduler

@@ -14,7 +14,8 @@ from diffusers import AutoencoderKL
 
 from mvmodel.foundation.text_to_image import SECOND_OBJECT
 from mvmodel.foundation.vae import measure_reconstruction, reconstruction_loss, save_reconstruction_grid
-from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.training.cpu_kernels import use_float32_group_norm
+from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.render import TRAIN, render_stills
 
 DECODER_LOOP = LoopConfig(
@@ -59,7 +60,7 @@ def train_decoder(
     folder: Path, vae: AutoencoderKL, config: LoopConfig = DECODER_LOOP, start: Path | None = None
 ) -> AutoencoderKL:
     """Train the decoder of `vae`, in place, and write the whole autoencoder to `folder`/model."""
-    fast_group_norm()
+    use_float32_group_norm()
     torch.manual_seed(config.seed)
     vae.requires_grad_(False).to(memory_format=torch.channels_last)
     net = _Decoder(vae)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 TRAINING_MOTION = "bounce"
@@ -59,9 +60,8 @@ def render_test_clips(frames: int, count: int) -> list[RenderedClip]:
 def reconstruct_frames(pack: Any, frames: np.ndarray) -> np.ndarray:
     """The autoencoder's copy of a video, uint8 (F, H, W, 3) in and out."""
     vae = pack.vae()
-    x = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
-    out = torch.cat([vae.decode(vae.encode(part).latent_dist.mode()).sample for part in x.split(8)])
-    return ((out.float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
+    parts = frames_to_tensor(frames).split(8)
+    return tensor_to_frames(torch.cat([vae.decode(vae.encode(part).latent_dist.mode()).sample for part in parts]))
 
 
 def measure_few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
@@ -69,15 +69,14 @@ def measure_few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, flo
 
     Tunes with the default `TrainConfig`. Frame 1 comes from the ControlNet, as in the pipeline.
     """
-    from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig, TrainingClip
-    from mvmodel.generation.requests import Request, run_request
+    from mvmodel.generation.requests import generate_video
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.judge import judge_iou
     from mvmodel.training.finetune import finetune
 
-    config = GenerationConfig()
+    config, backend = GenerationConfig(), load_backend(pack)
     clips = render_test_clips(pack.info.frames, count)
     models = pack.scorer(), pack.segmenter()
 
@@ -90,17 +89,16 @@ def measure_few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, flo
             TrainingClip(c.objects[0], c.frames, c.masks, c.caption) for c in render_training_clips(pack.info.frames)
         ]
         start = "start" if pack.start_adapter() is not None else None
-        adapter = finetune(pack, tuned, TrainConfig(init_from=start, seed=seed), Path(work), report=lambda row: None)
-        pipeline = build_pipeline(pack, adapter, config)
+        adapter = finetune(backend, tuned, TrainConfig(init_from=start, seed=seed), Path(work), report=lambda row: None)
         for number, clip in enumerate(clips):
             copy = reconstruct_frames(pack, clip.frames)
             found["ceiling"].append(judged(copy, clip))
-            first = control_frames(pack, [clip.caption], clip.masks[:1], [seed + number], config)[0]
-            request = Request(
-                name="video", motion=clip.motion, prompt=clip.caption, masks=Path("-"), seed=seed + number
-            )
+            first = backend.first_frames([clip.caption], clip.masks[:1], [seed + number], config)[0]
+            masks = MaskSequence(clip.masks)
             for setting, mask_term in (("full", True), ("without", False)):
-                video = run_request(pipeline, request, MaskSequence(clip.masks), first, config, mask_term)
+                video = generate_video(
+                    backend, adapter, clip.caption, masks, first, config, seed + number, mask_term=mask_term
+                )
                 found[setting].append(judged(video, clip))
     ceiling = float(np.mean(found["ceiling"]))
     return {

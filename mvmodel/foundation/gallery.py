@@ -38,7 +38,7 @@ def text_to_image(pack: Any, seed: int) -> np.ndarray:
 def first_frames(pack: Any, seed: int) -> np.ndarray:
     """48 first frames by the ControlNet on held-out masks, their outlines drawn, uint8 (48, side, side, 3)."""
     from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.load import load_backend
     from mvmodel.foundation.controlnet import draw_outlines
 
     drawn = list(render_stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
@@ -48,27 +48,25 @@ def first_frames(pack: Any, seed: int) -> np.ndarray:
         span = slice(start, start + COLUMNS)
         prompts = [compose_caption(still.objects, still.background) for still in drawn[span]]
         seeds = [seed + start + i for i in range(len(prompts))]
-        frames.append(control_frames(pack, prompts, masks[span], seeds, GenerationConfig()))
+        frames.append(load_backend(pack).first_frames(prompts, masks[span], seeds, GenerationConfig()))
     return draw_outlines(np.concatenate(frames), masks)
 
 
 def videos(pack: Any, seed: int) -> np.ndarray:
     """8 frames each of 6 videos by the start adapter on held-out mask sequences, uint8 (48, side, side, 3)."""
     from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.load import load_backend
     from mvmodel.foundation.controlnet import draw_outlines
-    from mvmodel.generation.requests import Request, run_request
+    from mvmodel.generation.requests import generate_video
     from mvmodel.masks import MaskSequence
 
-    config = GenerationConfig()
-    pipeline = build_pipeline(pack, pack.start_adapter(), config)
+    config, backend = GenerationConfig(), load_backend(pack)
     rows = []
     for number in range(ROWS):
         clip = random_clip((HELD_OUT, number, 90 + seed), pack.info.frames, pan=0.0)
-        first = control_frames(pack, [clip.caption], clip.masks[:1], [seed + number], config)[0]
-        request = Request(name="video", motion="", prompt=clip.caption, masks=Path("-"), seed=seed + number)
-        frames = run_request(pipeline, request, MaskSequence(clip.masks), first, config)
+        first = backend.first_frames([clip.caption], clip.masks[:1], [seed + number], config)[0]
+        masks = MaskSequence(clip.masks)
+        frames = generate_video(backend, pack.start_adapter(), clip.caption, masks, first, config, seed + number)
         chosen = evenly_spaced_indices(COLUMNS, len(frames), repeat=True)
         rows.append(draw_outlines(frames[chosen], clip.masks[chosen]))
     return np.concatenate(rows)

@@ -18,7 +18,8 @@ from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.metrics.adherence import cut_out
 from mvmodel.text import with_article
-from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.training.cpu_kernels import use_float32_group_norm
+from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.render import HELD_OUT, TRAIN, RenderedStill, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -103,7 +104,7 @@ def _texts() -> list[str]:
 
 
 def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | None = None) -> Any:
-    fast_group_norm()
+    use_float32_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
     clip = build_scorer()

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 
-from mvmodel.backends.image_unet.latents import TrainingLatents, encode_frames, encode_text
+from mvmodel.backends.image_unet.latents import TrainingLatents, draw, encode_frames, encode_text
 from mvmodel.backends.image_unet.loss import denoising_loss
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.foundation.text_to_image import TextToImageModels
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
-from mvmodel.training.finetune import draw, plain_attention, save_adapter
-from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.model.saving import save_adapter
+from mvmodel.training.cpu_kernels import math_attention, use_float32_group_norm
+from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.render import TRAIN, random_clip
 
 START_ADAPTER_LOOP = LoopConfig(
@@ -82,7 +83,7 @@ def train_start_adapter(
     start: Path | None = None,
 ) -> Path:
     """Train the start adapter; returns its folder."""
-    fast_group_norm()
+    use_float32_group_norm()
     torch.manual_seed(config.seed)
     data = load_training_latents(models, folder / "clips.safetensors", clips)
     unet = models.unet.requires_grad_(False).eval()
@@ -102,7 +103,7 @@ def train_start_adapter(
     def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
         return net(*drawn), {}
 
-    with attach_adapter(unet, adapter), plain_attention():
+    with attach_adapter(unet, adapter), math_attention():
         train("start_adapter", _Step(adapter, models), batch, loss, config, folder, groups=groups)
     out = folder / "adapter"
     save_adapter(adapter.eval(), out, FRAMES)

@@ -16,7 +16,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from mvmodel.files import write_aside
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.foundation.warm_start import load_matching_weights
-from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.training.cpu_kernels import use_float32_group_norm
+from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.render import TRAIN, compose_caption, render_stills
 
 TEXT_TO_IMAGE_LOOP = LoopConfig(
@@ -173,7 +174,7 @@ def train_text_to_image(
     start: Path | None = None,
 ) -> TextToImage:
     """Train text encoder and UNet together on the latents of `pictures` renders."""
-    fast_group_norm()
+    use_float32_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
     scheduler = build_scheduler()

@@ -9,7 +9,8 @@ import torch
 from diffusers import AutoencoderKL
 
 from mvmodel.foundation.warm_start import load_matching_weights
-from mvmodel.training.loop import LoopConfig, fast_group_norm, train
+from mvmodel.training.cpu_kernels import use_float32_group_norm
+from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.render import HELD_OUT, TRAIN, render_stills
 
 AUTOENCODER_LOOP = LoopConfig(
@@ -138,7 +139,7 @@ def train_autoencoder(folder: Path, config: LoopConfig = AUTOENCODER_LOOP, start
 
     From a `start`, which has seen its crops, whole pictures only.
     """
-    fast_group_norm()
+    use_float32_group_norm()
     torch.manual_seed(config.seed)
     vae = build_autoencoder()
     if start is not None:

@@ -126,9 +126,7 @@ def mixed_precision(config: TrainConfig, device: str) -> str:
 
 
 @torch.no_grad()
-def validation_loss(
-    backend: Backend, trainee: Trainee, cached: Any, config: TrainConfig, device: str
-) -> float | None:
+def validation_loss(backend: Backend, trainee: Trainee, cached: Any, config: TrainConfig, device: str) -> float | None:
     """Mean loss over held-out clips on eight fixed draws; None without held-out clips (`cached` is None)."""
     if cached is None:
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mvmodel.backends.backend import Backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import finetune
 
@@ -40,7 +41,7 @@ class OverfitResult:
 
 
 def overfit(
-    pack: Any,
+    backend: Backend,
     clip: TrainingClip,
     config: TrainConfig = OVERFIT_CONFIG,
     report: Callable[[dict[str, Any]], None] | None = None,
@@ -48,6 +49,6 @@ def overfit(
 ) -> OverfitResult:
     """Train a fresh adapter on `clip` alone and measure its loss before and after, on draws that training never saw."""
     with tempfile.TemporaryDirectory() as work:
-        out = finetune(pack, [clip], config, Path(work), validation=[clip], report=report, device=device)
+        out = finetune(backend, [clip], config, Path(work), validation=[clip], report=report, device=device)
         facts = json.loads((out / "train.json").read_text())
     return OverfitResult(clip.name, config.steps, facts["validation_loss_before"], facts["validation_loss_after"])

@@ -119,7 +119,7 @@ def generation_requests(
     "pytorch",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.generation.requests", files=(__file__,)),
+    code_version=code_version("mvmodel.backends.load", "mvmodel.generation.requests", files=(__file__,)),
 )
 def first_frames(
     context: dg.AssetExecutionContext,
@@ -135,7 +135,7 @@ def first_frames(
 
     def build(folder: Path) -> None:
         requests = batches.read_requests(generation_requests.folder / "requests.csv")
-        batches.first_frames(pack.load(), requests, config, folder)
+        batches.first_frames(pack.backend(), requests, config, folder)
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np
@@ -157,7 +157,7 @@ def first_frames(
     "video",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.generation.requests", files=(__file__,)),
+    code_version=code_version("mvmodel.backends.load", "mvmodel.generation.requests", files=(__file__,)),
 )
 def generated_videos(
     context: dg.AssetExecutionContext,
@@ -192,7 +192,7 @@ def generated_videos(
             context.log.info(f"{context.partition_key}: {len(asked)} videos, condition {name}")
             weights = adapter.folder / ADAPTERS[condition.adapter]
             generate(
-                pack.load(), weights, asked, first_frames.folder, own, folder / name, mask_term=condition.mask_term
+                pack.backend(), weights, asked, first_frames.folder, own, folder / name, mask_term=condition.mask_term
             )
 
     def describe(folder: Path) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def read_training_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingCl
     "safetensors",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.training.finetune", files=(__file__,)),
+    code_version=code_version("mvmodel.backends.load", "mvmodel.training.finetune", files=(__file__,)),
 )
 def motion_adapter(
     context: dg.AssetExecutionContext,
@@ -147,8 +147,8 @@ def motion_adapter(
     from mvmodel.training.finetune import finetune
     from pipelines.driver.progress import throttled
 
-    model, hardware = pack.load(), gpu.chosen()
-    start = "start" if model.start_adapter() is not None else None
+    backend, hardware = pack.backend(), gpu.chosen()
+    start = "start" if backend.start_adapter() is not None else None
     precision = {"fp32": "no"}.get(gpu.precision, gpu.precision)
     config = settings.read("training", TrainConfig, init_from=start, precision=precision)
     runs = {TUNED_ADAPTER: config}
@@ -159,7 +159,7 @@ def motion_adapter(
         train, held = read_training_set(training_set.folder)
         for name, how in runs.items():  # a finished one is returned at once, a stopped one resumes from its checkpoint
             report = throttled(context, f"{context.partition_key} {Path(name).parent}")
-            finetune(model, train, how, (folder / name).parent, held, report, device=hardware["device"])
+            finetune(backend, train, how, (folder / name).parent, held, report, device=hardware["device"])
 
     def describe(folder: Path) -> dict[str, Any]:
         import pandas as pd
@@ -219,7 +219,9 @@ def write_evaluation_requests(training: Path, folder: Path, motion: str, config:
     "pytorch",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)),
+    code_version=code_version(
+        "mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)
+    ),
 )
 def adapter_evaluation(
     context: dg.AssetExecutionContext,

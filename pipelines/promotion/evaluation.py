@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mvmodel.metrics.judge import Judgement
     from mvmodel.packs import Pack
 
-CODE = code_version("mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,))
+CODE = code_version("mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,))
 SCORING = code_version("mvmodel.metrics.judge", files=(__file__,))
 """What a video's metrics rest on: a changed report scores nothing again."""
 
@@ -70,12 +70,14 @@ def evaluate(store: VersionStore, adapter: Path, adapter_sha: str, requests: Pat
 
 
 def _fill(folder: Path, adapter: Path, requests: Path, generation: Any, pack: Pack) -> None:
+    from mvmodel.backends.load import load_backend
     from mvmodel.generation.requests import first_frames, generate, read_requests
     from mvmodel.metrics.report_card import average_metrics
 
     asked = read_requests(requests / "requests.csv")
-    first = first_frames(pack, asked, generation, folder / "first_frames")
-    generate(pack, adapter, asked, first, generation, folder / "videos")
+    backend = load_backend(pack)
+    first = first_frames(backend, asked, generation, folder / "first_frames")
+    generate(backend, adapter, asked, first, generation, folder / "videos")
     metrics = {r.name: judge_generated_video(folder / "videos" / f"{r.name}.npz", r, pack).metrics for r in asked}
     rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in asked]
     card = average_metrics(metrics)

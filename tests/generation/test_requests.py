@@ -11,13 +11,18 @@ import torch
 from PIL import Image
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.load import load_backend
 from mvmodel.errors import InputError
-from mvmodel.generation.requests import Request, bind_instances, first_frames, generate, read_requests, run_request
+from mvmodel.generation.requests import Request, bind_instances, first_frames, generate, generate_video, read_requests
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 
 QUICK = GenerationConfig(steps=2, first_frame_steps=2, batch=2)
+
+
+@pytest.fixture
+def backend(small_pack):
+    return load_backend(small_pack)
 
 
 @pytest.fixture
@@ -41,10 +46,10 @@ def adapter(small_pack, tmp_path: Path) -> Path:
     return tmp_path / "adapter"
 
 
-def test_batch_writes_videos_resumes_and_repeats_bytes(small_pack, adapter, requests, tmp_path):
-    frames = first_frames(small_pack, requests, QUICK, tmp_path / "first")
+def test_batch_writes_videos_resumes_and_repeats_bytes(backend, small_pack, adapter, requests, tmp_path):
+    frames = first_frames(backend, requests, QUICK, tmp_path / "first")
     told: list[tuple[int, int]] = []
-    out = generate(small_pack, adapter, requests, frames, QUICK, tmp_path / "a", progress=lambda *p: told.append(p))
+    out = generate(backend, adapter, requests, frames, QUICK, tmp_path / "a", progress=lambda *p: told.append(p))
     assert told == [(1, 2), (2, 2)]
     settings = json.loads((out / "v-0.json").read_text())
     assert settings["seed"] == 0 and settings["mask_term"] and settings["pack_hash"] == small_pack.hash
@@ -53,26 +58,25 @@ def test_batch_writes_videos_resumes_and_repeats_bytes(small_pack, adapter, requ
     (out / "v-1.json").unlink()
     stamp = (out / "v-0.mp4").stat().st_mtime_ns
     told.clear()
-    generate(small_pack, adapter, requests, frames, QUICK, out, progress=lambda *p: told.append(p))
+    generate(backend, adapter, requests, frames, QUICK, out, progress=lambda *p: told.append(p))
     assert told == [(1, 1)] and (out / "v-0.mp4").stat().st_mtime_ns == stamp
-    again = generate(small_pack, adapter, requests, frames, QUICK, tmp_path / "b")
+    again = generate(backend, adapter, requests, frames, QUICK, tmp_path / "b")
     for name in ("v-0.mp4", "v-1.mp4"):
         assert (out / name).read_bytes() == (again / name).read_bytes()
-    off = generate(small_pack, adapter, requests, frames, QUICK, tmp_path / "c", mask_term=False)
+    off = generate(backend, adapter, requests, frames, QUICK, tmp_path / "c", mask_term=False)
     assert not np.array_equal(np.load(off / "v-0.npz")["frames"], video)
 
 
-def test_long_requests_are_made_in_windows_that_a_kill_leaves(small_pack, adapter, tmp_path, monkeypatch):
+def test_long_requests_are_made_in_windows_that_a_kill_leaves(backend, adapter, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     MaskSequence(rng.random((9, 64, 64)) > 0.5).save(tmp_path / "long.npz")
     request = Request(name="long", motion="run", prompt="a horse", masks=tmp_path / "long.npz")
     config = QUICK.model_copy(update={"window": 4, "overlap": 1})
-    frames = first_frames(small_pack, [request], config, tmp_path / "first")
-    whole = generate(small_pack, adapter, [request], frames, config, tmp_path / "whole")
+    frames = first_frames(backend, [request], config, tmp_path / "first")
+    whole = generate(backend, adapter, [request], frames, config, tmp_path / "whole")
     assert not list(whole.glob(".*.windows"))
     picture = np.asarray(Image.open(frames / "long.png").convert("RGB"))
-    pipeline = build_pipeline(small_pack, adapter, config)
-    alone = run_request(pipeline, request, MaskSequence.load(request.masks), picture, config)
+    alone = generate_video(backend, adapter, "a horse", MaskSequence.load(request.masks), picture, config, 0)
     assert np.array_equal(alone, np.load(whole / "long.npz")["frames"])
 
     from mvmodel.backends.image_unet import long_video
@@ -87,22 +91,22 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(small_pack, adapte
 
     monkeypatch.setattr(long_video, "_window", cut)
     with pytest.raises(KeyboardInterrupt):
-        generate(small_pack, adapter, [request], frames, config, tmp_path / "cut")
+        generate(backend, adapter, [request], frames, config, tmp_path / "cut")
     assert (tmp_path / "cut" / ".long.windows" / "state.npz").exists()
-    cut_off = generate(small_pack, adapter, [request], frames, config, tmp_path / "cut")
+    cut_off = generate(backend, adapter, [request], frames, config, tmp_path / "cut")
     assert len(count) < 3 + len(long_video.windows(9, config))
     assert (cut_off / "long.mp4").read_bytes() == (whole / "long.mp4").read_bytes()
 
 
-def test_named_instances_are_bound_to_the_prompt(small_pack, adapter, tmp_path):
+def test_named_instances_are_bound_to_the_prompt(backend, adapter, tmp_path):
     masks = np.zeros((2, 3, 64, 64), bool)
     masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
     made = {}
     for key, names in {"bound": ("a dog", "a red ball"), "swapped": ("a red ball", "a dog"), "one": ()}.items():
         MaskSequence.of_instances(masks, names=names).save(tmp_path / f"{key}.npz")
         request = Request(name=key, motion="", prompt="a dog and a red ball", masks=tmp_path / f"{key}.npz")
-        frames = first_frames(small_pack, [request], QUICK, tmp_path / "first")
-        out = generate(small_pack, adapter, [request], frames, QUICK, tmp_path / "videos")
+        frames = first_frames(backend, [request], QUICK, tmp_path / "first")
+        out = generate(backend, adapter, [request], frames, QUICK, tmp_path / "videos")
         made[key] = np.load(out / f"{key}.npz")["frames"]
         assert json.loads((out / f"{key}.json").read_text())["instances"] == list(names)
     assert not np.array_equal(made["bound"], made["swapped"]) and not np.array_equal(made["bound"], made["one"])
@@ -124,48 +128,9 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
     assert bind_instances(MaskSequence(masks[0]), "a dog") is None
 
 
-def test_instances_tell_the_first_frame_what_is_where(small_pack, adapter, monkeypatch):
-    """With an adapter that comes with the pack; without one, the ControlNet's one mask is all there is."""
-    from mvmodel.backends.image_unet.first_frame import control_frames
-    from mvmodel.backends.instances import Instance
-
-    masks = np.zeros((2, 1, 64, 64), bool)
-    masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
-
-    def made(*words: str) -> np.ndarray:
-        bound = [Instance(word, mask) for word, mask in zip(words, masks, strict=False)]
-        both = np.logical_or(masks[0], masks[1])
-        return control_frames(small_pack, ["a dog and a ball"], both, [0], QUICK, instances=bound or None)
-
-    assert np.array_equal(made("a dog", "a ball"), made())
-    before = dict(small_pack.unet().attn_processors)
-    monkeypatch.setattr(small_pack, "start_adapter", lambda: adapter)
-    assert not np.array_equal(made("a dog", "a ball"), made("a ball", "a dog"))
-    assert small_pack.unet().attn_processors == before
-
-
-@pytest.mark.slow
-def test_a_given_first_frame_has_to_fit_its_mask(tiny_pack):
-    from mvmodel.backends.image_unet.first_frame import check_fit
-    from mvmodel.world.render import random_clip
-
-    clip = random_clip((2, 3), frames=1, motion="glide", objects=("horse",), background="snow", pan=0)
-    mask = clip.masks[0]
-    config = GenerationConfig()
-    assert check_fit(tiny_pack, clip.frames[0], mask, clip.caption, config) > 0.6
-    elsewhere = np.zeros_like(mask)
-    rows, columns = np.nonzero(mask)
-    elsewhere[:30, :30] = rows.mean() > 64 or columns.mean() > 64
-    elsewhere[-30:, -30:] |= not elsewhere.any()
-    with pytest.raises(InputError, match=r"the first frame shows horse elsewhere than mask 1 says"):
-        check_fit(tiny_pack, clip.frames[0], elsewhere, clip.caption, config)
-    off = config.model_copy(update={"first_frame_min_iou": 0.0})
-    assert check_fit(tiny_pack, clip.frames[0], elsewhere, clip.caption, off) is None
-
-
-def test_first_frame_depends_on_its_own_request_only(small_pack, requests, tmp_path):
-    both = first_frames(small_pack, requests, QUICK, tmp_path / "both")
-    alone = first_frames(small_pack, requests[1:], QUICK, tmp_path / "alone")
+def test_first_frame_depends_on_its_own_request_only(backend, requests, tmp_path):
+    both = first_frames(backend, requests, QUICK, tmp_path / "both")
+    alone = first_frames(backend, requests[1:], QUICK, tmp_path / "alone")
     from PIL import Image
 
     pictures = [np.asarray(Image.open(folder / "v-1.png"), int) for folder in (both, alone)]
@@ -190,11 +155,11 @@ def test_table_is_read_relative_and_stays_inside(tmp_path, requests):
         read_requests(tmp_path / "none.csv")
 
 
-def test_masks_that_cannot_be_used_are_refused(small_pack, requests, tmp_path):
+def test_masks_that_cannot_be_used_are_refused(backend, requests, tmp_path):
     def refused(masks: np.ndarray, match: str) -> None:
         MaskSequence(masks).save(requests[0].masks)
         with pytest.raises(InputError, match=match):
-            first_frames(small_pack, requests[:1], QUICK, tmp_path / "x")
+            first_frames(backend, requests[:1], QUICK, tmp_path / "x")
 
     refused(np.zeros((3, 64, 64), bool), "m0.npz: the mask sequence is empty")
     late = np.ones((3, 64, 64), bool)
@@ -203,7 +168,7 @@ def test_masks_that_cannot_be_used_are_refused(small_pack, requests, tmp_path):
     refused(np.ones((3, 32, 32), bool), "masks are 32x32, the pack small-random works at 64x64")
     requests[0].masks.write_bytes(b"nothing")
     with pytest.raises(InputError, match="m0.npz is not a mask sequence"):
-        first_frames(small_pack, requests[:1], QUICK, tmp_path / "x")
+        first_frames(backend, requests[:1], QUICK, tmp_path / "x")
 
 
 def test_shipped_requests_are_apart_from_the_sample_clips(repository):

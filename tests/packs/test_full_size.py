@@ -10,10 +10,12 @@ import pytest
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.model.saving import load_adapter
 from mvmodel.packs import load_pack
 from mvmodel.packs.random_pack import write_fake
-from mvmodel.training.finetune import finetune, load_adapter
+from mvmodel.training.finetune import finetune
 
 
 @pytest.mark.slow
@@ -26,7 +28,7 @@ def test_one_training_and_one_denoising_step_at_full_size(tmp_path: Path):
     masks[:, 16:48, 16:48] = True
     clip = TrainingClip("clip", rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8), masks, "a horse runs")
     config = TrainConfig(steps=1, warmup=0, init_from=None, flip=False, precision="no")
-    adapter = finetune(pack, [clip], config, tmp_path / "run")
+    adapter = finetune(load_backend(pack), [clip], config, tmp_path / "run")
     tuned = load_adapter(adapter)
     trainable = sum(p.numel() for p in tuned.parameters())
     assert trainable <= 65e6

@@ -14,6 +14,7 @@ from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.first_frame import control_frames
 from mvmodel.backends.image_unet.long_video import long_video
 from mvmodel.backends.instances import Instance
+from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.packs import load_pack
@@ -66,7 +67,9 @@ def test_names_that_are_none_are_told_in_a_sentence(small_pack_folder, monkeypat
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_videos_are_those_of_the_whole_numbers_but_for_rounding(small_pack_folder, tmp_path, dtype):
-    adapter = finetune(load_pack(small_pack_folder), [clip()], TrainConfig(steps=2, init_from=None), tmp_path)
+    adapter = finetune(
+        load_backend(load_pack(small_pack_folder)), [clip()], TrainConfig(steps=2, init_from=None), tmp_path
+    )
     masks, config = np.tile(clip().masks, (3, 1, 1)), GenerationConfig(steps=3, window=4, overlap=1)
     made = {}
     for name in ("float32", dtype):
@@ -81,7 +84,9 @@ def test_videos_are_those_of_the_whole_numbers_but_for_rounding(small_pack_folde
 
 
 def test_objects_bound_to_words_have_a_first_frame_in_half_precision(small_pack_folder, tmp_path, monkeypatch):
-    adapter = finetune(load_pack(small_pack_folder), [clip()], TrainConfig(steps=1, init_from=None), tmp_path)
+    adapter = finetune(
+        load_backend(load_pack(small_pack_folder)), [clip()], TrainConfig(steps=1, init_from=None), tmp_path
+    )
     pack = load_pack(small_pack_folder, dtype="bfloat16")
     monkeypatch.setattr(type(pack), "start_adapter", lambda self: adapter)
     masks = clip().masks
@@ -98,7 +103,7 @@ def test_tuning_computes_from_whole_numbers_and_gives_the_pack_back_as_it_was(
     before = {name: value.clone() for name, value in pack.unet().state_dict().items()}
     pack.unet().register_forward_pre_hook(lambda module, _: seen.add(module.dtype))
     config = TrainConfig(steps=2, init_from=None, precision=precision, preview_every=2)
-    out = finetune(pack, [clip()], config, tmp_path, validation=[clip()])
+    out = finetune(load_backend(pack), [clip()], config, tmp_path, validation=[clip()])
     assert seen == {torch.float32}
     for name, value in pack.unet().state_dict().items():
         assert value.dtype == getattr(torch, dtype) and torch.equal(value, before[name])

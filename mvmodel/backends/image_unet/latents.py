@@ -12,6 +12,7 @@ import torch
 
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.files import write_aside
+from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,27 @@ class TrainingLatents:
 def encode_frames(vae: Any, frames: np.ndarray, batch: int = 16) -> torch.Tensor:
     """Frames uint8 (F, H, W, 3) to scaled latents (F, C, h, w), float32: the posterior's mean."""
     device, dtype = next(vae.parameters()).device, next(vae.parameters()).dtype
-    x = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    parts = [vae.encode(part.to(device, dtype)).latent_dist.mode().float().cpu() for part in x.split(batch)]
+    pixels = frames_to_tensor(frames)
+    parts = [vae.encode(part.to(device, dtype)).latent_dist.mode().float().cpu() for part in pixels.split(batch)]
     return torch.cat(parts) * vae.config.scaling_factor
+
+
+@torch.no_grad()
+def decode_frames(vae: Any, latents: torch.Tensor) -> np.ndarray:
+    """Scaled latents (F, C, h, w) to frames, uint8 (F, H, W, 3)."""
+    weights = next(vae.parameters())
+    scaled = (latents / vae.config.scaling_factor).to(weights.device, weights.dtype)
+    return tensor_to_frames(vae.decode(scaled).sample)
+
+
+def add_latent_noise(vae: Any, frames: np.ndarray, amount: float, seed: int) -> np.ndarray:
+    """Frames, uint8 (F, H, W, 3) in and out, with Gaussian noise added to their latents.
+
+    amount: in standard deviations of the latents. seed: of the noise.
+    """
+    latents = encode_frames(vae, frames)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+    return decode_frames(vae, latents + amount * latents.std() * noise)
 
 
 @torch.no_grad()

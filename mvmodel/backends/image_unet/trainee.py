@@ -15,6 +15,7 @@ from mvmodel.backends.image_unet.loss import denoising_loss
 from mvmodel.backends.image_unet.preview import write_strip
 from mvmodel.backends.training_config import TrainConfig
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.saving import save_adapter
 from mvmodel.packs.device import cast
 
@@ -58,7 +59,7 @@ class AdapterTrainee(Trainee):
             self.adapter.enable_gradient_checkpointing()
         unet.float()
         try:
-            with self.adapter.attached(unet):
+            with attach_adapter(unet, self.adapter):
                 yield
         finally:
             cast(unet, dtype)

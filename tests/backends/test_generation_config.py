@@ -15,6 +15,7 @@ from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.first_frame import control_frames
 from mvmodel.backends.image_unet.long_video import call_options, long_video
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
+from mvmodel.backends.load import load_backend
 from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -71,8 +72,8 @@ def test_videos_are_made_with_it_and_say_so(recommending, tmp_path):
     request = Request(name="v", motion="run", prompt="a horse", masks=tmp_path / "m.npz")
 
     def made(name: str, config: GenerationConfig) -> tuple[np.ndarray, dict]:
-        first = first_frames(recommending, [request], config, tmp_path / "first")
-        out = generate(recommending, tmp_path / "adapter", [request], first, config, tmp_path / name)
+        first = first_frames(load_backend(recommending), [request], config, tmp_path / "first")
+        out = generate(load_backend(recommending), tmp_path / "adapter", [request], first, config, tmp_path / name)
         return np.load(out / "v.npz")["frames"], json.loads((out / "v.json").read_text())["config"]
 
     plain, recorded = made("open", QUICK)

@@ -266,7 +266,7 @@ def test_every_call_has_the_noise_level_and_the_place_in_time_of_its_frames(pipe
 
     def spy(unet, given, named):
         context = named["cross_attention_kwargs"]["context"]
-        calls.append((sorted(set(given[1].tolist())), context.frames, context.first))
+        calls.append((sorted(set(given[1].tolist())), context.frames, context.first_index))
 
     hook = pipeline.unet.register_forward_pre_hook(spy, with_kwargs=True)
     inputs = {**arguments, "masks": np.ones((6, 64, 64), bool)}

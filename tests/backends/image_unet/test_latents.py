@@ -1,0 +1,37 @@
+"""What training draws from the cached clips."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mvmodel.backends.image_unet.latents import TrainingLatents, draw
+from mvmodel.backends.training_config import TrainConfig
+
+
+def test_draw_drops_prompt_and_mask_together_and_each_alone():
+    data = TrainingLatents(
+        torch.randn(3, 2, 4, 4, 8, 8), torch.rand(3, 2, 4, 64, 64), torch.ones(3, 5, 8), torch.zeros(1, 5, 8)
+    )
+
+    def shares(**options: float) -> dict[tuple[bool, bool], float]:
+        config = TrainConfig(clips_per_step=4, **options)
+        seen: dict[tuple[bool, bool], float] = {}
+        for index in range(100):
+            _, _, text, _, _, keep, clean = draw(data, config, index)
+            assert clean.min() >= 1 and clean.max() <= 2
+            for sentence, flag, given in zip(text, keep, clean, strict=True):
+                key = (bool(sentence.any()), bool(flag))
+                seen[key] = seen.get(key, 0) + 1 / 400
+                more.append(int(given) > 1)
+        return seen
+
+    more: list[bool] = []
+    assert set(shares(dropout=0.5)) == {(True, True), (False, False)} and not any(more)
+    assert shares(dropout=0.5)[False, False] == pytest.approx(0.5, abs=0.1)
+    apart = shares(dropout=0.0, text_dropout=0.3, mask_dropout=0.2)
+    assert apart[False, True] == pytest.approx(0.3 * 0.8, abs=0.07)
+    assert apart[True, False] == pytest.approx(0.7 * 0.2, abs=0.07)
+    more.clear()
+    shares(context_share=1.0)
+    assert 0.2 < sum(more) / len(more) < 0.8
