@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,9 +10,7 @@ from pydantic import BaseModel, ValidationError
 from mvmodel.errors import InputError
 
 if TYPE_CHECKING:
-    from mvmodel.backends.training_config import TrainingClip
     from mvmodel.masks import MaskSequence
-    from mvmodel.packs import Pack
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,35 +27,6 @@ def config_from_options(config_class: type[Model], options: dict[str, Any]) -> M
         first = error.errors()[0]
         option = "-".join(map(str, first["loc"])).replace("_", "-")
         raise InputError(f"--{option}: {first['msg']}") from error
-
-
-def training_clips(pack: Pack, folder: Path) -> tuple[list[TrainingClip], dict[str, str]]:
-    """A folder's usable clips with masks (the user's, else found) and captions, and why the others are left out."""
-    from mvmodel.backends.training_config import TrainingClip
-    from mvmodel.masks.files import clip_masks
-    from mvmodel.training.captions import propose_caption
-    from mvmodel.video.catalogue import ingest
-    from mvmodel.video.config import IngestConfig
-
-    info, ready = pack.info, []
-    equal = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
-    with tempfile.TemporaryDirectory() as work:
-        catalogue = ingest(folder, Path(work) / "clips", equal)
-        left_out = {str(row["file"]): str(row["reason"]) for row in catalogue.quarantine.to_dict(orient="records")}
-        for name in catalogue.clips:
-            row, frames = catalogue.row(name), catalogue.frames(name)
-            sequence = clip_masks(folder, row)
-            if sequence is None:
-                from mvmodel.segmentation.tracking import extract_masks
-
-                found = extract_masks(frames, pack.segmenter(), fps=row["fps"])
-                sequence = found.sequence
-                if found.quality.weak:
-                    left_out[name] = "no sound mask was found; put masks for it beside the clip"
-                    continue
-            caption = row["caption"] or propose_caption(pack, frames)
-            ready.append(TrainingClip(name, frames, sequence.masks, caption))
-    return ready, left_out
 
 
 def read_control_masks(masks: Path | None, instances: list[str], side: int, prompt: str) -> MaskSequence:

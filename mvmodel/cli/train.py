@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmodel.cli.inputs import config_from_options, training_clips
+from mvmodel.cli.inputs import config_from_options
 from mvmodel.cli.options import AsJson, PackName, Seed
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.errors import InputError
@@ -45,6 +45,7 @@ def train(
     from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.packs import load_pack
+    from mvmodel.training.clips import load_training_clips
     from mvmodel.training.finetune import build_trainee, finetune
 
     models = load_pack(pack)
@@ -55,7 +56,8 @@ def train(
     if init_from:
         config = config.model_copy(update={"init_from": str(init_from)})
     with stdout_to_stderr():
-        usable, left_out = training_clips(models, clips)
+        loaded = load_training_clips(models, clips)
+    usable, left_out = loaded.clips, loaded.left_out
     for name, reason in left_out.items():
         typer.echo(f"left out {name}: {reason}", err=True)
     if len(usable) <= hold_out:

@@ -94,35 +94,18 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
 
     Raises InputError when there is none.
     """
-    import tempfile
-
     from mvmodel.backends.training_config import TrainingClip
     from mvmodel.errors import InputError
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.tasks import read_tasks
-    from mvmodel.masks.files import clip_masks
-    from mvmodel.segmentation.tracking import extract_masks
-    from mvmodel.training.captions import propose_caption
-    from mvmodel.video.catalogue import ingest
-    from mvmodel.video.config import IngestConfig
+    from mvmodel.training.clips import load_training_clips
 
-    info = pack.info
+    loaded = load_training_clips(
+        pack, clips, lambda row: bool(row["motion"]) and (not wanted or row["motion"] in wanted)
+    )
     found: dict[str, list[TrainingClip]] = {}
-    with tempfile.TemporaryDirectory() as work:
-        equal = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
-        catalogue = ingest(clips, Path(work) / "clips", equal)
-        for name in catalogue.clips:
-            row, frames = catalogue.row(name), catalogue.frames(name)
-            if not row["motion"] or (wanted and row["motion"] not in wanted):
-                continue
-            sequence = clip_masks(clips, row)
-            if sequence is None:
-                tracked = extract_masks(frames, pack.segmenter(), fps=row["fps"])
-                if tracked.quality.weak:
-                    continue
-                sequence = tracked.sequence
-            caption = row["caption"] or propose_caption(pack, frames)
-            found.setdefault(row["motion"], []).append(TrainingClip(name, frames, sequence.masks, caption))
+    for clip in loaded.clips:
+        found.setdefault(loaded.motions[clip.name], []).append(clip)
     tasks = {motion: read_tasks(requests, motion, pack) for motion in found}
     motions = [Motion(motion, tasks[motion], members) for motion, members in found.items() if tasks[motion]]
     if not motions:

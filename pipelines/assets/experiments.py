@@ -17,7 +17,6 @@ from mvmodel.code_version import code_version
 from mvmodel.config import parse_config
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
-from pipelines.assets.training import read_training_set
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
@@ -65,6 +64,7 @@ def load_motion(name: str, training: Path, requests: Path, pack: Any) -> Motion:
     """A motion's requests and training clips, as experiments take them."""
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.tasks import read_tasks
+    from mvmodel.training.training_set import read_training_set
 
     clips, _ = read_training_set(training)
     return Motion(name, read_tasks(requests / "requests.csv", None, pack), clips)

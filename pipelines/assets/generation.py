@@ -14,7 +14,7 @@ from mvmodel.generation.default_requests import RequestSpec, default_requests, d
 from mvmodel.reports.conditions import CONDITIONS
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
-from pipelines.assets.training import SCRATCH_ADAPTER, read_training_set
+from pipelines.assets.training import SCRATCH_ADAPTER
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
@@ -40,7 +40,9 @@ def _shipped(settings: Settings, config: RequestsConfig, motion: str) -> list[An
     "parquet",
     partitions_def=motions,
     deps=["mask_library"],
-    code_version=code_version("mvmodel.authoring.mask_sources", files=(__file__,)),
+    code_version=code_version(
+        "mvmodel.authoring.mask_sources", "mvmodel.generation.default_requests", files=(__file__,)
+    ),
 )
 def generation_requests(
     context: dg.AssetExecutionContext,
@@ -75,6 +77,8 @@ def generation_requests(
             wanted = [RequestSpec(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
             (folder / "assumptions.json").write_text(json.dumps(assumptions, indent=1))
         else:
+            from mvmodel.training.training_set import read_training_set
+
             train, held = read_training_set(training_set.folder)
             clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
             wanted = default_requests(clips, list(pack.load().info.objects), config.count, config.seed)

@@ -25,7 +25,7 @@ from pipelines.store.artifact_store import ArtifactStore, with_metadata
 from pipelines.store.version_store import Handle
 
 if TYPE_CHECKING:
-    from mvmodel.backends.training_config import TrainingClip
+    pass
 
 SCRATCH_ADAPTER = "scratch/adapter"
 """In a `motion_adapter` version: the adapter trained without a start, to compare."""
@@ -35,7 +35,7 @@ SCRATCH_ADAPTER = "scratch/adapter"
     "training",
     "parquet",
     partitions_def=motions,
-    code_version=code_version("mvmodel.masks.sequence", "mvmodel.training.captions", files=(__file__,)),
+    code_version=code_version("mvmodel.training.captions", "mvmodel.training.training_set", files=(__file__,)),
 )
 def training_set(
     context: dg.AssetExecutionContext,
@@ -54,44 +54,29 @@ def training_set(
         import pandas as pd
 
         from mvmodel.training.captions import propose_caption
+        from mvmodel.training.training_set import split_clips, write_training_set
         from mvmodel.video.catalogue import Catalogue
 
         empty_folder(folder)
-        catalogue = Catalogue.load(clips.folder)
-        table = catalogue.table.set_index("clip")
-        quality = pd.read_parquet(foreground_masks.folder / "quality.parquet").set_index("clip")
+        table = Catalogue.load(clips.folder).table
+        captions = dict(zip(table["clip"], table["caption"].astype(str), strict=True))
+        quality = pd.read_parquet(foreground_masks.folder / "quality.parquet")
         members = read_motion_groups(motion_groups.folder)["motions"].get(motion)
         if not members:
             raise InputError(
                 f"no clips make up the motion {motion!r} any more; see motion_groups for those that there are"
             )
-        usable = [clip for clip in members if not quality.loc[clip, "weak"]]
-        if len(usable) < config.min_clips:
-            raise InputError(
-                f"motion {motion!r} has {len(usable)} clips with sound masks of {len(members)}; {config.min_clips} are "
-                f"needed: add clips, or mend the weak masks that foreground_masks names"
-            )
         groups = pd.read_parquet(motion_groups.folder / "groups.parquet")
-        distance = dict(zip(groups["clip"], groups["distance"].astype(float), strict=True))
-        nearest = sorted(usable, key=lambda clip: (distance[clip], clip))[: config.max_clips]
-        kept = sorted(nearest)
-        # Clips in the middle of the group are held out: its edges teach most, and one far out would be judged unfairly.
-        held = set(nearest[: min(config.held_out, len(kept) - config.min_clips)])
-        rows = []
-        for clip in kept:
-            said = str(table.loc[clip, "caption"])
-            text = said or propose_caption(pack.load(), catalogue.frames(clip))
-            role = "held_out" if clip in held else "train"
-            source = "manifest" if said else "scorer" if text else "none"
-            rows.append({"clip": clip, "role": role, "caption": text, "caption_from": source})
-            for part, file in ((clips.folder / "frames", f"{clip}.npy"), (foreground_masks.folder, f"{clip}.npz")):
-                target = folder / ("frames" if file.endswith(".npy") else "masks") / file
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(part / file, target)
-        (folder / "clips.json").write_text(json.dumps({"motion": motion, "clips": rows}, indent=1))
+        distances = dict(zip(groups["clip"], groups["distance"].astype(float), strict=True))
+        weak = set(quality["clip"][quality["weak"]])
+        roles = split_clips(motion, members, weak, distances, **config.model_dump())
+        frames, masks = clips.folder / "frames", foreground_masks.folder
+        write_training_set(folder, motion, roles, captions, frames, masks, lambda f: propose_caption(pack.load(), f))
 
     def describe(folder: Path) -> dict[str, Any]:
         import pandas as pd
+
+        from mvmodel.training.training_set import read_training_set
 
         train, held = read_training_set(folder)
         rows = json.loads((folder / "clips.json").read_text())["clips"]
@@ -109,21 +94,6 @@ def training_set(
 
     inputs = {"clips": clips, "foreground_masks": foreground_masks, "motion_groups": motion_groups}
     return store.step(context, inputs, config, build, describe, pack=pack.recipe("scorer"))
-
-
-def read_training_set(folder: Path) -> tuple[list[TrainingClip], list[TrainingClip]]:
-    """(clips trained on, clips held out) of a `training_set` version."""
-    import numpy as np
-
-    from mvmodel.backends.training_config import TrainingClip
-    from mvmodel.masks import MaskSequence
-
-    sides: dict[str, list[TrainingClip]] = {"train": [], "held_out": []}
-    for row in json.loads((folder / "clips.json").read_text())["clips"]:
-        frames = np.load(folder / "frames" / f"{row['clip']}.npy", allow_pickle=False)
-        masks = MaskSequence.load(folder / "masks" / f"{row['clip']}.npz").masks
-        sides[row["role"]].append(TrainingClip(row["clip"], frames, masks, row["caption"]))
-    return sides["train"], sides["held_out"]
 
 
 @mvmodel_asset(
@@ -145,6 +115,7 @@ def motion_adapter(
     """The motion's adapter, tuned from the pack's start adapter where it has one; and one from scratch to compare."""
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.training.finetune import finetune
+    from mvmodel.training.training_set import read_training_set
     from pipelines.driver.progress import throttled
 
     backend, hardware = pack.backend(), gpu.chosen()
@@ -207,6 +178,7 @@ def read_training_curve(adapter: Path) -> list[dict[str, Any]]:
 def write_evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
     """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
     from mvmodel.generation.default_requests import default_requests, write_requests
+    from mvmodel.training.training_set import read_training_set
 
     train, held = read_training_set(training)
     clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]

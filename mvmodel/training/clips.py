@@ -1,0 +1,66 @@
+"""From a folder of raw footage to training clips, in one go. `mvmodel.training.training_set` starts from ingested clips."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mvmodel.backends.training_config import TrainingClip
+from mvmodel.masks.files import clip_masks
+from mvmodel.packs import Pack
+from mvmodel.segmentation.tracking import extract_masks
+from mvmodel.training.captions import propose_caption
+from mvmodel.video.catalogue import ingest
+from mvmodel.video.config import IngestConfig
+
+
+@dataclass(frozen=True)
+class LoadedClips:
+    """The usable clips of a folder.
+
+    motions: clip name -> the motion that the manifest names, "" without one. left_out: file or clip -> why it cannot be
+    used.
+    """
+
+    clips: list[TrainingClip] = field(default_factory=list)
+    motions: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def load_training_clips(
+    pack: Pack, folder: Path, select: Callable[[Mapping[str, Any]], bool] = lambda row: True
+) -> LoadedClips:
+    """Ingest a folder of footage at the pack's length, frame rate and size, with masks and captions.
+
+    Masks are the user's own where there are any, else the pack's segmenter finds them; captions are the manifest's, else
+    the pack's scorer proposes them. Clips whose masks are weak are left out.
+
+    Args:
+        pack: Provides size, segmenter and scorer.
+        folder: Videos, or folders of frames, with an optional manifest.
+        select: Called with a clip's row of the catalogue; False skips the clip before its masks are computed.
+    """
+    info, loaded = pack.info, LoadedClips()
+    config = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
+    with tempfile.TemporaryDirectory() as work:
+        catalogue = ingest(folder, Path(work) / "clips", config)
+        for refused in catalogue.quarantine.to_dict(orient="records"):
+            loaded.left_out[str(refused["file"])] = str(refused["reason"])
+        for name in catalogue.clips:
+            row, frames = catalogue.row(name), catalogue.frames(name)
+            if not select(row):
+                continue
+            sequence = clip_masks(folder, row)
+            if sequence is None:
+                extracted = extract_masks(frames, pack.segmenter(), fps=row["fps"])
+                if extracted.quality.weak:
+                    loaded.left_out[name] = "no sound mask was found; put masks for it beside the clip"
+                    continue
+                sequence = extracted.sequence
+            caption = row["caption"] or propose_caption(pack, frames)
+            loaded.clips.append(TrainingClip(name, frames, sequence.masks, caption))
+            loaded.motions[name] = str(row["motion"] or "")
+    return loaded
