@@ -50,19 +50,18 @@ class Settings(dg.ConfigurableResource):
             raise InputError(f"there is no folder of clips at {folder}; name one with --clips or MVMODEL_CLIPS")
         return folder
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Raises InputError, before any step computes, if `override` holds a wrong setting."""
+        files.validate_settings(self.override, "override")
+
     def section(self, name: str) -> dict[str, Any]:
-        """The numbers of a section that were set, unchecked."""
-        both = (
-            files.merge_settings(self.sections, files.validate_settings(self.override, "override"))
-            if self.override
-            else self.sections
-        )
-        return dict(both.get(name, {}))
+        """The settings of a section that differ from their defaults."""
+        return dict(files.merge_settings(self.sections, self.override).get(name, {}))
 
     def read(self, name: str, model: type[Model], **defaults: Any) -> Model:
         """A section as `model`; `defaults` stand in for the model's own. Raises InputError saying what does not fit."""
         known = {key: value for key, value in defaults.items() if key in model.model_fields}
-        return parse_config(model, {**known, **self.section(name)}, f"section {name}")
+        return parse_config(model, {**known, **self.section(name)}, name)
 
     def path(self, named: str) -> Path:
         """A file named in the settings, relative to the repository."""

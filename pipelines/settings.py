@@ -1,11 +1,12 @@
-"""What a home folder is set up to do: where the clips are, which pack, and every number that differs from a default.
+"""Reads and validates the settings of a home folder: clips, pack, and every value that differs from its default.
 
-Belongs here: reading and checking settings. What a number means stands at the library's own config; a section here is
-handed to it unchanged, so an unknown name is refused by the library with its own message.
+Each section belongs to one settings class (`SECTIONS`), most of them in `mvmodel`. docs/settings.md lists them all.
 """
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import json
 import os
 from pathlib import Path
@@ -88,70 +89,89 @@ class ComparisonConfig(Config):
     """Number of requests that are also generated with DDIM at 50 steps and DPM++ at 20 steps; 0 turns this off."""
 
 
-class ExperimentsConfig(Config):
-    """Sizes of the experiments that differ from their defaults in `mvmodel.experiments.studies`."""
-
-    quick: bool = False
-    """Run every experiment at its smallest size, to see that it works."""
-    ablation_study: dict[str, Any] = {}
-    noise_sharing_sweep: dict[str, Any] = {}
-    mask_generalization: dict[str, Any] = {}
-    mask_robustness: dict[str, Any] = {}
-    first_frame_sensitivity: dict[str, Any] = {}
-    long_video_drift: dict[str, Any] = {}
-    zero_shot_motion: dict[str, Any] = {}
-
-
-SECTIONS = {
-    "ingest": None,  # mvmodel.video.IngestConfig
-    "masks": None,  # mvmodel.segmentation.ExtractConfig
-    "groups": None,  # mvmodel.motion.config.GroupConfig
-    "training": None,  # mvmodel.training.TrainConfig
-    "generation": None,  # mvmodel.generation.GenerationConfig
-    "training_set": TrainingSetConfig,
-    "requests": RequestsConfig,
-    "evaluation": EvaluationConfig,
-    "gates": GateConfig,
-    "comparison": ComparisonConfig,
-    "experiments": ExperimentsConfig,
+SECTIONS: dict[str, str] = {
+    "ingest": "mvmodel.video.config:IngestConfig",
+    "masks": "mvmodel.segmentation.config:ExtractConfig",
+    "groups": "mvmodel.motion.config:GroupConfig",
+    "training_set": "pipelines.settings:TrainingSetConfig",
+    "training": "mvmodel.backends.training_config:TrainConfig",
+    "generation": "mvmodel.backends.generation_config:GenerationConfig",
+    "requests": "pipelines.settings:RequestsConfig",
+    "evaluation": "pipelines.settings:EvaluationConfig",
+    "gates": "pipelines.settings:GateConfig",
+    "comparison": "pipelines.settings:ComparisonConfig",
+    "experiments": "mvmodel.experiments.config:ExperimentsConfig",
 }
-"""Sections of a settings file; those with None go to a config class of the library, in comments."""
-_TOP = ("clips", "pack", "store", "device", "precision")
+"""Section of a settings file -> its class, as module:name. A class is imported only to validate or read its section."""
+
+
+class TopLevelConfig(Config):
+    """Settings that stand outside the sections."""
+
+    clips: str = ""
+    """Folder of raw clips; by default datasets/raw, or datasets/samples if that holds no video."""
+    pack: str = ""
+    """Model pack: a name such as tiny, or a folder. By default MVMODEL_PACK, or tiny."""
+    store: str = ""
+    """Where versions of assets are stored: a folder or an fsspec address such as s3://bucket/mvmodel."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    precision: str = "auto"
+    """auto, fp32, bf16 or fp16; auto takes bf16 on GPUs that have it, fp16 on older GPUs and fp32 on CPUs."""
+
+
+def section_model(name: str) -> type[Config]:
+    """The settings class of a section."""
+    module, _, attribute = SECTIONS[name].partition(":")
+    model: type[Config] = getattr(importlib.import_module(module), attribute)
+    return model
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Read a settings file (.yaml or .json). Raises InputError naming the file and what is wrong with it."""
+    """Read and validate a settings file, .yaml or .json.
+
+    Raises:
+        InputError: Names the file, the section and the setting that is wrong.
+    """
     path = Path(path)
     try:
         if path.suffix == ".json":
-            value = json.loads(path.read_text())
+            content = json.loads(path.read_text())
         else:
             import yaml
 
-            value = yaml.safe_load(path.read_text()) or {}
+            content = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
-        raise InputError(f"settings file {path} cannot be read: {error.strerror}") from error
+        raise InputError(f"cannot read settings file {path}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"settings file {path} is not valid: {error}") from error
     except Exception as error:  # yaml's errors derive from Exception only
         raise InputError(f"settings file {path} is not valid YAML: {error}") from error
-    return validate_settings(value, str(path))
+    return validate_settings(content, str(path))
 
 
-def validate_settings(value: Any, where: str) -> dict[str, Any]:
-    """`value` if its names are known and our own sections fit; raises InputError naming `where` otherwise."""
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: settings are a table of sections, not {type(value).__name__}")
-    for name, content in value.items():
-        if name in _TOP:
+def validate_settings(content: Any, where: str) -> dict[str, Any]:
+    """Return `content` if every section and every setting in it is valid.
+
+    Raises:
+        InputError: Names `where`, the section and the setting that is wrong.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: settings must be a table of sections, not {type(content).__name__}")
+    top_level = {name: value for name, value in content.items() if name in TopLevelConfig.model_fields}
+    parse_config(TopLevelConfig, {name: value for name, value in top_level.items() if value is not None}, where)
+    for name, section in content.items():
+        if name in top_level:
             continue
         if name not in SECTIONS:
-            raise InputError(f"{where}: no section {name!r}; there are {', '.join([*_TOP, *SECTIONS])}")
-        if not isinstance(content, dict):
-            raise InputError(f"{where}: section {name!r} is a table of settings, not {type(content).__name__}")
-        if (model := SECTIONS[name]) is not None:
-            parse_config(model, content, f"{where}, section {name}")
-    return value
+            names = [*SECTIONS, *TopLevelConfig.model_fields]
+            nearest = difflib.get_close_matches(str(name), names, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}"
+            raise InputError(f"{where}: no section {name!r}; {hint}")
+        if not isinstance(section, dict):
+            raise InputError(f"{where}: section {name!r} must be a table of settings, not {type(section).__name__}")
+        parse_config(section_model(name), section, f"{where}: {name}")
+    return content
 
 
 def home_folder() -> Path:

@@ -33,10 +33,14 @@ class GenerationConfig(Config):
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
     noise_sharing: NoiseSharingMode = "paper"
+    """How frame 1 is mixed into the noise: `paper` is Eq. 8, `noise` mixes in frame 1's noise instead of its latent,
+    `variance_preserving` keeps the noise's variance."""
     first_frame_steps: int = Field(20, ge=1)
+    """Denoising steps of the first frame."""
     first_frame_guidance: float | None = Field(None, ge=1)
     """As `guidance_scale`, for the ControlNet's frame 1."""
     control_scale: float = Field(1.0, ge=0)
+    """Conditioning scale of the ControlNet."""
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
     unbound_words: UnboundWords = "union"

@@ -9,8 +9,3 @@ run         an experiment into a folder: table, plots, conclusion, configuration
 catalogue   the experiments by name
 studies     one file an experiment: its grid, its plots, its conclusion
 """
-
-from mvmodel.experiments.catalogue import EXPERIMENTS
-from mvmodel.experiments.run import run_experiment
-
-__all__ = ["EXPERIMENTS", "run_experiment"]

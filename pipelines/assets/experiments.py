@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
-from mvmodel.config import parse_config
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import PackResource, Settings
-from pipelines.settings import ExperimentsConfig
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
@@ -49,17 +47,6 @@ MAX_PLOTTED_GROUPS = 12
 """Settings whose means become metrics that plot over time; the tables have all."""
 
 
-def load_experiment_config(settings: Settings, name: str) -> ExperimentConfig:
-    """The sizes of an experiment that the settings ask for. Raises InputError for what does not fit."""
-    from mvmodel.experiments import EXPERIMENTS
-
-    config = EXPERIMENTS[name].config
-    asked = settings.read("experiments", ExperimentsConfig)
-    given = dict(getattr(asked, name))
-    below = config.quick().model_dump() if asked.quick else {}
-    return parse_config(config, {**below, **given}, f"section experiments, {name}")
-
-
 def load_motion(name: str, training: Path, requests: Path, pack: Any) -> Motion:
     """A motion's requests and training clips, as experiments take them."""
     from mvmodel.experiments.bench import Motion
@@ -83,7 +70,7 @@ def experiment_metadata(folder: Path) -> dict[str, Any]:
     import pandas as pd
     from PIL import Image
 
-    from mvmodel.experiments import EXPERIMENTS
+    from mvmodel.experiments.catalogue import EXPERIMENTS
 
     rows = pd.read_parquet(folder / "videos.parquet")
     timing = json.loads((folder / "timing.json").read_text())
@@ -136,14 +123,16 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
         pack: PackResource,
         store: ArtifactStore,
     ) -> dg.MaterializeResult[Handle]:
+        from mvmodel.experiments.config import ExperimentsConfig
+
         adapter = promotion.open_promoted(promoted_adapter, store.store)
-        config = load_experiment_config(settings, name)
+        config = settings.read("experiments", ExperimentsConfig).sizes(name)
         generation, training = base_configs(settings, pack)
 
         def build_folder(folder: Path) -> None:
-            from mvmodel.experiments import run_experiment
             from mvmodel.experiments.bench import OWN, Bench
             from mvmodel.experiments.cells import Cells
+            from mvmodel.experiments.run import run_experiment
 
             model = pack.load()
             motion = load_motion(context.partition_key, training_set.folder, generation_requests.folder, model)
@@ -202,14 +191,16 @@ def zero_shot_motion(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """One adapter over many motions against one per motion, on motions that the first has never seen."""
-    config = load_experiment_config(settings, "zero_shot_motion")
+    from mvmodel.experiments.config import ExperimentsConfig
+
+    config = settings.read("experiments", ExperimentsConfig).sizes("zero_shot_motion")
     generation, training = base_configs(settings, pack)
     names = sorted(set(training_set) & set(generation_requests))
 
     def build_folder(folder: Path) -> None:
-        from mvmodel.experiments import run_experiment
         from mvmodel.experiments.bench import Bench
         from mvmodel.experiments.cells import Cells
+        from mvmodel.experiments.run import run_experiment
 
         model = pack.load()
         every = [load_motion(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.experiments import EXPERIMENTS, run_experiment
 from mvmodel.experiments.bench import Bench, Measured, Motion
+from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.cells import Cell, Cells, Task
+from mvmodel.experiments.run import run_experiment
 from mvmodel.masks import MaskSequence
 from mvmodel.metrics.adherence import iou
 from mvmodel.world.render import HELD_OUT, random_clip

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.experiments import EXPERIMENTS, run_experiment
 from mvmodel.experiments.bench import Bench
+from mvmodel.experiments.catalogue import EXPERIMENTS
+from mvmodel.experiments.run import run_experiment
 
 pytestmark = pytest.mark.slow
 PER_MOTION = [name for name, experiment in EXPERIMENTS.items() if experiment.per_motion]

@@ -84,7 +84,7 @@ def test_sizes_come_from_the_settings_and_what_cannot_be_is_said(lab, quick_benc
     assert lab.run()["status"] == 0
     quick = materialise(lab, "first_frame_sensitivity", {"quick": True}, "slide")
     assert quick["videos"].value <= 7
-    with pytest.raises(dg.Failure, match="section experiments, mask_robustness: level"):
+    with pytest.raises(dg.Failure, match="experiments: no setting 'mask_robustness.level'"):
         materialise(lab, "mask_robustness", {"mask_robustness": {"level": 3}}, "slide")
     with pytest.raises(dg.Failure, match="needs clips of two motions or more"):
         materialise(lab, "zero_shot_motion", {"quick": True})

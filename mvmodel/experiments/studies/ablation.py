@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench, Measured
 from mvmodel.experiments.cells import Cell, FirstFrame
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import AblationConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.studies.ablation_words import ablation_conclusion
 from mvmodel.metrics.appearance import alignment, diversity
@@ -38,18 +37,6 @@ ABLATION_CONDITIONS: dict[str, Condition] = {
 LABELS = {name: condition.label for name, condition in ABLATION_CONDITIONS.items()}
 WITHOUT_MASK = 1 - 1e-9
 """Share of tuning steps without the mask: all of them."""
-
-
-class AblationConfig(ExperimentConfig):
-    """Sizes of the ablation."""
-
-    quick_sizes = {"tuning_steps": 1}
-
-    seeds: int = Field(2, ge=1)
-    tuning_steps: int | None = Field(None, ge=1)
-    """Optimiser steps of the adapter tuned without mask term; None is what the motion's own adapter was given."""
-    least_mask_gain: float = 0.3
-    """IoU that the mask term is expected to bring at least."""
 
 
 class Ablation(Experiment[AblationConfig]):

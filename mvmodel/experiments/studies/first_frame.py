@@ -11,7 +11,7 @@ from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench, Measured
 from mvmodel.experiments.cells import Cell, FirstFrame, Task
 from mvmodel.experiments.compare import chosen, difference
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import FirstFrameConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.text import with_article
 
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLEAN = "clean"
-
-
-class FirstFrameConfig(ExperimentConfig):
-    """What is done to frame 1."""
-
-    quick_sizes = {"latent_noise": (0.5,)}
-
-    shift: float = 0.15
-    """How far mask 1 is moved for the ControlNet alone, share of the picture's width."""
-    erode: float = 0.04
-    """How much of mask 1 is taken away for the ControlNet alone, share of the picture's width."""
-    latent_noise: tuple[float, ...] = (0.25, 0.5, 1.0)
-    """Noise in frame 1's latent, in standard deviations of the latent."""
 
 
 class FirstFrameSensitivity(Experiment[FirstFrameConfig]):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
 from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.compare import chosen, difference, listed, means
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import GeneralizationConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.held_out import FAMILIES, catalogue
 from mvmodel.text import find_object_words
@@ -20,15 +18,6 @@ if TYPE_CHECKING:
 
 BASELINE = "as asked"
 """The family of the requests themselves."""
-
-
-class GeneralizationConfig(ExperimentConfig):
-    """Sizes of the catalogue."""
-
-    quick_sizes = {"items": 1}
-
-    items: int = Field(6, ge=1, le=6)
-    """Entries of each of the four families."""
 
 
 class Generalization(Experiment[GeneralizationConfig]):

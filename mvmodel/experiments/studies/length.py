@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
 from mvmodel.experiments.cells import Cell, Task
 from mvmodel.experiments.compare import chosen, difference, slope
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import LengthConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import cut, loop
@@ -28,17 +26,6 @@ LOST = {"iou": -0.1, "alignment": -0.05, "to_first": -0.05}
 
 LONG = 40
 """Frames from which a trend over the frames is worth a number."""
-
-
-class LengthConfig(ExperimentConfig):
-    """Lengths, and what every window is anchored to."""
-
-    quick_sizes = {"lengths": (6, 20)}
-
-    lengths: tuple[int, ...] = Field((24, 50, 100, 200), min_length=1)
-    """Frames. A request's masks are played there and back until they are long enough."""
-    anchors: tuple[Literal["video", "window"], ...] = Field(("video",), min_length=1)
-    """As `GenerationConfig.anchor`; the settings' windows and overlap stand."""
 
 
 class Length(Experiment[LengthConfig]):

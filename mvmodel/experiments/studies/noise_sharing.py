@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from mvmodel.backends.generation_config import NoiseSharingMode
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
 from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.compare import chosen, difference, means
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import NoiseSharingConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 from mvmodel.metrics.score import METRICS
 
@@ -26,15 +23,6 @@ JUDGED = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}
 
 PAPERS = 0.2
 """The share that the paper takes."""
-
-
-class NoiseSharingConfig(ExperimentConfig):
-    """Sizes of the sweep."""
-
-    quick_sizes = {"alphas": (0.0, 0.2, 0.5), "modes": ("paper", "variance_preserving")}
-
-    alphas: tuple[float, ...] = Field((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), min_length=2)
-    modes: tuple[NoiseSharingMode, ...] = Field(("paper", "noise", "variance_preserving"), min_length=1)
 
 
 class NoiseSharing(Experiment[NoiseSharingConfig]):

@@ -10,7 +10,7 @@ from mvmodel.experiments import plots
 from mvmodel.experiments.bench import OWN, Bench
 from mvmodel.experiments.cells import Cell, Task
 from mvmodel.experiments.compare import chosen, difference
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import RobustnessConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import dilate, erode, move
@@ -24,19 +24,6 @@ KINDS: dict[str, str] = {
     "shift": "shifted by {:g} of the picture's width",
     "drop": "missing in {:g} of the frames",
 }
-
-
-class RobustnessConfig(ExperimentConfig):
-    """Sizes of the damage. Distances are shares of the picture's width; level 0, the exact mask, is always there."""
-
-    quick_sizes = {"distances": (0.02,), "shifts": (0.05,), "dropped": (0.3,)}
-
-    distances: tuple[float, ...] = (0.01, 0.02, 0.035, 0.05, 0.07)
-    """Erosion and dilation."""
-    shifts: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2)
-    """To the left or to the right, for the whole sequence alike."""
-    dropped: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.7)
-    """Share of the frames after frame 1 whose mask is empty."""
 
 
 class Robustness(Experiment[RobustnessConfig]):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mvmodel.errors import InputError
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import Bench
 from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.compare import chosen, difference, verdict
-from mvmodel.experiments.config import ExperimentConfig
+from mvmodel.experiments.config import ZeroShotConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 
 if TYPE_CHECKING:
@@ -23,17 +21,6 @@ TUNED_ON: dict[str, str] = {
     "other": "one other motion",
     "nothing": "nothing",
 }
-
-
-class ZeroShotConfig(ExperimentConfig):
-    """Sizes of the comparison."""
-
-    quick_sizes = {"tuning_steps": 1}
-
-    tuning_steps: int = Field(200, ge=1)
-    """Optimiser steps of every adapter: the same whether it sees one motion or many."""
-    from_start: bool = False
-    """Begin from the pack's start adapter. The tiny pack's has seen every motion, so nothing would be held out."""
 
 
 class ZeroShot(Experiment[ZeroShotConfig]):
