@@ -55,7 +55,7 @@ class Oracle:
         prior: Any = None,
         several: Any = True,
     ) -> tuple[np.ndarray, np.ndarray]:
-        from mvmodel.segmentation.segmenter import innermost_point
+        from mvmodel.masks.geometry import innermost_point
 
         if points is not None:
             x, y = points[0]
@@ -68,7 +68,8 @@ class Oracle:
     def automatic(
         self, encoding: int, points: np.ndarray | None = None, min_area: float = 0.002, **_: Any
     ) -> list[Any]:
-        from mvmodel.segmentation.segmenter import MaskCandidate, bounding_box
+        from mvmodel.masks.geometry import bounding_box
+        from mvmodel.segmentation.segmenter import MaskCandidate
 
         height, width = self.truth.shape[1:]
         if points is None:

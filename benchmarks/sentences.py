@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.masks.geometry import centroid
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "authoring"
 FILE = FOLDER / "sentences.csv"
@@ -57,8 +58,8 @@ def look(sentence: str) -> Seen:
 
 
 def _centre(mask: np.ndarray) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask)
-    return (columns.mean() - _MARGIN) / _SIDE, (rows.mean() - _MARGIN) / _SIDE
+    x, y = centroid(mask)
+    return (x - _MARGIN) / _SIDE, (y - _MARGIN) / _SIDE
 
 
 def _peaks(values: np.ndarray, low: float, high: float = 9.0) -> int:

@@ -27,6 +27,7 @@ from mvmodel.authoring.paths import points_from_svg, progress, sample_path
 from mvmodel.errors import InputError
 from mvmodel.masks.combine import interpolate, resize
 from mvmodel.masks.edit import pan as panned
+from mvmodel.masks.geometry import crop_to_mask
 from mvmodel.masks.poses import Poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 
@@ -199,8 +200,7 @@ def _from_file(shape: ShapeFile, picture_height: int, folder: Path) -> np.ndarra
     from mvmodel.masks.files import read_mask
 
     mask = read_mask(folder / shape.file)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = crop_to_mask(mask)
     height = max(2, round(shape.height * picture_height))
     width = max(2, round(cut.shape[1] * height / cut.shape[0]))
     return resize(MaskSequence(cut[None]), height, width).masks[0]

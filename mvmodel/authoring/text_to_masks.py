@@ -21,6 +21,7 @@ from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.combine import resize
+from mvmodel.masks.geometry import crop_to_mask
 from mvmodel.masks.poses import Poses, place_shape
 
 
@@ -128,8 +129,7 @@ def _noun(sentence: str, pack: Any) -> str:
 
 def _scaled(mask: np.ndarray, longest: float) -> np.ndarray:
     """A shape's box brought to `longest` pixels on its longer side."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    box = crop_to_mask(mask)
     factor = longest / max(box.shape)
     height, width = (max(2, round(length * factor)) for length in box.shape)
     return resize(MaskSequence(box[None]), height, width).masks[0]

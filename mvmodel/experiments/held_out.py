@@ -17,6 +17,7 @@ from mvmodel.errors import InputError
 from mvmodel.experiments.cells import Task
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import scale, warp
+from mvmodel.masks.geometry import centroid
 from mvmodel.text import replace_noun
 
 FAMILIES = ("shape", "size", "motion", "class")
@@ -87,7 +88,7 @@ def _as_shape(masks: np.ndarray, inside: Callable[[np.ndarray, np.ndarray], np.n
     out = np.zeros_like(masks)
     for index, mask in enumerate(masks):
         if mask.any():
-            y, x = (axis.mean() for axis in np.nonzero(mask))
+            x, y = centroid(mask)
             radius = max(2.0, np.sqrt(mask.sum() / share))
             out[index] = inside((columns - x) / radius, (rows - y) / radius)
     return out

@@ -10,7 +10,7 @@ import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.foundation.few_shot_quality import measure_few_shot
-from mvmodel.segmentation.segmenter import mask_iou
+from mvmodel.masks.geometry import mask_iou
 from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from segment_anything.modeling import Sam
 
 from mvmodel.foundation.warm_start import load_matching_weights
+from mvmodel.masks.geometry import bounding_box
 from mvmodel.segmentation.sam_loading import build_tiny_sam
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.motions import MOTIONS
@@ -50,8 +51,7 @@ def _point_in(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _box_of(mask: np.ndarray, rng: np.random.Generator, jitter: float = 0.06) -> np.ndarray:
-    rows, columns = np.nonzero(mask)
-    box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], np.float32)
+    box = np.array(bounding_box(mask), np.float32)
     size = np.array([box[2] - box[0], box[3] - box[1]] * 2)
     return (box + rng.normal(0, jitter, 4) * size).astype(np.float32)
 

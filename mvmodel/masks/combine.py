@@ -10,7 +10,8 @@ import numpy as np
 from mvmodel.errors import InputError
 from mvmodel.masks.distance import interpolate_shapes
 from mvmodel.masks.edit import map_instances, replace_instances
-from mvmodel.masks.poses import Poses, centroid, estimate_poses, place_shape
+from mvmodel.masks.geometry import centroid
+from mvmodel.masks.poses import Poses, estimate_poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 
 Easing = Callable[[np.ndarray], np.ndarray]

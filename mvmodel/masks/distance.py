@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+
+from mvmodel.masks.geometry import centroid
 
 
 def signed_distance(mask: np.ndarray) -> np.ndarray:
@@ -10,8 +13,6 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
 
     An empty mask is everywhere as far outside as the picture is long, a full one as far inside.
     """
-    import cv2
-
     height, width = mask.shape
     far = float(height + width)
     if not mask.any() or mask.all():
@@ -28,10 +29,6 @@ def interpolate_shapes(first: np.ndarray, second: np.ndarray, shares: np.ndarray
     two areas, and laid on the straight line between the two centres: masks that do not touch move, instead of one
     vanishing while the other appears. Between an empty and another mask the shape keeps its place and shrinks.
     """
-    import cv2
-
-    from mvmodel.masks.poses import centroid
-
     height, width = first.shape
     start = centroid(first) if first.any() else centroid(second) if second.any() else (width / 2, height / 2)
     end = centroid(second) if second.any() else start

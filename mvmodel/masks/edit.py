@@ -14,7 +14,7 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.masks.distance import interpolate_shapes, signed_distance
-from mvmodel.masks.poses import centroid
+from mvmodel.masks.geometry import centroid, rotation_matrix
 from mvmodel.masks.sequence import MaskSequence
 
 Outside = Literal["clip", "keep"]
@@ -128,9 +128,7 @@ def scale(sequence: MaskSequence, factor: Numbers = 1.0, outside: Outside = "cli
 
 def rotate(sequence: MaskSequence, degrees: Numbers = 90.0, outside: Outside = "clip") -> MaskSequence:
     """Turn the object counter-clockwise about its own centre."""
-    turn = np.deg2rad(_per_frame(sequence, degrees, "degrees"))
-    cos, sin = np.cos(turn), np.sin(turn)
-    linear = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], axis=1)
+    linear = rotation_matrix(_per_frame(sequence, degrees, "degrees"))
     return warp(sequence, _matrices(sequence.frames, linear), about="object", outside=outside)
 
 

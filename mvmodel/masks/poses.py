@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.masks.geometry import centroid, rotation_matrix, second_moments
 
 _SHOWS_ANGLE = 1.3
 """Mean elongation (long over short spread) from which a mask's axis is a direction and not noise."""
@@ -50,15 +51,7 @@ class Poses:
 
     def matrix(self, frame: int) -> np.ndarray:
         """The linear part of a frame's pose, float (2, 2), in picture coordinates (y down)."""
-        turn = np.deg2rad(self.angle[frame])
-        cos, sin = np.cos(turn), np.sin(turn)
-        return np.array([[cos, sin], [-sin, cos]]) @ np.diag([self.scale_x[frame], self.scale_y[frame]])
-
-
-def centroid(mask: np.ndarray) -> tuple[float, float]:
-    """Centre of mass x, y of a mask, bool (height, width) and not empty, in pixels."""
-    rows, columns = np.nonzero(mask)
-    return float(columns.mean()), float(rows.mean())
+        return rotation_matrix(self.angle[frame]) @ np.diag([self.scale_x[frame], self.scale_y[frame]])
 
 
 def estimate_poses(masks: np.ndarray) -> Poses:
@@ -72,7 +65,7 @@ def estimate_poses(masks: np.ndarray) -> Poses:
     seen = np.flatnonzero(masks.any(axis=(1, 2)))
     if not len(seen):
         raise InputError("the masks have no foreground in any frame, so there is no motion to take from them")
-    rows = np.array([_moments(masks[index]) for index in seen])
+    rows = np.array([(*centroid(masks[index]), *second_moments(masks[index])) for index in seen])
     x, y, xx, yy, xy = rows.T
     difference, spread = xx - yy, np.hypot(xx - yy, 2 * xy)
     long, short = np.sqrt((xx + yy + spread) / 2), np.sqrt(np.maximum((xx + yy - spread) / 2, 1 / 12))
@@ -89,13 +82,6 @@ def estimate_poses(masks: np.ndarray) -> Poses:
         scale_x, scale_y = np.sqrt(xx / xx[0]), np.sqrt(yy / yy[0])
     every = np.arange(len(masks))
     return Poses(*(np.interp(every, seen, column) for column in (x, y, scale_x, scale_y, turn)))
-
-
-def _moments(mask: np.ndarray) -> tuple[float, ...]:
-    """Centre x and y, and second central moments xx, yy, xy of a mask; a pixel has an extent of its own."""
-    rows, columns = np.nonzero(mask)
-    x, y = columns.mean(), rows.mean()
-    return x, y, columns.var() + 1 / 12, rows.var() + 1 / 12, ((columns - x) * (rows - y)).mean()
 
 
 def place_shape(shape: np.ndarray, poses: Poses, size: tuple[int, int]) -> np.ndarray:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mvmodel.masks.geometry import bounding_box, centroids, iou_per_frame
 from mvmodel.metrics.appearance import GREY, consistency
 from mvmodel.metrics.config import JudgeConfig
-from mvmodel.metrics.flow import centroids
 from mvmodel.text import with_article
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def iou(foreground: np.ndarray, masks: np.ndarray) -> np.ndarray:
     empty counts 0. The mean over frames is the paper's "IoU of foreground against the control mask"; the paper does not
     say how its authors found the foreground.
     """
-    intersection = (foreground & masks).sum(axis=(1, 2))
-    union = (foreground | masks).sum(axis=(1, 2))
-    return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
+    return iou_per_frame(foreground, masks)
 
 
 def centroid_error(foreground: np.ndarray, masks: np.ndarray) -> float:
@@ -65,8 +63,7 @@ def cut_out(frame: np.ndarray, mask: np.ndarray, config: JudgeConfig = JudgeConf
 
     frame: uint8 (height, width, 3). mask: bool (height, width), not empty.
     """
-    rows, columns = np.nonzero(mask)
-    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    left, top, right, bottom = bounding_box(mask)
     side = int(np.ceil(max(bottom - top, right - left) * (1 + 2 * config.crop_margin)))
     square = np.full((side, side, 3), GREY, np.uint8)
     y, x = (side - (bottom - top)) // 2, (side - (right - left)) // 2
@@ -224,9 +221,8 @@ def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: Segmen
     """What the segmenter finds when it is given the control mask's box, for `iou_prompted`: bool (frames, h, w)."""
     foreground = np.zeros(masks.shape, bool)
     for index, encoding in enumerate(segmenter.encode(frames)):
-        rows, columns = np.nonzero(masks[index])
-        if len(rows):
-            box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
+        if masks[index].any():
+            box = np.array(bounding_box(masks[index]), float)
             candidates, scores = segmenter.predict(encoding, box=box)
             foreground[index] = candidates[int(np.argmax(scores))]
     return foreground

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mvmodel.masks.geometry import centroids
+
 STILL = 0.25
 """Pixels per frame below which a place counts as still."""
 
@@ -45,16 +47,6 @@ def motion(flow: np.ndarray, foreground: np.ndarray | None = None) -> float:
         return float(length.mean())
     means = [float(length[i][foreground[i]].mean()) for i in range(len(flow)) if foreground[i].any()]
     return float(np.mean(means)) if means else float("nan")
-
-
-def centroids(masks: np.ndarray) -> np.ndarray:
-    """Mean x and y of every mask, float (frames, 2) in pixels; NaN where a mask is empty."""
-    out = np.full((len(masks), 2), np.nan)
-    for index, mask in enumerate(masks):
-        rows, columns = np.nonzero(mask)
-        if len(rows):
-            out[index] = columns.mean(), rows.mean()
-    return out
 
 
 def motion_cosine(flow: np.ndarray, masks: np.ndarray, foreground: np.ndarray) -> float:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from mvmodel.masks import MaskSequence
+from mvmodel.masks.geometry import centroid, mask_iou, rotation_matrix
 from mvmodel.motion.rotation import measure_rotation
 
 DESCRIPTORS: dict[str, str] = {
@@ -66,7 +67,7 @@ class Track:
 
     def __init__(self, masks: np.ndarray, visible: np.ndarray) -> None:
         frames = np.arange(len(masks))
-        rows = np.array([_area_and_centre(masks[index]) for index in visible])
+        rows = np.array([(np.count_nonzero(masks[index]), *centroid(masks[index])) for index in visible])
         area, x, y = (np.interp(frames, visible, column) for column in rows.T)
         self.size = float(np.sqrt(area.mean()))
         self.x, self.y = _remove_jumps(x / self.size), _remove_jumps(-y / self.size)
@@ -94,12 +95,6 @@ def _remove_jumps(values: np.ndarray) -> np.ndarray:
     is_jump = np.abs(values[1:-1] - medians) > 0.5
     smooth[1:-1][is_jump] = medians[is_jump]
     return smooth
-
-
-def _area_and_centre(mask: np.ndarray) -> tuple[float, ...]:
-    """A mask's area, and its centre's x and y."""
-    rows, columns = np.nonzero(mask)
-    return len(rows), columns.mean(), rows.mean()
 
 
 def _log_aspect(mask: np.ndarray, degrees: float) -> float:
@@ -165,21 +160,14 @@ def _deformation(track: Track) -> float:
     side = 48
     aligned = []
     for mask, degrees in zip(track.masks, track.degrees, strict=True):
-        rows, columns = np.nonzero(mask)
-        scale = 0.4 * side / max(np.sqrt(len(rows)), 1.0)
-        linear = scale * _rotation_matrix(-degrees)
-        offset = side / 2 - linear @ (columns.mean(), rows.mean())
+        scale = 0.4 * side / max(np.sqrt(np.count_nonzero(mask)), 1.0)
+        linear = scale * rotation_matrix(-degrees)
+        offset = side / 2 - linear @ centroid(mask)
         matrix = np.column_stack([linear, offset])
         aligned.append(cv2.warpAffine(mask.astype(np.float32), matrix, (side, side)) > 0.5)
     reach = _frames_per_moment(len(aligned))
-    overlaps = [(a & b).sum() / max((a | b).sum(), 1) for a, b in zip(aligned, aligned[reach:], strict=False)]
+    overlaps = [mask_iou(a, b, both_empty=0.0) for a, b in zip(aligned, aligned[reach:], strict=False)]
     return float(1 - np.mean(overlaps))
-
-
-def _rotation_matrix(degrees: float) -> np.ndarray:
-    """Rotates picture coordinates (y down) counter-clockwise as seen: float (2, 2)."""
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.array([[cos, sin], [-sin, cos]])
 
 
 def _rhythm(track: Track) -> float:

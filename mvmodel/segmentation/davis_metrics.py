@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.masks.geometry import iou_per_frame
 
 _BOUND = 0.008
 """A contour point counts as found within this share of the picture's diagonal."""
@@ -13,9 +14,7 @@ _BOUND = 0.008
 def region_similarity(found: np.ndarray, truth: np.ndarray) -> float:
     """J: mean over frames of intersection over union; both empty counts 1. Masks bool (frames, height, width)."""
     _alike(found, truth)
-    both = (found & truth).sum(axis=(1, 2))
-    either = (found | truth).sum(axis=(1, 2))
-    return float(np.where(either == 0, 1.0, both / np.maximum(either, 1)).mean())
+    return float(iou_per_frame(found, truth).mean())
 
 
 def contour_accuracy(found: np.ndarray, truth: np.ndarray) -> float:

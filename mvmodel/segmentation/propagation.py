@@ -14,16 +14,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from mvmodel.masks.geometry import area_fraction, bounding_box, innermost_point, mask_iou
 from mvmodel.segmentation.saliency import Saliency
-from mvmodel.segmentation.segmenter import (
-    Encoding,
-    MaskCandidate,
-    Segmenter,
-    area_fraction,
-    bounding_box,
-    innermost_point,
-    mask_iou,
-)
+from mvmodel.segmentation.segmenter import Encoding, MaskCandidate, Segmenter
 
 if TYPE_CHECKING:
     from mvmodel.segmentation.config import ExtractConfig

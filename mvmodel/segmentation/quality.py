@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mvmodel.masks.geometry import centroid, mask_iou
 from mvmodel.segmentation.config import QualityConfig
-from mvmodel.segmentation.segmenter import mask_iou
 
 
 class MaskQuality(BaseModel):
@@ -70,8 +70,7 @@ def measure_quality(
 
 
 def _centred(mask: np.ndarray) -> np.ndarray:
-    sums = cv2.moments(mask.astype(np.uint8), binaryImage=True)
-    row, column = sums["m01"] / sums["m00"], sums["m10"] / sums["m00"]
+    column, row = centroid(mask)
     shift = (round(mask.shape[0] / 2 - row), round(mask.shape[1] / 2 - column))
     moved: np.ndarray = np.roll(mask, shift, axis=(0, 1))
     return moved

@@ -5,7 +5,6 @@ A picture is encoded once; every prompt after that costs only the small decoder,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid, calculate_stability_score
+
+from mvmodel.masks.geometry import bounding_box
 
 PRIOR_LOGIT = 8.0
 """Logit that stands for "certainly inside" in a mask given as a prompt."""
@@ -211,68 +212,3 @@ def _distinct(masks: torch.Tensor, overlap: float) -> list[int]:
         if not keep or float(iou[index, keep].max()) <= overlap:
             keep.append(index)
     return keep
-
-
-def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a mask that is not empty, bool (H, W); the last two exclusive."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def innermost_point(mask: np.ndarray) -> np.ndarray:
-    """The point of a mask, bool (H, W) and not empty, that lies deepest inside it: float (2,) x, y."""
-    import cv2
-
-    padded = np.pad(mask.astype(np.uint8), 1)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    return np.array([column, row], float)
-
-
-def largest_part(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part of a mask, bool (H, W)."""
-    import cv2
-
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count <= 2:
-        return mask
-    largest: np.ndarray = labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return largest
-
-
-def area_fraction(mask: np.ndarray) -> float:
-    """Share of the picture that a mask, bool (H, W), covers, 0..1; its mean, at a tenth of the time."""
-    return np.count_nonzero(mask) / mask.size
-
-
-def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two masks; two empty ones count 1."""
-    either = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / either if either else 1.0
-
-
-def foreground(
-    encoding: Encoding | np.ndarray,
-    segmenter: Segmenter,
-    choose: Callable[[list[np.ndarray]], int] | None = None,
-    largest: float = 0.6,
-) -> np.ndarray:
-    """The foreground of a single picture without any hint: bool (H, W), all False when nothing is found.
-
-    encoding: an Encoding, or a frame uint8 (H, W, 3). choose: picks one of the candidate masks; without it the best
-    by score and stability is taken that is large and does not run along the border. largest: share of the picture
-    from which a candidate is taken for ground or sky.
-    """
-    code = segmenter.encode(encoding[None])[0] if isinstance(encoding, np.ndarray) else encoding
-    candidates = [c for c in segmenter.automatic(code) if c.mask.mean() <= largest]
-    if not candidates:
-        return np.zeros(code.size, bool)
-    if choose is not None:
-        return candidates[choose([candidate.mask for candidate in candidates])].mask
-    return max(candidates, key=_prominence).mask
-
-
-def _prominence(candidate: MaskCandidate) -> float:
-    mask = candidate.mask
-    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
-    return float(candidate.score * candidate.stability * np.sqrt(min(mask.mean(), 0.25)) * (1 - border))

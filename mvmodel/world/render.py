@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mvmodel.masks.geometry import rotation_matrix
 from mvmodel.text import with_article
 from mvmodel.world.motions import MOTIONS, VERBS, SpritePoses, sample_poses
 from mvmodel.world.scenes import BACKGROUNDS, paint_background
@@ -106,9 +107,7 @@ def render(
             scale = actor.size * side / CELL
             sx = scale * pose.scale_x[index] * -pose.facing  # sprites face left
             sy = scale * pose.scale_y[index]
-            turn = np.deg2rad(pose.angle[index])
-            cos, sin = np.cos(turn), np.sin(turn)
-            linear = np.array([[cos * sx, sin * sy], [-sin * sx, cos * sy]])
+            linear = rotation_matrix(pose.angle[index]) * (sx, sy)
             centre = np.array([pose.x[index] * side, pose.y[index] * side])
             matrix = np.column_stack([linear, centre - linear @ [CELL / 2, CELL / 2]])
             source = smaller if abs(sy) < 0.7 else sprites  # a little blur stands in for a mip level

@@ -8,7 +8,7 @@ import pytest
 from mvmodel.authoring.library import Library, LibraryEntry, extract_keywords, retarget, write_library
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.poses import centroid
+from mvmodel.masks.geometry import centroid
 from mvmodel.world.render import HELD_OUT, random_clip
 
 KINDS = ("gallop", "bounce", "spin", "grow", "zigzag")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mvmodel.authoring.scene import Scene, read_scene, scene_to_masks
 from mvmodel.errors import InputError
-from mvmodel.masks.poses import centroid
+from mvmodel.masks.geometry import centroid
 
 
 def _scene(**changed) -> Scene:

@@ -9,7 +9,7 @@ from mvmodel.authoring.library import LibraryEntry, write_library
 from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.poses import centroid
+from mvmodel.masks.geometry import centroid
 from mvmodel.world.render import HELD_OUT, random_clip
 
 BLOCK = np.ones((10, 16), bool)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks
-from mvmodel.masks.poses import centroid
+from mvmodel.masks.geometry import centroid
 from mvmodel.video.encode import write_png_folder
 
 COMMANDS = ["extract", "author", "from-text", "edit", "preview", "check", "search"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mvmodel.experiments.held_out import FAMILIES, SHAPES, catalogue, moved_like
+from mvmodel.masks.geometry import centroids
 from mvmodel.metrics.adherence import iou
-from mvmodel.metrics.flow import centroids
 
 WORDS = ("horse", "cat", "dog", "owl", "fish", "car", "bus", "apple")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks import edit as e
-from mvmodel.masks.poses import centroid
+from mvmodel.masks.geometry import centroid
 from tests.masks.conftest import SIDE, sequences
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)

@@ -9,7 +9,8 @@ from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks import edit as e
 from mvmodel.masks.combine import combine, interpolate, replace_motion, replace_shape, resize
-from mvmodel.masks.poses import Poses, centroid, estimate_poses, place_shape
+from mvmodel.masks.geometry import centroid
+from mvmodel.masks.poses import Poses, estimate_poses, place_shape
 from mvmodel.world.render import HELD_OUT, random_clip
 from tests.masks.conftest import blob, sequences
 

@@ -6,15 +6,9 @@ import torch
 from segment_anything import SamPredictor
 
 from mvmodel.errors import PackError
+from mvmodel.masks.geometry import bounding_box
 from mvmodel.segmentation.sam_loading import build_tiny_sam, load_sam
-from mvmodel.segmentation.segmenter import (
-    Segmenter,
-    _distinct,
-    bounding_box,
-    foreground,
-    innermost_point,
-    largest_part,
-)
+from mvmodel.segmentation.segmenter import Segmenter, _distinct
 from mvmodel.world.render import TRAIN, random_clip
 
 
@@ -99,7 +93,6 @@ def test_automatic_masks_are_distinct_sorted_and_filtered(segmenter: Segmenter, 
         assert candidate.mask.shape == (128, 128)
         assert candidate.box == bounding_box(candidate.mask)
     assert segmenter.automatic(frames[0], min_quality=9) == []
-    assert not foreground(frames[0], segmenter, largest=-1).any(), "nothing found is an empty mask"
 
 
 def test_distinct_keeps_the_better_of_two_alike() -> None:
@@ -107,23 +100,6 @@ def test_distinct_keeps_the_better_of_two_alike() -> None:
     masks[0, :4], masks[1, :4, :7], masks[2, 5:] = True, True, True
     assert _distinct(masks, 0.6) == [0, 2]
     assert _distinct(masks, 0.95) == [0, 1, 2]
-
-
-def test_choose_is_asked(segmenter: Segmenter, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = segmenter.automatic(frames[0], grid=4, min_quality=-9, min_stability=0, min_area=0)
-    monkeypatch.setattr(segmenter, "automatic", lambda _: found)
-    smallest = min(found, key=lambda candidate: candidate.mask.sum()).mask
-    mask = foreground(frames[0], segmenter, lambda masks: int(np.argmin([m.sum() for m in masks])), largest=1.0)
-    assert np.array_equal(mask, smallest)
-
-
-def test_mask_helpers() -> None:
-    mask = np.zeros((20, 30), bool)
-    mask[2:5, 3:5] = True
-    mask[8:19, 10:21] = True
-    assert bounding_box(mask) == (3, 2, 21, 19)
-    assert largest_part(mask).sum() == 121
-    assert innermost_point(mask).tolist() == [15, 13]
 
 
 def test_checkpoints_are_named_when_they_do_not_fit(tmp_path) -> None:
