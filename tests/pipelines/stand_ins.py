@@ -48,7 +48,7 @@ def note(what: str) -> None:
         time.sleep(60)
 
 
-def extract(frames: np.ndarray, segmenter: Any, config: Any = None, fps: float = 8.0) -> Any:
+def extract_masks(frames: np.ndarray, segmenter: Any, config: Any = None, fps: float = 8.0) -> Any:
     from types import SimpleNamespace
 
     from mvmodel.masks import MaskSequence
@@ -151,7 +151,7 @@ def install(patch: Any = setattr) -> None:
     import mvmodel.training.finetune as training
     from pipelines.promotion import evaluation
 
-    patch(track, "extract", extract)
+    patch(track, "extract_masks", extract_masks)
     patch(training, "finetune", finetune)
     patch(generation, "first_frames", first_frames)
     patch(generation, "generate", generate)
