@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.cost import CostConfig, cost
 from benchmarks.flops import flops
+from benchmarks.imports import imports
 from benchmarks.long import long
 from benchmarks.machine import lines, machine, rounded
 from benchmarks.masks import MasksConfig, masks
@@ -85,6 +86,7 @@ MEASURED: dict[str, Callable[[], Figures]] = {
     "flops": flops,
     "cost": cost,
     "long": long,
+    "imports": imports,
     "render": render,
     "scoring": scoring,
     "judging": judging,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from mvmodel.files import write_json
+from mvmodel.files import hash_value, user_cache_folder, write_json
 
 PACKAGE = Path(__file__).parent
 NOT_FOLLOWED = ("mvmodel", "mvmodel.packs")
@@ -173,8 +172,7 @@ class SourceTree:
             return {}
 
     def _write_memo(self) -> None:
-        """Keep what was parsed, as Python keeps bytecode: not where that is switched off, nor in a read-only folder."""
-        if self.memo is None or not self._changed or sys.dont_write_bytecode:
+        if self.memo is None or not self._changed:
             return
         self._changed = False
         entries = {path: asdict(source) for path, source in self._remembered.items()}
@@ -186,7 +184,11 @@ class SourceTree:
 
 @cache
 def _library() -> SourceTree:
-    return SourceTree(PACKAGE, Path(importlib.util.cache_from_source(__file__)).with_suffix(".json"))
+    try:
+        memo = user_cache_folder() / "code_version" / f"{hash_value(str(PACKAGE))[:16]}.json"
+    except RuntimeError:  # a user without a home folder
+        memo = None
+    return SourceTree(PACKAGE, memo)
 
 
 def _is_skipped(module: str) -> bool:

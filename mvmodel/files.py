@@ -56,6 +56,11 @@ def empty_folder(folder: Path) -> Path:
     return folder
 
 
+def user_cache_folder() -> Path:
+    """Where things are kept for all projects of this user: `MVMODEL_HOME`, else ~/.cache/mvmodel."""
+    return Path(os.environ.get("MVMODEL_HOME") or Path.home() / ".cache" / "mvmodel")
+
+
 def write_json(path: Path, value: Any) -> None:
     with write_aside(path) as aside:
         aside.write_text(json.dumps(value, indent=2, default=str) + "\n")

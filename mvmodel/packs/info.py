@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel.errors import PackError
+from mvmodel.files import user_cache_folder
 
 SHIPPED = Path(__file__).parent
 PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler", "controlnet", "segmenter", "scorer")
@@ -80,18 +81,13 @@ def default_name() -> str:
     return os.environ.get("MVMODEL_PACK", "tiny")
 
 
-def home() -> Path:
-    """Where pulled packs are kept: `MVMODEL_HOME`, else ~/.cache/mvmodel."""
-    return Path(os.environ.get("MVMODEL_HOME", Path.home() / ".cache" / "mvmodel"))
-
-
 def pack_folder(name_or_folder: str | Path) -> Path:
     """The folder of a pack: a path as it is, a name among the shipped and the pulled packs.
 
     Raises PackError that says what to do when there is none.
     """
     given = Path(name_or_folder)
-    for folder in (given, SHIPPED / given, home() / "packs" / given):
+    for folder in (given, SHIPPED / given, user_cache_folder() / "packs" / given):
         if (folder / "pack.json").is_file():
             return folder
     known = ", ".join(sorted(list_packs())) or "none"
@@ -104,7 +100,7 @@ def pack_folder(name_or_folder: str | Path) -> Path:
 def list_packs() -> dict[str, Path]:
     """Name -> folder of the packs on this machine."""
     found = {}
-    for root in (SHIPPED, home() / "packs"):
+    for root in (SHIPPED, user_cache_folder() / "packs"):
         for file in sorted(root.glob("*/pack.json")):
             found[file.parent.name] = file.parent
     return found

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mvmodel.errors import PackError
-from mvmodel.files import hash_file, write_json
-from mvmodel.packs.info import home
+from mvmodel.files import hash_file, user_cache_folder, write_json
 
 SAM_FILE = "checkpoints/sam_vit_b_01ec64.pth"
 SOURCES: dict[str, dict[str, str]] = {
@@ -51,7 +50,7 @@ def pull(name: str, folder: Path | None = None) -> Path:
     """
     if name not in SOURCES:
         raise PackError(f"there is no pack {name!r} to fetch; there are {', '.join(SOURCES)}")
-    out = Path(folder) if folder else home() / "packs" / name
+    out = Path(folder) if folder else user_cache_folder() / "packs" / name
     if (out / "pack.json").exists():
         return out
     for part, repository in SOURCES[name].items():
