@@ -1,22 +1,22 @@
-"""Sentences about motion, understood by a small fixed grammar: who, which verbs in which order, where to, how often.
+"""Sentences about motion, parsed by a small fixed grammar: who does what, in which order, where to and how often.
 
-"a dog runs from left to right, jumps twice" becomes one actor with two moves at the same time. Nothing is learned and
-nothing is guessed silently: `Story.assumptions` says what the sentence leaves open and what was taken.
+"a dog runs from left to right, jumps twice" becomes one actor with two simultaneous moves. Nothing is learned, and
+nothing is assumed silently: `Story.assumptions` lists what the sentence leaves open and what was assumed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mvmodel.authoring import lexicon as words
-from mvmodel.authoring.moves import OVERLAYS, Move, read_move
-from mvmodel.authoring.tokens import is_verb, lead_begins, split_words, subjects, without_subject
+from mvmodel.authoring import lexicon
+from mvmodel.authoring.moves import OVERLAY_KINDS, Move, read_move
+from mvmodel.authoring.tokens import find_lead, find_subjects, is_verb, remove_subjects, split_words
 from mvmodel.errors import InputError
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who moves: the noun, how many of it, and what it does, in order."""
+    """Who moves: the noun, how many of it there are, and its moves in order."""
 
     noun: str
     number: int = 1
@@ -25,65 +25,85 @@ class Actor:
 
 @dataclass(frozen=True)
 class Story:
-    """What a sentence says. assumptions: sentences about what it leaves open and what was taken instead."""
+    """The meaning of a sentence. assumptions: sentences about what it leaves open and what was assumed instead."""
 
     actors: tuple[Actor, ...]
     assumptions: tuple[str, ...] = field(default=())
 
 
 def parse_sentence(sentence: str) -> Story:
-    """Read a sentence. Raises InputError when it has no verb of motion, or nobody who moves."""
+    """Parse a sentence. Raises InputError if it has no verb of motion, or nobody who moves."""
     tokens = split_words(sentence)
     verbs = [index for index in range(len(tokens)) if is_verb(tokens, index)]
     if not verbs:
-        known = ", ".join(next(iter(verbs)) for verbs in words.VERBS.values())
-        raise InputError(f"{sentence!r} has no verb of motion; use one such as {known}")
-    assumptions: list[str] = []
-    casts: list[tuple[str, int]] = []
-    done: dict[str, list[Move]] = {}
-    numbers: dict[str, int] = {}
-    before: Move | None = None
+        examples = ", ".join(verbs[0] for verbs in lexicon.VERBS.values())
+        raise InputError(f"{sentence!r} has no verb of motion; use one such as {examples}")
+    builder = _StoryBuilder(sentence)
     lead = tokens[: verbs[0]]
-    reverse: list[str] = []
-    for position, index in enumerate(verbs):
-        stop = verbs[position + 1] if position + 1 < len(verbs) else len(tokens)
-        cut = lead_begins(tokens, index + 1, stop) if position + 1 < len(verbs) else stop
-        own, next_lead = tokens[index + 1 : cut], tokens[cut:stop]
-        named = subjects(lead)
-        if named:
-            casts = named
-        if not casts:
-            raise InputError(f"{sentence!r} does not say who moves; begin with a thing, as in 'a ball {tokens[index]}'")
-        extra: list[str] = []
-        if "then" in own:  # "left and then right": a second way with the same verb
-            at = own.index("then")
-            own, extra = [token for token in own[:at] if token != "and"], own[at + 1 :]
-        move = read_move(tokens[index], without_subject(lead, named) + own, assumptions)
-        if words.LIGHT_FORMS & set(lead):
-            number = words.NUMBERS.get(lead[-1], float(lead[-1]) if lead[-1].isdigit() else None) if lead else None
-            move = replace(move, count=number if move.count is None else move.count)
-        move = replace(
-            move, then=_then(lead, before if not named or done.get(casts[0][0]) else None, move, assumptions)
-        )
-        if "after" in lead and before is not None:
-            reverse += [noun for noun, _ in casts]
-        for noun, number in casts:
-            done.setdefault(noun, []).append(move)
-            if extra:
-                done[noun].append(read_move(tokens[index], extra, assumptions))
-            numbers[noun] = number
-        before, lead = move, next_lead
-    actors = []
-    for noun, moves in done.items():
-        ordered = _ending_where_it_stops(moves)
-        if noun in reverse:
-            ordered = tuple(replace(move, then=True) for move in reversed(ordered))
-        actors.append(Actor(noun, numbers[noun], ordered))
-    return Story(tuple(actors), tuple(dict.fromkeys(assumptions)))
+    for index, next_verb in zip(verbs, [*verbs[1:], None], strict=True):
+        stop = len(tokens) if next_verb is None else next_verb
+        end = stop if next_verb is None else find_lead(tokens, index + 1, stop)
+        builder.add_verb(tokens[index], lead, tokens[index + 1 : end])
+        lead = tokens[end:stop]
+    return builder.build()
 
 
-def _ending_where_it_stops(moves: list[Move]) -> tuple[Move, ...]:
-    """ "comes in and stops in the middle": the place is where the way before it ends."""
+class _StoryBuilder:
+    """Collects every actor's moves, verb by verb."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        self.subjects: list[tuple[str, int]] = []
+        self.moves: dict[str, list[Move]] = {}
+        self.numbers: dict[str, int] = {}
+        self.reversed_nouns: list[str] = []
+        self.previous: Move | None = None
+        self.assumptions: list[str] = []
+
+    def add_verb(self, verb: str, lead: list[str], modifiers: list[str]) -> None:
+        """Add a verb's move to its subjects, which are the verb before's if the lead names none.
+
+        lead: the words between the verb before and this one that belong to this one. modifiers: the words behind it.
+        """
+        subjects = find_subjects(lead)
+        self.subjects = subjects or self.subjects
+        if not self.subjects:
+            raise InputError(f"{self.sentence!r} does not say who moves; begin with a thing, as in 'a ball {verb}'")
+        second: list[str] = []
+        if "then" in modifiers:  # "left and then right": a second path with the same verb
+            position = modifiers.index("then")
+            second = modifiers[position + 1 :]
+            modifiers = [token for token in modifiers[:position] if token != "and"]
+        move = read_move(verb, remove_subjects(lead, subjects) + modifiers, self.assumptions)
+        if lexicon.LIGHT_FORMS & set(lead) and move.count is None:
+            move = replace(move, count=_number(lead[-1]))
+        is_first_move = bool(subjects) and not self.moves.get(self.subjects[0][0])
+        move = replace(move, then=is_first_move or _follows(move, lead, self.previous, self.assumptions))
+        if "after" in lead and self.previous is not None:
+            self.reversed_nouns += [noun for noun, _ in self.subjects]
+        for noun, number in self.subjects:
+            self.moves.setdefault(noun, []).append(move)
+            if second:
+                self.moves[noun].append(read_move(verb, second, self.assumptions))
+            self.numbers[noun] = number
+        self.previous = move
+
+    def build(self) -> Story:
+        actors = []
+        for noun, moves in self.moves.items():
+            ordered = _end_where_it_stops(moves)
+            if noun in self.reversed_nouns:
+                ordered = tuple(replace(move, then=True) for move in reversed(ordered))
+            actors.append(Actor(noun, self.numbers[noun], ordered))
+        return Story(tuple(actors), tuple(dict.fromkeys(self.assumptions)))
+
+
+def _number(token: str) -> float | None:
+    return lexicon.NUMBERS.get(token, float(token) if token.isdigit() else None)
+
+
+def _end_where_it_stops(moves: list[Move]) -> tuple[Move, ...]:
+    """In "comes in and stops in the middle", the position is where the path before it ends."""
     ordered = list(moves)
     for index, move in enumerate(ordered[1:]):
         if move.kind == "stay" and move.end != (None, None) and ordered[index].end == (None, None):
@@ -91,19 +111,18 @@ def _ending_where_it_stops(moves: list[Move]) -> tuple[Move, ...]:
     return tuple(ordered)
 
 
-def _then(lead: list[str], before: Move | None, move: Move, assumptions: list[str]) -> bool:
-    """Whether a move begins after the one before it."""
-    if before is None:
+def _follows(move: Move, lead: list[str], previous: Move | None, assumptions: list[str]) -> bool:
+    """Whether a move begins after the previous one, and not together with it."""
+    if previous is None:
         return True
-    if words.THEN & set(lead) or "after" in lead or move.kind == "stay" or before.kind == "stay":
+    if lexicon.SEQUENCE_WORDS & set(lead) or "after" in lead or move.kind == "stay" or previous.kind == "stay":
         return True
-    if words.TOGETHER & set(lead) or not lead:
+    if lexicon.SIMULTANEITY_WORDS & set(lead) or not lead:
         return False
-    overlay = move.kind in OVERLAYS and before.kind not in OVERLAYS and before.kind != "fall"
-    if overlay:
+    may_overlay = move.kind in OVERLAY_KINDS and previous.kind not in OVERLAY_KINDS and previous.kind != "fall"
+    if may_overlay:
         assumptions.append(
-            f"it is left open whether {before.verb!r} and {move.verb!r} happen together or one after the other; "
+            f"it is left open whether {previous.verb!r} and {move.verb!r} happen together or one after the other; "
             f"together was taken (say 'then' or 'while')"
         )
-        return False
-    return True
+    return not may_overlay

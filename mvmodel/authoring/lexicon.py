@@ -1,4 +1,4 @@
-"""The words that the grammar of motion knows: verbs, places, counts, speeds. Its lists are its documentation."""
+"""The words that the grammar of motion knows: verbs, positions, counts, speeds. These lists are its documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "return": ("return",),
     "jump": ("jump", "hop", "leap", "skip", "bounce", "spring"),
     "fall": ("fall", "drop", "sink", "descend", "land", "plunge", "tumble", "dive"),
-    "rise": ("rise", "climb", "ascend", "lift", "ascend"),
+    "rise": ("rise", "climb", "ascend", "lift"),
     "spin": ("spin", "turn", "rotate", "twirl", "whirl", "somersault", "pirouette", "revolve"),
     "circle": ("circle", "orbit",),
     "zigzag": ("zigzag", "weave", "meander", "zig-zag"),
@@ -29,22 +29,22 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 IRREGULAR: dict[str, str] = {
     "ran": "run", "went": "go", "goes": "go", "gone": "go", "drove": "drive", "swam": "swim", "slid": "slide",
-    "rode": "ride", "crept": "creep", "came": "come", "flew": "fly", "left": "", "leapt": "leap", "sprang": "spring",
+    "rode": "ride", "crept": "creep", "came": "come", "flew": "fly", "leapt": "leap", "sprang": "spring",
     "fell": "fall", "sank": "sink", "rose": "rise", "spun": "spin", "swung": "swing", "shook": "shake",
     "grew": "grow", "shrank": "shrink", "stood": "stand", "sat": "sit", "slept": "sleep", "lay": "lie", "lying": "lie",
     "dove": "dive", "wove": "weave", "froze": "freeze",
 }  # fmt: skip
-"""Form -> verb. "left" is always the side."""
+"""Irregular form -> verb. "left" is missing, since it is always the side."""
 
 LIGHT_VERBS = frozenset({"make", "do", "take", "perform"})
-"""Verbs that say nothing themselves: "makes three jumps" jumps three times."""
+"""Verbs without a meaning of their own: "makes three jumps" means "jumps three times"."""
 HELPERS = frozenset({"start", "begin", "keep", "try", "want", "continue"})
-"""Verbs in front of another one: "starts to run" runs."""
+"""Verbs in front of another verb, which are ignored: "starts to run" means "runs"."""
 
-BOBBING: dict[str, float] = {"gallop": 3.0, "run": 2.5, "walk": 1.5, "trot": 2.5, "sprint": 3.0, "waddle": 1.5}
-"""Verb -> steps a second of the small up and down that goes with it."""
-WHEELED = frozenset({"roll"})
-"""Verbs of things that turn as they go."""
+STEPS_PER_SECOND: dict[str, float] = {"gallop": 3.0, "run": 2.5, "walk": 1.5, "trot": 2.5, "sprint": 3.0, "waddle": 1.5}
+"""Verb -> steps per second, each of which moves the actor a little up and down."""
+ROLLING_VERBS = frozenset({"roll"})
+"""Verbs of things that rotate as they travel."""
 
 POSITIONS: dict[str, tuple[float | None, float | None]] = {
     "left": (0.18, None), "right": (0.82, None), "top": (None, 0.2), "bottom": (None, 0.8), "middle": (0.5, None),
@@ -54,30 +54,45 @@ POSITIONS: dict[str, tuple[float | None, float | None]] = {
     "downward": (None, 0.8), "downwards": (None, 0.8), "leftward": (0.18, None), "leftwards": (0.18, None),
     "rightward": (0.82, None), "rightwards": (0.82, None), "water": (None, 0.62),
 }  # fmt: skip
-"""Word -> x and y it stands for, shares of the picture; None leaves that coordinate alone."""
+"""Word -> the x and y it means, in shares of the picture; None leaves a coordinate open."""
 
 NUMBERS: dict[str, float] = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
     "nine": 9, "ten": 10, "half": 0.5, "both": 2,
 }  # fmt: skip
-TIMES: dict[str, float] = {"once": 1, "twice": 2, "thrice": 3}
-VAGUE: dict[str, float] = {"several": 3, "few": 3, "many": 5, "couple": 2, "some": 3, "repeatedly": 4, "again": 4}
-"""Counts that leave it open; the number taken is said."""
+COUNT_WORDS: dict[str, float] = {"once": 1, "twice": 2, "thrice": 3}
+VAGUE_COUNTS: dict[str, float] = {
+    "several": 3,
+    "few": 3,
+    "many": 5,
+    "couple": 2,
+    "some": 3,
+    "repeatedly": 4,
+    "again": 4,
+}
+"""Counts that leave the number open -> the number that is assumed."""
+COUNTED_NOUNS = frozenset(
+    {"times", "time", "turns", "turn", "laps", "rounds", "circles", "loops", "steps", "swings", "flips"}
+)
+"""Nouns after a number that counts a motion: "three laps"."""
 
 SPEEDS: dict[str, float] = {
     "slowly": 0.5, "slow": 0.5, "gently": 0.6, "lazily": 0.5, "calmly": 0.6, "leisurely": 0.6, "quickly": 2.0,
     "fast": 2.0, "rapidly": 2.0, "quick": 2.0, "swiftly": 2.0, "hastily": 2.0, "suddenly": 3.0, "briskly": 1.5,
 }  # fmt: skip
-EASED: dict[str, str] = {
+"""Word -> factor on a motion's speed."""
+EASING_OF_WORD: dict[str, str] = {
     "accelerating": "ease-in", "accelerates": "ease-in", "faster": "ease-in", "slower": "ease-out",
     "decelerating": "ease-out", "decelerates": "ease-out", "braking": "ease-out", "brakes": "ease-out",
 }  # fmt: skip
+"""Word -> key of `paths.EASINGS`."""
 AMOUNTS: dict[str, float] = {"little": 0.5, "slightly": 0.5, "bit": 0.5, "briefly": 0.5, "high": 1.6, "halfway": 0.5}
+"""Word -> factor on a motion's distance or height."""
 
-THEN = frozenset({"then", "before", "afterwards", "afterward", "until", "finally", "next", "."})
-TOGETHER = frozenset({"while", "as", "when", "whilst", "during"})
-CONNECTORS = THEN | TOGETHER | {",", ";", "and", "but", "after", "first"}
-PRONOUNS = frozenset({"it", "he", "she", "they", "them", "itself", "him", "her"})
+SEQUENCE_WORDS = frozenset({"then", "before", "afterwards", "afterward", "until", "finally", "next", "."})
+SIMULTANEITY_WORDS = frozenset({"while", "as", "when", "whilst", "during"})
+"""Words before a verb that say that it begins after the one before it, or at the same time."""
+CONNECTORS = SEQUENCE_WORDS | SIMULTANEITY_WORDS | {",", ";", "and", "but", "after", "first"}
 DETERMINERS = frozenset({"a", "an", "the", "this", "that", "its", "his", "her", "their", "some", "another"})
 PREPOSITIONS = frozenset(
     {"to", "from", "in", "into", "on", "onto", "at", "over", "across", "out", "of", "off", "through", "towards",
@@ -97,11 +112,10 @@ def _forms(verb: str) -> set[str]:
     return forms
 
 
-KIND_OF: dict[str, str] = {verb: kind for kind, verbs in VERBS.items() for verb in verbs}
-FORMS: dict[str, str] = {form: verb for verb in KIND_OF for form in _forms(verb)} | {
-    form: verb for form, verb in IRREGULAR.items() if verb
+KIND_OF_VERB: dict[str, str] = {verb: kind for kind, verbs in VERBS.items() for verb in verbs}
+VERB_OF_FORM: dict[str, str] = {form: verb for verb in KIND_OF_VERB for form in _forms(verb)} | {
+    form: verb for form, verb in IRREGULAR.items()
 }
 """Every form of every verb -> the verb."""
-FORMS.pop("left", None)
 LIGHT_FORMS = {form for verb in LIGHT_VERBS for form in _forms(verb)} | {"made", "did", "took"}
 HELPER_FORMS = {form for verb in HELPERS for form in _forms(verb)} | {"began", "kept"}

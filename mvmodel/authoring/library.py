@@ -186,7 +186,7 @@ def _columns() -> list[str]:
 def extract_keywords(text: str) -> set[str]:
     """Words that say something, verbs in their basic form: "A dog gallops" -> {"dog", "gallop"}."""
     found = re.findall(r"[a-z]+", text.lower())
-    return {lexicon.FORMS.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in found} - _IDLE
+    return {lexicon.VERB_OF_FORM.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in found} - _IDLE
 
 
 def _shared(wanted: set[str], there: set[str]) -> float:

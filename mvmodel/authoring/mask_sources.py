@@ -76,7 +76,8 @@ def resolve(
             )
         sequence = library.sequence(source.value)
     else:
-        from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks
+        from mvmodel.authoring.config import TextToMasksConfig
+        from mvmodel.authoring.text_to_masks import text_to_masks
 
         config = TextToMasksConfig(seed=seed)
         made = text_to_masks(

@@ -12,33 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from mvmodel.authoring.choreography import StageConfig, choreograph
+from mvmodel.authoring.choreography import choreograph
+from mvmodel.authoring.config import TextToMasksConfig
 from mvmodel.authoring.grammar import Story, parse_sentence
 from mvmodel.authoring.library import Library, SearchResult, retarget
-from mvmodel.config import Config
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.combine import resize
 from mvmodel.masks.geometry import crop_to_mask
 from mvmodel.masks.poses import Poses, place_shape
-
-
-class TextToMasksConfig(Config):
-    """How words become masks.
-
-    pictures: painted of each noun; the one whose cut-out the scorer ties best to the noun is used. seed: of the first.
-    steps, guidance: of the text-to-image model. sure: likeness to the noun, over the mean of the other nouns, below
-    which the shape is said to be doubtful. stage: sizes and lengths that a sentence leaves open.
-    """
-
-    pictures: int = Field(4, ge=1)
-    seed: int = 0
-    steps: int = Field(20, ge=1)
-    guidance: float = Field(3.0, ge=1)
-    sure: float = 0.15
-    stage: StageConfig = StageConfig()
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,7 @@ class TextToMasks:
 
     sequence: one instance an actor, named by its noun. assumptions: what the sentence or the models leave open, in
     sentences. pictures: noun -> the picture its shape was cut from, uint8 (side, side, 3); none for given shapes.
-    nearest: entries of the library that move like it or are named like it, best first. lent: the entry whose motion was
+    nearest: entries of the library that move like it or are named like it, best first. source_entry: the entry whose motion was
     used, "" when the grammar moved it.
     """
 
@@ -55,7 +38,7 @@ class TextToMasks:
     assumptions: list[str]
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
     nearest: list[SearchResult] = field(default_factory=list)
-    lent: str = ""
+    source_entry: str = ""
 
 
 def text_to_masks(
@@ -67,12 +50,12 @@ def text_to_masks(
     config: TextToMasksConfig = TextToMasksConfig(),
     shapes: Mapping[str, np.ndarray] | None = None,
     library: Library | None = None,
-    borrow: bool = False,
+    use_library_motion: bool = False,
 ) -> TextToMasks:
     """Make a mask sequence of a sentence.
 
     size: (height, width). shapes: noun -> mask, bool (h, w), to use in place of a painted one. library: searched for
-    the nearest motion. borrow: use that motion, mirrored, scaled and retimed to fit; without it the grammar moves the
+    the nearest motion. use_library_motion: use that motion, mirrored, scaled and retimed to fit; without it the grammar moves the
     actors, and the library only helps where the sentence has no verb that the grammar knows. Raises InputError when
     neither knows the motion, or no shape is found.
     """
@@ -90,7 +73,7 @@ def text_to_masks(
         raise refused
     nouns = list(dict.fromkeys(noun for noun, _ in moved)) or [_noun(sentence, pack)]
     cut, pictures = _shapes(nouns, pack, config, dict(shapes or {}), assumptions)
-    if (borrow or refused is not None) and nearest and library is not None:
+    if (use_library_motion or refused is not None) and nearest and library is not None:
         if refused is not None:
             assumptions.append(f"the grammar knows no verb of this sentence; the motion of {nearest[0].name} was taken")
         heading = float(moved[0][1].x[-1] - moved[0][1].x[0]) if moved else 0.0
@@ -98,7 +81,7 @@ def text_to_masks(
         one = retarget(library.sequence(nearest[0].name), frames, size, cut[nouns[0]], heading)
         sequence = MaskSequence.of_instances(one.masks[None], fps, nouns[:1])
         return TextToMasks(sequence, assumptions, pictures, nearest, nearest[0].name)
-    scale = config.stage.size * size[0]
+    scale = config.stage.actor_size * size[0]
     laid = [place_shape(_scaled(cut[noun], scale), poses, size) for noun, poses in moved]
     sequence = MaskSequence.of_instances(np.stack(laid), fps, [noun for noun, _ in moved])
     return TextToMasks(sequence, assumptions, pictures, nearest)
@@ -156,7 +139,7 @@ def _shapes(
             np.stack([cut_out(shown[i], found[i]) for i in seen]), word, pack.scorer(), pack.scorer().words
         )
         best = seen[int(np.argmax(tie))]
-        if tie.max() < config.sure:
+        if tie.max() < config.min_similarity_margin:
             assumptions.append(
                 f"the picture of {noun!r} does not look much like one ({tie.max():.2f}); look at its shape"
             )
@@ -187,12 +170,12 @@ def paint(pack: Any, nouns: list[str], config: TextToMasksConfig) -> np.ndarray:
     grounds = list(getattr(pack.info, "backgrounds", {}).values()) or [""]
     made = []
     for noun in nouns:
-        prompts = [f"{with_article(noun)} {grounds[n % len(grounds)]}".strip() for n in range(config.pictures)]
+        prompts = [f"{with_article(noun)} {grounds[n % len(grounds)]}".strip() for n in range(config.pictures_per_noun)]
         out = pipeline(
             prompts,
             num_inference_steps=config.steps,
-            guidance_scale=config.guidance,
-            generator=[torch.Generator().manual_seed(config.seed + n) for n in range(config.pictures)],
+            guidance_scale=config.guidance_scale,
+            generator=[torch.Generator().manual_seed(config.seed + n) for n in range(config.pictures_per_noun)],
             height=pack.info.resolution,
             width=pack.info.resolution,
             output_type="np",

@@ -95,8 +95,9 @@ def from_text_command(
     json: AsJson = False,
 ) -> None:
     """Create a mask sequence from a sentence. Prints every assumption that the sentence left open."""
+    from mvmodel.authoring.config import TextToMasksConfig
     from mvmodel.authoring.grammar import parse_sentence
-    from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks, write_pictures
+    from mvmodel.authoring.text_to_masks import text_to_masks, write_pictures
     from mvmodel.masks.files import read_mask
     from mvmodel.packs import load_pack
 
@@ -113,7 +114,7 @@ def from_text_command(
     if pictures:
         write_pictures(pictures, result.pictures)
     record = {"out": str(out), **_dimensions(result.sequence), "objects": list(result.sequence.names)}
-    record |= {"assumptions": result.assumptions, "source_entry": result.lent}
+    record |= {"assumptions": result.assumptions, "source_entry": result.source_entry}
     _print_result(record | {"nearest": [hit.name for hit in result.nearest]}, json)
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from benchmarks.sentences import FILE, HELD_OUT, judge
-from mvmodel.authoring.choreography import StageConfig, choreograph
+from mvmodel.authoring.choreography import choreograph
+from mvmodel.authoring.config import StageConfig
 from mvmodel.authoring.grammar import parse_sentence
 from mvmodel.errors import InputError
 
@@ -83,4 +84,4 @@ def test_the_same_sentence_in_another_size_and_length_is_the_same_motion() -> No
     assert small.x[0] / 64 == pytest.approx(large.x[0] / 256) and small.x[-1] / 64 == pytest.approx(large.x[-1] / 256)
     with pytest.raises(InputError, match="at least 2 frames"):
         choreograph(story, 1, 8.0, (64, 64))
-    assert StageConfig(jump=0.1).jump == 0.1
+    assert StageConfig(jump_height=0.1).jump_height == 0.1

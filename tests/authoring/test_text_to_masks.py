@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mvmodel.authoring.config import TextToMasksConfig
 from mvmodel.authoring.library import LibraryEntry, write_library
-from mvmodel.authoring.text_to_masks import TextToMasksConfig, text_to_masks
+from mvmodel.authoring.text_to_masks import text_to_masks
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.geometry import centroid
@@ -18,7 +19,7 @@ BLOCK = np.ones((10, 16), bool)
 @pytest.mark.slow
 def test_a_painted_shape_is_moved_as_the_sentence_says(tiny_pack) -> None:
     sentence = "a car drives from left to right"
-    config = TextToMasksConfig(pictures=2, steps=8)
+    config = TextToMasksConfig(pictures_per_noun=2, steps=8)
     made = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
     assert made.sequence.names == ("car",) and made.pictures["car"].shape == (128, 128, 3)
     x = [centroid(mask)[0] for mask in made.sequence.masks]
@@ -45,9 +46,16 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
     entries = [LibraryEntry(name, MaskSequence(clip.masks), clip.caption, name) for name, clip in clips.items()]
     library = write_library(tmp_path / "lib", entries, tiny_pack.scorer().texts)
     made = text_to_masks(
-        "a dog gallops to the left", tiny_pack, 16, 8.0, (128, 128), shapes={"dog": BLOCK}, library=library, borrow=True
+        "a dog gallops to the left",
+        tiny_pack,
+        16,
+        8.0,
+        (128, 128),
+        shapes={"dog": BLOCK},
+        library=library,
+        use_library_motion=True,
     )
-    assert made.lent == made.nearest[0].name == "gallop"
+    assert made.source_entry == made.nearest[0].name == "gallop"
     assert made.sequence.masks.shape == (16, 128, 128) and made.sequence.names == ("dog",)
     assert centroid(made.sequence.masks[-1])[0] < centroid(made.sequence.masks[0])[0] - 15, (
         "mirrored, since it says left"
