@@ -115,12 +115,12 @@ def denoising(size: Size, name: str, compiled: bool) -> Figures:
     from benchmarks.flops import count
     from benchmarks.variants import call
     from mvmodel.model.adapter import MotionMaskAdapter
-    from mvmodel.packs.device import cast
+    from mvmodel.packs.device import move_model
 
     pack = _pack(size)
     torch.manual_seed(0)
     unet = pack.unet()
-    adapter = cast(MotionMaskAdapter.for_unet(unet), pack.device, unet.dtype).eval()
+    adapter = move_model(MotionMaskAdapter.for_unet(unet), pack.device, unet.dtype).eval()
     side = (size.height // pack.latent_factor, size.width // pack.latent_factor)
     run = call(name, unet, adapter, size.frames, side)
 
@@ -160,7 +160,7 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.model.adapter import MotionMaskAdapter
-    from mvmodel.packs.device import cast
+    from mvmodel.packs.device import move_model
 
     pack = _pack(size)
     torch.manual_seed(0)
@@ -175,7 +175,7 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
         from diffusers import AnimateDiffPipeline
 
         shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
-        modules = cast(motion_modules(pack.unet(), heads=8), pack.unet().dtype)
+        modules = move_model(motion_modules(pack.unet(), heads=8), pack.unet().dtype)
         moving = quiet(AnimateDiffPipeline(unet=pack.unet(), motion_adapter=modules, **shared).to(pack.device))
         return lambda: moving(PROMPT, num_frames=size.frames, **shape, **said)
     from diffusers import TextToVideoZeroPipeline
@@ -258,14 +258,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the JSON to this file; benchmarks/results/ holds ours")
     given = parser.parse_args()
     from mvmodel.errors import MvmodelError
-    from mvmodel.packs.device import device_of
+    from mvmodel.packs.device import resolve_device
 
-    if given.pack is None and device_of(given.device) == "cpu":
+    if given.pack is None and resolve_device(given.device) == "cpu":
         sys.exit("there is no GPU here, and Stable Diffusion 1.5 on a CPU takes hours; give --pack with a small pack")
     if given.pack is None and not RANDOM.exists():
-        from mvmodel.packs.random_pack import write_fake
+        from mvmodel.packs.random_pack import write_random_pack
 
-        write_fake("sd15", RANDOM)
+        write_random_pack("sd15", RANDOM)
     shape = {name: getattr(given, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}
     size = Size(str(given.pack or RANDOM), given.device, **shape)
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from mvmodel.errors import MvmodelError
-from mvmodel.packs.info import default_name, pack_folder, read_info
+from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_pack_info
 
 LIBRARIES = {
     "torch": True,
@@ -124,9 +124,9 @@ def check_video_encoder() -> Finding:
 def check_pack() -> Finding:
     """The default model pack."""
     try:
-        info = read_info(pack_folder(default_name()))
+        info = read_pack_info(find_pack_folder(get_default_pack_name()))
     except MvmodelError as error:
-        return Finding("model pack", False, default_name(), str(error))
+        return Finding("model pack", False, get_default_pack_name(), str(error))
     detail = f"{info.name}, {info.resolution}×{info.resolution}, {info.frames} frames"
     return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}")
 

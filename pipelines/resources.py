@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mvmodel.config import Model, parse_config
 from mvmodel.errors import InputError, PackError
-from mvmodel.packs.device import device_of
+from mvmodel.packs.device import resolve_device
 from pipelines import settings as files
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Gpu(dg.ConfigurableResource):
         """{"device", "precision", "memory_gb"}. Raises InputError when a named device is not there."""
         import torch
 
-        device = device_of(self.device)
+        device = resolve_device(self.device)
         precision = self.precision
         if precision == "auto":
             on_gpu = device.startswith("cuda")

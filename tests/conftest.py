@@ -42,9 +42,9 @@ def tiny_pack():
 @pytest.fixture(scope="session")
 def small_pack_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random pack of small models in the form of a real one."""
-    from mvmodel.packs.random_pack import write_fake
+    from mvmodel.packs.random_pack import write_random_pack
 
-    return write_fake("small", tmp_path_factory.mktemp("packs") / "small")
+    return write_random_pack("small", tmp_path_factory.mktemp("packs") / "small")
 
 
 @pytest.fixture

@@ -16,14 +16,14 @@ packs_app = typer.Typer(help="List, check and download model packs.", no_args_is
 @packs_app.command("list")
 def list_command(json: AsJson = False) -> None:
     """List the packs on this machine."""
-    from mvmodel.packs import default_name, list_packs
-    from mvmodel.packs.info import read_info
+    from mvmodel.packs import get_default_pack_name, list_packs
+    from mvmodel.packs.info import read_pack_info
 
     rows = []
     for name, folder in list_packs().items():
-        info = read_info(folder)
+        info = read_pack_info(folder)
         details = {"resolution": info.resolution, "frames": info.frames, "random": info.random, "folder": str(folder)}
-        rows.append({"name": name, "default": name == default_name(), **details, "licence": info.licence})
+        rows.append({"name": name, "default": name == get_default_pack_name(), **details, "licence": info.licence})
     if json:
         print_json(rows)
     elif rows:
@@ -59,10 +59,10 @@ def fake_command(
     folder: Annotated[Path, typer.Argument(help="Output folder.")],
 ) -> None:
     """Write a pack with the full architecture and random weights, for tests and benchmarks."""
-    from mvmodel.packs.random_pack import write_fake
+    from mvmodel.packs.random_pack import write_random_pack
 
     with stdout_to_stderr():
-        pack_folder = write_fake(kind, folder)
+        pack_folder = write_random_pack(kind, folder)
     print(pack_folder)
 
 
@@ -72,10 +72,10 @@ def pull_command(
     to: Annotated[Path | None, typer.Option("--to", help="Write the pack to this folder.")] = None,
 ) -> None:
     """Download a pack's weights from their publishers."""
-    from mvmodel.packs.pull import pull
+    from mvmodel.packs.pull import pull_pack
 
     with stdout_to_stderr():
-        pack_folder = pull(name, to)
+        pack_folder = pull_pack(name, to)
     print(pack_folder)
 
 

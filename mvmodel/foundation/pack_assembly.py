@@ -9,7 +9,7 @@ from typing import Any
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_file, write_json
-from mvmodel.packs.info import SHIPPED, read_info
+from mvmodel.packs.info import SHIPPED_PACKS, read_pack_info
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
@@ -35,7 +35,7 @@ TRAINED_FOLDERS = {
 
 def assemble_pack(
     foundation: Path,
-    out: Path = SHIPPED / "tiny",
+    out: Path = SHIPPED_PACKS / "tiny",
     check: bool = True,
     quick: bool = False,
     start: Path | None = None,
@@ -103,7 +103,7 @@ def assemble_pack(
 
 def _history(foundation: Path, start: Path | None) -> dict[str, Any]:
     """Each trainer's configuration and the last figures of its curve; of a part that is lent, what its pack says."""
-    earlier = read_info(start).made_by if start is not None else {}
+    earlier = read_pack_info(start).made_by if start is not None else {}
     history: dict[str, Any] = {}
     for stage in _STAGES:
         if not (foundation / stage).is_dir():

@@ -20,7 +20,7 @@ from mvmodel.foundation.segmenter import SEGMENTER_LOOP, train_segmenter
 from mvmodel.foundation.start_adapter import START_ADAPTER_LOOP, train_start_adapter
 from mvmodel.foundation.text_to_image import TEXT_TO_IMAGE_LOOP, TextToImageModels, train_text_to_image
 from mvmodel.foundation.vae import AUTOENCODER_LOOP, train_autoencoder
-from mvmodel.packs.info import SHIPPED, read_info
+from mvmodel.packs.info import SHIPPED_PACKS, read_pack_info
 from mvmodel.packs.loader import Pack
 from mvmodel.training.loop import LoopConfig
 
@@ -96,7 +96,7 @@ def run_stage(
         raise InputError(f"there is no foundation stage {stage!r}; use one of {', '.join(STAGES)}")
     foundation = Path(foundation)
     if stage == "pack":
-        return assemble_pack(foundation, out or SHIPPED / "tiny", start=start)
+        return assemble_pack(foundation, out or SHIPPED_PACKS / "tiny", start=start)
     stage_folder = foundation / stage
     if (stage_folder / "done").exists():
         return stage_folder
@@ -111,7 +111,7 @@ def run_stage(
 def _write_start(stage: str, start: Path, stage_folder: Path) -> None:
     """Writes start.json: which pack the stage starts from, and how that pack's part was trained."""
     stage_folder.mkdir(parents=True, exist_ok=True)
-    history = read_info(start).made_by.get(stage, {})
+    history = read_pack_info(start).made_by.get(stage, {})
     write_json(stage_folder / "start.json", {"pack_hash": Pack(start).hash, "made_by": history})
 
 

@@ -1,52 +1,57 @@
-"""Where a pack's models live and in which precision, decided once for everything that uses them."""
+"""Resolves a pack's device and precision, once for everything that uses its models."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mvmodel.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
+
 DTYPES = ("float32", "float16", "bfloat16")
+ModuleT = TypeVar("ModuleT", bound="torch.nn.Module")
 
 
-def device_of(named: str) -> str:
-    """ "auto" as cuda or cpu; other names as they are.
+def resolve_device(device: str) -> str:
+    """Returns cuda or cpu for "auto", and any other valid name unchanged.
 
-    PyTorch is only asked, and so imported, where the kernel has a GPU's driver or a GPU is named. Raises InputError for
-    a name that is none, and for a GPU where there is none.
+    Imports PyTorch only if the kernel has a GPU driver or a GPU is named. Raises InputError if the name is not a
+    device, or if it names a GPU and there is none.
     """
-    if named == "auto" and not Path("/dev/nvidiactl").exists():
+    if device == "auto" and not Path("/dev/nvidiactl").exists():
         return "cpu"
-    if named == "cpu":
-        return named
-    if named != "auto" and not re.fullmatch(r"cuda(:\d+)?", named):
-        raise InputError(f"device {named!r} is not one of auto, cpu, cuda, cuda:N")
-    import torch
+    if device == "cpu":
+        return device
+    if device != "auto" and not re.fullmatch(r"cuda(:\d+)?", device):
+        raise InputError(f"device {device!r} is not one of auto, cpu, cuda, cuda:N")
+    import torch  # here, because settings are read on machines without a GPU, where importing PyTorch is a waste
 
-    found = torch.cuda.is_available()
-    if named == "auto":
-        return "cuda" if found else "cpu"
-    if not found:
-        raise InputError(f"device {named!r} was asked for, but PyTorch finds no GPU; use device auto or cpu")
-    return named
+    available = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    if not available:
+        raise InputError(f"device {device!r} was asked for, but PyTorch finds no GPU; use device auto or cpu")
+    return device
 
 
-def dtype_of(named: str, device: str) -> str:
-    """ "auto" as float16 on a GPU, as Stable Diffusion is commonly run there, and float32 on a CPU.
+def resolve_dtype(dtype: str, device: str) -> str:
+    """Returns float16 on a GPU and float32 on a CPU for "auto", and any other valid name unchanged.
 
-    Raises InputError for a name that is none of `DTYPES`.
+    Raises InputError if the name is not in `DTYPES`.
     """
-    if named == "auto":
+    if dtype == "auto":
         return "float16" if device.startswith("cuda") else "float32"
-    if named not in DTYPES:
-        raise InputError(f"dtype {named!r} is not one of auto, {', '.join(DTYPES)}")
-    return named
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} is not one of auto, {', '.join(DTYPES)}")
+    return dtype
 
 
-def cast(model: Any, *where: Any) -> Any:
-    """`model.to(*where)` without the warning that diffusers' models give of every cast."""
+def move_model(model: ModuleT, *target: Any) -> ModuleT:
+    """Runs `model.to(*target)` without the warning that diffusers' models print for every cast."""
     import torch
 
-    return torch.nn.Module.to(model, *where)
+    moved_model: ModuleT = torch.nn.Module.to(model, *target)
+    return moved_model

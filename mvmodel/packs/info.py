@@ -1,4 +1,4 @@
-"""What a pack says of itself (`pack.json`), and where packs are found. Imports nothing heavy."""
+"""Reads `pack.json` and finds packs on this machine. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from mvmodel.config import Config, describe_validation_error
 from mvmodel.errors import PackError
 from mvmodel.files import user_cache_folder
 
-SHIPPED = Path(__file__).parent
-PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler", "controlnet", "segmenter", "scorer")
+SHIPPED_PACKS = Path(__file__).parent
+"""Folder of the packs that ship with mvmodel."""
+PACK_PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler", "controlnet", "segmenter", "scorer")
+"""Folders that every pack must have."""
 
 
-class SegmenterInfo(BaseModel):
-    """Which segment-anything model, and its checkpoint inside the pack."""
+class SegmenterInfo(Config):
+    """A segment-anything model type and its checkpoint, relative to the pack's folder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     type: str
     checkpoint: str
 
 
-class ScorerInfo(BaseModel):
-    """Which open_clip model: a `folder` of the pack in open_clip's own form, or a `model` name and its checkpoint."""
+class ScorerInfo(Config):
+    """An open_clip model: a `folder` of the pack in open_clip's layout, or a `model` name and its `checkpoint`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     folder: str | None = None
     model: str | None = None
     checkpoint: str | None = None
 
 
-class GenerationInfo(BaseModel):
-    """Settings that suit a pack's models; None leaves the choice to `mvmodel.backends.generation_config.GENERIC_SAMPLING`."""
+class GenerationInfo(Config):
+    """Generation settings that suit a pack's models. None takes `backends.generation_config.GENERIC_SAMPLING`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     steps: int | None = Field(None, ge=1)
     """Denoising steps of the frames after frame 1."""
     guidance_scale: float | None = Field(None, ge=1)
@@ -45,74 +45,73 @@ class GenerationInfo(BaseModel):
     """Guidance of frame 1 under the ControlNet."""
 
 
-class PackInfo(BaseModel):
+class PackInfo(Config):
     """`pack.json`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     description: str = ""
     licence: str
     resolution: int = Field(gt=0)
-    """Side in pixels that clips are brought to."""
+    """Side in pixels to which clips are resized."""
     frames: int = Field(ge=2)
     """Frames of a training clip and of a generated video."""
     fps: float = Field(gt=0)
     objects: list[str] = []
-    """Object words the models know; empty when the vocabulary is open."""
+    """Object words that the models know. Empty if the vocabulary is open."""
     backgrounds: dict[str, str] = {}
-    """Background name -> the phrase captions use."""
+    """Background name -> its phrase in captions."""
     segmenter: SegmenterInfo
     scorer: ScorerInfo
     start_adapter: str | None = None
     generation: GenerationInfo = GenerationInfo()
-    """What settings take that a run leaves open."""
+    """Defaults for generation settings that a run leaves unset."""
     random: bool = False
-    """Weights were drawn at random: fit for tests and benchmarks, and marked so in every report."""
+    """The weights are random numbers, for tests and benchmarks. Every report says so."""
     made_by: dict[str, Any] = {}
     """How the weights were made: configs, seeds, seconds."""
     quality: dict[str, float] = {}
-    """What `mvmodel packs check` measured when the pack was assembled."""
+    """What `mvmodel packs check` measured when the pack was built."""
     hashes: dict[str, str] = {}
     """File -> SHA-256."""
 
 
-def default_name() -> str:
-    """The pack in use: `MVMODEL_PACK`, else "tiny"."""
+def get_default_pack_name() -> str:
+    """Returns `MVMODEL_PACK` if it is set, else "tiny"."""
     return os.environ.get("MVMODEL_PACK", "tiny")
 
 
-def pack_folder(name_or_folder: str | Path) -> Path:
-    """The folder of a pack: a path as it is, a name among the shipped and the pulled packs.
+def find_pack_folder(name_or_folder: str | Path) -> Path:
+    """Returns a pack's folder: a path as it is, or the folder of a shipped or downloaded pack of that name.
 
-    Raises PackError that says what to do when there is none.
+    Raises PackError if there is no such pack.
     """
-    given = Path(name_or_folder)
-    for folder in (given, SHIPPED / given, user_cache_folder() / "packs" / given):
+    path = Path(name_or_folder)
+    for folder in (path, SHIPPED_PACKS / path, user_cache_folder() / "packs" / path):
         if (folder / "pack.json").is_file():
             return folder
-    known = ", ".join(sorted(list_packs())) or "none"
+    names = ", ".join(sorted(list_packs())) or "none"
     raise PackError(
-        f"there is no model pack {str(name_or_folder)!r} (known: {known}); give a folder with a pack.json, or fetch "
+        f"there is no model pack {str(name_or_folder)!r} (known: {names}); give a folder with a pack.json, or fetch "
         f"one with `mvmodel packs pull sd15`"
     )
 
 
 def list_packs() -> dict[str, Path]:
-    """Name -> folder of the packs on this machine."""
-    found = {}
-    for root in (SHIPPED, user_cache_folder() / "packs"):
+    """Returns name -> folder of the packs on this machine."""
+    folders = {}
+    for root in (SHIPPED_PACKS, user_cache_folder() / "packs"):
         for file in sorted(root.glob("*/pack.json")):
-            found[file.parent.name] = file.parent
-    return found
+            folders[file.parent.name] = file.parent
+    return folders
 
 
-def read_info(folder: Path) -> PackInfo:
-    """Read and validate `pack.json`. Raises PackError naming the file."""
+def read_pack_info(folder: Path) -> PackInfo:
+    """Reads and validates `pack.json`. Raises PackError if it is missing or invalid."""
     file = folder / "pack.json"
     try:
         return PackInfo.model_validate(json.loads(file.read_text()))
-    except (OSError, json.JSONDecodeError, ValidationError) as error:
+    except ValidationError as error:
+        reason = describe_validation_error(error, PackInfo)
+    except (OSError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise PackError(
-            f"{file} does not describe a model pack ({reason}); write it anew or fetch the pack again"
-        ) from error
+    raise PackError(f"{file} does not describe a model pack ({reason}); rewrite it or download the pack again")

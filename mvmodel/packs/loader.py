@@ -1,178 +1,189 @@
-"""Loading a pack's models, each once and only when asked for."""
+"""Loads the models of a pack, each on first use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, TypeVar
+
+import open_clip
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, ModelMixin, UNet2DConditionModel
+from PIL import Image
+from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file, hash_value
-from mvmodel.packs.device import device_of, dtype_of
-from mvmodel.packs.info import PARTS, PackInfo, default_name, pack_folder, read_info
+from mvmodel.metrics.scorer import Scorer
+from mvmodel.packs.device import resolve_device, resolve_dtype
+from mvmodel.packs.info import PACK_PARTS, PackInfo, find_pack_folder, get_default_pack_name, read_pack_info
+from mvmodel.segmentation.sam_loading import load_sam
+from mvmodel.segmentation.segmenter import Segmenter
 
-if TYPE_CHECKING:
-    from mvmodel.metrics.scorer import Scorer
-    from mvmodel.segmentation.segmenter import Segmenter
+PartT = TypeVar("PartT")
+ModelT = TypeVar("ModelT", bound=ModelMixin)
+
+
+class _OpenClip(NamedTuple):
+    """An open_clip model, its validation transform and tokenizer, and which model it is."""
+
+    model: torch.nn.Module
+    preprocess: Callable[[Image.Image], torch.Tensor]
+    tokenizer: Callable[[list[str]], torch.Tensor]
+    name: str
+    weights: Path
 
 
 class Pack:
-    """A pack on disk. Models are loaded on first use and kept.
+    """A pack on disk. Every model is loaded on first use and then reused.
 
-    device, dtype: "auto" is the GPU and float16 where there is one, else the CPU and float32. Segmenter and scorer stay
-    float32, since what they measure is compared between machines.
+    Args:
+        folder: the pack's folder, with `pack.json`.
+        device: "auto" is the GPU if there is one, else the CPU.
+        dtype: "auto" is float16 on a GPU and float32 on a CPU. The segmenter and the scorer are always float32, because
+            their metrics are compared between machines.
+
+    Raises:
+        PackError: `pack.json` is missing or invalid, or a part is missing.
     """
 
     def __init__(self, folder: Path, device: str = "auto", dtype: str = "auto") -> None:
         self.folder = Path(folder)
-        self.info: PackInfo = read_info(self.folder)
-        self._named = (device, dtype)
-        self._loaded: dict[str, Any] = {}
-        missing = [part for part in PARTS if not (self.folder / part).is_dir()]
+        self.info: PackInfo = read_pack_info(self.folder)
+        self._device_name, self._dtype_name = device, dtype
+        self._parts: dict[str, Any] = {}
+        missing = [part for part in PACK_PARTS if not (self.folder / part).is_dir()]
         if missing:
             raise PackError(f"model pack {self.folder} lacks {', '.join(missing)}; fetch or assemble it again")
 
     @cached_property
     def device(self) -> str:
-        """Where models are loaded to: cpu, cuda or cuda:N."""
-        return device_of(self._named[0])
+        """The device that models are loaded to: cpu, cuda or cuda:N."""
+        return resolve_device(self._device_name)
 
     @cached_property
     def dtype(self) -> str:
-        """PyTorch's name of the number type of autoencoder, UNet, ControlNet and text encoder."""
-        return dtype_of(self._named[1], self.device)
+        """Name of the dtype of the autoencoder, UNet, ControlNet and text encoder."""
+        return resolve_dtype(self._dtype_name, self.device)
 
     @cached_property
     def hash(self) -> str:
-        """Identity of the pack's files, hexadecimal: over the hashes in `pack.json`, else over the files."""
+        """Hash of the pack's files, hexadecimal. Uses the hashes in `pack.json` if there are any."""
         hashes = self.info.hashes or self.file_hashes()
         return hash_value(hashes)
 
     def file_hashes(self) -> dict[str, str]:
-        """SHA-256 of every file but `pack.json` and READMEs, by its path inside the pack."""
+        """Returns path in the pack -> SHA-256, of every file except `pack.json` and READMEs."""
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in ("pack.json", "README.md"))
         return {p.relative_to(self.folder).as_posix(): hash_file(p) for p in files}
 
     def check_hashes(self) -> list[str]:
-        """Files that are missing or differ from what `pack.json` recorded."""
-        now = self.file_hashes()
-        return sorted(name for name, value in self.info.hashes.items() if now.get(name) != value)
+        """Returns the files that are missing or do not match the hash in `pack.json`."""
+        hashes = self.file_hashes()
+        return sorted(name for name, value in self.info.hashes.items() if hashes.get(name) != value)
 
     @property
     def latent_factor(self) -> int:
-        """Pixels of a latent cell's side."""
+        """Side of a latent cell in pixels."""
         return int(2 ** (len(self.vae().config.block_out_channels) - 1))
 
-    def vae(self) -> Any:
-        return self._part("vae", lambda: self._diffusers("AutoencoderKL", "vae"))
+    def vae(self) -> AutoencoderKL:
+        return self._load_part("vae", lambda: self._load_diffusers_model(AutoencoderKL, "vae"))
 
-    def unet(self) -> Any:
-        return self._part("unet", lambda: self._diffusers("UNet2DConditionModel", "unet"))
+    def unet(self) -> UNet2DConditionModel:
+        return self._load_part("unet", lambda: self._load_diffusers_model(UNet2DConditionModel, "unet"))
 
-    def controlnet(self) -> Any:
-        return self._part("controlnet", lambda: self._diffusers("ControlNetModel", "controlnet"))
+    def controlnet(self) -> ControlNetModel:
+        return self._load_part("controlnet", lambda: self._load_diffusers_model(ControlNetModel, "controlnet"))
 
-    def text_encoder(self) -> Any:
-        def load() -> Any:
-            from transformers import CLIPTextModel
+    def text_encoder(self) -> CLIPTextModel:
+        def load() -> CLIPTextModel:
+            model: Any = CLIPTextModel.from_pretrained(self.folder / "text_encoder", dtype=self._torch_dtype)
+            loaded_model: CLIPTextModel = model.to(self.device).eval()
+            return loaded_model
 
-            model = CLIPTextModel.from_pretrained(self.folder / "text_encoder", dtype=self._dtype())
-            return model.to(self.device).eval()
+        return self._load_part("text_encoder", load)
 
-        return self._part("text_encoder", load)
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        def load() -> PreTrainedTokenizerBase:
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(self.folder / "tokenizer"))
+            return tokenizer
 
-    def tokenizer(self) -> Any:
-        def load() -> Any:
-            from transformers import AutoTokenizer
+        return self._load_part("tokenizer", load)
 
-            return AutoTokenizer.from_pretrained(str(self.folder / "tokenizer"))
+    def scheduler(self) -> DDIMScheduler:
+        def load() -> DDIMScheduler:
+            scheduler: DDIMScheduler = DDIMScheduler.from_pretrained(self.folder / "scheduler")
+            return scheduler
 
-        return self._part("tokenizer", load)
-
-    def scheduler(self) -> Any:
-        def load() -> Any:
-            from diffusers import DDIMScheduler
-
-            return DDIMScheduler.from_pretrained(self.folder / "scheduler")
-
-        return self._part("scheduler", load)
+        return self._load_part("scheduler", load)
 
     def segmenter(self) -> Segmenter:
-        def load() -> Any:
-            from mvmodel.segmentation.sam_loading import load_sam
-            from mvmodel.segmentation.segmenter import Segmenter
+        def load() -> Segmenter:
+            info = self.info.segmenter
+            return Segmenter(load_sam(info.type, self.folder / info.checkpoint), device=self.device)
 
-            about = self.info.segmenter
-            return Segmenter(load_sam(about.type, self.folder / about.checkpoint), device=self.device)
-
-        found: Segmenter = self._part("segmenter", load)
-        return found
+        return self._load_part("segmenter", load)
 
     def scorer(self) -> Scorer:
-        def load() -> Any:
-            from mvmodel.metrics.scorer import Scorer
-
-            model, preprocess, tokenizer, name, weights = self._open_clip()
+        def load() -> Scorer:
+            clip = self._load_open_clip()
             return Scorer(
-                model, preprocess, tokenizer, name, hash_file(weights), device=self.device, words=self.info.objects
+                clip.model,
+                clip.preprocess,
+                clip.tokenizer,
+                clip.name,
+                hash_file(clip.weights),
+                device=self.device,
+                words=self.info.objects,
             )
 
-        found: Scorer = self._part("scorer", load)
-        return found
+        return self._load_part("scorer", load)
 
     def start_adapter(self) -> Path | None:
-        """Folder of the adapter tuned on many motions that comes with the pack, or None."""
+        """Returns the folder of the pack's start adapter, which was trained on many motions, or None."""
         return self.folder / self.info.start_adapter if self.info.start_adapter else None
 
-    def _part(self, name: str, load: Callable[[], Any]) -> Any:
-        if name not in self._loaded:
+    @property
+    def _torch_dtype(self) -> torch.dtype:
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
+
+    def _load_part(self, name: str, load: Callable[[], PartT]) -> PartT:
+        if name not in self._parts:
             try:
-                self._loaded[name] = load()
+                self._parts[name] = load()
             except (OSError, ValueError, KeyError, RuntimeError) as error:
                 reason = str(error).splitlines()[0]
                 raise PackError(
                     f"the {name} of model pack {self.folder} cannot be loaded ({reason}); fetch or assemble it again"
                 ) from error
-        return self._loaded[name]
+        part: PartT = self._parts[name]
+        return part
 
-    def _dtype(self) -> Any:
-        import torch
+    def _load_diffusers_model(self, model_class: type[ModelT], part: str) -> ModelT:
+        model = model_class.from_pretrained(self.folder / part, torch_dtype=self._torch_dtype, use_safetensors=True)
+        loaded_model: ModelT = model.to(self.device).eval()
+        return loaded_model
 
-        return getattr(torch, self.dtype)
-
-    def _diffusers(self, class_name: str, part: str) -> Any:
-        import diffusers
-
-        model_class = getattr(diffusers, class_name)
-        model = model_class.from_pretrained(self.folder / part, torch_dtype=self._dtype(), use_safetensors=True)
-        return model.to(self.device).eval()
-
-    def _open_clip(self) -> tuple[Any, Any, Any, str, Path]:
-        import open_clip
-
-        about = self.info.scorer
-        if about.folder:
-            folder = self.folder / about.folder
+    def _load_open_clip(self) -> _OpenClip:
+        info = self.info.scorer
+        if info.folder:
+            folder = self.folder / info.folder
             address = f"local-dir:{folder.resolve()}"
             model, _, preprocess = open_clip.create_model_and_transforms(address)
-            tokenizer = open_clip.get_tokenizer(address)
-            return (
-                model,
-                preprocess,
-                tokenizer,
-                f"{self.info.name}/{about.folder}",
-                folder / "open_clip_model.safetensors",
-            )
-        if not about.model or not about.checkpoint:
+            name, weights = f"{self.info.name}/{info.folder}", folder / "open_clip_model.safetensors"
+            return _OpenClip(model, preprocess, open_clip.get_tokenizer(address), name, weights)
+        if not info.model or not info.checkpoint:
             raise PackError(f"{self.folder}/pack.json names neither a scorer folder nor a model with its checkpoint")
-        weights = self.folder / about.checkpoint
+        weights = self.folder / info.checkpoint
         model, _, preprocess = open_clip.create_model_and_transforms(
-            about.model, pretrained=str(weights), force_quick_gelu="openai" in about.checkpoint
+            info.model, pretrained=str(weights), force_quick_gelu="openai" in info.checkpoint
         )
-        return model, preprocess, open_clip.get_tokenizer(about.model), about.model, weights
+        return _OpenClip(model, preprocess, open_clip.get_tokenizer(info.model), info.model, weights)
 
 
 def load_pack(name_or_folder: str | Path | None = None, device: str = "auto", dtype: str = "auto") -> Pack:
-    """Open a pack by name or folder; None takes `default_name()`. Raises PackError when there is none."""
-    return Pack(pack_folder(name_or_folder or default_name()), device, dtype)
+    """Opens a pack by name or folder; None takes `get_default_pack_name()`. Raises PackError if there is none."""
+    return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype)

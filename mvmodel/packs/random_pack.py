@@ -1,7 +1,7 @@
-"""Random packs of full architecture, for tests and benchmarks, through the loader that real packs go through.
+"""Writes packs with random weights, for tests and benchmarks. They load like real packs.
 
-`sd15` has the shapes of Stable Diffusion 1.5, SAM ViT-B and OpenCLIP ViT-B-32; `small` the same classes in a few
-hundred thousand weights. Their `pack.json` says `random: true`, and every report repeats it.
+`sd15` has the shapes of Stable Diffusion 1.5, SAM ViT-B and OpenCLIP ViT-B-32. `small` has the same classes with a few
+hundred thousand weights. Their `pack.json` has `random: true`, and every report says so.
 """
 
 from __future__ import annotations
@@ -9,33 +9,47 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+
+import open_clip
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from open_clip.model import CLIP
+from open_clip.tokenizer import bytes_to_unicode
+from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside, hash_file, write_json
-from mvmodel.packs.device import cast
+from mvmodel.packs.device import move_model
+from mvmodel.segmentation.sam_loading import load_sam
 
-KINDS = ("sd15", "small")
+RANDOM_PACK_KINDS = ("sd15", "small")
 
 
-def write_fake(kind: str, folder: Path, seed: int = 0) -> Path:
-    """Write a random pack of `kind` to `folder` (fp16 for sd15: about 3 GB). Raises InputError for another kind."""
-    import torch
-    from diffusers import ControlNetModel, DDIMScheduler
+def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
+    """Writes a random pack to `folder` and returns the folder.
 
-    if kind not in KINDS:
-        raise InputError(f"there is no fake pack {kind!r}; use one of {', '.join(KINDS)}")
+    Args:
+        kind: "sd15" (float16, about 3 GB) or "small" (float32).
+        folder: the pack's folder. An existing one is replaced.
+        seed: of the random weights.
+
+    Raises:
+        InputError: the kind is unknown.
+    """
+    if kind not in RANDOM_PACK_KINDS:
+        raise InputError(f"there is no fake pack {kind!r}; use one of {', '.join(RANDOM_PACK_KINDS)}")
     torch.manual_seed(seed)
     full = kind == "sd15"
     dtype = torch.float16 if full else torch.float32
     with folder_aside(folder) as out:
-        cast(_vae(full), dtype).save_pretrained(out / "vae")
-        unet = _unet(full)
-        cast(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")
-        cast(unet, dtype).save_pretrained(out / "unet")
+        move_model(_build_vae(full), dtype).save_pretrained(out / "vae")
+        unet = _build_unet(full)
+        move_model(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")
+        move_model(unet, dtype).save_pretrained(out / "unet")
         del unet
         write_clip_tokenizer(out / "tokenizer")
-        _text_encoder(full).to(dtype).save_pretrained(out / "text_encoder")
+        _build_text_encoder(full).to(dtype).save_pretrained(out / "text_encoder")
         DDIMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -44,8 +58,8 @@ def write_fake(kind: str, folder: Path, seed: int = 0) -> Path:
             set_alpha_to_one=False,
             steps_offset=1,
         ).save_pretrained(out / "scheduler")
-        segmenter = _segmenter(full, out / "segmenter", dtype)
-        scorer = _scorer(full, out / "scorer", dtype)
+        segmenter = _write_segmenter(full, out / "segmenter", dtype)
+        scorer = _write_scorer(full, out / "scorer", dtype)
         files = sorted(p for p in out.rglob("*") if p.is_file())
         write_json(
             out / "pack.json",
@@ -67,9 +81,7 @@ def write_fake(kind: str, folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def _vae(full: bool) -> Any:
-    from diffusers import AutoencoderKL
-
+def _build_vae(full: bool) -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -82,9 +94,7 @@ def _vae(full: bool) -> Any:
     )
 
 
-def _unet(full: bool) -> Any:
-    from diffusers import UNet2DConditionModel
-
+def _build_unet(full: bool) -> UNet2DConditionModel:
     if full:  # the published configuration of Stable Diffusion 1.5
         return UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
     return UNet2DConditionModel(
@@ -99,9 +109,7 @@ def _unet(full: bool) -> Any:
     )
 
 
-def _text_encoder(full: bool) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel
-
+def _build_text_encoder(full: bool) -> CLIPTextModel:
     if full:
         return CLIPTextModel(
             CLIPTextConfig(
@@ -120,10 +128,7 @@ def _text_encoder(full: bool) -> Any:
 
 
 def write_clip_tokenizer(folder: Path) -> None:
-    """CLIP's byte-pair vocabulary, from the copy that open_clip carries, as a transformers tokenizer folder."""
-    import open_clip
-    from open_clip.tokenizer import bytes_to_unicode
-
+    """Writes CLIP's byte-pair vocabulary, which open_clip includes, as a tokenizer folder of transformers."""
     source = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
     merges = gzip.decompress(source.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
     letters = list(bytes_to_unicode().values())
@@ -132,7 +137,7 @@ def write_clip_tokenizer(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
-    about = {
+    config = {
         "tokenizer_class": "CLIPTokenizer",
         "model_max_length": 77,
         "bos_token": "<|startoftext|>",
@@ -141,14 +146,10 @@ def write_clip_tokenizer(folder: Path) -> None:
         "pad_token": "<|endoftext|>",
         "do_lower_case": True,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=2))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2))
 
 
-def _segmenter(full: bool, folder: Path, dtype: Any) -> dict[str, str]:
-    from safetensors.torch import save_file
-
-    from mvmodel.segmentation.sam_loading import load_sam
-
+def _write_segmenter(full: bool, folder: Path, dtype: torch.dtype) -> dict[str, str]:
     kind = "vit_b" if full else "tiny"
     folder.mkdir()
     state = {name: value.to(dtype).contiguous() for name, value in load_sam(kind, None).state_dict().items()}
@@ -156,11 +157,7 @@ def _segmenter(full: bool, folder: Path, dtype: Any) -> dict[str, str]:
     return {"type": kind, "checkpoint": "segmenter/sam.safetensors"}
 
 
-def _scorer(full: bool, folder: Path, dtype: Any) -> dict[str, str]:
-    import open_clip
-    from open_clip.model import CLIP
-    from safetensors.torch import save_file
-
+def _write_scorer(full: bool, folder: Path, dtype: torch.dtype) -> dict[str, str]:
     config = open_clip.get_model_config("ViT-B-32")
     if not full:
         config["embed_dim"] = 16

@@ -20,7 +20,7 @@ from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.packs import load_pack
-from mvmodel.packs.pull import ABOUT
+from mvmodel.packs.pull import PACK_DESCRIPTIONS
 
 QUICK = GenerationConfig(steps=2, first_frame_steps=2, window=4, overlap=1)
 
@@ -47,7 +47,7 @@ def test_the_run_then_the_pack_then_the_general_default(small_pack, recommending
 def test_every_shipped_pack_recommends(tiny_pack):
     assert (tiny_pack.info.generation.steps, tiny_pack.info.generation.guidance_scale) == (10, 2.5)
     assert tiny_pack.info.generation.first_frame_guidance == 1.5
-    assert ABOUT["sd15"]["generation"] == {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
+    assert PACK_DESCRIPTIONS["sd15"]["generation"] == {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
 
 
 def test_first_frames_are_sampled_with_the_packs_guidance(recommending):

@@ -122,7 +122,7 @@ def test_doctor_says_what_is_there(run):
 
 
 def test_packs_list_names_every_pack_with_its_folder(run, small_pack_folder, monkeypatch):
-    monkeypatch.setattr("mvmodel.packs.info.SHIPPED", small_pack_folder.parent)
+    monkeypatch.setattr("mvmodel.packs.info.SHIPPED_PACKS", small_pack_folder.parent)
     (row,) = run("packs", "list", "--json").json
     assert row["name"] == "small"
     assert row["random"] is True

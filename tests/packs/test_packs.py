@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError, PackError
-from mvmodel.packs import load_pack, pack_folder
-from mvmodel.packs.random_pack import write_fake
+from mvmodel.packs import find_pack_folder, load_pack
+from mvmodel.packs.random_pack import write_random_pack
 
 
 def test_small_random_pack_loads_every_part(small_pack):
@@ -28,7 +28,7 @@ def test_small_random_pack_loads_every_part(small_pack):
 
 def test_unknown_pack_says_what_to_do():
     with pytest.raises(PackError, match="no model pack 'nosuch'.*packs pull"):
-        pack_folder("nosuch")
+        find_pack_folder("nosuch")
 
 
 def test_pack_without_a_part_is_refused(small_pack_folder: Path, tmp_path: Path):
@@ -55,11 +55,11 @@ def test_changed_file_and_broken_description_are_noticed(small_pack_folder: Path
 
 def test_fake_of_another_kind_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="no fake pack 'sdxl'; use one of sd15, small"):
-        write_fake("sdxl", tmp_path / "x")
+        write_random_pack("sdxl", tmp_path / "x")
 
 
 def test_same_seed_writes_the_same_pack(small_pack_folder: Path, tmp_path: Path):
-    again = load_pack(write_fake("small", tmp_path / "again"))
+    again = load_pack(write_random_pack("small", tmp_path / "again"))
     assert again.hash == load_pack(small_pack_folder).hash
 
 

@@ -18,7 +18,7 @@ from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.packs import load_pack
-from mvmodel.packs.device import device_of, dtype_of
+from mvmodel.packs.device import resolve_device, resolve_dtype
 from mvmodel.training.finetune import finetune
 from mvmodel.world.render import random_clip
 
@@ -40,25 +40,25 @@ def clip(frames: int = 3) -> TrainingClip:
 
 
 def test_auto_is_half_on_a_gpu_and_whole_on_a_cpu(small_pack, monkeypatch):
-    assert (dtype_of("auto", "cuda:1"), dtype_of("auto", "cpu")) == ("float16", "float32")
-    assert dtype_of("bfloat16", "cpu") == "bfloat16"
+    assert (resolve_dtype("auto", "cuda:1"), resolve_dtype("auto", "cpu")) == ("float16", "float32")
+    assert resolve_dtype("bfloat16", "cpu") == "bfloat16"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device_of("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
     assert (small_pack.device, small_pack.dtype, small_pack.unet().dtype) == ("cpu", "float32", torch.float32)
 
 
 def test_auto_asks_torch_where_a_driver_is(monkeypatch):
     monkeypatch.setattr("mvmodel.packs.device.Path.exists", lambda self: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device_of("auto") == "cuda" and device_of("cuda:1") == "cuda:1"
+    assert resolve_device("auto") == "cuda" and resolve_device("cuda:1") == "cuda:1"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device_of("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
 
 
 def test_names_that_are_none_are_told_in_a_sentence(small_pack_folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="'gpu' is not one of auto, cpu"):
-        device_of("gpu")
+        resolve_device("gpu")
     with pytest.raises(InputError, match="no GPU; use device auto or cpu"):
         load_pack(small_pack_folder, device="cuda").vae()
     with pytest.raises(InputError, match="'half' is not one of auto, float32"):

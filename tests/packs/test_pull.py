@@ -9,14 +9,14 @@ import sys
 import pytest
 
 from mvmodel.errors import PackError
-from mvmodel.packs.info import PARTS, PackInfo
-from mvmodel.packs.pull import ABOUT, SAM_FILE, SOURCES, pull, wanted
+from mvmodel.packs.info import PACK_PARTS, PackInfo
+from mvmodel.packs.pull import PACK_DESCRIPTIONS, PACK_SOURCES, SAM_FILE, pull_pack, select_files
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", PACK_SOURCES)
 def test_every_part_has_a_source_and_the_description_is_valid(name):
-    assert set(SOURCES[name]) == set(PARTS)
-    assert PackInfo.model_validate(ABOUT[name]).name == name
+    assert set(PACK_SOURCES[name]) == set(PACK_PARTS)
+    assert PackInfo.model_validate(PACK_DESCRIPTIONS[name]).name == name
 
 
 def test_half_precision_is_preferred_and_named_as_the_loader_wants_it():
@@ -25,23 +25,23 @@ def test_half_precision_is_preferred_and_named_as_the_loader_wants_it():
         "unet/diffusion_pytorch_model.safetensors",
         "unet/diffusion_pytorch_model.fp16.safetensors",
     ]
-    chosen = wanted("unet", [*both, "vae/config.json", "unet/diffusion_pytorch_model.bin"])
+    chosen = select_files("unet", [*both, "vae/config.json", "unet/diffusion_pytorch_model.bin"])
     assert chosen == {both[2]: "diffusion_pytorch_model.safetensors", "unet/config.json": "config.json"}
-    assert next(iter(wanted("unet", both[:2]))) == both[1]
-    assert wanted("segmenter", ["README.md", SAM_FILE]) == {SAM_FILE: "sam.pth"}
+    assert next(iter(select_files("unet", both[:2]))) == both[1]
+    assert select_files("segmenter", ["README.md", SAM_FILE]) == {SAM_FILE: "sam.pth"}
 
 
 @pytest.mark.parametrize("part", ["unet", "controlnet", "scorer", "segmenter"])
 def test_pickled_weights_alone_are_refused(part):
     with pytest.raises(PackError, match=part):
-        wanted(
+        select_files(
             part, [f"{part}/diffusion_pytorch_model.bin", "diffusion_pytorch_model.bin", "open_clip_pytorch_model.bin"]
         )
 
 
 def test_an_unknown_name_is_one_sentence():
     with pytest.raises(PackError, match="there are sd15"):
-        pull("sd16")
+        pull_pack("sd16")
 
 
 @pytest.mark.slow

@@ -46,9 +46,9 @@ def stand_ins() -> ModuleType:
 @pytest.fixture(scope="session")
 def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of random weights: 64 x 64 pixels, 4 frames, through the loader of real packs."""
-    from mvmodel.packs.random_pack import write_fake
+    from mvmodel.packs.random_pack import write_random_pack
 
-    return write_fake("small", tmp_path_factory.mktemp("packs") / "small")
+    return write_random_pack("small", tmp_path_factory.mktemp("packs") / "small")
 
 
 @pytest.fixture(scope="session")

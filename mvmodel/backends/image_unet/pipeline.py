@@ -29,7 +29,7 @@ from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT
 from mvmodel.model.saving import load_adapter
-from mvmodel.packs.device import cast
+from mvmodel.packs.device import move_model
 
 
 @dataclass
@@ -87,7 +87,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
             raise InputError(f"an adapter is already loaded as {name!r}; give another name, or delete it first")
         made = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
         made.check_fits(self.unet)
-        self._loaded[name] = cast(made, self.unet.device, self.unet.dtype).eval()
+        self._loaded[name] = move_model(made, self.unet.device, self.unet.dtype).eval()
         self._scales[name] = 1.0
 
     def set_adapters(self, names: str | Sequence[str], scales: float | Sequence[float] = 1.0) -> None:
@@ -250,7 +250,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
             unet=self.unet,
             scheduler=self.scheduler,
             adapters={
-                name: (cast(loaded[name], device, dtype), scale * adapter_scale) for name, scale in self._scales.items()
+                name: (move_model(loaded[name], device, dtype), scale * adapter_scale)
+                for name, scale in self._scales.items()
             },
             branches=guidance_branches(guidance_scale, mask_guidance, mask_guidance_scale, mask_term),
             first=first,

@@ -17,7 +17,7 @@ from mvmodel.backends.training_config import TrainConfig
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.saving import save_adapter
-from mvmodel.packs.device import cast
+from mvmodel.packs.device import move_model
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -62,7 +62,7 @@ class AdapterTrainee(Trainee):
             with attach_adapter(unet, self.adapter):
                 yield
         finally:
-            cast(unet, dtype)
+            move_model(unet, dtype)
             if self._config.gradient_checkpointing:
                 unet.disable_gradient_checkpointing()
 
