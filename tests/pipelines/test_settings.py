@@ -98,14 +98,16 @@ def test_the_launchpads_override_is_validated_before_any_step(tmp_path: Path) ->
     def compute_with_settings(context) -> None:
         computed.append(True)
 
-    @dg.job(resource_defs={"settings": build_resources(tmp_path, {})["settings"]})
+    @dg.job
     def job() -> None:
         compute()
         compute_with_settings()
 
-    override = {"resources": {"settings": {"config": {"override": {"training": {"stepz": 1}}}}}}
+    defs = dg.Definitions(jobs=[job], resources={"settings": build_resources(tmp_path, {})["settings"]})
+
+    config = {"home": str(tmp_path), "clips": str(tmp_path), "override": {"training": {"stepz": 1}}}
     with pytest.raises(dg.DagsterResourceFunctionError) as error:
-        job.execute_in_process(run_config=override)
+        defs.resolve_job_def("job").execute_in_process(run_config={"resources": {"settings": {"config": config}}})
     assert str(error.value.__cause__) == "override: training: no setting 'stepz'; did you mean 'steps'?"
     assert not computed
 
