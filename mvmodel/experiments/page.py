@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import Measured
 from mvmodel.experiments.experiment import Conclusion, Experiment
-from mvmodel.files import write_aside
+from mvmodel.reports import media
+from mvmodel.reports.formatting import NO_VALUE, format_interval, format_number, format_provenance
+from mvmodel.reports.pages import get_poster_index
+from mvmodel.reports.templating import render_page
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEMPLATES = (Path(__file__).parent / "templates", Path(__file__).parent.parent / "reports" / "templates")
+_TEMPLATES = Path(__file__).parent / "templates"
 FILMS = 24
 """Conditions whose videos are embedded; each is 10 to 40 kB."""
 
@@ -33,19 +35,11 @@ def write_page(
     motion: str = "",
 ) -> Path:
     """Write the page. summary: from `summarise`, by the experiment's factors. pictures: PNGs of the plots."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from mvmodel.reports import tables
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rows, more = _films(experiment, results)
-    page = environment.get_template("experiment.html.j2").render(
+    return render_page(
+        path,
+        "experiment.html.j2",
+        _TEMPLATES,
         title=experiment.title,
         question=experiment.question,
         motion=motion,
@@ -53,21 +47,16 @@ def write_page(
         sentences=conclusion.sentences,
         claims=conclusion.claims,
         counts=counts,
-        pictures=[(p.stem, f"Plot: {p.stem.replace('_', ' ')}", _png(p)) for p in pictures],
+        pictures=[
+            (p.stem, f"Plot: {p.stem.replace('_', ' ')}", media.data_url(p.read_bytes(), "image/png")) for p in pictures
+        ],
         rows=rows,
         more=more,
         factors=experiment.factors,
         labels=[plots.label(name) for name in _shown(experiment, summary)],
         means=_means(experiment, summary),
-        provenance=tables.sections(provenance),
+        provenance=format_provenance(provenance),
     )
-    with write_aside(path) as aside:
-        aside.write_text(page, encoding="utf-8")
-    return path
-
-
-def _png(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _shown(experiment: Experiment[Any], summary: pd.DataFrame) -> list[str]:
@@ -76,13 +65,11 @@ def _shown(experiment: Experiment[Any], summary: pd.DataFrame) -> list[str]:
 
 
 def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str, Any]]:
-    from mvmodel.reports import texts
-
     out = []
     for key, group in summary.groupby(list(experiment.factors), sort=False, dropna=False):
         known = {str(row["metric"]): row for row in group.to_dict(orient="records")}
         cells = [
-            (texts.number(known[name]["mean"]), texts.interval(known[name])) if name in known else ("–", "")
+            (format_number(known[name]["mean"]), format_interval(known[name])) if name in known else (NO_VALUE, "")
             for name in _shown(experiment, summary)
         ]
         values = [experiment.shown(value) for value in key]
@@ -93,7 +80,6 @@ def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str,
 def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[list[dict[str, Any]], int]:
     """The first request's videos of up to `FILMS` conditions, a row for each control mask; and how many are left out."""
     from mvmodel.masks import MaskSequence
-    from mvmodel.reports import media, texts
 
     first: dict[tuple[Any, ...], Measured] = {}
     for result in results:
@@ -101,17 +87,17 @@ def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[li
     rows: dict[bytes, dict[str, Any]] = {}
     for key, result in list(first.items())[:FILMS]:
         cell, frames = result.cell, result.frames()
-        rest = int(0.55 * len(frames))
-        outline = json.dumps(media.outlines(cell.masks))
+        poster_index = get_poster_index(len(frames))
+        outline = json.dumps(media.trace_outlines(cell.masks))
         row = rows.setdefault(
             outline.encode(),
             {
                 "prompt": cell.task.prompt,
                 "fps": cell.task.fps,
-                "rest": rest,
+                "poster_index": poster_index,
                 "outline": outline,
                 "aspect": f"{frames.shape[2]} / {frames.shape[1]}",
-                "tall": round(1000 * frames.shape[1] / frames.shape[2]),
+                "view_height": round(1000 * frames.shape[1] / frames.shape[2]),
                 "films": [],
             },
         )
@@ -119,10 +105,10 @@ def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[li
         row["films"].append(
             {
                 "label": ", ".join(dict.fromkeys(words)),
-                "address": media.video_address(frames, cell.task.fps),
-                "poster": media.still_address(frames[rest]),
-                "found": json.dumps(media.outlines(MaskSequence.load(result.found).masks)),
-                "iou": texts.number(result.metrics.get("iou")),
+                "video": media.video_url(frames, cell.task.fps),
+                "poster": media.still_url(frames[poster_index]),
+                "detected": json.dumps(media.trace_outlines(MaskSequence.load(result.found).masks)),
+                "iou": format_number(result.metrics.get("iou")),
             }
         )
     return list(rows.values()), max(0, len(first) - FILMS)

@@ -1,79 +1,34 @@
-"""One style for the experiments' plots, light ground, legible in print and on a phone."""
+"""The experiments' plots, on white: legible in print and on a phone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmodel.metrics.report_card import bootstrap_interval
 from mvmodel.metrics.score import METRICS
+from mvmodel.reports.plot_style import PRINT_INK, PRINT_PALETTE, new_print_panels
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, SOFT, LINE = "#1b1e24", "#565d69", "#dcdad4"
-PALETTE = ("#0a66c2", "#c2470c", "#6b4fc0", "#3f7a1d", "#a01c5e", "#00707a", "#7a5a00", "#565d69")
-"""Colours that keep 4.5 to 1 against white."""
-_STYLE: Any = {
-    "font.size": 10,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": SOFT,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-    "lines.linewidth": 1.8,
-    "svg.hashsalt": "mvmodel",
-    "svg.fonttype": "none",
-}
-
-
-OWN = {
+EXPERIMENT_METRICS = {
     "iou_given": "IoU with the masks given",
     "diversity": "Diversity over seeds",
     "to_first": "Cosine with frame 1",
     "step": "Frame-to-frame distance",
     "error": "Distance from the clean video",
 }
-"""Figures that only experiments have."""
+"""Metrics that only experiments have -> their label."""
 
 
 def label(metric: str) -> str:
     """A metric as an axis names it."""
-    known = OWN.get(metric) or (METRICS[metric].label if metric in METRICS else None)
+    known = EXPERIMENT_METRICS.get(metric) or (METRICS[metric].label if metric in METRICS else None)
     return known or metric.replace("_", " ")
-
-
-def panels(count: int, width: float = 4.2, height: float = 3.0, columns: int = 3) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` axes in rows."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    across = min(columns, count)
-    down = -(-count // across)
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width * across, height * down), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(down, across)).ravel()
-    for one in axes:
-        one.tick_params(length=0)
-    for one in axes[count:]:
-        one.set_visible(False)
-    return figure, list(axes[:count])
 
 
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
@@ -87,13 +42,13 @@ def bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mapping[str
     """A panel a metric, a bar for each value of `by` with its 95 % interval."""
     metrics = [name for name in metrics if name in rows.columns]
     groups = list(dict.fromkeys(rows[by]))
-    figure, axes = panels(len(metrics), height=0.9 + 0.3 * len(groups), columns=min(3, len(metrics)))
+    figure, axes = new_print_panels(len(metrics), height=0.9 + 0.3 * len(groups), columns=min(3, len(metrics)))
     at = np.arange(len(groups))
     for place, (axis, metric) in enumerate(zip(axes, metrics, strict=True)):
         values = [rows.loc[rows[by] == group, metric].dropna().to_numpy(float) for group in groups]
         spread = np.array([_spread(value) for value in values])
-        axis.barh(at, spread[:, 0], 0.7, color=[PALETTE[0] if i == 0 else PALETTE[7] for i in at])
-        axis.errorbar(spread[:, 0], at, xerr=spread[:, 1:].T.clip(min=0), fmt="none", ecolor=INK, elinewidth=1.1)
+        axis.barh(at, spread[:, 0], 0.7, color=[PRINT_PALETTE[0] if i == 0 else PRINT_PALETTE[7] for i in at])
+        axis.errorbar(spread[:, 0], at, xerr=spread[:, 1:].T.clip(min=0), fmt="none", ecolor=PRINT_INK, elinewidth=1.1)
         axis.set_title(label(metric))
         axis.set_yticks(at, [(names or {}).get(str(g), str(g)) for g in groups] if place % 3 == 0 else [""] * len(at))
         axis.invert_yaxis()
@@ -112,7 +67,7 @@ def curves(
 ) -> Figure:
     """A panel a metric, a line for each value of `by` against `x`, with the 95 % interval of the mean."""
     metrics = [name for name in metrics if name in rows.columns]
-    figure, axes = panels(len(metrics))
+    figure, axes = new_print_panels(len(metrics))
     groups = list(dict.fromkeys(rows[by])) if by else [""]
     for axis, metric in zip(axes, metrics, strict=True):
         for number, group in enumerate(groups):
@@ -121,7 +76,7 @@ def curves(
                 continue
             found = [(at, *_spread(part[metric].to_numpy(float))) for at, part in own.groupby(x)]
             at, mean, below, above = (np.array(column, float) for column in zip(*found, strict=True))
-            colour = PALETTE[number % len(PALETTE)]
+            colour = PRINT_PALETTE[number % len(PRINT_PALETTE)]
             axis.plot(at, mean, "o-" if markers else "-", color=colour, markersize=4)
             axis.fill_between(at, mean - below, mean + above, color=colour, alpha=0.12, linewidth=0)
         axis.set_title(label(metric))
@@ -130,22 +85,9 @@ def curves(
         from matplotlib.lines import Line2D
 
         handles = [
-            Line2D([], [], color=PALETTE[i % len(PALETTE)], marker="o" if markers else "") for i in range(len(groups))
+            Line2D([], [], color=PRINT_PALETTE[i % len(PRINT_PALETTE)], marker="o" if markers else "")
+            for i in range(len(groups))
         ]
         words = [(names or {}).get(str(group), str(group)) for group in groups]
         figure.legend(handles, words, loc="outside upper left", ncols=min(4, len(groups)), frameon=False)
     return figure
-
-
-def save(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write each drawing as NAME.png and NAME.svg; returns the PNGs."""
-    import matplotlib
-
-    written = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        with matplotlib.rc_context(_STYLE):
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None})
-        written.append(folder / f"{name}.png")
-    return written

@@ -16,6 +16,8 @@ from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.page import write_page
 from mvmodel.files import write_aside, write_json
 from mvmodel.metrics.report_card import summarise
+from mvmodel.reports.formatting import format_count
+from mvmodel.reports.plot_style import save_print_figures
 from mvmodel.video.sampling import evenly_spaced_indices
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def run_experiment(
             table.to_csv(aside, index=False)
     summary = summarise(tables.videos, by=experiment.factors, metrics=measured_in(tables.videos))
     summary.to_csv(folder / "summary.csv", index=False)
-    pictures = plots.save(experiment.plots(tables), folder / "plots")
+    pictures = save_print_figures(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
     counts = counted(experiment, tables, quick=config == experiment.config.quick())
     with write_aside(folder / "conclusion.md") as aside:
@@ -113,19 +115,17 @@ def measured_in(rows: pd.DataFrame) -> list[str]:
     """The metrics that a table has, in the order of reports."""
     from mvmodel.metrics.score import METRICS
 
-    return [name for name in (*METRICS, *plots.OWN) if name in rows.columns]
+    return [name for name in (*METRICS, *plots.EXPERIMENT_METRICS) if name in rows.columns]
 
 
 def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:
     """How many videos, conditions, prompts and seeds the metrics are made of, and by which scorer."""
-    from mvmodel.reports.texts import count
-
     rows = tables.videos
     conditions = len(rows.groupby(list(experiment.factors), dropna=False))
     small = "; the smallest size, which shows that it runs and nothing else" if quick else ""
     return (
-        f"{count(len(rows), 'video')} in {count(conditions, 'condition')}, {count(rows['prompt'].nunique(), 'prompt')}, "
-        f"{count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}{small}"
+        f"{format_count(len(rows), 'video')} in {format_count(conditions, 'condition')}, {format_count(rows['prompt'].nunique(), 'prompt')}, "
+        f"{format_count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}{small}"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvmodel.errors import InputError
-from mvmodel.reports.paper_tables import STUDY
+from mvmodel.reports.paper_tables import ABLATION_STUDY
 from mvmodel.video.frames import read_frames
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def write_folder_report(
     from mvmodel.metrics.judge import judge_video
     from mvmodel.reports.conditions import CONDITIONS
     from mvmodel.reports.entries import VideoEntry
-    from mvmodel.reports.html import motion_report
+    from mvmodel.reports.pages import write_motion_report
 
     asked = [request for request in read_requests(requests) if motion in (None, request.motion)]
     conditions = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
@@ -62,9 +62,9 @@ def write_folder_report(
     provenance |= {"requests": requests.name, "requests_sha256": hash_file(requests), "mvmodel": __version__}
     provenance |= {"conditions": list(conditions), "seeds": sorted({request.seed for request in asked})}
     name = motion or asked[0].motion or "videos"
-    command = f"python -m mvmodel.experiments {STUDY} --motion {name}"
-    return motion_report(
-        out, name, entries, table, provenance, study=None if study is None else read_study(study), measured_by=command
+    command = f"python -m mvmodel.experiments {ABLATION_STUDY} --motion {name}"
+    return write_motion_report(
+        out, name, entries, table, provenance, study=None if study is None else read_study(study), study_command=command
     )
 
 
@@ -74,8 +74,10 @@ def read_study(folder: Path) -> pd.DataFrame:
 
     path = Path(folder) / "videos.parquet"
     if not path.is_file():
-        raise InputError(f"{path} is not there; give the folder that `python -m mvmodel.experiments {STUDY}` left")
+        raise InputError(
+            f"{path} is not there; give the folder that `python -m mvmodel.experiments {ABLATION_STUDY}` left"
+        )
     rows = pd.read_parquet(path)
     if "condition" not in rows.columns:
-        raise InputError(f"{path} is of another experiment; give the folder of {STUDY}")
+        raise InputError(f"{path} is of another experiment; give the folder of {ABLATION_STUDY}")
     return rows

@@ -1,191 +1,152 @@
-"""What stands in a report's cards and tables, as plain lists and texts for the templates."""
+"""The cards and tables of a report, as plain lists and texts for the templates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
 
 from mvmodel.metrics.score import METRICS
-from mvmodel.reports import texts
 from mvmodel.reports.conditions import CONDITIONS, get_condition
+from mvmodel.reports.formatting import (
+    NO_VALUE,
+    find_summary_row,
+    format_count,
+    format_counts,
+    format_interval,
+    format_number,
+)
+from mvmodel.reports.sentences import describe_metrics
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-HEADLINES = ("iou", "consistency", "alignment", "motion")
+HEADLINE_METRICS = ("iou", "consistency", "alignment", "motion")
 """Metrics on the cards at the top and under every video."""
-SHOWN = (*HEADLINES, "motion_cosine", "colour_drift", "flicker")
-"""Metrics that tables show at once; the others come with "every figure"."""
+MAIN_METRICS = (*HEADLINE_METRICS, "motion_cosine", "colour_drift", "flicker")
+"""Metrics that tables show at once; "all metrics" shows the others."""
+BOARD_METRICS = 6
+"""How many metrics the leaderboard shows; a motion's own report has all."""
 
 
-def ordered(names: Any) -> list[str]:
-    """Conditions in the order of `CONDITIONS`, others after them in their own."""
+def sort_conditions(names: Iterable[Any]) -> list[str]:
+    """Names of conditions, each once, in the order of `CONDITIONS`, then the others in their own order."""
     present = list(dict.fromkeys(names))
     return [name for name in CONDITIONS if name in present] + [name for name in present if name not in CONDITIONS]
 
 
-def headlines(card: pd.DataFrame) -> list[dict[str, Any]]:
-    """Cards at the top: the full method's mean, its interval and counts, and the other conditions' means, with the
-    number of their videos where it is another."""
-    out = []
-    for name in HEADLINES:
-        row = texts.lookup(card, "full", name)
+def build_cards(card: pd.DataFrame) -> list[dict[str, Any]]:
+    """Cards for the top of a page: the full method's mean, its interval and counts, and the other conditions' means.
+
+    A condition over another number of videos says how many. card: from `summarise`.
+    """
+    cards = []
+    for name in HEADLINE_METRICS:
+        row = find_summary_row(card, "full", name)
         if row is None:
             continue
         metric = METRICS[name]
-        others = []
-        for other in ordered(card["condition"]):
-            beside = texts.lookup(card, other, name)
-            if other != "full" and beside is not None:
-                fewer = "" if beside["videos"] == row["videos"] else texts.count(int(beside["videos"]), "video")
-                others.append((get_condition(other), texts.number(beside["mean"], metric.digits), fewer))
-        out.append(
+        cards.append(
             {
                 "label": metric.label,
                 "meaning": metric.meaning,
-                "value": texts.number(row["mean"], metric.digits),
-                "interval": texts.interval(row, metric.digits),
-                "counts": texts.counted(row),
-                "others": others,
+                "value": format_number(row["mean"], metric.digits),
+                "interval": format_interval(row, metric.digits),
+                "counts": format_counts(row),
+                "comparisons": _compare(card, name, int(row["videos"])),
             }
         )
-    return out
+    return cards
 
 
-def counts(card: pd.DataFrame) -> str:
-    """ "4 videos of 4 prompts and 2 seeds a condition", or the range when conditions differ."""
+def _compare(card: pd.DataFrame, metric: str, videos: int) -> list[tuple[Any, str, str]]:
+    """(condition, mean, number of videos if not `videos`) of every condition but the full method."""
+    comparisons = []
+    for name in sort_conditions(card["condition"]):
+        row = find_summary_row(card, name, metric)
+        if name != "full" and row is not None:
+            count = "" if row["videos"] == videos else format_count(int(row["videos"]), "video")
+            comparisons.append((get_condition(name), format_number(row["mean"], METRICS[metric].digits), count))
+    return comparisons
+
+
+def summarise_counts(card: pd.DataFrame) -> str:
+    """ "4 videos of 4 prompts and 2 seeds per condition", or the range when conditions differ."""
     if card.empty:
         return "no videos"
     videos, prompts, seeds = (sorted(set(card[name])) for name in ("videos", "prompts", "seeds"))
-    several = texts.count(videos[-1], "video") if len(videos) == 1 else f"{videos[0]} to {videos[-1]} videos"
-    return f"{several} of {texts.count(prompts[-1], 'prompt')} and {texts.count(seeds[-1], 'seed')} a condition"
+    count = format_count(videos[-1], "video") if len(videos) == 1 else f"{videos[0]} to {videos[-1]} videos"
+    return f"{count} of {format_count(prompts[-1], 'prompt')} and {format_count(seeds[-1], 'seed')} per condition"
 
 
-def _cells(card: pd.DataFrame, name: str, metrics: list[str]) -> list[tuple[str, str]]:
+def build_cells(card: pd.DataFrame, condition: str, metrics: Sequence[str]) -> list[tuple[str, str]]:
     """(mean, interval) of one condition for every metric; dashes where it was not measured."""
-    out = []
+    cells = []
     for metric in metrics:
-        row, digits = texts.lookup(card, name, metric), METRICS[metric].digits
-        out.append((texts.number(row["mean"], digits), texts.interval(row, digits)) if row else ("–", ""))
-    return out
+        row, digits = find_summary_row(card, condition, metric), METRICS[metric].digits
+        cells.append(
+            (format_number(row["mean"], digits), format_interval(row, digits)) if row is not None else (NO_VALUE, "")
+        )
+    return cells
 
 
-def summary_table(card: pd.DataFrame) -> dict[str, Any]:
+def build_summary_table(card: pd.DataFrame) -> dict[str, Any]:
+    """The means of every condition: {metrics: [(name, Metric)], rows: [{condition, cells}]}."""
     names = [name for name in METRICS if name in set(card["metric"])]
     rows = [
-        {"condition": get_condition(name), "cells": _cells(card, name, names)} for name in ordered(card["condition"])
+        {"condition": get_condition(name), "cells": build_cells(card, name, names)}
+        for name in sort_conditions(card["condition"])
     ]
     return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows}
 
 
-def video_table(metrics: pd.DataFrame) -> dict[str, Any]:
+def build_video_table(metrics: pd.DataFrame) -> dict[str, Any]:
+    """One row per video: {labels, metrics: [(name, Metric)], rows: [{condition, labels, cells}]}."""
     names = [name for name in METRICS if name in metrics.columns and metrics[name].notna().any()]
-    words = [name for name in ("prompt", "seed") if name in metrics.columns]
+    labels = [name for name in ("prompt", "seed") if name in metrics.columns]
     rows = [
         {
             "condition": get_condition(str(row["condition"])),
-            "words": [str(row[name]) for name in words],
-            "cells": [texts.number(row[name], METRICS[name].digits) for name in names],
+            "labels": [str(row[name]) for name in labels],
+            "cells": [format_number(row[name], METRICS[name].digits) for name in names],
         }
         for row in metrics.to_dict(orient="records")
     ]
-    return {"words": words, "metrics": [(name, METRICS[name]) for name in names], "rows": rows}
+    return {"labels": labels, "metrics": [(name, METRICS[name]) for name in names], "rows": rows}
 
 
-def board(card: pd.DataFrame, reports: dict[str, str]) -> dict[str, Any]:
-    """The leaderboard: a row a motion, with the metrics that matter most; a motion's own report has the others."""
-    names = [name for name in METRICS if name in set(card["metric"])][:6]
+def build_board(card: pd.DataFrame, reports: dict[str, str]) -> dict[str, Any]:
+    """The leaderboard: one row per motion. card: from `summarise`, by slug and condition. reports: slug -> address."""
+    names = [name for name in METRICS if name in set(card["metric"])][:BOARD_METRICS]
     rows = []
     for slug in dict.fromkeys(card["slug"]):
-        own = card[card["slug"] == slug]
-        full = own[own["condition"] == "full"]
-        off = texts.lookup(own, "no_mask", "iou")
+        motion = card[card["slug"] == slug]
+        full = motion[motion["condition"] == "full"]
+        no_mask = find_summary_row(motion, "no_mask", "iou")
+        counts = [format_count(int(full[f"{noun}s"].max()), noun) for noun in ("prompt", "seed")] if len(full) else []
         rows.append(
             {
                 "motion": slug,
                 "href": reports.get(str(slug), ""),
                 "videos": int(full["videos"].max()) if len(full) else 0,
-                "counts": _other_counts(full),
-                "off": texts.number(off["mean"] if off else None),
-                "cells": _cells(own, "full", names),
+                "counts": ", ".join(counts),
+                "no_mask": format_number(no_mask["mean"] if no_mask else None),
+                "cells": build_cells(motion, "full", names),
             }
         )
-    return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows, "notes": texts.metric_notes(names)}
+    return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows, "notes": describe_metrics(names)}
 
 
-def _other_counts(rows: pd.DataFrame) -> str:
-    """Prompts and seeds behind a row of the leaderboard."""
-    if not len(rows):
-        return ""
-    return ", ".join(texts.count(int(rows[f"{noun}s"].max()), noun) for noun in ("prompt", "seed"))
-
-
-def history_table(history: pd.DataFrame | None) -> dict[str, Any]:
+def build_history_table(history: pd.DataFrame | None) -> dict[str, Any]:
+    """One row per motion and version: {labels, metrics: [(name, Metric)], rows: [{labels, cells}]}."""
     if history is None or not len(history):
-        return {"words": [], "metrics": [], "rows": []}
-    words = [name for name in ("motion", "version", "when", "promoted") if name in history.columns]
-    names = [name for name in METRICS if name in history.columns and name not in words]
+        return {"labels": [], "metrics": [], "rows": []}
+    labels = [name for name in ("motion", "version", "when", "promoted") if name in history.columns]
+    names = [name for name in METRICS if name in history.columns and name not in labels]
+    yes_no = {True: "yes", False: "no"}
     rows = [
         {
-            "words": [
-                {True: "yes", False: "no"}.get(row[w], str(row[w])) if w == "promoted" else str(row[w]) for w in words
-            ],
-            "cells": [texts.number(row[name], METRICS[name].digits) for name in names],
+            "labels": [yes_no.get(row[n], str(row[n])) if n == "promoted" else str(row[n]) for n in labels],
+            "cells": [format_number(row[name], METRICS[name].digits) for name in names],
         }
         for row in history.to_dict(orient="records")
     ]
-    return {"words": words, "metrics": [(name, METRICS[name]) for name in names], "rows": rows}
-
-
-def regressions(history: pd.DataFrame | None) -> list[str]:
-    """Sentences for motions whose newest version is worse than the one before."""
-    if history is None or not len(history):
-        return []
-    out = []
-    for slug, rows in history.groupby("motion", sort=False):
-        for name in ("iou", "alignment"):
-            values = list(rows[name].dropna()) if name in rows.columns else []
-            if len(values) > 1 and values[-1] < values[-2]:
-                change = f"{texts.number(values[-2])} to {texts.number(values[-1])}"
-                out.append(f"{slug}: {METRICS[name].label} went from {change} with its newest version.")
-    return out
-
-
-def training_line(training: Mapping[str, Any]) -> str:
-    parts = []
-    if training.get("steps"):
-        parts.append(f"{training['steps']} steps")
-    if training.get("seconds"):
-        parts.append(f"{float(training['seconds']):.0f} seconds")
-    if "init_from" in training:
-        start = training["init_from"]
-        known = {None: "from scratch", "start": "starting from the adapter that ships with the pack"}
-        parts.append(known.get(start, f"starting from {start}"))
-    return ", ".join(parts)
-
-
-def sections(values: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Provenance in parts: the single values under "", then every nested one under its name, as lines of `flat`."""
-    single = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
-    nested = [
-        (str(name).replace("_", " "), flat(value)) for name, value in values.items() if isinstance(value, Mapping)
-    ]
-    return [(name, lines) for name, lines in [("", flat(single)), *nested] if lines]
-
-
-def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Nested provenance as lines: ("adapter / version", "3f2c...")."""
-    out: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if value is None or value is False:
-            continue
-        label = f"{before}{str(name).replace('_', ' ')}"
-        if isinstance(value, Mapping):
-            out += flat(value, f"{label} / ")
-        elif isinstance(value, (list, tuple)):
-            rows = any(isinstance(item, (list, tuple)) for item in value)
-            parts = [", ".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item) for item in value]
-            out.append((label, ("; " if rows else ", ").join(parts)))
-        else:
-            out.append((label, str(value)))
-    return out
+    return {"labels": labels, "metrics": [(name, METRICS[name]) for name in names], "rows": rows}

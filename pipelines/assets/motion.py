@@ -62,7 +62,7 @@ def motion_descriptors(
     "motion",
     "scikitlearn",
     "parquet",
-    code_version=code_version("mvmodel.motion.grouping", "mvmodel.motion.plot", files=(__file__,)),
+    code_version=code_version("mvmodel.motion.grouping", "mvmodel.reports.motion_map_plots", files=(__file__,)),
 )
 def motion_groups(
     context: dg.AssetExecutionContext,
@@ -80,7 +80,8 @@ def motion_groups(
         import pandas as pd
 
         from mvmodel.motion.grouping import group_clips
-        from mvmodel.motion.plot import MotionMap, draw_overview
+        from mvmodel.motion.motion_map import MotionMap
+        from mvmodel.reports.motion_map_plots import draw_overview
         from mvmodel.video.catalogue import Catalogue
 
         descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")

@@ -59,13 +59,15 @@ def comparison_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
     import pandas as pd
 
     from mvmodel.metrics.report_card import summarise
-    from mvmodel.reports.texts import count
+    from mvmodel.reports.formatting import format_count
 
     card = summarise(rows, metrics=TABLE_METRICS)
     made = rows.groupby("condition")["name"].nunique()
     most = made.get("full")
     others = [name for name in dict.fromkeys(card["condition"]) if name != "full"]
-    told = {name: name if made[name] == most else f"{name} ({count(int(made[name]), 'video')})" for name in others}
+    told = {
+        name: name if made[name] == most else f"{name} ({format_count(int(made[name]), 'video')})" for name in others
+    }
     lines = []
     for name, group in card.groupby("metric", sort=False):
         means = {str(row["condition"]): row for row in group.to_dict(orient="records")}

@@ -33,7 +33,7 @@ SHEET_FILE = "sheet.png"
 RANKED_VIDEOS = 3
 """Best videos on the leaderboard's sheet, and as many of the worst."""
 REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
-REPORT_CODE = code_version("mvmodel.reports.html", "mvmodel.metrics.report_card", files=REPORT_FILES)
+REPORT_CODE = code_version("mvmodel.reports.pages", "mvmodel.metrics.report_card", files=REPORT_FILES)
 METRICS_CODE = code_version("mvmodel.metrics.judge", files=(__file__, evaluation.__file__))
 
 
@@ -124,7 +124,7 @@ def metric_report(
     def build(folder: Path) -> None:
         import pandas as pd
 
-        from mvmodel.reports.html import motion_report
+        from mvmodel.reports.pages import write_motion_report
 
         empty_folder(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
@@ -132,7 +132,7 @@ def metric_report(
         entries = report_inputs.read_video_entries(
             video_metrics.folder, generated_videos.folder, generation_requests.folder
         )
-        motion_report(
+        write_motion_report(
             folder,
             motion,
             entries,
@@ -140,7 +140,7 @@ def metric_report(
             provenance.motion_provenance(pack, store.store, adapter, made),
             provenance.training_provenance(training_set, adapter),
             study=None if study is None else report_inputs.read_ablation_videos([study]),
-            measured_by=report_inputs.ablation_command(motion),
+            study_command=report_inputs.ablation_command(motion),
         )
         full = [(entry.masks, entry.frames) for entry in entries if entry.condition == "full"]
         ui_metadata.masks_and_frames_grid(full).save(folder / SHEET_FILE)
@@ -222,8 +222,8 @@ def leaderboard(
         import pandas as pd
 
         from mvmodel.metrics.report_card import summarise
-        from mvmodel.motion.plot import MotionMap
-        from mvmodel.reports.html import leaderboard_report
+        from mvmodel.motion.motion_map import MotionMap
+        from mvmodel.reports.pages import write_leaderboard
 
         empty_folder(folder)
         tables = {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()}
@@ -250,7 +250,7 @@ def leaderboard(
         )
         ends = [*ranked[:RANKED_VIDEOS], *ranked[RANKED_VIDEOS:][-RANKED_VIDEOS:]]
         ui_metadata.masks_and_frames_grid([(entry.masks, entry.frames) for entry in ends]).save(folder / SHEET_FILE)
-        leaderboard_report(
+        write_leaderboard(
             folder,
             tables,
             versions,
@@ -259,8 +259,8 @@ def leaderboard(
             quarantined=[dict(row) for row in json.loads(quarantine.to_json(orient="records"))],
             provenance=provenance.leaderboard_provenance(pack, store.store, reports, code=REPORT_CODE),
             study=report_inputs.read_ablation_videos(studies) if studies else None,
-            measured_by=report_inputs.ablation_command("MOTION"),
-            grouping=MotionMap.load(motion_groups.folder),
+            study_command=report_inputs.ablation_command("MOTION"),
+            motion_map=MotionMap.load(motion_groups.folder),
         )
 
     def describe(folder: Path) -> dict[str, Any]:

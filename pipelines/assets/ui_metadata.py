@@ -6,7 +6,6 @@ Metadata is stored in the event log several times over, so a picture is kept und
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,8 @@ MAX_TABLE_ROWS = 30
 
 def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
     """A picture inside a markdown entry under its title, made smaller until it fits `PICTURE_BYTES`."""
+    from mvmodel.reports.media import data_url
+
     image = image.convert("RGB")
     quality = 85
     while True:
@@ -37,9 +38,8 @@ def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValu
             quality -= 15
         else:
             image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
-    data = base64.b64encode(buffer.getvalue()).decode()
     said = f"{title}\n\n" if title else ""
-    return dg.MetadataValue.md(f"{said}![{title}](data:image/jpeg;base64,{data})")
+    return dg.MetadataValue.md(f"{said}![{title}]({data_url(buffer.getvalue(), 'image/jpeg')})")
 
 
 def image_grid(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:

@@ -71,7 +71,7 @@ def test_plots_and_videos_show(open_page, page_file):
 def test_a_row_plays_in_step_and_its_outline_follows(open_page, page_file):
     page, _, _ = open_page(page_file)
     until(page, "[...document.querySelectorAll('.row')][0].querySelector('video').readyState >= 3")
-    outline = page.locator(".row path.wanted").first
+    outline = page.locator(".row path.control").first
     resting = outline.get_attribute("d")
     page.locator(".row button.play").first.click()
     until(page, "document.querySelector('.row video').currentTime > 0.2")

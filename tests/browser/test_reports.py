@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mvmodel.motion.plot import MotionMap
+from mvmodel.motion.motion_map import MotionMap
 from mvmodel.reports.entries import VideoEntry
-from mvmodel.reports.html import leaderboard_report, motion_report
+from mvmodel.reports.pages import write_leaderboard, write_motion_report
 from mvmodel.world.render import HELD_OUT, random_clip
 from tests.browser.conftest import until
 
@@ -39,7 +39,7 @@ def report(tmp_path_factory, videos):
     rows = pd.DataFrame([{"condition": v.condition, "prompt": v.prompt, "seed": v.seed, **v.metrics} for v in videos])
     curve = [{"step": step, "loss": 1 / (1 + step)} for step in range(10)]
     folder = tmp_path_factory.mktemp("report")
-    return motion_report(
+    return write_motion_report(
         folder,
         "glide",
         videos,
@@ -87,7 +87,7 @@ def test_before_it_is_played_a_row_shows_a_later_frame_with_its_outline(open_pag
     page, _, _ = open_page(report)
     assert page.evaluate("[...document.querySelectorAll('video')].every(v => v.paused && v.currentTime === 0)")
     shown = page.evaluate("""() => { const row = document.querySelector('.row');
-        return JSON.parse(row.dataset.outline).indexOf(row.querySelector('path.wanted').getAttribute('d')) }""")
+        return JSON.parse(row.dataset.outline).indexOf(row.querySelector('path.control').getAttribute('d')) }""")
     assert shown == 4
     poster = page.evaluate("document.querySelectorAll('video')[1].poster").split(",", 1)[1]
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(poster))).resize((128, 128)), float)
@@ -97,26 +97,26 @@ def test_before_it_is_played_a_row_shows_a_later_frame_with_its_outline(open_pag
 
 def test_the_outline_follows_the_frame_and_can_be_hidden(open_page, report):
     page, _, _ = open_page(report)
-    wanted = page.locator(".row path.wanted").first
-    first = wanted.get_attribute("d")
+    outline = page.locator(".row path.control").first
+    first = outline.get_attribute("d")
     assert first.startswith("M")
     page.locator(".row button.play").first.click()
     seen = set()
     for _ in range(12):
         page.wait_for_timeout(80)
-        seen.add(wanted.get_attribute("d"))
+        seen.add(outline.get_attribute("d"))
     assert len(seen) > 3
     page.locator(".row button.play").first.click()
     state = page.evaluate("""() => { const row = document.querySelector('.row');
-        return [JSON.parse(row.dataset.outline).indexOf(row.querySelector('path.wanted').getAttribute('d')),
+        return [JSON.parse(row.dataset.outline).indexOf(row.querySelector('path.control').getAttribute('d')),
                 row.querySelectorAll('video')[1].currentTime * 8] }""")
     assert abs(state[0] - int(state[1] + 0.05)) <= 1
-    assert wanted.is_visible()
-    assert not page.locator(".row path.found").first.is_visible()
-    page.get_by_label("outline of the control mask").uncheck()
-    page.get_by_label("what the judge found").check()
-    assert not wanted.is_visible()
-    assert page.locator(".row path.found").first.is_visible()
+    assert outline.is_visible()
+    assert not page.locator(".row path.detected").first.is_visible()
+    page.get_by_label("control mask outline").uncheck()
+    page.get_by_label("detected object").check()
+    assert not outline.is_visible()
+    assert page.locator(".row path.detected").first.is_visible()
 
 
 def test_tables_sort_both_ways_and_say_so(open_page, report):
@@ -133,15 +133,15 @@ def test_tables_sort_both_ways_and_say_so(open_page, report):
     assert page.locator("#videos tbody tr").first.text_content().count("horse") == 1
 
 
-def test_the_other_figures_come_when_asked_for(open_page, tmp_path, videos):
+def test_the_other_metrics_come_when_asked_for(open_page, tmp_path, videos):
     rows = pd.DataFrame(
         [{"condition": v.condition, "prompt": v.prompt, "smoothness": 0.9, **v.metrics} for v in videos]
     )
-    page, complaints, _ = open_page(motion_report(tmp_path, "glide", videos, rows, {}))
+    page, complaints, _ = open_page(write_motion_report(tmp_path, "glide", videos, rows, {}))
     more = page.locator(".more")
     assert more.count() == 1 + 1 + len(rows)  # a line of the means, a head and a cell a video
     assert not any(one.is_visible() for one in more.all())
-    page.get_by_label("every figure").check()
+    page.get_by_label("all metrics").check()
     assert all(one.is_visible() for one in more.all())
     assert complaints == []
 
@@ -198,7 +198,7 @@ def test_without_javascript_the_browsers_controls_remain(open_page, report):
 def test_the_leaderboard_opens_and_sorts(open_page, tmp_path, videos):
     rows = pd.DataFrame([{"condition": v.condition, "prompt": v.prompt, **v.metrics} for v in videos])
     motions = {"glide": rows, "spin": rows.assign(iou=rows["iou"] / 2)}
-    page, complaints, requests = open_page(leaderboard_report(tmp_path, motions, videos=videos))
+    page, complaints, requests = open_page(write_leaderboard(tmp_path, motions, videos=videos))
     order = "[...document.querySelectorAll('#motions tbody th')].map(cell => cell.textContent)"
     page.locator("#motions th", has_text="IoU").first.locator("button").click()
     assert page.evaluate(order) == ["glide", "spin"]
@@ -219,7 +219,7 @@ def test_the_leaderboard_shows_how_the_clips_were_grouped(open_page, tmp_path):
     )
     trajectories = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
     places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
-    page, complaints, _ = open_page(leaderboard_report(tmp_path, {}, grouping=MotionMap(table, places, trajectories)))
+    page, complaints, _ = open_page(write_leaderboard(tmp_path, {}, motion_map=MotionMap(table, places, trajectories)))
     assert page.get_by_role("heading", name="How the clips move").is_visible()
     for words in ("Map of the clips by how they move: ", "Trajectories of the clips of each motion, "):
         plot = page.get_by_role("img", name=words)

@@ -1,8 +1,8 @@
 "use strict";
-// Rows of videos play in step, outlines follow them, tables sort. Without this file videos have the browser's controls.
+// Plays the videos of a row in sync, draws outlines over them and sorts tables. Without it, videos have the browser's controls.
 (() => {
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const hovers = matchMedia("(hover: hover)").matches && !still;
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const hovers = matchMedia("(hover: hover)").matches && !reducedMotion;
   const rows = [];
 
   class Row {
@@ -10,25 +10,25 @@
       this.videos = [...element.querySelectorAll("video")];
       this.button = element.querySelector("button.play");
       this.fps = Number(element.dataset.fps);
-      this.wanted = JSON.parse(element.dataset.outline);
+      this.control = JSON.parse(element.dataset.outline);
       this.paths = [...element.querySelectorAll("path")].map((path) => ({
         path,
-        frames: path.dataset.found ? JSON.parse(path.dataset.found) : this.wanted,
+        frames: path.dataset.outline ? JSON.parse(path.dataset.outline) : this.control,
       }));
-      this.held = false;
+      this.pinned = false;
       for (const video of this.videos) video.controls = false;
-      this.rest = Number(element.dataset.rest); // the frame that the posters show until the row is played
-      for (const stage of element.querySelectorAll(".stage")) stage.addEventListener("click", () => this.hold(!this.held));
-      this.button.addEventListener("click", () => this.hold(!this.held));
+      this.posterIndex = Number(element.dataset.posterIndex); // the posters' frame, until the row is played
+      for (const stage of element.querySelectorAll(".stage")) stage.addEventListener("click", () => this.pin(!this.pinned));
+      this.button.addEventListener("click", () => this.pin(!this.pinned));
       if (hovers) {
         const films = element.querySelector(".films");
         films.addEventListener("pointerenter", () => this.play());
-        films.addEventListener("pointerleave", () => this.held || this.pause());
+        films.addEventListener("pointerleave", () => this.pinned || this.pause());
       }
       this.draw();
     }
-    hold(on) {
-      this.held = on;
+    pin(on) {
+      this.pinned = on;
       this.button.textContent = on ? "Pause" : "Play";
       this.button.setAttribute("aria-pressed", String(on));
       on ? this.play() : this.pause();
@@ -36,25 +36,25 @@
     play() {
       if (this.playing) return;
       this.playing = true;
-      this.rest = null;
+      this.posterIndex = null;
       for (const video of this.videos) video.play().catch(() => {});
       requestAnimationFrame(() => this.step());
     }
     pause() {
       this.playing = false;
-      const at = this.videos[0].currentTime;
+      const time = this.videos[0].currentTime;
       for (const video of this.videos) {
         video.pause();
-        if (Math.abs(video.currentTime - at) > 0.01) video.currentTime = at;
+        if (Math.abs(video.currentTime - time) > 0.01) video.currentTime = time;
       }
       this.draw();
     }
     step() {
       if (!this.playing) return;
-      const [lead, ...others] = this.videos;
-      for (const video of others) {
-        const apart = Math.abs(video.currentTime - lead.currentTime);
-        if (apart > 0.6 / this.fps && !video.seeking) video.currentTime = lead.currentTime;
+      const [leader, ...followers] = this.videos;
+      for (const video of followers) {
+        const drift = Math.abs(video.currentTime - leader.currentTime);
+        if (drift > 0.6 / this.fps && !video.seeking) video.currentTime = leader.currentTime;
       }
       this.draw();
       requestAnimationFrame(() => this.step());
@@ -62,8 +62,8 @@
     draw() {
       for (const { path, frames } of this.paths) {
         const video = path.closest(".stage").querySelector("video");
-        const at = this.rest ?? Math.min(frames.length - 1, Math.floor(video.currentTime * this.fps + 0.05));
-        const shape = frames[at] || "M0 0";
+        const index = this.posterIndex ?? Math.min(frames.length - 1, Math.floor(video.currentTime * this.fps + 0.05));
+        const shape = frames[index] || "M0 0";
         if (path.getAttribute("d") !== shape) path.setAttribute("d", shape);
       }
     }
@@ -71,13 +71,13 @@
 
   for (const element of document.querySelectorAll(".row")) rows.push(new Row(element));
 
-  const all = document.querySelector("#play-all");
-  if (all) {
-    all.addEventListener("click", () => {
-      const start = all.getAttribute("aria-pressed") !== "true";
-      all.setAttribute("aria-pressed", String(start));
-      all.textContent = start ? "Pause all" : "Play all";
-      for (const row of rows) row.hold(start);
+  const playAll = document.querySelector("#play-all");
+  if (playAll) {
+    playAll.addEventListener("click", () => {
+      const start = playAll.getAttribute("aria-pressed") !== "true";
+      playAll.setAttribute("aria-pressed", String(start));
+      playAll.textContent = start ? "Pause all" : "Play all";
+      for (const row of rows) row.pin(start);
     });
   }
   for (const box of document.querySelectorAll("input[data-hides]")) {
@@ -92,7 +92,7 @@
     heads.forEach((head, column) => {
       head.querySelector("button").addEventListener("click", () => {
         const order = head.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
-        for (const other of heads) other.removeAttribute("aria-sort");
+        for (const cell of heads) cell.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", order);
         const sign = order === "ascending" ? 1 : -1;
         const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
@@ -100,7 +100,7 @@
           const [a, b] = [key(left), key(right)];
           const [x, y] = [Number(a), Number(b)];
           if (Number.isNaN(x) && Number.isNaN(y)) return sign * a.localeCompare(b);
-          if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1; // what is missing stays below
+          if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1; // missing values stay at the bottom
           return sign * (x - y);
         });
         body.append(...rows);
@@ -108,5 +108,5 @@
     });
   }
 
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
 })();

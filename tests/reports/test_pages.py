@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.motion.plot import MotionMap
+from mvmodel.motion.motion_map import MotionMap
 from mvmodel.reports.entries import VideoEntry
-from mvmodel.reports.html import leaderboard_report, motion_report
+from mvmodel.reports.pages import write_leaderboard, write_motion_report
 
 
 @pytest.fixture
 def page(tmp_path, videos, rows, provenance, training) -> str:
     quarantined = [{"file": "broken.mp4", "reason": "the file ends in the middle"}]
-    path = motion_report(tmp_path, "gallop", videos, rows, provenance, training, ["A note."], quarantined=quarantined)
+    path = write_motion_report(
+        tmp_path, "gallop", videos, rows, provenance, training, ["A note."], quarantined=quarantined
+    )
     assert path == tmp_path / "report.html"
     return path.read_text()
 
@@ -39,13 +41,13 @@ def test_headlines_come_with_interval_counts_and_what_is_compared(page):
     assert "IoU 0.750 0.700 to 0.800 (95 %) 2 videos, 2 prompts, 2 seeds" in text
     assert "the same adapter with its mask term switched off reaches 0.150" in text
     assert "an adapter trained on this motion's clips alone" in text
-    assert "Consistency is 0.900 while the foreground moves 3.00 pixels a frame" in text
+    assert "Consistency is 0.900 while the foreground moves 3.00 pixels per frame" in text
 
 
 def test_a_mean_of_fewer_videos_says_so(tmp_path, videos, rows, provenance, training):
     kept = [video for video in videos if (video.condition, video.name) != ("scratch", "r1")]
     fewer = rows[(rows["condition"] != "scratch") | (rows["name"] != "r1")]
-    text = text_of(motion_report(tmp_path, "gallop", kept, fewer, provenance, training).read_text())
+    text = text_of(write_motion_report(tmp_path, "gallop", kept, fewer, provenance, training).read_text())
     assert "From scratch (1 video) 0.500" in text and "Mask term off 0.150" in text
 
 
@@ -91,19 +93,19 @@ def test_an_ablations_figures_come_into_the_papers_table_with_their_counts(tmp_p
         ]
     )
     command = "run the experiment"
-    page = motion_report(tmp_path, "gallop", videos, rows, {}, study=study, measured_by=command).read_text()
+    page = write_motion_report(tmp_path, "gallop", videos, rows, {}, study=study, study_command=command).read_text()
     ours, theirs = paper_table(page)
     assert [row[2][:5] for row in ours] == ["0.750", "0.800", "0.300", "0.700", "0.600"]
     assert all(row[2].endswith("6 videos") and row[4] == "0.770 0.770 to 0.770, 3 prompts" for row in ours[1:])
     assert [row[2] for row in theirs] == ["0.917", "", "0.184", "0.908", "–"]
     assert "an adapter tuned without it" in page and command not in page
-    without = motion_report(tmp_path, "gallop", videos, rows, {}, measured_by=command).read_text()
-    assert f"<code>{command}</code> measures what is missing" in without
+    without = write_motion_report(tmp_path, "gallop", videos, rows, {}, study_command=command).read_text()
+    assert f"To measure the missing values, run <code>{command}</code>" in without
 
 
 def test_clips_quarantine_notes_and_provenance_are_listed(page):
     text = text_of(page)
-    assert "2 clips; 20 steps, 12 seconds, starting from the adapter that ships with the pack" in text
+    assert "2 clips; 20 steps, 12 seconds, from the pack's start adapter" in text
     assert "broken.mp4 the file ends in the middle" in text
     assert "A note." in text
     assert "Adapter version a1b2c3 seed 7" in text
@@ -131,7 +133,7 @@ def test_plots_use_the_pages_colours_and_fonts(page):
 
 def test_the_same_inputs_give_the_same_file(tmp_path, videos, rows, provenance, training):
     first, second = (
-        motion_report(tmp_path / name, "gallop", videos, rows, provenance, training).read_bytes() for name in "ab"
+        write_motion_report(tmp_path / name, "gallop", videos, rows, provenance, training).read_bytes() for name in "ab"
     )
     assert first == second
 
@@ -139,13 +141,13 @@ def test_the_same_inputs_give_the_same_file(tmp_path, videos, rows, provenance, 
 def test_a_shared_first_frame_is_said_and_another_is_not(tmp_path, videos, rows, page):
     import dataclasses
 
-    assert "begins with the same first frame" in page
+    assert "start from the same first frame" in page
     changed = [dataclasses.replace(v, frames=v.frames[::-1]) if v.condition == "scratch" else v for v in videos]
-    assert "same first frame" not in motion_report(tmp_path / "c", "gallop", changed, rows, {}).read_text()
+    assert "same first frame" not in write_motion_report(tmp_path / "c", "gallop", changed, rows, {}).read_text()
 
 
 def test_random_weights_are_announced(tmp_path, videos, rows, page):
-    random = motion_report(tmp_path / "r", "gallop", videos, rows, {"pack": "fake", "random": True}).read_text()
+    random = write_motion_report(tmp_path / "r", "gallop", videos, rows, {"pack": "fake", "random": True}).read_text()
     assert "was never trained" in random
     assert "was never trained" not in page
 
@@ -153,9 +155,11 @@ def test_random_weights_are_announced(tmp_path, videos, rows, page):
 def test_it_is_written_with_little(tmp_path, videos):
     few = [v for v in videos if v.condition == "full"][:1]
     rows = pd.DataFrame([{"condition": "full", "prompt": few[0].prompt, "iou": 0.5}])
-    text = text_of(motion_report(tmp_path, "gallop", few, rows, {}).read_text())
+    text = text_of(write_motion_report(tmp_path, "gallop", few, rows, {}).read_text())
     assert "one video, no interval" in text
-    nothing = motion_report(tmp_path / "n", "gallop", [], pd.DataFrame({"condition": [], "prompt": []}), {}).read_text()
+    nothing = write_motion_report(
+        tmp_path / "n", "gallop", [], pd.DataFrame({"condition": [], "prompt": []}), {}
+    ).read_text()
     assert "was not measured" in nothing
 
 
@@ -174,7 +178,7 @@ def test_leaderboard_ranks_links_and_names_regressions(tmp_path, videos, rows):
             "iou": [0.7, 0.6, 0.5],
         }
     )
-    path = leaderboard_report(
+    path = write_leaderboard(
         tmp_path, {"gallop": rows, "spin": worse}, history, videos=videos, reports={"gallop": "gallop/report.html"}
     )
     page = path.read_text()
@@ -198,11 +202,11 @@ def test_leaderboard_draws_how_the_clips_were_grouped(tmp_path):
     )
     trajectories = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
     places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
-    page = leaderboard_report(tmp_path, {}, grouping=MotionMap(table, places, trajectories)).read_text()
+    page = write_leaderboard(tmp_path, {}, motion_map=MotionMap(table, places, trajectories)).read_text()
     assert "Map of the clips by how they move: bouncing-right 3, gallop 3, without a motion 1" in page
     assert "Trajectories of the clips of each motion, in object sizes: bouncing-right, gallop, without a motion" in page
-    assert "How the clips move" not in leaderboard_report(tmp_path, {}).read_text()
+    assert "How the clips move" not in write_leaderboard(tmp_path, {}).read_text()
 
 
 def test_leaderboard_of_nothing(tmp_path):
-    assert "was not measured" in leaderboard_report(tmp_path, {}).read_text()
+    assert "was not measured" in write_leaderboard(tmp_path, {}).read_text()

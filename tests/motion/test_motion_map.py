@@ -7,8 +7,9 @@ import pytest
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.descriptor import compute_descriptor
 from mvmodel.motion.grouping import group_clips
-from mvmodel.motion.plot import MotionMap, compute_map_positions, draw_overview
+from mvmodel.motion.motion_map import MotionMap, compute_map_positions
 from mvmodel.motion.trajectory import compute_trajectory
+from mvmodel.reports.motion_map_plots import draw_overview
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
