@@ -19,9 +19,9 @@ import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.training_config import TrainConfig
-from mvmodel.experiments.__main__ import chosen_motions, read_motions
-from mvmodel.experiments.bench import OWN, Bench, Motion
-from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrame, Task, code_hash, hash_masks
+from mvmodel.experiments.__main__ import load_motions, select_motions
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, Motion
+from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrameSpec, Task, code_hash, hash_masks
 from mvmodel.files import hash_value, write_aside, write_json
 from mvmodel.metrics.judge import judge_video
 from mvmodel.video.frames import read_frames, write_frames
@@ -65,8 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     began = time.perf_counter()
     pack = load_pack(chosen.pack)
-    every = read_motions(pack, chosen.clips, chosen.requests)
-    motions = every if chosen.every_motion else chosen_motions(every, chosen.motion or []) or every[:1]
+    every = load_motions(pack, chosen.clips, chosen.requests)
+    motions = every if chosen.every_motion else select_motions(every, chosen.motion or []) or every[:1]
     steps = {"steps": chosen.denoising_steps, "first_frame_steps": chosen.denoising_steps}
     generation = GenerationConfig(scheduler="ddim", **steps).for_pack(pack.info)
     rows = [
@@ -95,7 +95,7 @@ def compare(
     """One row a method and request of the motion; what an earlier run made is found."""
     start = "start" if pack.start_adapter() is not None else None
     training = TrainConfig(steps=steps, init_from=start)
-    bench = Bench(pack, [motion], cells, {}, generation, training, say=print)
+    bench = Bench(pack, [motion], cells, {}, generation, training, log=print)
     rows = []
     trained = functools.cache(functools.partial(train, bench=bench, training=training, cells=cells))
     for name in METHODS:
@@ -174,7 +174,7 @@ def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray
 
 def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, folder: Path) -> None:
     make, trained = maker()
-    cell = Cell({}, task, OWN, bench.generation, first=FirstFrame())
+    cell = Cell({}, task, MOTION_ADAPTER, bench.generation, first=FirstFrameSpec())
     first = bench._first_frame(cell)
     began = time.perf_counter()
     frames = make(task, first)
@@ -218,7 +218,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 
     data = pd.DataFrame(rows)
     names = [name for name in SHOWN if name in data.columns]
-    heads = ["method", "sees masks 2..n", *(plots.label(name) for name in names), "training, s", "a video, s"]
+    heads = [
+        "method",
+        "sees masks 2..n",
+        *(plots.get_metric_label(name) for name in names),
+        "training, s",
+        "a video, s",
+    ]
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     order = data.groupby("method")["iou"].mean().sort_values(ascending=False).index
     for method in order:

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     from mvmodel.backends.training_config import TrainConfig
-    from mvmodel.experiments.bench import OWN, Bench
+    from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
     from mvmodel.experiments.catalogue import EXPERIMENTS
     from mvmodel.experiments.cells import Cells
     from mvmodel.experiments.run import run_experiment
@@ -56,29 +56,29 @@ def _run(chosen: argparse.Namespace) -> int:
     start = "start" if pack.start_adapter() is not None else None
     training = TrainConfig(steps=1 if chosen.quick else chosen.training_steps, init_from=start)
     names = list(EXPERIMENTS) if chosen.name == "all" else [chosen.name]
-    motions = read_motions(pack, chosen.clips, chosen.requests)
-    wanted = chosen_motions(motions, chosen.motion or [])
+    motions = load_motions(pack, chosen.clips, chosen.requests)
+    wanted = select_motions(motions, chosen.motion or [])
     alone = motions if chosen.every_motion else wanted or motions[:1]
     together = wanted if len(wanted) > 1 else motions
     ended = []
     for name in names:
         one_by_one = EXPERIMENTS[name].per_motion
         for group in [[motion] for motion in alone] if one_by_one else [together]:
-            bench = Bench(pack, group, cells, {}, training=training, say=lambda text: print(f"  {text}", flush=True))
+            bench = Bench(pack, group, cells, {}, training=training, log=lambda text: print(f"  {text}", flush=True))
             started = time.perf_counter()
             if one_by_one:
-                bench.tune(OWN, group[0].clips, training)
+                bench.tune(MOTION_ADAPTER, group[0].clips, training)
             config = EXPERIMENTS[name].config.quick() if chosen.quick else None
             folder = run_experiment(name, bench, chosen.out / name / (group[0].name if one_by_one else "all"), config)
             print((folder / "conclusion.md").read_text())
-            ended.append(f"{folder}: {bench.spent}; {time.perf_counter() - started:.0f} s in all")
+            ended.append(f"{folder}: {bench.work}; {time.perf_counter() - started:.0f} s in all")
             print(ended[-1], flush=True)
     if len(ended) > 1:
         print("", *ended, f"{len(ended)} experiments in {(time.perf_counter() - began) / 60:.1f} minutes", sep="\n")
     return 0
 
 
-def chosen_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
+def select_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
     """The motions with these names, in that order. Raises InputError for one that is not there."""
     from mvmodel.errors import InputError
 
@@ -89,7 +89,7 @@ def chosen_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
     return [known[name] for name in names]
 
 
-def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | None = None) -> list[Motion]:
+def load_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | None = None) -> list[Motion]:
     """Every motion of a clip folder's manifest that has requests, with its usable clips; masks are found by the pack.
 
     Raises InputError when there is none.
@@ -97,7 +97,7 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     from mvmodel.backends.training_config import TrainingClip
     from mvmodel.errors import InputError
     from mvmodel.experiments.bench import Motion
-    from mvmodel.experiments.tasks import read_tasks
+    from mvmodel.experiments.tasks import load_tasks
     from mvmodel.training.clips import load_training_clips
 
     loaded = load_training_clips(
@@ -106,7 +106,7 @@ def read_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     found: dict[str, list[TrainingClip]] = {}
     for clip in loaded.clips:
         found.setdefault(loaded.motions[clip.name], []).append(clip)
-    tasks = {motion: read_tasks(requests, motion, pack) for motion in found}
+    tasks = {motion: load_tasks(requests, motion, pack) for motion in found}
     motions = [Motion(motion, tasks[motion], members) for motion, members in found.items() if tasks[motion]]
     if not motions:
         raise InputError(f"{clips} has no motion that {requests} asks anything for; name motions alike in both")

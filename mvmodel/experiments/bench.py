@@ -17,7 +17,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
-from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Spent, Task, code_hash, hash_masks
+from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Task, WorkCounts, code_hash, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_value, write_json
 from mvmodel.metrics.adherence import iou
@@ -28,9 +28,9 @@ from mvmodel.video.frames import read_frames, write_frames
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
-OWN = "own"
+MOTION_ADAPTER = "own"
 """The adapter that was tuned on the motion's own clips, with everything on."""
-UNTUNED = "untuned"
+UNTUNED_ADAPTER = "untuned"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class Measured:
+class CellResult:
     """A cell's result. per_frame: name -> float (frames,). embeddings: float32 (frames, size), rows of length 1."""
 
     cell: Cell
@@ -51,7 +51,7 @@ class Measured:
     per_frame: dict[str, np.ndarray]
     embeddings: np.ndarray
     video: Path
-    found: Path
+    detections: Path
 
     def frames(self) -> np.ndarray:
         """uint8 (frames, height, width, 3)."""
@@ -73,13 +73,13 @@ class Bench:
         adapters: Mapping[str, Path],
         generation: GenerationConfig = GenerationConfig(),
         training: TrainConfig = TrainConfig(),
-        say: Callable[[str], None] = lambda text: None,
+        log: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.pack, self.motions, self.cells = pack, tuple(motions), cells
         self.backend = load_backend(pack)
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
-        self.generation, self.training, self.say = generation.for_pack(pack.info), training, say
-        self.spent = Spent()
+        self.generation, self.training, self.log = generation.for_pack(pack.info), training, log
+        self.work = WorkCounts()
 
     @property
     def motion(self) -> Motion:
@@ -91,9 +91,9 @@ class Bench:
         chosen = (motion or self.motion).tasks[: config.requests]
         if not chosen:
             raise InputError(f"there is no request for {(motion or self.motion).name}; give some in the request file")
-        return [task.again(number) for number in range(config.seeds) for task in chosen]
+        return [task.with_seed_offset(number) for number in range(config.seeds) for task in chosen]
 
-    def settings(self, config: ExperimentConfig, **changes: Any) -> GenerationConfig:
+    def generation_config(self, config: ExperimentConfig, **changes: Any) -> GenerationConfig:
         """The generation settings with `changes`, at the experiment's number of steps."""
         steps = config.denoising_steps
         own = {"steps": steps, "first_frame_steps": steps} if steps else {}
@@ -117,19 +117,19 @@ class Bench:
         place = self.cells.place("cell_adapters", recipe)
         new = not (place / "adapter" / "train.json").exists()
         if new:
-            self.say(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
+            self.log(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
         began = time.perf_counter()
         self.adapters[name] = finetune(self.backend, clips, config, place)
         if new:
-            self.spent.tuned += 1
-            self.spent.tuning += time.perf_counter() - began
+            self.work.adapters_tuned += 1
+            self.work.tuning_seconds += time.perf_counter() - began
         return name
 
     def _start_hash(self, init_from: str | None) -> str | None:
         """What training starts from, wherever it is stored."""
         return init_from if init_from in (None, "start") else self.backend.hash_adapter(Path(str(init_from)))
 
-    def untuned(self, config: TrainConfig) -> str:
+    def add_untuned_adapter(self, config: TrainConfig) -> str:
         """What tuning under `config` begins with: the pack's adapter, or one that changes nothing yet."""
         start = self.pack.start_adapter() if config.init_from == "start" else None
 
@@ -142,31 +142,31 @@ class Bench:
             build_trainee(self.backend, config).save(folder, self.pack.info.frames)
 
         recipe = hash_value([config.model_dump(mode="json"), self.pack.hash, code_hash(*TUNING)])
-        self.adapters[UNTUNED] = start or self.cells.item("cell_untuned", recipe, build)
-        return UNTUNED
+        self.adapters[UNTUNED_ADAPTER] = start or self.cells.item("cell_untuned", recipe, build)
+        return UNTUNED_ADAPTER
 
-    def measure(self, cell: Cell) -> Measured:
+    def measure(self, cell: Cell) -> CellResult:
         """Make the cell's video and judge it, or find what an earlier run left."""
         about = {"pack": self.pack.hash, "adapter": self.backend.hash_adapter(self.adapters[cell.adapter])}
         made = cell.recipe(**about, code=code_hash(*MAKING))
         began, new = time.perf_counter(), not self.cells.place("cell_videos", made).exists()
-        video = self.cells.item("cell_videos", made, lambda folder: self._make(cell, folder, made)) / "video.npz"
+        video = self.cells.item("cell_videos", made, lambda folder: self._generate(cell, folder, made)) / "video.npz"
         judged = hash_value({"video": made, "code": code_hash(*JUDGING)})
         scores = self.cells.item("cell_scores", judged, lambda folder: self._judge(cell, video, folder))
-        self.spent.cells += 1
-        self.spent.made += new
-        self.spent.making += time.perf_counter() - began
+        self.work.cells += 1
+        self.work.videos_generated += new
+        self.work.generation_seconds += time.perf_counter() - began
         with np.load(scores / "per_frame.npz", allow_pickle=False) as data:
             per_frame = {name: data[name] for name in data.files}
         embeddings = per_frame.pop("embeddings")
         metrics = json.loads((scores / "metrics.json").read_text())
-        return Measured(cell, metrics, per_frame, embeddings, video, scores / "detections.npz")
+        return CellResult(cell, metrics, per_frame, embeddings, video, scores / "detections.npz")
 
-    def _make(self, cell: Cell, folder: Path, recipe: str) -> None:
+    def _generate(self, cell: Cell, folder: Path, recipe: str) -> None:
         from mvmodel.generation.requests import generate_video
         from mvmodel.masks import MaskSequence
 
-        self.say(", ".join(f"{name} {value}" for name, value in cell.factors.items()) + f": {cell.task.name}")
+        self.log(", ".join(f"{name} {value}" for name, value in cell.factors.items()) + f": {cell.task.name}")
         work_dir = self.cells.place("cell_windows", recipe)  # an interrupted long video resumes in it
         frames = generate_video(
             self.backend,
@@ -201,11 +201,11 @@ class Bench:
         )
 
         def build(folder: Path) -> None:
-            Image.fromarray(self._sample_first(cell)).save(folder / "first.png")
+            Image.fromarray(self._sample_first_frame(cell)).save(folder / "first.png")
 
         return np.asarray(Image.open(self.cells.item("cell_first_frames", recipe, build) / "first.png").convert("RGB"))
 
-    def _sample_first(self, cell: Cell) -> np.ndarray:
+    def _sample_first_frame(self, cell: Cell) -> np.ndarray:
         from mvmodel.backends.image_unet.latents import add_latent_noise
         from mvmodel.masks import MaskSequence
         from mvmodel.masks.edit import erode, move

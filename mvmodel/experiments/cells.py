@@ -43,12 +43,12 @@ class Task:
         if not self.masks[0].any():
             raise InputError(f"request {self.name}: its first mask is empty, but frame 1 is made from it")
 
-    def again(self, number: int) -> Task:
+    def with_seed_offset(self, number: int) -> Task:
         """The same request from another seed; number 0 keeps its own."""
         return replace(self, seed=self.seed + 1000 * number)
 
 
-class FirstFrame(Config):
+class FirstFrameSpec(Config):
     """How frame 1 is made, and what is done to it before the video starts from it."""
 
     control: bool = True
@@ -77,14 +77,14 @@ class Cell:
     task: Task
     adapter: str
     generation: GenerationConfig
-    given: np.ndarray | None = None
+    control_masks: np.ndarray | None = None
     mask_term: bool = True
-    first: FirstFrame = field(default_factory=FirstFrame)
+    first: FirstFrameSpec = field(default_factory=FirstFrameSpec)
 
     @property
     def masks(self) -> np.ndarray:
         """What the generator is given, bool (frames, height, width)."""
-        return self.task.masks if self.given is None else self.given
+        return self.task.masks if self.control_masks is None else self.control_masks
 
     def recipe(self, **about: str) -> str:
         """Hash of everything that decides the result. about: identity of pack, adapter and code."""
@@ -93,8 +93,8 @@ class Cell:
                 "prompt": self.task.prompt,
                 "seed": self.task.seed,
                 "words": self.task.words,
-                "wanted": hash_masks(self.task.masks),
-                "given": hash_masks(self.masks),
+                "task_masks": hash_masks(self.task.masks),
+                "control_masks": hash_masks(self.masks),
                 "generation": self.generation.model_dump(mode="json"),
                 "mask_term": self.mask_term,
                 "first": self.first.model_dump(mode="json"),
@@ -138,16 +138,16 @@ class Cells:
 
 
 @dataclass
-class Spent:
-    """What a bench has done so far: cells that were asked for, those that had to be made, adapters, and seconds."""
+class WorkCounts:
+    """What a bench has done: cells requested, videos generated for them, adapters tuned, and the seconds of both."""
 
     cells: int = 0
-    made: int = 0
-    making: float = 0.0
-    tuned: int = 0
-    tuning: float = 0.0
+    videos_generated: int = 0
+    generation_seconds: float = 0.0
+    adapters_tuned: int = 0
+    tuning_seconds: float = 0.0
 
     def __str__(self) -> str:
-        each = f" ({self.making / self.made:.1f} s each)" if self.made else ""
-        tuned = f", {self.tuned} adapters tuned in {self.tuning:.0f} s" if self.tuned else ""
-        return f"{self.cells} cells, {self.made} of them made in {self.making:.0f} s{each}{tuned}"
+        each = f" ({self.generation_seconds / self.videos_generated:.1f} s each)" if self.videos_generated else ""
+        tuning = f", {self.adapters_tuned} adapters tuned in {self.tuning_seconds:.0f} s" if self.adapters_tuned else ""
+        return f"{self.cells} cells, {self.videos_generated} generated in {self.generation_seconds:.0f} s{each}{tuning}"

@@ -14,9 +14,9 @@ from mvmodel.metrics.report_card import bootstrap_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-PAIR = ["slug", "name", "seed"]
+PAIR_COLUMNS = ["slug", "name", "seed"]
 """Columns that say which videos of two conditions belong together: the same request from the same seed."""
-LEAST_PAIRS = 4
+MIN_PAIRS = 4
 """Fewer pairs are never certain: the bootstrap of two or three values is hardly more than their range."""
 
 
@@ -34,20 +34,20 @@ class Difference:
     @property
     def certain(self) -> bool:
         """Whether the interval leaves 0 out, over enough pairs for an interval to mean something."""
-        return self.pairs >= LEAST_PAIRS and math.isfinite(self.low) and (self.low > 0 or self.high < 0)
+        return self.pairs >= MIN_PAIRS and math.isfinite(self.low) and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
         if not self.pairs:
             return "not measured"
         spread = f", 95 % interval {self.low:+.3f} to {self.high:+.3f}" if math.isfinite(self.low) else ""
-        return f"{self.mean:+.3f} ({self.first:.3f} against {self.second:.3f} over {pairs(self.pairs)}{spread})"
+        return f"{self.mean:+.3f} ({self.first:.3f} against {self.second:.3f} over {format_pairs(self.pairs)}{spread})"
 
 
-def pairs(count: int) -> str:
+def format_pairs(count: int) -> str:
     return f"{count} pair" if count == 1 else f"{count} pairs"
 
 
-def chosen(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
+def select_rows(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
     """The rows whose columns have these values."""
     keep = np.ones(len(rows), bool)
     for name, value in where.items():
@@ -55,7 +55,7 @@ def chosen(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
     return rows[keep]
 
 
-def difference(
+def compute_difference(
     rows: pd.DataFrame, first: Mapping[str, object], second: Mapping[str, object], metric: str
 ) -> Difference:
     """First minus second condition in one metric, over videos of the same request and seed.
@@ -66,8 +66,10 @@ def difference(
     nothing = Difference(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     if metric not in rows.columns:
         return nothing
-    keys = [name for name in PAIR if name in rows.columns]
-    sides = [chosen(rows, where)[[*keys, metric]].dropna().groupby(keys)[metric].mean() for where in (first, second)]
+    keys = [name for name in PAIR_COLUMNS if name in rows.columns]
+    sides = [
+        select_rows(rows, where)[[*keys, metric]].dropna().groupby(keys)[metric].mean() for where in (first, second)
+    ]
     both = sides[0].to_frame("first").join(sides[1].to_frame("second"), how="inner")
     if both.empty:
         return nothing
@@ -76,7 +78,7 @@ def difference(
     return Difference(float(gap.mean()), low, high, float(both["first"].mean()), float(both["second"].mean()), len(gap))
 
 
-def verdict(found: Difference, better: int, least: float = 0.0) -> str:
+def describe_verdict(found: Difference, better: int, least: float = 0.0) -> str:
     """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
 
     better: +1 when the first condition ought to have more of the metric, -1 when less. least: by how much at least; it is
@@ -91,7 +93,7 @@ def verdict(found: Difference, better: int, least: float = 0.0) -> str:
     return "holds" if sure else "holds here, but these few videos do not make it certain"
 
 
-def means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:
+def compute_group_means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:
     """Mean of a metric for each value of a column, in the order in which the values first come."""
     if metric not in rows.columns:
         return {}
@@ -99,12 +101,12 @@ def means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:
     return {key: float(group[metric].mean()) for key, group in present.groupby(by, sort=False)}
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "none"
 
 
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
+def fit_slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Least-squares change of y for one unit of x; NaN with fewer than two points."""
     at, values = np.asarray(x, float), np.asarray(y, float)
     known = np.isfinite(at) & np.isfinite(values)

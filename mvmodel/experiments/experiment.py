@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from mvmodel.experiments.bench import Bench, Measured
+from mvmodel.experiments.bench import Bench, CellResult
 from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.config import ExperimentConfig
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-Config = TypeVar("Config", bound=ExperimentConfig)
+ConfigT = TypeVar("ConfigT", bound=ExperimentConfig)
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Claim:
     holds: bool | None
 
     @classmethod
-    def judged(cls, text: str, verdict: str) -> Claim:
-        """From the word of `mvmodel.experiments.compare.verdict`."""
+    def from_verdict(cls, text: str, verdict: str) -> Claim:
+        """From the word of `mvmodel.experiments.compare.describe_verdict`."""
         return cls(f"{text} ({verdict})", None if verdict.startswith("could not") else verdict.startswith("holds"))
 
 
@@ -47,7 +47,7 @@ class Conclusion:
     claims: Sequence[Claim] = field(default_factory=tuple)
 
 
-class Experiment(ABC, Generic[Config]):
+class Experiment(ABC, Generic[ConfigT]):
     """One experiment. Sub-classes are stateless; `mvmodel.experiments.run.run_experiment` runs them."""
 
     name: ClassVar[str]
@@ -62,22 +62,22 @@ class Experiment(ABC, Generic[Config]):
     """Metrics in the short table; consistency never stands without motion."""
     per_motion: ClassVar[bool] = True
     """Whether it works on one motion, which has an adapter of its own."""
-    config: type[Config]
+    config: type[ConfigT]
 
-    def shown(self, value: object) -> str:
+    def format_factor(self, value: object) -> str:
         """A factor's value as readers see it."""
         return f"{value:g}" if isinstance(value, float) else self.names.get(str(value), str(value))
 
     @abstractmethod
-    def cells(self, bench: Bench, config: Config) -> list[Cell]:
+    def cells(self, bench: Bench, config: ConfigT) -> list[Cell]:
         """The grid. May tune adapters on the bench first."""
 
-    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
+    def complete(self, tables: Tables, results: Sequence[CellResult], bench: Bench) -> Tables:
         """Add columns that need more than one cell; `results` are in the order of the rows."""
         return tables
 
     @abstractmethod
-    def conclude(self, tables: Tables, config: Config) -> Conclusion:
+    def conclude(self, tables: Tables, config: ConfigT) -> Conclusion:
         """What the tables say. Everything in it is computed from them."""
 
     @abstractmethod

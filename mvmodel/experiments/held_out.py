@@ -26,7 +26,7 @@ SIZES = (0.4, 0.55, 0.7, 1.3, 1.6, 1.9)
 
 
 @dataclass(frozen=True)
-class Item:
+class HeldOutItem:
     """One entry of the catalogue: a request whose masks or object lie outside of what was trained on."""
 
     family: str
@@ -34,26 +34,28 @@ class Item:
     task: Task
 
 
-def catalogue(task: Task, motion: str, seen: Sequence[str], objects: Sequence[str], items: int) -> Iterator[Item]:
+def iterate_held_out(
+    task: Task, motion: str, seen: Sequence[str], objects: Sequence[str], items: int
+) -> Iterator[HeldOutItem]:
     """The first `items` entries of every family. seen: object words of the training clips, objects: words to choose of.
 
     The family "class" is left out where the pack names no further objects.
     """
     for name, outline in list(SHAPES.items())[:items]:
-        yield Item("shape", name, replace(task, masks=_as_shape(task.masks, outline)))
+        yield HeldOutItem("shape", name, replace(task, masks=_as_shape(task.masks, outline)))
     for factor in SIZES[:items]:
         masks = scale(MaskSequence(task.masks), factor).masks
-        yield Item("size", f"x{factor:g}", replace(task, masks=masks))
+        yield HeldOutItem("size", f"x{factor:g}", replace(task, masks=masks))
     for other in _other_motions(motion)[:items]:
-        yield Item("motion", other, replace(task, masks=moved_like(task, other)))
+        yield HeldOutItem("motion", other, replace(task, masks=transfer_motion(task, other)))
     words = [word for word in objects if word not in seen and word not in task.words]
     for word in words[:items]:
         prompt = replace_noun(task.prompt, task.words[0], word) if task.words else task.prompt
         if prompt != task.prompt:
-            yield Item("class", word, replace(task, prompt=prompt, words=(word,)))
+            yield HeldOutItem("class", word, replace(task, prompt=prompt, words=(word,)))
 
 
-def moved_like(task: Task, motion: str) -> np.ndarray:
+def transfer_motion(task: Task, motion: str) -> np.ndarray:
     """Mask 1 carried along the poses of another motion: bool (frames, height, width), whole in every frame."""
     from mvmodel.world.motions import sample_poses
 

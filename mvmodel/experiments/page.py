@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import Measured
+from mvmodel.experiments.bench import CellResult
 from mvmodel.experiments.experiment import Conclusion, Experiment
 from mvmodel.reports import media
 from mvmodel.reports.formatting import NO_VALUE, format_interval, format_number, format_provenance
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TEMPLATES = Path(__file__).parent / "templates"
-FILMS = 24
+MAX_VIDEOS = 24
 """Conditions whose videos are embedded; each is 10 to 40 kB."""
 
 
-def write_page(
+def write_experiment_page(
     path: Path,
     experiment: Experiment[Any],
     conclusion: Conclusion,
     summary: pd.DataFrame,
     counts: str,
-    results: Sequence[Measured],
+    results: Sequence[CellResult],
     pictures: Sequence[Path],
     provenance: Mapping[str, Any],
     motion: str = "",
@@ -53,7 +53,7 @@ def write_page(
         rows=rows,
         more=more,
         factors=experiment.factors,
-        labels=[plots.label(name) for name in _shown(experiment, summary)],
+        labels=[plots.get_metric_label(name) for name in _shown(experiment, summary)],
         means=_means(experiment, summary),
         provenance=format_provenance(provenance),
     )
@@ -72,20 +72,20 @@ def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str,
             (format_number(known[name]["mean"]), format_interval(known[name])) if name in known else (NO_VALUE, "")
             for name in _shown(experiment, summary)
         ]
-        values = [experiment.shown(value) for value in key]
+        values = [experiment.format_factor(value) for value in key]
         out.append({"factors": values, "videos": int(group["videos"].max()), "cells": cells})
     return out
 
 
-def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[list[dict[str, Any]], int]:
-    """The first request's videos of up to `FILMS` conditions, a row for each control mask; and how many are left out."""
+def _films(experiment: Experiment[Any], results: Sequence[CellResult]) -> tuple[list[dict[str, Any]], int]:
+    """The first request's videos of up to `MAX_VIDEOS` conditions, a row for each control mask; and how many are left out."""
     from mvmodel.masks import MaskSequence
 
-    first: dict[tuple[Any, ...], Measured] = {}
+    first: dict[tuple[Any, ...], CellResult] = {}
     for result in results:
         first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)
     rows: dict[bytes, dict[str, Any]] = {}
-    for key, result in list(first.items())[:FILMS]:
+    for key, result in list(first.items())[:MAX_VIDEOS]:
         cell, frames = result.cell, result.frames()
         poster_index = get_poster_index(len(frames))
         outline = json.dumps(media.trace_outlines(cell.masks))
@@ -101,14 +101,14 @@ def _films(experiment: Experiment[Any], results: Sequence[Measured]) -> tuple[li
                 "films": [],
             },
         )
-        words = [experiment.shown(value) for value in key]
+        words = [experiment.format_factor(value) for value in key]
         row["films"].append(
             {
                 "label": ", ".join(dict.fromkeys(words)),
                 "video": media.video_url(frames, cell.task.fps),
                 "poster": media.still_url(frames[poster_index]),
-                "detected": json.dumps(media.trace_outlines(MaskSequence.load(result.found).masks)),
+                "detected": json.dumps(media.trace_outlines(MaskSequence.load(result.detections).masks)),
                 "iou": format_number(result.metrics.get("iou")),
             }
         )
-    return list(rows.values()), max(0, len(first) - FILMS)
+    return list(rows.values()), max(0, len(first) - MAX_VIDEOS)

@@ -25,7 +25,7 @@ EXPERIMENT_METRICS = {
 """Metrics that only experiments have -> their label."""
 
 
-def label(metric: str) -> str:
+def get_metric_label(metric: str) -> str:
     """A metric as an axis names it."""
     known = EXPERIMENT_METRICS.get(metric) or (METRICS[metric].label if metric in METRICS else None)
     return known or metric.replace("_", " ")
@@ -38,7 +38,7 @@ def _spread(values: np.ndarray) -> tuple[float, float, float]:
     return (mean, mean - low, high - mean) if np.isfinite(low) else (mean, 0.0, 0.0)
 
 
-def bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mapping[str, str] | None = None) -> Figure:
+def plot_bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mapping[str, str] | None = None) -> Figure:
     """A panel a metric, a bar for each value of `by` with its 95 % interval."""
     metrics = [name for name in metrics if name in rows.columns]
     groups = list(dict.fromkeys(rows[by]))
@@ -49,14 +49,14 @@ def bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mapping[str
         spread = np.array([_spread(value) for value in values])
         axis.barh(at, spread[:, 0], 0.7, color=[PRINT_PALETTE[0] if i == 0 else PRINT_PALETTE[7] for i in at])
         axis.errorbar(spread[:, 0], at, xerr=spread[:, 1:].T.clip(min=0), fmt="none", ecolor=PRINT_INK, elinewidth=1.1)
-        axis.set_title(label(metric))
+        axis.set_title(get_metric_label(metric))
         axis.set_yticks(at, [(names or {}).get(str(g), str(g)) for g in groups] if place % 3 == 0 else [""] * len(at))
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
     return figure
 
 
-def curves(
+def plot_curves(
     rows: pd.DataFrame,
     x: str,
     metrics: Sequence[str],
@@ -79,7 +79,7 @@ def curves(
             colour = PRINT_PALETTE[number % len(PRINT_PALETTE)]
             axis.plot(at, mean, "o-" if markers else "-", color=colour, markersize=4)
             axis.fill_between(at, mean - below, mean + above, color=colour, alpha=0.12, linewidth=0)
-        axis.set_title(label(metric))
+        axis.set_title(get_metric_label(metric))
         axis.set_xlabel(xlabel or x)
     if by:
         from matplotlib.lines import Line2D

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import Bench, Measured
+from mvmodel.experiments.bench import Bench, CellResult
 from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
-from mvmodel.experiments.page import write_page
+from mvmodel.experiments.page import write_experiment_page
 from mvmodel.files import write_aside, write_json
 from mvmodel.metrics.report_card import summarise
 from mvmodel.reports.formatting import format_count
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 SHEET_COLUMNS = 8
-TIMING = "timing.json"
+TIMING_FILE = "timing.json"
 """The one file that differs between two runs of the same."""
 
 
@@ -53,7 +53,7 @@ def run_experiment(
         results.append(bench.measure(cell))
         if progress:
             progress(number, len(cells))
-    tables = tables_of(bench, experiment, results)
+    tables = build_tables(bench, experiment, results)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for part, table in (("videos", tables.videos), ("frames", tables.frames)):
@@ -61,13 +61,13 @@ def run_experiment(
             table.to_parquet(aside, index=False)
         with write_aside(folder / f"{part}.csv") as aside:
             table.to_csv(aside, index=False)
-    summary = summarise(tables.videos, by=experiment.factors, metrics=measured_in(tables.videos))
+    summary = summarise(tables.videos, by=experiment.factors, metrics=list_metrics(tables.videos))
     summary.to_csv(folder / "summary.csv", index=False)
     pictures = save_print_figures(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
-    counts = counted(experiment, tables, quick=config == experiment.config.quick())
+    counts = describe_counts(experiment, tables, quick=config == experiment.config.quick())
     with write_aside(folder / "conclusion.md") as aside:
-        aside.write_text(markdown(experiment, conclusion, counts), encoding="utf-8")
+        aside.write_text(render_markdown(experiment, conclusion, counts), encoding="utf-8")
     claims = [{"claim": claim.text, "holds": claim.holds} for claim in conclusion.claims]
     write_json(folder / "conclusion.json", {"sentences": list(conclusion.sentences), "claims": claims})
     facts = {
@@ -81,14 +81,16 @@ def run_experiment(
     }
     write_json(folder / "config.json", facts)
     with write_aside(folder / "sheet.jpg") as aside:
-        sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
-    write_json(folder / TIMING, {**asdict(bench.spent), "seconds": round(time.perf_counter() - began, 1)})
+        draw_sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
+    write_json(folder / TIMING_FILE, {**asdict(bench.work), "seconds": round(time.perf_counter() - began, 1)})
     motion = bench.motion.name if experiment.per_motion else ""
-    write_page(folder / "report.html", experiment, conclusion, summary, counts, results, pictures, facts, motion)
+    write_experiment_page(
+        folder / "report.html", experiment, conclusion, summary, counts, results, pictures, facts, motion
+    )
     return folder
 
 
-def tables_of(bench: Bench, experiment: Experiment[Any], results: Sequence[Measured]) -> Tables:
+def build_tables(bench: Bench, experiment: Experiment[Any], results: Sequence[CellResult]) -> Tables:
     """The tidy tables of a finished grid."""
     import pandas as pd
 
@@ -111,14 +113,14 @@ def tables_of(bench: Bench, experiment: Experiment[Any], results: Sequence[Measu
     return experiment.complete(tables, results, bench)
 
 
-def measured_in(rows: pd.DataFrame) -> list[str]:
+def list_metrics(rows: pd.DataFrame) -> list[str]:
     """The metrics that a table has, in the order of reports."""
     from mvmodel.metrics.score import METRICS
 
     return [name for name in (*METRICS, *plots.EXPERIMENT_METRICS) if name in rows.columns]
 
 
-def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:
+def describe_counts(experiment: Experiment[Any], tables: Tables, quick: bool = False) -> str:
     """How many videos, conditions, prompts and seeds the metrics are made of, and by which scorer."""
     rows = tables.videos
     conditions = len(rows.groupby(list(experiment.factors), dropna=False))
@@ -129,7 +131,7 @@ def counted(experiment: Experiment[Any], tables: Tables, quick: bool = False) ->
     )
 
 
-def markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -> str:
+def render_markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -> str:
     """The conclusion as a page of markdown, with the counts behind it."""
     lines = [f"# {experiment.title}", "", f"*{experiment.question}*", "", " ".join(conclusion.sentences), ""]
     known = {True: "yes", False: "no", None: "not measured"}
@@ -140,11 +142,11 @@ def markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -
     return "\n".join([*lines, f"{counts}."]) + "\n"
 
 
-def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image.Image:
+def draw_sheet(experiment: Experiment[Any], results: Sequence[CellResult]) -> PIL.Image.Image:
     """Film strips, one a condition, of the first request that each condition has; the factors stand above each."""
     from PIL import Image, ImageDraw
 
-    first: dict[tuple[Any, ...], Measured] = {}
+    first: dict[tuple[Any, ...], CellResult] = {}
     for result in results:
         first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)
     side, line = 96, 16
@@ -152,7 +154,7 @@ def sheet(experiment: Experiment[Any], results: Sequence[Measured]) -> PIL.Image
     for key, result in first.items():
         frames = result.frames()
         picked = frames[evenly_spaced_indices(SHEET_COLUMNS, len(frames))]
-        words = ", ".join(experiment.shown(value) for value in key)
+        words = ", ".join(experiment.format_factor(value) for value in key)
         rows.append((f"{words}   IoU {result.metrics.get('iou', float('nan')):.2f}", picked))
     out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
     draw = ImageDraw.Draw(out)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 
-def task_of(request: Request, pack: Pack) -> Task:
+def load_task(request: Request, pack: Pack) -> Task:
     """A request with its masks read; the judge looks for the objects that its prompt names, else for the prompt."""
     sequence = load_masks(request, load_backend(pack))
     words = tuple(find_object_words(request.prompt, pack.info.objects)) or (request.prompt,)
     return Task(request.name, request.prompt, sequence.masks, request.seed, words, sequence.fps)
 
 
-def read_tasks(table: Path, motion: str | None, pack: Pack) -> list[Task]:
+def load_tasks(table: Path, motion: str | None, pack: Pack) -> list[Task]:
     """The requests of a motion (None: of all) in a table of requests."""
-    return [task_of(request, pack) for request in read_requests(table) if motion in (None, request.motion)]
+    return [load_task(request, pack) for request in read_requests(table) if motion in (None, request.motion)]

@@ -50,11 +50,11 @@ MAX_PLOTTED_GROUPS = 12
 def load_motion(name: str, training: Path, requests: Path, pack: Any) -> Motion:
     """A motion's requests and training clips, as experiments take them."""
     from mvmodel.experiments.bench import Motion
-    from mvmodel.experiments.tasks import read_tasks
+    from mvmodel.experiments.tasks import load_tasks
     from mvmodel.training.training_set import read_training_set
 
     clips, _ = read_training_set(training)
-    return Motion(name, read_tasks(requests / "requests.csv", None, pack), clips)
+    return Motion(name, load_tasks(requests / "requests.csv", None, pack), clips)
 
 
 def base_configs(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
@@ -89,7 +89,7 @@ def experiment_metadata(folder: Path) -> dict[str, Any]:
         "plot": ui_metadata.inline_image(Image.open(plot), plot.stem),
         "sheet": ui_metadata.inline_image(Image.open(folder / "sheet.jpg"), "one setting a row"),
         "videos": len(rows),
-        "cells_made": timing["made"],
+        "cells_made": timing["videos_generated"],
         "minutes": round(timing["seconds"] / 60, 2),
         "claims": len(claims),
         "claims_that_hold": sum(claim["holds"] is True for claim in claims),
@@ -105,7 +105,7 @@ def group_means_table(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataVa
 
     lines = []
     for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
-        said = dict(zip(experiment.factors, map(experiment.shown, key), strict=True))
+        said = dict(zip(experiment.factors, map(experiment.format_factor, key), strict=True))
         metrics = ui_metadata.finite_numbers(
             {name: group[name].mean() for name in experiment.headline if name in group}
         )
@@ -130,15 +130,15 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
         generation, training = base_configs(settings, pack)
 
         def build_folder(folder: Path) -> None:
-            from mvmodel.experiments.bench import OWN, Bench
+            from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
             from mvmodel.experiments.cells import Cells
             from mvmodel.experiments.run import run_experiment
 
             model = pack.load()
             motion = load_motion(context.partition_key, training_set.folder, generation_requests.folder, model)
             cells = Cells(Path(store.work) / "items")
-            adapters = {OWN: adapter.folder / TUNED_ADAPTER}
-            bench = Bench(model, [motion], cells, adapters, generation, training, say=context.log.info)
+            adapters = {MOTION_ADAPTER: adapter.folder / TUNED_ADAPTER}
+            bench = Bench(model, [motion], cells, adapters, generation, training, log=context.log.info)
             run_experiment(name, bench, folder, config)
 
         inputs = {
@@ -204,7 +204,7 @@ def zero_shot_motion(
 
         model = pack.load()
         every = [load_motion(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
-        bench = Bench(model, every, Cells(Path(store.work) / "items"), {}, generation, training, say=context.log.info)
+        bench = Bench(model, every, Cells(Path(store.work) / "items"), {}, generation, training, log=context.log.info)
         run_experiment("zero_shot_motion", bench, folder, config)
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.experiments.bench import Bench, Measured, Motion
+from mvmodel.experiments.bench import Bench, CellResult, Motion
 from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.cells import Cell, Cells, Task
 from mvmodel.experiments.run import run_experiment
@@ -24,7 +24,7 @@ NAME = "mask_robustness"
 class Painted(Bench):
     """A bench whose videos are paint on the masks that they were given: an experiment's page without its models."""
 
-    def measure(self, cell: Cell) -> Measured:
+    def measure(self, cell: Cell) -> CellResult:
         folder = self.cells.place("painted", cell.recipe())
         folder.mkdir(parents=True, exist_ok=True)
         frames = np.where(cell.masks[..., None], np.uint8((230, 120, 60)), np.uint8((40, 90, 60)))
@@ -33,7 +33,7 @@ class Painted(Bench):
         per_frame = {"iou": iou(cell.masks, cell.task.masks), "alignment": np.full(len(frames), 0.3)}
         metrics = {"iou": float(per_frame["iou"].mean()), "alignment": 0.3, "consistency": 0.9, "motion": 2.0}
         embeddings = np.ones((len(frames), 1), np.float32)
-        return Measured(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
+        return CellResult(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
 
 
 @pytest.fixture(scope="module")

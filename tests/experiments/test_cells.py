@@ -7,7 +7,7 @@ import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.errors import InputError
-from mvmodel.experiments.cells import Cell, Cells, FirstFrame, Task, code_hash
+from mvmodel.experiments.cells import Cell, Cells, FirstFrameSpec, Task, code_hash
 
 
 def test_whatever_decides_the_video_is_in_the_recipe(task):
@@ -15,13 +15,13 @@ def test_whatever_decides_the_video_is_in_the_recipe(task):
     shifted = np.roll(task.masks, 4, axis=2)
     others = [
         replace(cell, task=replace(task, prompt="a cat")),
-        replace(cell, task=task.again(1)),
-        replace(cell, task=replace(task, masks=shifted), given=task.masks),
+        replace(cell, task=task.with_seed_offset(1)),
+        replace(cell, task=replace(task, masks=shifted), control_masks=task.masks),
         replace(cell, task=replace(task, words=("cat",))),
         replace(cell, generation=GenerationConfig(alpha=0.3)),
-        replace(cell, given=shifted),
+        replace(cell, control_masks=shifted),
         replace(cell, mask_term=False),
-        replace(cell, first=FirstFrame(latent_noise=0.5)),
+        replace(cell, first=FirstFrameSpec(latent_noise=0.5)),
     ]
     recipes = {one.recipe(adapter="a") for one in (cell, *others)}
     assert len(recipes) == len(others) + 1
@@ -30,7 +30,7 @@ def test_whatever_decides_the_video_is_in_the_recipe(task):
 
 def test_what_only_names_the_cell_is_not(task):
     cell = Cell({"condition": "full"}, task, "own", GenerationConfig())
-    renamed = replace(cell, factors={"alpha": 0.2}, task=replace(task, name="another"), given=task.masks.copy())
+    renamed = replace(cell, factors={"alpha": 0.2}, task=replace(task, name="another"), control_masks=task.masks.copy())
     assert renamed.recipe(adapter="a") == cell.recipe(adapter="a")
 
 

@@ -48,7 +48,7 @@ def test_a_killed_run_goes_on_cell_by_cell_and_ends_the_same(make_bench, tmp_pat
     name = "mask_robustness"
     config = EXPERIMENTS[name].config.quick()
     made: list[str] = []
-    real = Bench._make
+    real = Bench._generate
 
     def counting(self, cell, folder, recipe):
         made.append(recipe)
@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_cell_by_cell_and_ends_the_same(make_bench, tmp_pat
             raise KeyboardInterrupt
         real(self, cell, folder, recipe)
 
-    monkeypatch.setattr(Bench, "_make", counting)
+    monkeypatch.setattr(Bench, "_generate", counting)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(name, make_bench("slide"), tmp_path / "a", config)
     run_experiment(name, make_bench("slide"), tmp_path / "a", config)
@@ -73,7 +73,7 @@ def test_experiments_share_the_video_that_they_have_in_common(make_bench, tmp_pa
     said: list[str] = []
     for name in ("mask_robustness", "mask_generalization"):
         bench = make_bench("slide")
-        bench.say = said.append
+        bench.log = said.append
         run_experiment(name, bench, tmp_path / name, EXPERIMENTS[name].config.quick())
     assert sum("level 0.0:" in text or "as asked" in text for text in said) == 1
 
@@ -127,7 +127,7 @@ def test_first_frames_are_damaged_as_asked(make_bench, monkeypatch):
     pictures = {}
     for cell in study.cells(bench, study.config.quick()):
         name = str(cell.factors["first_frame"])
-        pictures[name] = bench._sample_first(cell).astype(float)
+        pictures[name] = bench._sample_first_frame(cell).astype(float)
     prompt, mask, scale = shown["clean"]
     assert scale == 1 and prompt == "a horse gallops" and mask.sum() == 256
     assert (shown["mask 1 shifted"][1] == np.roll(mask, 10, axis=1)).all()

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from mvmodel.experiments.catalogue import EXPERIMENTS
-from mvmodel.experiments.compare import difference, verdict
+from mvmodel.experiments.compare import compute_difference, describe_verdict
 from mvmodel.experiments.experiment import Tables
 from mvmodel.experiments.studies.ablation import ABLATION_CONDITIONS, AblationConfig
 from mvmodel.experiments.studies.first_frame import FirstFrameConfig, _wrong_prompt
-from mvmodel.experiments.studies.generalization import BASELINE, GeneralizationConfig
-from mvmodel.experiments.studies.length import LengthConfig, extended
-from mvmodel.experiments.studies.noise_sharing import NoiseSharingConfig, best_alpha
-from mvmodel.experiments.studies.robustness import RobustnessConfig, damaged
+from mvmodel.experiments.studies.generalization import BASELINE_FAMILY, GeneralizationConfig
+from mvmodel.experiments.studies.length import LengthConfig, extend_task
+from mvmodel.experiments.studies.noise_sharing import NoiseSharingConfig, find_best_alpha
+from mvmodel.experiments.studies.robustness import RobustnessConfig, damage_masks
 from mvmodel.experiments.studies.zero_shot import ZeroShotConfig
 
 
@@ -89,16 +89,18 @@ def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
 def test_a_gain_is_certain_only_beyond_the_least_that_is_asked():
     rows = made_up("condition", {"full": {"iou": 0.9}, "tuned_without_mask": {"iou": 0.55}})
     rows.loc[4:, "iou"] += [0.06, -0.06, 0.1, -0.1]
-    gap = difference(rows, {"condition": "full"}, {"condition": "tuned_without_mask"}, "iou")
-    assert gap.certain and verdict(gap, 1) == "holds"
-    assert verdict(gap, 1, 0.3).startswith("holds here, but") and verdict(gap, 1, 0.4) == "does not hold"
+    gap = compute_difference(rows, {"condition": "full"}, {"condition": "tuned_without_mask"}, "iou")
+    assert gap.certain and describe_verdict(gap, 1) == "holds"
+    assert (
+        describe_verdict(gap, 1, 0.3).startswith("holds here, but") and describe_verdict(gap, 1, 0.4) == "does not hold"
+    )
 
 
 def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
     inside = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.7}, 0.5: {"iou": 0.6}})
-    assert best_alpha(inside, "iou", 1) == (0.2, True)
-    assert best_alpha(inside, "iou", -1) == (0.0, True)
-    assert best_alpha(inside, "flicker", 1) == (None, False)
+    assert find_best_alpha(inside, "iou", 1) == (0.2, True)
+    assert find_best_alpha(inside, "iou", -1) == (0.0, True)
+    assert find_best_alpha(inside, "flicker", 1) == (None, False)
     config = NoiseSharingConfig(alphas=(0.0, 0.2, 0.5), modes=("paper",))
     assert claims("noise_sharing_sweep", inside.assign(sharing="paper", motion=1.0), config) == [True]
     rising = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.6}, 0.5: {"iou": 0.7}})
@@ -115,8 +117,8 @@ def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
 
 
 def test_generalization_names_the_hardest_family_and_the_worst_item():
-    metrics = {BASELINE: {"iou": 0.8}, "a": {"iou": 0.79}, "b": {"iou": 0.3}, "c": {"iou": 0.5}}
-    families = {BASELINE: BASELINE, "a": "shape", "b": "size", "c": "size"}
+    metrics = {BASELINE_FAMILY: {"iou": 0.8}, "a": {"iou": 0.79}, "b": {"iou": 0.3}, "c": {"iou": 0.5}}
+    families = {BASELINE_FAMILY: BASELINE_FAMILY, "a": "shape", "b": "size", "c": "size"}
     rows = made_up("item", metrics).assign(family=lambda table: table["item"].map(families))
     said = sentences("mask_generalization", rows, GeneralizationConfig())
     assert "of 2 the best is c" in said and "the worst b" in said
@@ -162,7 +164,7 @@ def test_long_videos_lose_what_falls_and_keep_what_stays():
 
 
 def test_masks_are_played_there_and_back_without_a_jump(task):
-    long = extended(task, 11)
+    long = extend_task(task, 11)
     order = [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2]
     assert (long.masks == task.masks[order]).all()
 
@@ -181,16 +183,16 @@ def test_zero_shot_compares_with_nothing_and_with_one_motion():
 
 def test_damage_grows_with_its_level(task):
     area = task.masks[1:].sum()
-    assert damaged(task, "erode", 0.0) is task.masks
-    assert area > damaged(task, "erode", 0.03)[1:].sum() > damaged(task, "erode", 0.06)[1:].sum() > 0
-    assert area < damaged(task, "dilate", 0.03)[1:].sum() < damaged(task, "dilate", 0.06)[1:].sum()
-    assert damaged(task, "erode", 0.5).any(axis=(1, 2)).all()  # never eroded away altogether
-    shifted = damaged(task, "shift", 0.1)
+    assert damage_masks(task, "erode", 0.0) is task.masks
+    assert area > damage_masks(task, "erode", 0.03)[1:].sum() > damage_masks(task, "erode", 0.06)[1:].sum() > 0
+    assert area < damage_masks(task, "dilate", 0.03)[1:].sum() < damage_masks(task, "dilate", 0.06)[1:].sum()
+    assert damage_masks(task, "erode", 0.5).any(axis=(1, 2)).all()  # never eroded away altogether
+    shifted = damage_masks(task, "shift", 0.1)
     assert shifted.sum() == task.masks.sum() and (shifted != task.masks).any()
-    dropped = damaged(task, "drop", 0.5)
+    dropped = damage_masks(task, "drop", 0.5)
     assert dropped[0].any() and (~dropped.any(axis=(1, 2))).sum() == 2
     with pytest.raises(ValueError, match="damage 'tear'"):
-        damaged(task, "tear", 0.1)
+        damage_masks(task, "tear", 0.1)
 
 
 def test_the_grids_are_as_large_as_promised():

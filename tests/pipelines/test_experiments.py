@@ -18,13 +18,13 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """`Bench` without models: a video shows the masks it was given, and is judged by what it shows."""
-    from mvmodel.experiments.bench import Bench, Measured
+    from mvmodel.experiments.bench import Bench, CellResult
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.adherence import iou
 
     made: list[str] = []
 
-    def measure(self: Bench, cell: Any) -> Measured:
+    def measure(self: Bench, cell: Any) -> CellResult:
         folder = self.cells.place("stand_in", cell.recipe())
         if not folder.exists():
             made.append(str(dict(cell.factors)))
@@ -35,7 +35,7 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         per_frame = {"iou": iou(cell.masks, cell.task.masks), "iou_given": iou(cell.masks, cell.masks)}
         metrics = {name: float(values.mean()) for name, values in per_frame.items()} | {"motion": 1.0}
         embeddings = np.ones((len(cell.masks), 1), np.float32)
-        return Measured(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
+        return CellResult(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
 
     def tune(self: Bench, name: str, clips: Any, config: Any) -> str:
         made.append(f"tuned {name} on {len(clips)}")

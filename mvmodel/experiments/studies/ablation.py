@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench, Measured
-from mvmodel.experiments.cells import Cell, FirstFrame
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, CellResult
+from mvmodel.experiments.cells import Cell, FirstFrameSpec
 from mvmodel.experiments.config import AblationConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
-from mvmodel.experiments.studies.ablation_words import ablation_conclusion
+from mvmodel.experiments.studies.conclude_ablation import conclude_ablation
 from mvmodel.metrics.appearance import alignment, diversity
 from mvmodel.reports.conditions import CONDITIONS, Condition
 
@@ -55,17 +55,17 @@ class Ablation(Experiment[AblationConfig]):
             order = np.random.default_rng(task.seed).permutation(len(task.masks) - 1) + 1
             inputs: dict[str, dict[str, Any]] = {
                 "tuned_without_mask": {"adapter": without_mask},
-                "no_control": {"first": FirstFrame(control=False)},
-                "blank_first": {"first": FirstFrame(blank=True)},
-                "untrained": {"adapter": bench.untuned(bench.training)},
-                "static_mask": {"given": np.repeat(task.masks[:1], len(task.masks), axis=0)},
-                "shuffled_mask": {"given": task.masks[np.concatenate([[0], order])]},
+                "no_control": {"first": FirstFrameSpec(control=False)},
+                "blank_first": {"first": FirstFrameSpec(blank=True)},
+                "untrained": {"adapter": bench.add_untuned_adapter(bench.training)},
+                "static_mask": {"control_masks": np.repeat(task.masks[:1], len(task.masks), axis=0)},
+                "shuffled_mask": {"control_masks": task.masks[np.concatenate([[0], order])]},
             }
             for name, condition in ABLATION_CONDITIONS.items():
-                changes = {"adapter": OWN, **inputs.get(name, {})}
+                changes = {"adapter": MOTION_ADAPTER, **inputs.get(name, {})}
                 if changes["adapter"] is None:
                     continue
-                generation = bench.settings(config, **condition.generation)
+                generation = bench.generation_config(config, **condition.generation)
                 factors = {"condition": name}
                 cells.append(Cell(factors, task, generation=generation, mask_term=condition.mask_term, **changes))
         return sorted(cells, key=lambda cell: list(ABLATION_CONDITIONS).index(str(cell.factors["condition"])))
@@ -79,7 +79,7 @@ class Ablation(Experiment[AblationConfig]):
             how = how.model_copy(update={"steps": config.tuning_steps})
         return bench.tune("tuned_without_mask", bench.motion.clips, how)
 
-    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
+    def complete(self, tables: Tables, results: Sequence[CellResult], bench: Bench) -> Tables:
         """Adds `diversity`, once a request that has several seeds, and what alignment the motion's own clips reach."""
         together: dict[tuple[str, str], list[np.ndarray]] = {}
         for result in results:
@@ -95,12 +95,12 @@ class Ablation(Experiment[AblationConfig]):
         four = rows[rows["condition"].isin(("full", "untrained", "static_mask", "shuffled_mask"))]
         shown = ("iou", "alignment", "colour_drift", "consistency", "motion", "motion_cosine")
         return {
-            "ablation": plots.bars(rows, "condition", shown, LABELS),
-            "training_against_mask": plots.bars(four, "condition", ("iou", "motion", "motion_cosine"), LABELS),
+            "ablation": plots.plot_bars(rows, "condition", shown, LABELS),
+            "training_against_mask": plots.plot_bars(four, "condition", ("iou", "motion", "motion_cosine"), LABELS),
         }
 
     def conclude(self, tables: Tables, config: AblationConfig) -> Conclusion:
-        return ablation_conclusion(tables, config.least_mask_gain)
+        return conclude_ablation(tables, config.least_mask_gain)
 
 
 def _clips_alignment(bench: Bench) -> float:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench, Measured
-from mvmodel.experiments.cells import Cell, FirstFrame, Task
-from mvmodel.experiments.compare import chosen, difference
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, CellResult
+from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task
+from mvmodel.experiments.compare import compute_difference, select_rows
 from mvmodel.experiments.config import FirstFrameConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.text import with_article
@@ -29,22 +29,22 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
     config = FirstFrameConfig
 
     def cells(self, bench: Bench, config: FirstFrameConfig) -> list[Cell]:
-        plain = bench.settings(config)
+        plain = bench.generation_config(config)
         cells = []
         for task in bench.tasks(config):
             ways = {
-                CLEAN: FirstFrame(),
-                "mask 1 shifted": FirstFrame(shift=config.shift),
-                "mask 1 eroded": FirstFrame(erode=config.erode),
-                "no ControlNet": FirstFrame(control=False),
-                **{f"latent noise {amount:g}": FirstFrame(latent_noise=amount) for amount in config.latent_noise},
+                CLEAN: FirstFrameSpec(),
+                "mask 1 shifted": FirstFrameSpec(shift=config.shift),
+                "mask 1 eroded": FirstFrameSpec(erode=config.erode),
+                "no ControlNet": FirstFrameSpec(control=False),
+                **{f"latent noise {amount:g}": FirstFrameSpec(latent_noise=amount) for amount in config.latent_noise},
             }
             if wrong := _wrong_prompt(task, list(bench.pack.info.objects)):
-                ways["wrong prompt"] = FirstFrame(prompt=wrong)
-            cells += [Cell({"first_frame": name}, task, OWN, plain, first=way) for name, way in ways.items()]
+                ways["wrong prompt"] = FirstFrameSpec(prompt=wrong)
+            cells += [Cell({"first_frame": name}, task, MOTION_ADAPTER, plain, first=way) for name, way in ways.items()]
         return sorted(cells, key=lambda cell: (cell.factors["first_frame"] != CLEAN, str(cell.factors["first_frame"])))
 
-    def complete(self, tables: Tables, results: Sequence[Measured], bench: Bench) -> Tables:
+    def complete(self, tables: Tables, results: Sequence[CellResult], bench: Bench) -> Tables:
         """Adds `error` to the frames: 1 - cosine with the same frame of the video that started well."""
         clean = {
             (r.cell.task.name, r.cell.task.seed): r.embeddings
@@ -56,17 +56,17 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         shown = ("error", "iou", "alignment")
-        return {"along_the_frames": plots.curves(tables.frames, "frame", shown, "first_frame", markers=False)}
+        return {"along_the_frames": plots.plot_curves(tables.frames, "frame", shown, "first_frame", markers=False)}
 
     def conclude(self, tables: Tables, config: FirstFrameConfig) -> Conclusion:
         sentences = []
         for name in dict.fromkeys(tables.frames["first_frame"]):
             if name == CLEAN:
                 continue
-            own = chosen(tables.frames, {"first_frame": name}).groupby("frame")["error"].mean()
+            own = select_rows(tables.frames, {"first_frame": name}).groupby("frame")["error"].mean()
             first, last = float(own.iloc[0]), float(own.iloc[-max(1, len(own) // 4) :].mean())
             way = "stays" if abs(last - first) <= 0.1 * first else "grows" if last > first else "shrinks"
-            lost = difference(tables.videos, {"first_frame": name}, {"first_frame": CLEAN}, "iou")
+            lost = compute_difference(tables.videos, {"first_frame": name}, {"first_frame": CLEAN}, "iou")
             sentences.append(
                 f"With {name}, frame 1 lies {first:.3f} from the clean one and the last quarter of the frames "
                 f"{last:.3f}, so the error {way} along the video; IoU changes by {lost}."

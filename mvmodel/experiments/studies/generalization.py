@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
 from mvmodel.experiments.cells import Cell
-from mvmodel.experiments.compare import chosen, difference, listed, means
+from mvmodel.experiments.compare import compute_difference, compute_group_means, join_words, select_rows
 from mvmodel.experiments.config import GeneralizationConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
-from mvmodel.experiments.held_out import FAMILIES, catalogue
+from mvmodel.experiments.held_out import FAMILIES, iterate_held_out
 from mvmodel.text import find_object_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASELINE = "as asked"
+BASELINE_FAMILY = "as asked"
 """The family of the requests themselves."""
 
 
@@ -30,38 +30,38 @@ class Generalization(Experiment[GeneralizationConfig]):
     def cells(self, bench: Bench, config: GeneralizationConfig) -> list[Cell]:
         objects = list(bench.pack.info.objects)
         seen = {word for clip in bench.motion.clips for word in find_object_words(clip.caption, objects)}
-        plain = bench.settings(config)
+        plain = bench.generation_config(config)
         cells = []
         for task in bench.tasks(config):
-            cells.append(Cell({"family": BASELINE, "item": BASELINE}, task, OWN, plain))
+            cells.append(Cell({"family": BASELINE_FAMILY, "item": BASELINE_FAMILY}, task, MOTION_ADAPTER, plain))
             cells += [
-                Cell({"family": item.family, "item": item.name}, item.task, OWN, plain)
-                for item in catalogue(task, bench.motion.name, sorted(seen), objects, config.items)
+                Cell({"family": item.family, "item": item.name}, item.task, MOTION_ADAPTER, plain)
+                for item in iterate_held_out(task, bench.motion.name, sorted(seen), objects, config.items)
                 if item.task.masks[0].any()
             ]
-        order = [BASELINE, *FAMILIES]
+        order = [BASELINE_FAMILY, *FAMILIES]
         return sorted(cells, key=lambda cell: order.index(str(cell.factors["family"])))
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         shown = ("iou", "alignment", "motion_cosine")
         return {
-            "families": plots.bars(tables.videos, "family", shown),
-            "items": plots.bars(tables.videos, "item", shown),
+            "families": plots.plot_bars(tables.videos, "family", shown),
+            "items": plots.plot_bars(tables.videos, "item", shown),
         }
 
     def conclude(self, tables: Tables, config: GeneralizationConfig) -> Conclusion:
         rows = tables.videos
-        base = means(rows, "family", "iou").get(BASELINE)
+        base = compute_group_means(rows, "family", "iou").get(BASELINE_FAMILY)
         if base is None:
             return Conclusion(["Overlap with the masks was not measured."])
         sentences = [f"The requests as they were asked reach an IoU of {base:.3f}."]
         changes = {}
         for family in FAMILIES:
-            gap = difference(rows, {"family": family}, {"family": BASELINE}, "iou")
+            gap = compute_difference(rows, {"family": family}, {"family": BASELINE_FAMILY}, "iou")
             if not gap.pairs:
                 continue
             changes[family] = gap.mean
-            own = means(chosen(rows, {"family": family}), "item", "iou")
+            own = compute_group_means(select_rows(rows, {"family": family}), "item", "iou")
             weakest, strongest = min(own, key=lambda k: own[k]), max(own, key=lambda k: own[k])
             sentences.append(
                 f"Another {family} changes it by {gap}; of {len(own)} the best is {strongest} ({own[strongest]:.3f}), "
@@ -71,6 +71,6 @@ class Generalization(Experiment[GeneralizationConfig]):
             hardest = min(changes, key=lambda family: changes[family])
             harmless = [family for family in changes if changes[family] > -0.05]
             sentences.append(
-                f"Hardest is another {hardest}; within 0.05 of the requests themselves stay: {listed(harmless)}."
+                f"Hardest is another {hardest}; within 0.05 of the requests themselves stay: {join_words(harmless)}."
             )
         return Conclusion(sentences)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
 from mvmodel.experiments.cells import Cell, Task
-from mvmodel.experiments.compare import chosen, difference, slope
+from mvmodel.experiments.compare import compute_difference, fit_slope, select_rows
 from mvmodel.experiments.config import LengthConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 from mvmodel.masks import MaskSequence
@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FOLLOWED = {"iou": "IoU", "alignment": "alignment", "to_first": "cosine with frame 1", "colour_drift": "colour drift"}
+TRACKED_METRICS = {
+    "iou": "IoU",
+    "alignment": "alignment",
+    "to_first": "cosine with frame 1",
+    "colour_drift": "colour drift",
+}
 """Per-frame metrics that the conclusion follows, and their names in it."""
-LOST = {"iou": -0.1, "alignment": -0.05, "to_first": -0.05}
+LOSS_THRESHOLDS = {"iou": -0.1, "alignment": -0.05, "to_first": -0.05}
 """Change from the first to the last quarter from which a metric counts as lost."""
 
 
-LONG = 40
+MIN_TREND_FRAMES = 40
 """Frames from which a trend over the frames is worth a number."""
 
 
@@ -40,9 +45,9 @@ class Length(Experiment[LengthConfig]):
         return [
             Cell(
                 {"anchor": anchor, "length": length},
-                extended(task, length),
-                OWN,
-                bench.settings(config, anchor=anchor),
+                extend_task(task, length),
+                MOTION_ADAPTER,
+                bench.generation_config(config, anchor=anchor),
             )
             for anchor in config.anchors
             for length in config.lengths
@@ -53,24 +58,26 @@ class Length(Experiment[LengthConfig]):
         by = "anchor" if tables.frames["anchor"].nunique() > 1 else "length"
         frames = tables.frames
         if by == "anchor":
-            frames = chosen(frames, {"length": frames["length"].max()})
+            frames = select_rows(frames, {"length": frames["length"].max()})
         return {
-            "along_the_frames": plots.curves(frames, "frame", list(FOLLOWED), by, markers=False),
-            "by_length": plots.curves(tables.videos, "length", list(self.headline), "anchor", "frames"),
+            "along_the_frames": plots.plot_curves(frames, "frame", list(TRACKED_METRICS), by, markers=False),
+            "by_length": plots.plot_curves(tables.videos, "length", list(self.headline), "anchor", "frames"),
         }
 
     def conclude(self, tables: Tables, config: LengthConfig) -> Conclusion:
         sentences, claims = [], []
         longest = max(config.lengths)
         for anchor in config.anchors:
-            frames = chosen(tables.frames, {"anchor": anchor, "length": longest})
+            frames = select_rows(tables.frames, {"anchor": anchor, "length": longest})
             parts, lost = [], []
-            for metric, name in FOLLOWED.items():
-                gap = difference(quarters(frames, metric), {"part": "last"}, {"part": "first"}, metric)
-                per_hundred = 100 * slope(list(frames["frame"]), list(frames[metric]))
-                trend = f", {per_hundred:+.3f} a hundred frames" if longest >= LONG else ""
+            for metric, name in TRACKED_METRICS.items():
+                gap = compute_difference(
+                    compute_quarter_means(frames, metric), {"part": "last"}, {"part": "first"}, metric
+                )
+                per_hundred = 100 * fit_slope(list(frames["frame"]), list(frames[metric]))
+                trend = f", {per_hundred:+.3f} a hundred frames" if longest >= MIN_TREND_FRAMES else ""
                 parts.append(f"{name} by {gap}{trend}")
-                if gap.pairs and metric in LOST and gap.mean < LOST[metric]:
+                if gap.pairs and metric in LOSS_THRESHOLDS and gap.mean < LOSS_THRESHOLDS[metric]:
                     lost.append(name)
             where = "frame 1 of the video" if anchor == "video" else "each window's own first frame"
             sentences.append(
@@ -87,14 +94,14 @@ class Length(Experiment[LengthConfig]):
         return Conclusion(sentences, claims)
 
 
-def extended(task: Task, frames: int) -> Task:
+def extend_task(task: Task, frames: int) -> Task:
     """The request with its masks played there and back for so many frames."""
     times = -(-frames // max(1, len(task.masks) - 1)) + 1
     sequence = cut(loop(MaskSequence(task.masks, task.fps), times, there_and_back=True), 0, frames)
     return replace(task, masks=sequence.masks)
 
 
-def quarters(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
+def compute_quarter_means(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Means of a metric over the first and last quarter of each video, but for frame 1, which is given."""
     import pandas as pd
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
 from mvmodel.experiments.cells import Cell
-from mvmodel.experiments.compare import chosen, difference, means
+from mvmodel.experiments.compare import compute_difference, compute_group_means, select_rows
 from mvmodel.experiments.config import NoiseSharingConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 from mvmodel.metrics.score import METRICS
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODES: dict[str, str] = {"paper": "paper", "noise": "frame 1's noise", "variance_preserving": "variance-preserving"}
-JUDGED = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}
+METRIC_DIRECTIONS = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}
 """Metrics by which an alpha is called best, and which way is better."""
 
 
-PAPERS = 0.2
+PAPER_ALPHA = 0.2
 """The share that the paper takes."""
 
 
@@ -39,9 +39,9 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
             Cell(
                 factors={"sharing": mode, "alpha": alpha},
                 task=task,
-                adapter=OWN,
+                adapter=MOTION_ADAPTER,
                 # without frame 1 in it, the noise is the same whatever the way: one video, not one a way
-                generation=bench.settings(config, alpha=alpha, noise_sharing=mode if alpha else "paper"),
+                generation=bench.generation_config(config, alpha=alpha, noise_sharing=mode if alpha else "paper"),
             )
             for mode in config.modes
             for alpha in config.alphas
@@ -55,22 +55,22 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         shown = ("colour_drift", "step", "motion", "iou", "alignment", "flicker")
-        return {"alpha": plots.curves(tables.videos, "alpha", shown, "sharing", "alpha", MODES)}
+        return {"alpha": plots.plot_curves(tables.videos, "alpha", shown, "sharing", "alpha", MODES)}
 
     def conclude(self, tables: Tables, config: NoiseSharingConfig) -> Conclusion:
         sentences = []
         inside: list[str] = []
         for mode in config.modes:
-            rows = chosen(tables.videos, {"sharing": mode})
+            rows = select_rows(tables.videos, {"sharing": mode})
             parts = []
-            for metric, better in JUDGED.items():
-                best, certain = best_alpha(rows, metric, better)
+            for metric, better in METRIC_DIRECTIONS.items():
+                best, certain = find_best_alpha(rows, metric, better)
                 if best is None:
                     continue
                 at_an_end = best in (min(config.alphas), max(config.alphas))
                 if not at_an_end:
                     inside.append(f"{best:g} for {_name(metric)} ({MODES[mode]}{', certain' if certain else ''})")
-                spread = difference(rows, {"alpha": best}, {"alpha": _worst(rows, metric, better)}, metric)
+                spread = compute_difference(rows, {"alpha": best}, {"alpha": _worst(rows, metric, better)}, metric)
                 words = f", {abs(spread.mean):.3f} from the worst" if spread.pairs else ""
                 parts.append(f"{_name(metric)} at {best:g}{' (an end of the range)' if at_an_end else ''}{words}")
             sentences.append(f"Mixed the way “{MODES[mode]}”, the best metrics lie at: {', '.join(parts)}.")
@@ -98,41 +98,41 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
 
 def _papers(rows: pd.DataFrame, config: NoiseSharingConfig) -> list[str]:
     """What the paper's own share and way bring against none and against the most, where the range has them."""
-    rows = chosen(rows, {"sharing": "paper"})
-    if PAPERS not in config.alphas or rows.empty:
+    rows = select_rows(rows, {"sharing": "paper"})
+    if PAPER_ALPHA not in config.alphas or rows.empty:
         return []
-    ends = [end for end in (min(config.alphas), max(config.alphas)) if end != PAPERS]
+    ends = [end for end in (min(config.alphas), max(config.alphas)) if end != PAPER_ALPHA]
     parts = []
     for end in ends:
         gaps = [
             f"{_name(metric)} by {gap}"
             for metric in ("colour_drift", "iou", "motion")
-            if (gap := difference(rows, {"alpha": PAPERS}, {"alpha": end}, metric)).pairs
+            if (gap := compute_difference(rows, {"alpha": PAPER_ALPHA}, {"alpha": end}, metric)).pairs
         ]
         parts.append(f"against {end:g} {', '.join(gaps)}")
-    return [f"The paper's alpha of {PAPERS:g}, mixed its way, changes {'; '.join(parts)}."] if parts else []
+    return [f"The paper's alpha of {PAPER_ALPHA:g}, mixed its way, changes {'; '.join(parts)}."] if parts else []
 
 
 def _worst(rows: pd.DataFrame, metric: str, better: int) -> float:
-    found = means(rows, "alpha", metric)
+    found = compute_group_means(rows, "alpha", metric)
     return float(min(found, key=lambda alpha: better * found[alpha]))  # type: ignore[arg-type]
 
 
-def best_alpha(rows: pd.DataFrame, metric: str, better: int) -> tuple[float | None, bool]:
+def find_best_alpha(rows: pd.DataFrame, metric: str, better: int) -> tuple[float | None, bool]:
     """The alpha with the best mean, and whether pairs of videos separate it from both ends of the range."""
-    found = means(rows, "alpha", metric)
+    found = compute_group_means(rows, "alpha", metric)
     if not found:
         return None, False
     best = max(found, key=lambda alpha: better * found[alpha])
     ends = [end for end in (min(found), max(found)) if end != best]  # type: ignore[type-var]
-    gaps = [difference(rows, {"alpha": best}, {"alpha": end}, metric) for end in ends]
+    gaps = [compute_difference(rows, {"alpha": best}, {"alpha": end}, metric) for end in ends]
     certain = bool(gaps) and all(gap.certain and better * gap.mean > 0 for gap in gaps)
     return float(best), certain  # type: ignore[arg-type]
 
 
 def _stiffness(rows: pd.DataFrame, config: NoiseSharingConfig) -> str:
     """Whether frames freeze at the far end of the range."""
-    gap = difference(rows, {"alpha": max(config.alphas)}, {"alpha": min(config.alphas)}, "motion")
+    gap = compute_difference(rows, {"alpha": max(config.alphas)}, {"alpha": min(config.alphas)}, "motion")
     return f"From alpha {min(config.alphas):g} to {max(config.alphas):g} the foreground's motion changes by {gap}."
 
 

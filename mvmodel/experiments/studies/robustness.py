@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvmodel.experiments import plots
-from mvmodel.experiments.bench import OWN, Bench
+from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
 from mvmodel.experiments.cells import Cell, Task
-from mvmodel.experiments.compare import chosen, difference
+from mvmodel.experiments.compare import compute_difference, select_rows
 from mvmodel.experiments.config import RobustnessConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.masks import MaskSequence
@@ -18,7 +18,7 @@ from mvmodel.masks.edit import dilate, erode, move
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS: dict[str, str] = {
+DAMAGE_DESCRIPTIONS: dict[str, str] = {
     "erode": "eroded by {:g} of the picture's width",
     "dilate": "dilated by {:g} of the picture's width",
     "shift": "shifted by {:g} of the picture's width",
@@ -36,41 +36,43 @@ class Robustness(Experiment[RobustnessConfig]):
 
     def cells(self, bench: Bench, config: RobustnessConfig) -> list[Cell]:
         levels = {"erode": config.distances, "dilate": config.distances, "shift": config.shifts, "drop": config.dropped}
-        plain = bench.settings(config)
+        plain = bench.generation_config(config)
         cells = []
         for kind, own in levels.items():
             for level in (0.0, *own):
                 for task in bench.tasks(config):
-                    given = damaged(task, kind, level)
-                    cells.append(Cell({"damage": kind, "level": level}, task, OWN, plain, given))
+                    given = damage_masks(task, kind, level)
+                    cells.append(Cell({"damage": kind, "level": level}, task, MOTION_ADAPTER, plain, given))
         return cells
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         figures = {}
         for kind in dict.fromkeys(tables.videos["damage"]):
-            own = chosen(tables.videos, {"damage": kind})
+            own = select_rows(tables.videos, {"damage": kind})
             unit = "share of frames" if kind == "drop" else "share of the picture's width"
-            figures[str(kind)] = plots.curves(own, "level", ("iou", "iou_given", "alignment"), xlabel=f"{kind}, {unit}")
+            figures[str(kind)] = plots.plot_curves(
+                own, "level", ("iou", "iou_given", "alignment"), xlabel=f"{kind}, {unit}"
+            )
         return figures
 
     def conclude(self, tables: Tables, config: RobustnessConfig) -> Conclusion:
         sentences = []
         tolerated = {}
         for kind in dict.fromkeys(tables.videos["damage"]):
-            own = chosen(tables.videos, {"damage": kind})
+            own = select_rows(tables.videos, {"damage": kind})
             levels = sorted(level for level in set(own["level"]) if level)
-            worst = difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou")
-            held = [at for at in levels if difference(own, {"level": at}, {"level": 0.0}, "iou").mean > -0.1]
+            worst = compute_difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou")
+            held = [at for at in levels if compute_difference(own, {"level": at}, {"level": 0.0}, "iou").mean > -0.1]
             tolerated[kind] = max(held, default=0.0)
-            given = difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
+            given = compute_difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
             sentences.append(
-                f"Masks {KINDS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, and with "
+                f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, and with "
                 f"the masks that were given by {given.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
             )
         return Conclusion(sentences)
 
 
-def damaged(task: Task, kind: str, level: float) -> np.ndarray:
+def damage_masks(task: Task, kind: str, level: float) -> np.ndarray:
     """The task's masks with damage of one kind: bool (frames, height, width). Frame 1 always keeps a foreground."""
     if not level:
         return task.masks
@@ -91,4 +93,4 @@ def damaged(task: Task, kind: str, level: float) -> np.ndarray:
         masks = task.masks.copy()
         masks[gone] = False
         return masks
-    raise ValueError(f"damage {kind!r}: use one of {', '.join(KINDS)}")
+    raise ValueError(f"damage {kind!r}: use one of {', '.join(DAMAGE_DESCRIPTIONS)}")

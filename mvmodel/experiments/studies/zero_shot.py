@@ -8,14 +8,14 @@ from mvmodel.errors import InputError
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import Bench
 from mvmodel.experiments.cells import Cell
-from mvmodel.experiments.compare import chosen, difference, verdict
+from mvmodel.experiments.compare import compute_difference, describe_verdict, select_rows
 from mvmodel.experiments.config import ZeroShotConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TUNED_ON: dict[str, str] = {
+TUNING_LABELS: dict[str, str] = {
     "own": "the motion's own clips",
     "many": "all other motions together",
     "other": "one other motion",
@@ -28,7 +28,7 @@ class ZeroShot(Experiment[ZeroShotConfig]):
     title = "Motions that were never tuned on"
     question = "Does one adapter over many motions carry over to a motion it has not seen, against one per motion?"
     factors = ("slug", "tuned_on")
-    names = TUNED_ON
+    names = TUNING_LABELS
     per_motion = False
     headline = ("iou", "motion_cosine", "consistency", "motion", "alignment")
     config = ZeroShotConfig
@@ -38,7 +38,7 @@ class ZeroShot(Experiment[ZeroShotConfig]):
             raise InputError("zero-shot motion needs clips of two motions or more; there is one")
         start = bench.training.init_from if config.from_start else None
         how = bench.training.model_copy(update={"steps": config.tuning_steps, "init_from": start})
-        plain = bench.settings(config)
+        plain = bench.generation_config(config)
         own = {motion.name: bench.tune(f"{motion.name} alone", motion.clips, how) for motion in bench.motions}
         cells = []
         for number, motion in enumerate(bench.motions):
@@ -46,7 +46,7 @@ class ZeroShot(Experiment[ZeroShotConfig]):
             clips = [clip for other in others for clip in other.clips]
             many = bench.tune(f"all but {motion.name}", clips, how)
             one = own[bench.motions[(number + 1) % len(bench.motions)].name]
-            adapters = {"own": own[motion.name], "many": many, "other": one, "nothing": bench.untuned(how)}
+            adapters = {"own": own[motion.name], "many": many, "other": one, "nothing": bench.add_untuned_adapter(how)}
             cells += [
                 Cell({"slug": motion.name, "tuned_on": tuned_on}, task, adapter, plain)
                 for tuned_on, adapter in adapters.items()
@@ -56,19 +56,19 @@ class ZeroShot(Experiment[ZeroShotConfig]):
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         shown = ("iou", "motion_cosine", "alignment")
-        whole = {"all_motions": plots.bars(tables.videos, "tuned_on", shown, TUNED_ON)}
+        whole = {"all_motions": plots.plot_bars(tables.videos, "tuned_on", shown, TUNING_LABELS)}
         each = {
-            str(slug): plots.bars(chosen(tables.videos, {"slug": slug}), "tuned_on", shown, TUNED_ON)
+            str(slug): plots.plot_bars(select_rows(tables.videos, {"slug": slug}), "tuned_on", shown, TUNING_LABELS)
             for slug in dict.fromkeys(tables.videos["slug"])
         }
         return {**whole, **each}
 
     def conclude(self, tables: Tables, config: ZeroShotConfig) -> Conclusion:
         rows = tables.videos
-        gained = difference(rows, {"tuned_on": "many"}, {"tuned_on": "nothing"}, "iou")
-        against_own = difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "iou")
-        against_other = difference(rows, {"tuned_on": "many"}, {"tuned_on": "other"}, "iou")
-        moved = difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "motion_cosine")
+        gained = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "nothing"}, "iou")
+        against_own = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "iou")
+        against_other = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "other"}, "iou")
+        moved = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "motion_cosine")
         sentences = [
             f"On motions held out, an adapter tuned on the others has this much more IoU than none at all: {gained}.",
             f"Against an adapter tuned on the motion itself, with the same number of steps: {against_own}; "
@@ -76,7 +76,7 @@ class ZeroShot(Experiment[ZeroShotConfig]):
             f"Against an adapter tuned on a single other motion: {against_other}.",
         ]
         claims = [
-            Claim.judged("tuning on other motions carries over", verdict(gained, 1)),
-            Claim.judged("many motions carry over better than one", verdict(against_other, 1)),
+            Claim.from_verdict("tuning on other motions carries over", describe_verdict(gained, 1)),
+            Claim.from_verdict("many motions carry over better than one", describe_verdict(against_other, 1)),
         ]
         return Conclusion(sentences, claims)

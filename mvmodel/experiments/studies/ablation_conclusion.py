@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 
-from mvmodel.experiments.compare import Difference, chosen, difference, means, verdict
+from mvmodel.experiments.compare import (
+    Difference,
+    compute_difference,
+    compute_group_means,
+    describe_verdict,
+    select_rows,
+)
 from mvmodel.experiments.experiment import Claim, Conclusion, Tables
 
-PLACED = 0.1
+PLACEMENT_IOU = 0.1
 """IoU of frame 1 with mask 1 from which the ControlNet is said to place the object."""
-NEAR = 0.02
+NEAR_CEILING = 0.02
 """Cosine below the alignment of true clips that counts as having reached it."""
 
 
-def ablation_conclusion(tables: Tables, least: float) -> Conclusion:
+def conclude_ablation(tables: Tables, least: float) -> Conclusion:
     """Sentences and the three claims that the method stands on; least: the IoU that the mask term ought to bring."""
     rows = tables.videos
 
     def against(condition: str, metric: str) -> Difference:
-        return difference(rows, {"condition": "full"}, {"condition": condition}, metric)
+        return compute_difference(rows, {"condition": "full"}, {"condition": condition}, metric)
 
     drift, gained, control = (
         against("no_shared_noise", "colour_drift"),
@@ -37,15 +43,15 @@ def ablation_conclusion(tables: Tables, least: float) -> Conclusion:
         _seeds(tables),
     ]
     claims = [
-        Claim.judged("colour drift is lower with shared noise", verdict(drift, -1)),
-        Claim.judged(f"the mask term brings an IoU of {least:g} or more", verdict(gained, 1, least)),
-        Claim.judged("a ControlNet first frame aligns better with the prompt", verdict(control, 1)),
+        Claim.from_verdict("colour drift is lower with shared noise", describe_verdict(drift, -1)),
+        Claim.from_verdict(f"the mask term brings an IoU of {least:g} or more", describe_verdict(gained, 1, least)),
+        Claim.from_verdict("a ControlNet first frame aligns better with the prompt", describe_verdict(control, 1)),
     ]
     return Conclusion([sentence for sentence in sentences if sentence], claims)
 
 
 def _aligned(tables: Tables, condition: str = "no_control") -> Difference:
-    return difference(tables.videos, {"condition": "full"}, {"condition": condition}, "alignment")
+    return compute_difference(tables.videos, {"condition": "full"}, {"condition": condition}, "alignment")
 
 
 def _first_frame(tables: Tables, control: Difference) -> list[str]:
@@ -59,11 +65,12 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
     ]
     if "frame" not in tables.frames.columns:
         return said
-    first = chosen(tables.frames, {"frame": 1})
+    first = select_rows(tables.frames, {"frame": 1})
     at_1, placed = (
-        difference(first, {"condition": "full"}, {"condition": "no_control"}, metric) for metric in ("alignment", "iou")
+        compute_difference(first, {"condition": "full"}, {"condition": "no_control"}, metric)
+        for metric in ("alignment", "iou")
     )
-    followed = difference(tables.videos, {"condition": "full"}, {"condition": "no_control"}, "iou")
+    followed = compute_difference(tables.videos, {"condition": "full"}, {"condition": "no_control"}, "iou")
     if not placed.pairs:
         return said
     said.append(
@@ -73,12 +80,12 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
     if control.mean > 0 and control.certain:
         return said
     reasons = []
-    if placed.mean >= PLACED and placed.certain:
+    if placed.mean >= PLACEMENT_IOU and placed.certain:
         reasons.append("it decides where the object stands, which a cosine with the prompt does not see")
-    ceiling = means(tables.videos, "condition", "clips_alignment").get("full", math.nan)
+    ceiling = compute_group_means(tables.videos, "condition", "clips_alignment").get("full", math.nan)
     if math.isfinite(ceiling):
         gap = ceiling - control.second
-        reach = "so there is no room above it" if gap <= NEAR else f"{gap:.3f} above it, so there was room"
+        reach = "so there is no room above it" if gap <= NEAR_CEILING else f"{gap:.3f} above it, so there was room"
         reasons.append(
             f"without the ControlNet the videos reach {control.second:.3f}, and the training clips with their own "
             f"captions {ceiling:.3f}, {reach}"
@@ -92,8 +99,8 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
 def _learned(tables: Tables) -> str:
     """What static and shuffled masks say about learned motion."""
     rows = tables.videos
-    still = difference(rows, {"condition": "static_mask"}, {"condition": "full"}, "motion")
-    tuned = difference(rows, {"condition": "full"}, {"condition": "untrained"}, "iou")
+    still = compute_difference(rows, {"condition": "static_mask"}, {"condition": "full"}, "motion")
+    tuned = compute_difference(rows, {"condition": "full"}, {"condition": "untrained"}, "iou")
     if not still.pairs:
         return "How much of the motion is learned was not measured."
     kept = still.first / still.second if still.second else float("nan")
@@ -107,10 +114,10 @@ def _learned(tables: Tables) -> str:
 
 def _seeds(tables: Tables) -> str:
     """How alike videos of one prompt are."""
-    found = means(tables.videos, "condition", "diversity")
+    found = compute_group_means(tables.videos, "condition", "diversity")
     if "full" not in found:
         return ""
-    count = int(chosen(tables.videos, {"condition": "full"})["diversity"].notna().sum())
+    count = int(select_rows(tables.videos, {"condition": "full"})["diversity"].notna().sum())
     words = f"Videos of one prompt from other seeds have a mean cosine of {found['full']:.3f} ({count} prompts; 1 is "
     words += "the same video again)"
     if "no_shared_noise" in found:
