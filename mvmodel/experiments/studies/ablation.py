@@ -12,7 +12,7 @@ from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, CellResult
 from mvmodel.experiments.cells import Cell, FirstFrameSpec
 from mvmodel.experiments.config import AblationConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
-from mvmodel.experiments.studies.conclude_ablation import conclude_ablation
+from mvmodel.experiments.studies.ablation_conclusion import conclude_ablation
 from mvmodel.metrics.appearance import alignment, diversity
 from mvmodel.reports.conditions import CONDITIONS, Condition
 
