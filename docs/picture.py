@@ -1,4 +1,4 @@
-"""`python docs/picture.py REPORT.html OUT.png [FIRST LAST]`: rows of a report as the README's picture."""
+"""`python docs/picture.py REPORT.html OUT.png [FIRST LAST]`: renders rows of a report as the picture in the README."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def picture(report: Path, out: Path, first: int = 0, last: int = 1) -> Path:
-    """Photograph the rows `first` to `last` of a report's video wall. Needs playwright and a Chromium."""
+    """Take a screenshot of the rows `first` to `last` of a report's video wall. Needs playwright and a Chromium."""
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser_path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1180, "height": 1000})
         page.goto(report.resolve().as_uri())
         page.wait_for_timeout(1500)

@@ -88,7 +88,7 @@ def check_disk() -> Finding:
 def check_accelerator() -> Finding:
     """A CUDA GPU."""
     try:
-        import torch  # the report should still print if torch is broken
+        torch = importlib.import_module("torch")  # inside the function: a broken torch must not stop the report
     except (ImportError, OSError):
         return Finding("accelerator", False, "torch is missing", "Run `make venv`.", required=False)
     if torch.cuda.is_available():
@@ -113,9 +113,7 @@ def check_library(name: str, required: bool) -> Finding:
 def check_video_encoder() -> Finding:
     """PyAV with an H.264 encoder."""
     try:
-        import av
-
-        av.codec.Codec("libx264", "w")
+        importlib.import_module("av").codec.Codec("libx264", "w")
     except Exception as error:  # PyAV raises several kinds
         return Finding("H.264 encoder", False, str(error), "Run `make venv`; PyAV's wheel has libx264.")
     return Finding("H.264 encoder", True, "libx264 in PyAV")

@@ -12,7 +12,6 @@ from mvmodel.errors import InputError
 if TYPE_CHECKING:
     from mvmodel.masks import MaskSequence
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -26,7 +25,8 @@ def config_from_options(config_class: type[Model], options: dict[str, Any]) -> M
     except ValidationError as error:
         first = error.errors()[0]
         option = "-".join(map(str, first["loc"])).replace("_", "-")
-        raise InputError(f"--{option}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"--{option}: {message}") from error
 
 
 def read_control_masks(masks: Path | None, instances: list[str], side: int, prompt: str) -> MaskSequence:

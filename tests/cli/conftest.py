@@ -32,10 +32,10 @@ def run(capsys) -> Callable[..., Result]:
 
     def run_one(*arguments: object) -> Result:
         capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(SystemExit) as exit_info:
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
-        return Result(int(left.value.code or 0), captured.out, captured.err)
+        return Result(int(exit_info.value.code or 0), captured.out, captured.err)
 
     return run_one
 

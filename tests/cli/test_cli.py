@@ -196,41 +196,41 @@ def test_train_then_generate_twice_gives_the_same_bytes(run, small_pack_folder, 
 
     footage = tmp_path / "clips"
     for number in range(2):
-        shown = random_clip((3, number), frames=8, side=64, motion="glide", objects=("car",), pan=0)
-        write_mp4(footage / f"c{number}.mp4", shown.frames, 8.0)
-        (footage / f"c{number}.txt").write_text(shown.caption)
-        MaskSequence(shown.masks).save(footage / f"c{number}.masks.npz")
-    trained = run("train", footage, "--out", tmp_path / "a", "--steps", 2, "--pack", small_pack_folder, "--json")
-    assert trained.code == 0, trained.err
-    assert trained.json["clips"] == ["c0", "c1"]
-    assert trained.json["config"]["init_from"] is None  # the pack ships no start adapter
-    made = []
+        rendered = random_clip((3, number), frames=8, side=64, motion="glide", objects=("car",), pan=0)
+        write_mp4(footage / f"c{number}.mp4", rendered.frames, 8.0)
+        (footage / f"c{number}.txt").write_text(rendered.caption)
+        MaskSequence(rendered.masks).save(footage / f"c{number}.masks.npz")
+    training = run("train", footage, "--out", tmp_path / "a", "--steps", 2, "--pack", small_pack_folder, "--json")
+    assert training.code == 0, training.err
+    assert training.json["clips"] == ["c0", "c1"]
+    assert training.json["config"]["init_from"] is None  # the pack ships no start adapter
+    records = []
     for name in ("one.mp4", "two.mp4"):
         result = run(
             *("generate", "--prompt", "a car", "--masks", masks, "--out", tmp_path / name, "--seed", 3, "--steps", 2),
-            *("--adapter", trained.json["adapter"], "--pack", small_pack_folder, "--json"),
+            *("--adapter", training.json["adapter"], "--pack", small_pack_folder, "--json"),
         )
         assert result.code == 0, result.err
-        made.append(result.json)
+        records.append(result.json)
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
     assert (tmp_path / "one.frames.npz").exists()
-    assert {key: value for key, value in made[0].items() if key != "out"} == {
-        key: value for key, value in made[1].items() if key != "out"
+    assert {key: value for key, value in records[0].items() if key != "out"} == {
+        key: value for key, value in records[1].items() if key != "out"
     }
-    assert made[0]["seed"] == 3
-    assert made[0]["config"]["steps"] == 2
-    assert made[0]["pack_hash"]
+    assert records[0]["seed"] == 3
+    assert records[0]["config"]["steps"] == 2
+    assert records[0]["pack_hash"]
     assert not list(tmp_path.glob(".*.mp4.*")), "the working folder is gone"
-    assert "trained part" in trained.err
-    wrong = run(
+    assert "trained part" in training.err
+    refused = run(
         *("generate", "--prompt", "a car", "--instance", f"a dog={masks}", "--out", tmp_path / "x.mp4"),
-        *("--adapter", trained.json["adapter"], "--pack", small_pack_folder),
+        *("--adapter", training.json["adapter"], "--pack", small_pack_folder),
     )
-    assert wrong.code == 2 and "does not contain 'a dog'" in wrong.err
+    assert refused.code == 2 and "does not contain 'a dog'" in refused.err
     assert not list(tmp_path.glob(".x.mp4.*"))
     two = run(
         *("generate", "--prompt", "a car", "--instance", f"a car={masks}", "--out", tmp_path / "three.mp4"),
-        *("--seed", 3, "--steps", 2, "--adapter", trained.json["adapter"], "--pack", small_pack_folder, "--json"),
+        *("--seed", 3, "--steps", 2, "--adapter", training.json["adapter"], "--pack", small_pack_folder, "--json"),
     )
     assert two.code == 0, two.err
     assert two.json["instances"] == ["a car"]

@@ -26,8 +26,9 @@ def wedge(tmp_path: Path) -> Path:
 
 
 def test_every_command_has_an_example_in_its_help(run):
-    listed = run("masks", "--help").out
-    assert [listed.index(f" {name} ") for name in COMMANDS] == sorted(listed.index(f" {name} ") for name in COMMANDS)
+    help_text = run("masks", "--help").out
+    positions = [help_text.index(f" {name} ") for name in COMMANDS]
+    assert positions == sorted(positions)
     for name in COMMANDS:
         assert f"Example: mvmodel masks {name}" in " ".join(run("masks", name, "--help").out.split())
 
@@ -38,7 +39,7 @@ def test_a_scene_becomes_masks_and_a_preview(run, tmp_path):
         "  - name: ball\n    shape: {kind: disc, width: 0.3}\n"
         "    motion: {kind: bounce, start: [0.2, 0.2], velocity: [0.4, 0]}\n"
     )
-    made = run(
+    result = run(
         "masks",
         "author",
         tmp_path / "scene.yaml",
@@ -48,30 +49,30 @@ def test_a_scene_becomes_masks_and_a_preview(run, tmp_path):
         tmp_path / "b.gif",
         "--json",
     )
-    assert made.code == 0, made.err
-    assert (made.json["frames"], made.json["height"], made.json["objects"]) == (10, 48, ["ball"])
+    assert result.code == 0, result.err
+    assert (result.json["frames"], result.json["height"], result.json["objects"]) == (10, 48, ["ball"])
     assert read_masks(tmp_path / "b.json").names == ("ball",)
     assert (tmp_path / "b-sheet.png").exists()
-    wrong = run("masks", "author", tmp_path / "gone.yaml", "--out", tmp_path / "x.npz")
-    assert wrong.code == 2 and "gone.yaml cannot be read" in wrong.err
+    refused = run("masks", "author", tmp_path / "gone.yaml", "--out", tmp_path / "x.npz")
+    assert refused.code == 2 and "gone.yaml cannot be read" in refused.err
 
 
 def test_edits_from_the_command_line(run, masks, tmp_path):
     before = read_masks(masks)
-    done = run("masks", "edit", masks, "flip | move 3 0 | duplicate 0 5", "--out", tmp_path / "e.npz", "--json")
-    assert done.code == 0, done.err
+    result = run("masks", "edit", masks, "flip | move 3 0 | duplicate 0 5", "--out", tmp_path / "e.npz", "--json")
+    assert result.code == 0, result.err
     after = read_masks(tmp_path / "e.npz")
-    assert len(after.per_instance) == 2 and done.json["frames"] == before.frames
+    assert len(after.per_instance) == 2 and result.json["frames"] == before.frames
     assert "outside=clip" in run("masks", "edit", masks, "list").out
     for edits, reason in (("melt", "no edit 'melt'"), ("move left", "is a number")):
-        wrong = run("masks", "edit", masks, edits, "--out", tmp_path / "x.npz")
-        assert wrong.code == 2 and reason in wrong.err and len(wrong.err.splitlines()) == 1
+        refused = run("masks", "edit", masks, edits, "--out", tmp_path / "x.npz")
+        assert refused.code == 2 and reason in refused.err and len(refused.err.splitlines()) == 1
 
 
 def test_preview_and_check(run, masks, video, clip, tmp_path):
-    shown = run("masks", "preview", masks, "--out", tmp_path / "p.mp4", "--on", video)
-    assert shown.code == 0, shown.err
-    assert [Path(line).name for line in shown.out.split()] == ["p.mp4", "p-sheet.png"]
+    result = run("masks", "preview", masks, "--out", tmp_path / "p.mp4", "--on", video)
+    assert result.code == 0, result.err
+    assert [Path(line).name for line in result.out.split()] == ["p.mp4", "p-sheet.png"]
     good = run("masks", "check", masks, "--for", video, "--json")
     assert good.code == 0 and good.json["coverage"] == pytest.approx(clip.masks.mean(), abs=1e-6)
     assert good.json["reasons"] == [] and good.json["confidence"] is None
@@ -82,20 +83,21 @@ def test_preview_and_check(run, masks, video, clip, tmp_path):
     inverted = run("masks", "check", tmp_path / "inverted")
     assert inverted.code == 2 and "inside out" in inverted.err
     assert run("masks", "check", tmp_path / "inverted", "--black").code == 0
-    gone = clip.masks.copy()
-    gone[1:] = False
-    MaskSequence(gone).save(tmp_path / "gone.npz")
+    vanishing = clip.masks.copy()
+    vanishing[1:] = False
+    MaskSequence(vanishing).save(tmp_path / "gone.npz")
     weak = run("masks", "check", tmp_path / "gone.npz", "--json")
     assert weak.code == 1 and "no foreground in 75%" in weak.json["reasons"][0]
 
 
 def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path):
-    made = run(
+    result = run(
         *("masks", "from-text", "a dog runs from left to right, jumps twice", "--out", tmp_path / "d.npz"),
         *("--shape", wedge, "--frames", 16, "--pack", small_pack_folder, "--json"),
     )
-    assert made.code == 0, made.err
-    assert made.json["objects"] == ["dog"] and any("together was taken" in doubt for doubt in made.json["assumptions"])
+    assert result.code == 0, result.err
+    assert result.json["objects"] == ["dog"]
+    assert any("together was taken" in text for text in result.json["assumptions"])
     masks = read_masks(tmp_path / "d.npz")
     width = masks.width
     assert centroid(masks.masks[0])[0] < 0.3 * width and centroid(masks.masks[-1])[0] > 0.7 * width

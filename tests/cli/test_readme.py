@@ -27,15 +27,15 @@ def test_every_mvmodel_command_and_option_exists(lines):
         command = typer.main.get_command(app)
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, words
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words
 
 
 def test_every_make_target_exists(lines, repository):
     targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.MULTILINE))
-    wanted = {word for line in lines for word in re.findall(r"\bmake ([a-z-]+)", line)}
-    assert wanted
-    assert wanted <= targets
+    used = {word for line in lines for word in re.findall(r"\bmake ([a-z-]+)", line)}
+    assert used
+    assert used <= targets
 
 
 def test_every_link_leads_somewhere(repository):
@@ -52,7 +52,7 @@ def test_every_asset_selection_finds_assets(lines):
     from pipelines.definitions import build_defs
 
     graph = build_defs().resolve_asset_graph()
-    selections = [found.group(1) for line in lines if (found := re.search(r"--select '([^']+)'", line))]
+    selections = [match.group(1) for line in lines if (match := re.search(r"--select '([^']+)'", line))]
     assert len(selections) >= 5
     for selection in selections:
         assert dg.AssetSelection.from_coercible(selection.split(",")).resolve(graph), selection
