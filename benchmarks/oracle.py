@@ -49,34 +49,34 @@ class Oracle:
     def predict(
         self,
         encoding: int,
-        points: Any = None,
-        labels: Any = None,
-        box: Any = None,
-        prior: Any = None,
-        several: Any = True,
+        point_coords: np.ndarray | None = None,
+        point_labels: np.ndarray | None = None,
+        box: np.ndarray | None = None,
+        mask_prompt: np.ndarray | None = None,
+        multimask_output: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
         from mvmodel.masks.geometry import innermost_point
 
-        if points is not None:
-            x, y = points[0]
+        if point_coords is not None:
+            x, y = point_coords[0]
         elif box is not None:
             x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         else:
-            x, y = innermost_point(prior)
+            x, y = innermost_point(mask_prompt)
         return self._at(encoding, x, y)[None], np.array([self.score])
 
     def automatic(
-        self, encoding: int, points: np.ndarray | None = None, min_area: float = 0.002, **_: Any
+        self, encoding: int, point_coords: np.ndarray | None = None, min_area: float = 0.002, **_: Any
     ) -> list[Any]:
         from mvmodel.masks.geometry import bounding_box
         from mvmodel.segmentation.segmenter import MaskCandidate
 
         height, width = self.truth.shape[1:]
-        if points is None:
+        if point_coords is None:
             at = (np.arange(GRID) + 0.5) / GRID
-            points = np.array([(x * width, y * height) for y in at for x in at])
+            point_coords = np.array([(x * width, y * height) for y in at for x in at])
         found: dict[bytes, np.ndarray] = {}
-        for x, y in points:
+        for x, y in point_coords:
             mask = self._at(encoding, x, y)
             if mask.mean() >= min_area:
                 found.setdefault(np.packbits(mask).tobytes(), mask)

@@ -51,10 +51,10 @@ class TrueAnswers:
         self.segmenter.predict(encoding.encoding, **prompt)
         return self.oracle.predict(encoding.number, **prompt)
 
-    def automatic(self, encoding: _Frame, points: np.ndarray | None = None, **limits: Any) -> list[Any]:
-        self.prompts += GRID**2 if points is None else len(points)
-        self.segmenter.automatic(encoding.encoding, grid=GRID, points=points, **limits)
-        return self.oracle.automatic(encoding.number, points=points, **limits)
+    def automatic(self, encoding: _Frame, point_coords: np.ndarray | None = None, **limits: Any) -> list[Any]:
+        self.prompts += GRID**2 if point_coords is None else len(point_coords)
+        self.segmenter.automatic(encoding.encoding, points_per_side=GRID, point_coords=point_coords, **limits)
+        return self.oracle.automatic(encoding.number, point_coords=point_coords, **limits)
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -90,7 +90,7 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
             oracle.pieces(number)  # cut before the clock runs: no segmenter has to
         answering = TrueAnswers(own, oracle)
     sizes = [min(own.batch_size, frames - at) for at in range(0, frames, own.batch_size)]
-    ready = [torch.randn(size, 3, own.side, own.side) for size in sizes]
+    ready = [torch.randn(size, 3, own.image_size, own.image_size) for size in sizes]
 
     @torch.no_grad()
     def bare() -> None:

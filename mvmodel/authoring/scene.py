@@ -170,7 +170,7 @@ def scene_to_masks(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, l
     if len(made) == 1 and not names[0]:
         sequence = MaskSequence(made[0], scene.fps)
     else:
-        sequence = MaskSequence.of_instances(np.stack(made), scene.fps, names)
+        sequence = MaskSequence.from_instances(np.stack(made), scene.fps, names)
     if scene.pan != (0.0, 0.0):
         sequence = panned(sequence, scene.pan[0] * scene.size[1], scene.pan[1] * scene.size[0])
     return sequence, assumptions

@@ -79,11 +79,11 @@ def text_to_masks(
         heading = float(moved[0][1].x[-1] - moved[0][1].x[0]) if moved else 0.0
         heading = heading if abs(heading) > 0.1 * size[1] else 0.0
         one = retarget(library.sequence(nearest[0].name), frames, size, cut[nouns[0]], heading)
-        sequence = MaskSequence.of_instances(one.masks[None], fps, nouns[:1])
+        sequence = MaskSequence.from_instances(one.masks[None], fps, nouns[:1])
         return TextToMasks(sequence, assumptions, pictures, nearest, nearest[0].name)
     scale = config.stage.actor_size * size[0]
     laid = [place_shape(_scaled(cut[noun], scale), poses, size) for noun, poses in moved]
-    sequence = MaskSequence.of_instances(np.stack(laid), fps, [noun for noun, _ in moved])
+    sequence = MaskSequence.from_instances(np.stack(laid), fps, [noun for noun, _ in moved])
     return TextToMasks(sequence, assumptions, pictures, nearest)
 
 

@@ -56,7 +56,7 @@ def read_control_masks(masks: Path | None, instances: list[str], side: int, prom
         lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
         raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")
     stacked = np.stack([sequence.masks for sequence in sequences])
-    merged = MaskSequence.of_instances(stacked, sequences[0].fps, names)
+    merged = MaskSequence.from_instances(stacked, sequences[0].fps, names)
     if bind_instances(merged, prompt) is None:
         raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, names))}; it should")
     return merged

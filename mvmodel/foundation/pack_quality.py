@@ -10,7 +10,7 @@ import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.foundation.few_shot_quality import measure_few_shot
-from mvmodel.masks.geometry import mask_iou
+from mvmodel.masks.geometry import bounding_box, mask_iou
 from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
@@ -82,11 +82,10 @@ def measure_segmenter(pack: Any, count: int = 96) -> dict[str, float]:
         rows, columns = np.nonzero(mask)
         pick = int(rng.integers(len(rows)))
         masks, scores = judge.predict(
-            encoding, points=np.array([[columns[pick], rows[pick]]], float), labels=np.array([1])
+            encoding, point_coords=np.array([[columns[pick], rows[pick]]], float), point_labels=np.array([1])
         )
         point.append(mask_iou(masks[int(np.argmax(scores))], mask))
-        corners = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float)
-        masks, scores = judge.predict(encoding, box=corners)
+        masks, scores = judge.predict(encoding, box=np.array(bounding_box(mask), float))
         box.append(mask_iou(masks[int(np.argmax(scores))], mask))
         automatic.append(mask_iou(find_foreground(frame, judge, pack.scorer(), list(clip.objects))[0], mask))
     return {

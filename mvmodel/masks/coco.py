@@ -79,7 +79,7 @@ def _sequence(content: dict[str, Any]) -> MaskSequence:
     fps = float(info.get("fps", 8.0))
     if len(kinds) <= 1 and not info.get("instances", False):
         return MaskSequence(masks[0], fps)
-    return MaskSequence.of_instances(masks, fps, [named.get(kind, "") for kind in kinds])
+    return MaskSequence.from_instances(masks, fps, [named.get(kind, "") for kind in kinds])
 
 
 def _decoded(segmentation: Any, height: int, width: int) -> np.ndarray:

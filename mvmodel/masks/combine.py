@@ -95,7 +95,7 @@ def combine(first: MaskSequence, second: MaskSequence) -> MaskSequence:
             f"{second.fps:g}; retime and resize one of them"
         )
     both = np.concatenate([first.per_instance, second.per_instance])
-    return MaskSequence.of_instances(both, first.fps, (*(first.names or ("",)), *(second.names or ("",))))
+    return MaskSequence.from_instances(both, first.fps, (*(first.names or ("",)), *(second.names or ("",))))
 
 
 def resize(sequence: MaskSequence, height: int, width: int) -> MaskSequence:

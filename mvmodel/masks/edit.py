@@ -29,7 +29,7 @@ def replace_instances(sequence: MaskSequence, instances: np.ndarray, fps: float 
     fps = sequence.fps if fps is None else fps
     if sequence.instances is None and len(instances) == 1:
         return MaskSequence(instances[0], fps)
-    return MaskSequence.of_instances(instances, fps, sequence.names)
+    return MaskSequence.from_instances(instances, fps, sequence.names)
 
 
 def map_instances(sequence: MaskSequence, change: Callable[[np.ndarray], np.ndarray]) -> MaskSequence:
@@ -201,7 +201,7 @@ def duplicate(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0, outside:
     names = sequence.names or ("",)
     again = tuple(f"{name} copy" if name else "" for name in names)
     both = np.concatenate([sequence.per_instance, copies.per_instance])
-    return MaskSequence.of_instances(both, sequence.fps, (*names, *again))
+    return MaskSequence.from_instances(both, sequence.fps, (*names, *again))
 
 
 def remove(sequence: MaskSequence, instance: int | str = 0) -> MaskSequence:
@@ -211,7 +211,7 @@ def remove(sequence: MaskSequence, instance: int | str = 0) -> MaskSequence:
         raise InputError("the sequence has one object only; nothing would be left of it")
     number = instance if isinstance(instance, int) else sequence.names.index(gone.names[0])
     kept = [index for index in range(len(sequence.per_instance)) if index != number]
-    return MaskSequence.of_instances(
+    return MaskSequence.from_instances(
         sequence.per_instance[kept], sequence.fps, [sequence.names[index] for index in kept]
     )
 

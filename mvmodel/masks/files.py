@@ -64,7 +64,7 @@ def read_masks(
         return MaskSequence(resized, fps or rate)
     if size is not None and masks.shape[1:] != size:
         instances = np.stack([_resized(path, own, size) for own in instances])
-    return MaskSequence.of_instances(instances, fps or rate, names)
+    return MaskSequence.from_instances(instances, fps or rate, names)
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -46,14 +46,14 @@ class MaskSequence:
                 f"not {self.instances.dtype} {self.instances.shape}"
             )
         if not np.array_equal(np.logical_or.reduce(self.instances, axis=0), self.masks):
-            raise InputError("the masks are not the union of the instances; make the sequence with `of_instances`")
+            raise InputError("the masks are not the union of the instances; make the sequence with `from_instances`")
         if not self.names:
             object.__setattr__(self, "names", ("",) * len(self.instances))
         if len(self.names) != len(self.instances):
             raise InputError(f"{len(self.instances)} instances need as many names, not {len(self.names)}")
 
     @classmethod
-    def of_instances(cls, instances: np.ndarray, fps: float = 8.0, names: Sequence[str] = ()) -> MaskSequence:
+    def from_instances(cls, instances: np.ndarray, fps: float = 8.0, names: Sequence[str] = ()) -> MaskSequence:
         """A sequence of several objects: instances bool (instances, frames, height, width), names one per instance."""
         if instances.ndim != 4 or instances.dtype != np.bool_ or 0 in instances.shape:
             raise InputError(
@@ -88,7 +88,9 @@ class MaskSequence:
             raise InputError(f"there is no instance {which!r} in this mask sequence; it has {known}")
         if self.instances is None:
             return self
-        return MaskSequence.of_instances(self.instances[number : number + 1], self.fps, self.names[number : number + 1])
+        return MaskSequence.from_instances(
+            self.instances[number : number + 1], self.fps, self.names[number : number + 1]
+        )
 
     def coverage(self) -> np.ndarray:
         """Share of the picture that is foreground, float (frames,), 0..1."""

@@ -1,4 +1,4 @@
-"""What the rest of the library needs of a segmenter, whichever model stands behind it."""
+"""What the library needs of a segmenter, whichever model is behind it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,45 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mvmodel.segmentation.segmenter import MaskCandidate
+
 
 class SegmenterProtocol(Protocol):
-    """A promptable segmenter. `mvmodel.segmentation.segmenter.Segmenter` is the one that packs build."""
+    """A promptable segmenter. Packs build a `mvmodel.segmentation.segmenter.Segmenter`."""
 
     def encode(self, frames: np.ndarray) -> Sequence[Any]:
-        """Run the image encoder: one encoding per frame. frames: uint8 RGB (frames, height, width, 3)."""
+        """Runs the image encoder on frames, uint8 RGB (frames, height, width, 3). Returns one encoding per frame."""
         ...
 
-    def predict(self, encoding: Any, *, box: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Masks for one prompt: bool (masks, height, width) and scores, float (masks,).
+    def predict(
+        self,
+        encoding: Any,
+        point_coords: np.ndarray | None = None,
+        point_labels: np.ndarray | None = None,
+        box: np.ndarray | None = None,
+        mask_prompt: np.ndarray | None = None,
+        multimask_output: bool = True,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Masks for one prompt, bool (masks, height, width), and their scores, float (masks,).
 
-        box: (left, top, right, bottom) in pixels, the last two exclusive.
+        Args:
+            encoding: A frame's encoding.
+            point_coords: float (points, 2), x and y in pixels.
+            point_labels: int (points,): 1 for inside, 0 for outside. None: all are inside.
+            box: float (4,): left, top, right, bottom in pixels, the last two exclusive.
+            mask_prompt: A rough mask, bool (height, width).
+            multimask_output: Return several masks to choose from instead of one.
         """
         ...
 
-    def automatic(self, encoding: Any) -> Sequence[Any]:
-        """Every mask that the segmenter proposes without a prompt, as `MaskCandidate`, best first."""
+    def automatic(
+        self, encoding: Any, *, min_area: float = 0.002, point_coords: np.ndarray | None = None
+    ) -> Sequence[MaskCandidate]:
+        """Masks without a prompt, the best first.
+
+        Args:
+            encoding: A frame's encoding.
+            min_area: Share of the picture below which a mask is dropped.
+            point_coords: float (points, 2), x and y in pixels, to prompt at instead of on a grid.
+        """
         ...

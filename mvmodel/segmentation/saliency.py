@@ -1,7 +1,6 @@
-"""Where the foreground is likely to be, without a click: what moves against the camera's own motion, and what looks
-unlike the picture's border.
+"""Where the foreground probably is, without a click: what moves against the camera, and what differs from the border.
 
-Everything here works on small copies of the frames; maps are float 0..1 at that small size.
+Everything here works on downscaled frames. Maps are float, 0..1, of that size.
 """
 
 from __future__ import annotations
@@ -13,79 +12,89 @@ import numpy as np
 
 from mvmodel.segmentation.config import SaliencyConfig
 
-_REACHES = (1, 2, 4)
-"""How many frames before and after a frame is compared with."""
+_FRAME_DISTANCES = (1, 2, 4)
+"""A frame is compared with the frames this far before and after it."""
 _CELLS = 10
-_FAVOUR = 1.08
-_LOOKS_SIDE = 72
-"""Most pixels a side on which looks are compared with the border's."""
-_STILL = np.array([[1.0, 0, 0], [0, 1, 0]])
-_UNMOVED = 1e-9
-"""Difference from standing still, in pixels or a share of 1, that is only rounding of a product of matrices."""
+"""The residual of a camera motion is averaged over this many cells a side."""
+_PRIOR_FACTOR = 1.08
+"""Factor on the votes of standing still and of the usual motion, which are more probable than others."""
+_APPEARANCE_SIDE = 72
+"""Largest side, in pixels, on which appearance is compared with the border's."""
+_IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
+_ROUNDING_ERROR = 1e-9
+"""Difference from standing still, in pixels or as a factor, that is only rounding of a product of matrices."""
+_MAX_CACHED_FLOWS = 400
 
 
 class Saliency:
     """Optical flow, camera motion and saliency of a clip.
 
-    frames: uint8 (F, H, W, 3). small: the small copies, uint8 (F, h, w, 3). motion, map: float32 (F, h, w), 0..1;
-    motion is residual motion alone, map joins it with appearance. moving: whether anything moves at all.
+    Args:
+        frames: uint8 RGB (frames, height, width, 3).
+        config: Settings.
+
+    Attributes:
+        small: The downscaled frames, uint8 (frames, h, w, 3).
+        motion: Motion against the camera, float32 (frames, h, w), 0..1.
+        map: Motion and appearance together, float32 (frames, h, w), 0..1.
+        moving: Whether anything moves at all.
     """
 
     def __init__(self, frames: np.ndarray, config: SaliencyConfig = SaliencyConfig()) -> None:
         height, width = frames.shape[1:3]
         self.small = downscale_frames(frames, config.max_side)
         self.scale = np.array([width / self.small.shape[2], height / self.small.shape[1]])
-        even = _even_light(self.small)
-        self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in even]
-        self._flow = _flow()
+        evenly_lit = _equalise_exposure(self.small)
+        self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in evenly_lit]
+        self._flow = _create_flow()
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._camera = [np.eye(3)]
         for step in estimate_camera_path(self._grey):
             self._camera.append(np.vstack([step, [0, 0, 1]]) @ self._camera[-1])
-        self._back = [np.linalg.inv(camera) for camera in self._camera]
-        changes = self._changes(even)
+        self._inverse_camera = [np.linalg.inv(camera) for camera in self._camera]
+        changes = self._changes(evenly_lit)
         strongest = float(np.median(np.quantile(changes.reshape(len(changes), -1), 0.98, axis=1)))
         self.moving = strongest > config.motion_threshold
         self.motion = np.clip(changes / max(strongest * 0.7, config.motion_threshold), 0, 1).astype(np.float32)
-        appearance = np.stack([_unlike_border(frame, config.border_colour_distance) for frame in self.small])
+        appearance = np.stack([_difference_to_border(frame, config.border_colour_distance) for frame in self.small])
         weight = config.appearance_weight if self.moving else 1.0
-        self.map = _sharpen((1 - weight) * self.motion + weight * appearance)
+        self.map = _stretch((1 - weight) * self.motion + weight * appearance)
 
     def flow(self, source: int, target: int) -> np.ndarray:
-        """Optical flow from frame `source` to frame `target` at the small size, float32 (h, w, 2), pixels."""
+        """Optical flow from frame `source` to frame `target`, downscaled: float32 (h, w, 2), pixels."""
         key = (source, target)
         if key not in self._cache:
-            if len(self._cache) > 400:
+            if len(self._cache) > _MAX_CACHED_FLOWS:
                 self._cache.clear()
             self._cache[key] = self._flow.calc(self._grey[source], self._grey[target], None)
         return self._cache[key]
 
     def camera(self, source: int, target: int) -> np.ndarray:
-        """The camera's motion from one frame to another, put together from neighbours: (3, 3) at the small size."""
-        return self._camera[target] @ self._back[source]
+        """The camera's motion from one frame to another, composed of neighbours': (3, 3), downscaled."""
+        return self._camera[target] @ self._inverse_camera[source]
 
     def _changes(self, frames: np.ndarray) -> np.ndarray:
-        """Colour change that the camera does not explain, float32 (F, h, w), grey levels.
+        """Colour change that the camera does not explain: float32 (frames, h, w), grey levels.
 
-        A frame is compared with earlier and later ones, brought to where its camera looks. What is there now and in
-        neither of a pair counts; what only uncovers or hides counts in one of them, and so not.
+        A frame is compared with earlier and later ones, warped by the camera's motion. What differs from both frames of
+        a pair counts. What an object only uncovers or hides differs from one of them, and does not count.
         """
         count = len(frames)
         pictures = [cv2.GaussianBlur(frame, (3, 3), 0).astype(np.float32) for frame in frames]
         changes = np.zeros(frames.shape[:3], np.float32)
         for index in range(count):
-            found = []
-            for reach in _REACHES:
-                others = [other for other in (index - reach, index + reach) if 0 <= other < count]
-                sides = [_apart(pictures[index], pictures[other], self.camera(other, index)[:2]) for other in others]
-                if sides:
-                    found.append(cv2.min(sides[0], sides[-1]) * np.float32(1.0 if len(sides) == 2 else 0.5))
-            if found:
-                changes[index] = cv2.GaussianBlur(np.mean(found, axis=0), (0, 0), 1.2)
+            differences = []
+            for distance in _FRAME_DISTANCES:
+                neighbours = [n for n in (index - distance, index + distance) if 0 <= n < count]
+                pair = [_colour_difference(pictures[index], pictures[n], self.camera(n, index)[:2]) for n in neighbours]
+                if pair:
+                    differences.append(cv2.min(pair[0], pair[-1]) * np.float32(1.0 if len(pair) == 2 else 0.5))
+            if differences:
+                changes[index] = cv2.GaussianBlur(np.mean(differences, axis=0), (0, 0), 1.2)
         return changes
 
-    def carry(self, mask: np.ndarray, source: int, target: int) -> np.ndarray:
-        """Move a mask, bool (H, W), from one frame to another by the flow inside it: shift, turn, growth."""
+    def propagate(self, mask: np.ndarray, source: int, target: int) -> np.ndarray:
+        """Moves a mask, bool (height, width), from one frame to another by a similarity fitted to the flow inside."""
         height, width = self.small.shape[1:3]
         small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.5
         rows, columns = np.nonzero(small)
@@ -108,13 +117,15 @@ class Saliency:
     def at(self, index: int, size: tuple[int, int], motion_only: bool = False) -> np.ndarray:
         """The map of one frame at (height, width), float32 0..1."""
         small = self.motion[index] if motion_only else self.map[index]
-        grown: np.ndarray = cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
-        return grown
+        resized: np.ndarray = cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
+        return resized
 
 
-def _flow() -> cv2.DISOpticalFlow:
-    """DIS without its variational refinement and on fewer patches: `carry` fits one motion to hundreds of vectors, and
-    masks came out as good (held-out renders) at less than half the time. The faster presets skip a scale and cost J.
+def _create_flow() -> cv2.DISOpticalFlow:
+    """DIS without variational refinement and on fewer patches.
+
+    `propagate` fits one motion to hundreds of vectors: masks are as good (on held-out renders) at less than half the
+    time. The faster presets skip a scale and cost J.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow.setVariationalRefinementIterations(0)
@@ -122,177 +133,181 @@ def _flow() -> cv2.DISOpticalFlow:
     return flow
 
 
-def downscale_frames(frames: np.ndarray, side: int) -> np.ndarray:
-    """Frames, uint8 (F, H, W, 3), whose long side is at most `side` pixels: uint8 (F, h, w, 3)."""
+def downscale_frames(frames: np.ndarray, max_side: int) -> np.ndarray:
+    """Frames, uint8 (frames, height, width, 3), downscaled to a long side of at most `max_side` pixels."""
     height, width = frames.shape[1:3]
-    scale = min(1.0, side / max(height, width))
+    scale = min(1.0, max_side / max(height, width))
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
 
 
-def _strongest(picture: np.ndarray) -> np.ndarray:
-    """The largest channel of every pixel, (h, w) of (h, w, 3): many times as fast as numpy's over so short an axis."""
+def _largest_channel(picture: np.ndarray) -> np.ndarray:
+    """The largest channel of every pixel, (h, w) of (h, w, 3). Many times faster than numpy over so short an axis."""
     red, green, blue = cv2.split(picture)
     largest: np.ndarray = cv2.max(cv2.max(red, green), blue)
     return largest
 
 
-def _apart(picture: np.ndarray, other: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Colour difference, float32 (h, w), to another picture brought here by `camera`, (2, 3); 0 where it shows nothing.
+def _colour_difference(picture: np.ndarray, neighbour: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Colour difference to a neighbour warped by the camera's motion (2, 3): float32 (h, w); 0 outside of it.
 
     Pictures are float32 (h, w, 3).
     """
-    if np.abs(camera - _STILL).max() < _UNMOVED:
-        return _strongest(cv2.absdiff(other, picture))
+    if np.abs(camera - _IDENTITY).max() < _ROUNDING_ERROR:
+        return _largest_channel(cv2.absdiff(neighbour, picture))
     size = picture.shape[1::-1]
-    moved = cv2.warpAffine(other, camera, size, borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpAffine(np.ones(size[::-1], np.float32), camera, size)
-    return _strongest(cv2.absdiff(moved, picture)) * (inside > 0.99)
+    warped = cv2.warpAffine(neighbour, camera, size, borderMode=cv2.BORDER_REPLICATE)
+    overlap = cv2.warpAffine(np.ones(size[::-1], np.float32), camera, size)
+    return _largest_channel(cv2.absdiff(warped, picture)) * (overlap > 0.99)
 
 
-def _even_light(frames: np.ndarray) -> np.ndarray:
-    """Take a change of exposure out: cameras change it when something comes near. uint8 in and out (F, h, w, 3).
+def _equalise_exposure(frames: np.ndarray) -> np.ndarray:
+    """Removes changes of exposure: cameras adapt when something comes near. uint8 in and out (frames, h, w, 3).
 
-    Each frame is scaled so that its median brightness, taken over the middle of its values, is that of the clip.
+    Each frame is scaled so that its median brightness is the clip's.
     """
-    level = np.array([np.median(_strongest(frame)) for frame in frames], np.float32)
-    usual = np.median(level)
-    gain = np.clip((usual + 16) / (level + 16), 0.6, 1.7)
+    levels = np.array([np.median(_largest_channel(frame)) for frame in frames], np.float32)
+    clip_level = np.median(levels)
+    gain = np.clip((clip_level + 16) / (levels + 16), 0.6, 1.7)
     gain[np.abs(gain - 1) > 0.35] = 1.0  # that much is another scene, not another exposure
     tables = np.clip(np.arange(256) * gain[:, None], 0, 255).astype(np.uint8)
     return np.stack([cv2.LUT(frame, table) for frame, table in zip(frames, tables, strict=True)])
 
 
 def warp_mask(mask: np.ndarray, matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Apply a 2x3 motion, given at the small size, to a mask of full size, bool (H, W)."""
+    """Applies a 2x3 motion of downscaled pictures to a mask of full size, bool (height, width)."""
     full = matrix.astype(float).copy()
     full[:, 2] *= scale
     full[0, 1] *= scale[0] / scale[1]
     full[1, 0] *= scale[1] / scale[0]
     height, width = mask.shape
-    moved: np.ndarray = cv2.warpAffine(mask.astype(np.float32), full, (width, height)) > 0.5
-    return moved
+    warped: np.ndarray = cv2.warpAffine(mask.astype(np.float32), full, (width, height)) > 0.5
+    return warped
 
 
 def camera_hypotheses(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-    """Motions that might be the camera's from one grey picture to another, uint8 (h, w): affine, float (2, 3) each.
+    """Possible camera motions from one grey picture to another, uint8 (h, w): affine, float (2, 3) each.
 
-    Standing still, and what fits the followed corners near the border, all of them, and those the second leaves over.
+    Standing still, and what fits the tracked corners near the border, all of them, and the second fit's outliers.
     """
-    guesses = [_STILL]
+    hypotheses = [_IDENTITY]
     corners = cv2.goodFeaturesToTrack(source, 300, 0.005, 3)
     if corners is None:
-        return guesses
-    there, found, _ = cv2.calcOpticalFlowPyrLK(source, target, corners, None, winSize=(11, 11), maxLevel=3)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(target, source, there, None, winSize=(11, 11), maxLevel=3)
-    steady = np.linalg.norm(back - corners, axis=2)[:, 0] < 0.7
-    good = (found[:, 0] == 1) & (again[:, 0] == 1) & steady
-    start, end = corners[good, 0], there[good, 0]
-    place = np.abs(start / np.array(source.shape[::-1]) * 2 - 1).max(axis=1)
-    _fit(start[place > 0.7], end[place > 0.7], guesses)
-    inliers = _fit(start, end, guesses)
+        return hypotheses
+    tracked, forward_status, _ = cv2.calcOpticalFlowPyrLK(source, target, corners, None, winSize=(11, 11), maxLevel=3)
+    returned, backward_status, _ = cv2.calcOpticalFlowPyrLK(target, source, tracked, None, winSize=(11, 11), maxLevel=3)
+    is_consistent = np.linalg.norm(returned - corners, axis=2)[:, 0] < 0.7
+    good = (forward_status[:, 0] == 1) & (backward_status[:, 0] == 1) & is_consistent
+    start, end = corners[good, 0], tracked[good, 0]
+    distance_to_centre = np.abs(start / np.array(source.shape[::-1]) * 2 - 1).max(axis=1)
+    _add_hypotheses(start[distance_to_centre > 0.7], end[distance_to_centre > 0.7], hypotheses)
+    inliers = _add_hypotheses(start, end, hypotheses)
     if inliers is not None:
-        _fit(start[~inliers], end[~inliers], guesses)
-    return guesses
+        _add_hypotheses(start[~inliers], end[~inliers], hypotheses)
+    return hypotheses
 
 
-def _fit(start: np.ndarray, end: np.ndarray, guesses: list[np.ndarray]) -> np.ndarray | None:
-    """Add an affine motion and a plain shift that explain most points; returns the affine one's inliers."""
+def _add_hypotheses(start: np.ndarray, end: np.ndarray, hypotheses: list[np.ndarray]) -> np.ndarray | None:
+    """Adds a translation and a similarity that explain most points. Returns the similarity's inliers."""
     if len(start) < 3:
         return None
-    guesses.append(np.column_stack([np.eye(2), np.median(end - start, axis=0)]))
+    hypotheses.append(np.column_stack([np.eye(2), np.median(end - start, axis=0)]))
     cv2.setRNGSeed(1)
     matrix, inliers = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=0.8)
     if matrix is None or not 0.8 < np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 1.25:
         return None
-    guesses.append(matrix)
-    chosen: np.ndarray = inliers[:, 0].astype(bool)
-    return chosen
+    hypotheses.append(matrix)
+    is_inlier: np.ndarray = inliers[:, 0].astype(bool)
+    return is_inlier
 
 
-def residuals(source: np.ndarray, target: np.ndarray, guesses: list[np.ndarray]) -> np.ndarray:
-    """What each motion leaves over between two grey pictures, uint8 (h, w): float32 (guesses, _CELLS, _CELLS)."""
+def residuals(source: np.ndarray, target: np.ndarray, hypotheses: list[np.ndarray]) -> np.ndarray:
+    """What each motion leaves unexplained between two grey pictures: float32 (hypotheses, _CELLS, _CELLS)."""
     errors = []
-    for matrix in guesses:
-        moved = cv2.warpAffine(source, matrix, source.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-        apart = np.minimum(cv2.absdiff(moved, target), 40).astype(np.float32)
-        errors.append(cv2.resize(apart, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA))
+    for matrix in hypotheses:
+        warped = cv2.warpAffine(source, matrix, source.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        difference = np.minimum(cv2.absdiff(warped, target), 40).astype(np.float32)
+        errors.append(cv2.resize(difference, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA))
     return np.stack(errors)
 
 
 def count_votes(errors: np.ndarray) -> np.ndarray:
-    """How many parts of the picture each motion explains as well as the best one does, float (guesses,).
+    """How many cells each motion explains as well as the best motion does, float (hypotheses,).
 
-    errors: as `unexplained` returns them. Parts vote alike, outer ones double: the camera moves many different places,
-    an object few that lie together, however rich in detail they are.
+    Outer cells count double: the camera moves the whole picture, an object only few cells near each other, however rich
+    in detail they are.
+
+    Args:
+        errors: As `residuals` returns them.
     """
     explained = errors <= errors.min(axis=0) + 0.7
-    place = np.abs(np.linspace(-1, 1, _CELLS))
-    weight = np.where(np.maximum(place[:, None], place[None]) > 0.75, 1.0, 0.5)
+    distance_to_centre = np.abs(np.linspace(-1, 1, _CELLS))
+    weight = np.where(np.maximum(distance_to_centre[:, None], distance_to_centre[None]) > 0.75, 1.0, 0.5)
     return np.asarray((explained * weight).sum(axis=(1, 2)))
 
 
 def estimate_camera_path(grey: list[np.ndarray]) -> list[np.ndarray]:
-    """The camera's motion between neighbouring pictures, float (2, 3) each, one fewer than pictures.
+    """The camera's motion between neighbouring grey pictures: float (2, 3) each, one fewer than pictures.
 
-    Cameras move evenly, so what most neighbours in time say is a guess for every pair, and a favoured one, as is
-    standing still.
+    Cameras move evenly. So the median motion of the neighbours in time is a further hypothesis for every pair, and has
+    more weight, as standing still has.
     """
     pairs = list(pairwise(grey))
-    every = [camera_hypotheses(a, b) for a, b in pairs]
-    errors = [residuals(a, b, guesses) for (a, b), guesses in zip(pairs, every, strict=True)]
-    first = []
-    for guesses, left in zip(every, errors, strict=True):
-        count = count_votes(left)
-        count[0] *= _FAVOUR
-        first.append(guesses[int(count.argmax())])
+    hypotheses = [camera_hypotheses(a, b) for a, b in pairs]
+    errors = [residuals(a, b, matrices) for (a, b), matrices in zip(pairs, hypotheses, strict=True)]
+    first_path = []
+    for matrices, pair_errors in zip(hypotheses, errors, strict=True):
+        votes = count_votes(pair_errors)
+        votes[0] *= _PRIOR_FACTOR
+        first_path.append(matrices[int(votes.argmax())])
     path = []
-    for index, ((a, b), guesses, left) in enumerate(zip(pairs, every, errors, strict=True)):
-        usual = np.median(np.stack(first[max(0, index - 4) : index + 5]), axis=0)
-        count = count_votes(np.concatenate([left, residuals(a, b, [usual])]))
-        count[[0, -1]] *= _FAVOUR
-        path.append([*guesses, usual][int(count.argmax())])
+    for index, ((a, b), matrices, pair_errors) in enumerate(zip(pairs, hypotheses, errors, strict=True)):
+        median_motion = np.median(np.stack(first_path[max(0, index - 4) : index + 5]), axis=0)
+        votes = count_votes(np.concatenate([pair_errors, residuals(a, b, [median_motion])]))
+        votes[[0, -1]] *= _PRIOR_FACTOR
+        path.append([*matrices, median_motion][int(votes.argmax())])
     return path
 
 
-def _unlike_border(frame: np.ndarray, colour: float) -> np.ndarray:
-    """How unlike the picture's border a pixel looks, float32 (h, w) 0..1; the border nearby in height counts most."""
+def _difference_to_border(frame: np.ndarray, colour_distance: float) -> np.ndarray:
+    """How much a pixel differs from the border's colours: float32 (h, w) 0..1. The border at its height counts most."""
     height, width = frame.shape[:2]
-    size = (min(width, _LOOKS_SIDE), min(height, _LOOKS_SIDE))
+    size = (min(width, _APPEARANCE_SIDE), min(height, _APPEARANCE_SIDE))
     lab = cv2.cvtColor(
         cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255, cv2.COLOR_RGB2LAB
     )
     rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
     on_border = (rows < 2) | (columns < 2) | (rows >= size[1] - 2) | (columns >= size[0] - 2)
-    # Half the picture's height apart counts as much as a quarter of the full colour distance.
-    place = rows[..., None] / size[1] * colour * 0.5
-    features = np.concatenate([lab, place.astype(np.float32)], axis=2)
-    distance = _nearest(features.reshape(-1, 4), features[on_border][::2]).reshape(size[1], size[0])
-    centre = np.exp(-(((rows / size[1] - 0.5) ** 2 + (columns / size[0] - 0.5) ** 2) / 0.3))
-    return cv2.resize(np.clip(distance / colour, 0, 1) * centre.astype(np.float32), (width, height))
+    # A difference of half the picture's height counts as much as a quarter of the full colour distance.
+    vertical_position = rows[..., None] / size[1] * colour_distance * 0.5
+    features = np.concatenate([lab, vertical_position.astype(np.float32)], axis=2)
+    distance = _nearest_distance(features.reshape(-1, 4), features[on_border][::2]).reshape(size[1], size[0])
+    centre_prior = np.exp(-(((rows / size[1] - 0.5) ** 2 + (columns / size[0] - 0.5) ** 2) / 0.3))
+    difference = np.clip(distance / colour_distance, 0, 1) * centre_prior.astype(np.float32)
+    return cv2.resize(difference, (width, height))
 
 
-def _nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance of each point, float32 (N, D), to the nearest of a few hundred others, (M, D): float32 (N,).
+def _nearest_distance(points: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Distance of each point, float32 (points, d), to the nearest of a few hundred references: float32 (points,).
 
     One matrix product: for so few it takes less than half the time of a k-d tree.
     """
-    apart = others @ (-2 * points.T)
-    apart += (others**2).sum(axis=1)[:, None]
-    nearest: np.ndarray = np.sqrt(np.maximum(apart.min(axis=0) + (points**2).sum(axis=1), 0))
+    squared = references @ (-2 * points.T)
+    squared += (references**2).sum(axis=1)[:, None]
+    nearest: np.ndarray = np.sqrt(np.maximum(squared.min(axis=0) + (points**2).sum(axis=1), 0))
     return nearest
 
 
-def _sharpen(maps: np.ndarray) -> np.ndarray:
-    """Take the usual level of each map out and stretch the rest to 0..1."""
-    floor = np.median(maps, axis=(1, 2), keepdims=True)
-    lifted = np.maximum(maps - floor, 0)
-    top = np.maximum(np.quantile(lifted, 0.97, axis=(1, 2), keepdims=True), 0.15)
-    return np.clip(lifted / top, 0, 1).astype(np.float32)
+def _stretch(maps: np.ndarray) -> np.ndarray:
+    """Subtracts the median of each map and stretches the rest to 0..1."""
+    median = np.median(maps, axis=(1, 2), keepdims=True)
+    excess = np.maximum(maps - median, 0)
+    top = np.maximum(np.quantile(excess, 0.97, axis=(1, 2), keepdims=True), 0.15)
+    return np.clip(excess / top, 0, 1).astype(np.float32)
 
 
-def soft_iou(mask: np.ndarray, salient: np.ndarray) -> float:
-    """How well a mask, bool (H, W), explains a saliency map, float (H, W): soft IoU, 0..1."""
-    inside = float(salient[mask].sum())
-    either = float(mask.sum()) + float(salient.sum()) - inside
-    return inside / either if either > 0 else 0.0
+def soft_iou(mask: np.ndarray, saliency_map: np.ndarray) -> float:
+    """Soft IoU of a mask, bool (height, width), and a saliency map, float (height, width): 0..1."""
+    intersection = float(saliency_map[mask].sum())
+    union = float(mask.sum()) + float(saliency_map.sum()) - intersection
+    return intersection / union if union > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Where to begin: the frame and the mask in which saliency and segmenter agree best, prompted without a click."""
+"""Where tracking begins: the frame and mask in which saliency and segmenter agree best, prompted without a click."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from mvmodel.segmentation.saliency import Saliency, soft_iou
 from mvmodel.video.sampling import evenly_spaced_indices
 
 _GRID = 48
-"""Prompt points are placed on maps brought to this many cells on the long side."""
-_REACH = 0.06
-"""Standard deviation of the hole that a placed point leaves in the map, as a share of the long side."""
-
-_ELSEWHERE = 0.6
-"""What a mask counts that leaves out its frame's most salient point."""
+"""Prompt points are placed on maps downscaled to this many cells on the long side."""
+_POINT_SPACING = 0.06
+"""Standard deviation of the hole that a point leaves in the map, as a share of the long side."""
+_MISSES_PEAK = 0.6
+"""Factor on the value of a mask that does not contain its frame's most salient point."""
+_MAX_SHARED_AREA = 0.3
+"""Share of a mask that may belong to other objects."""
 
 
 @dataclass(frozen=True)
 class Seed:
-    """frame: its number. mask: bool (H, W). score: the segmenter's quality of it. value: how well the mask explains
-    the saliency, times score. prompt: frame, x and y of the very first point that was tried, in pixels."""
+    """Where tracking begins.
+
+    frame: the frame's index. mask: bool (height, width). score: the segmenter's score of the mask. value: how well the
+    mask explains the saliency, times the score. prompt: frame, x and y, in pixels, of the first point that was tried.
+    """
 
     frame: int
     mask: np.ndarray
@@ -32,67 +36,93 @@ class Seed:
     prompt: tuple[int, float, float]
 
 
-def prompt_points(wanted: np.ndarray, most: int) -> np.ndarray:
-    """Points to prompt at, float (points, 2) x, y, the most salient first and each away from the ones before.
+@dataclass(frozen=True)
+class _SalientFrame:
+    """A frame with prompt points. concentration: mean saliency as a share of its maximum; small is best."""
 
-    wanted: saliency, float (H, W) 0..1. No point is placed where less than a third of the highest saliency is left.
+    concentration: float
+    index: int
+    saliency_map: np.ndarray
+    points: np.ndarray
+
+
+def prompt_points(saliency_map: np.ndarray, max_points: int) -> np.ndarray:
+    """Points to prompt at, float (points, 2) x and y, the most salient first and each away from those before it.
+
+    No point is placed where less than a third of the highest saliency is left.
+
+    Args:
+        saliency_map: float (height, width), 0..1.
+        max_points: Largest number of points.
     """
-    height, width = wanted.shape
+    height, width = saliency_map.shape
     scale = _GRID / max(height, width)
     size = max(4, round(width * scale)), max(4, round(height * scale))
-    field = cv2.GaussianBlur(cv2.resize(wanted, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2)
+    field = cv2.GaussianBlur(cv2.resize(saliency_map, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2)
     rows, columns = np.mgrid[: size[1], : size[0]]
-    top = float(field.max())
+    peak = float(field.max())
     points: list[list[float]] = []
-    while len(points) < most and top > 0:
+    while len(points) < max_points and peak > 0:
         row, column = np.unravel_index(int(field.argmax()), field.shape)
-        if field[row, column] < top / 3:
+        if field[row, column] < peak / 3:
             break
         points.append([(column + 0.5) * width / size[0], (row + 0.5) * height / size[1]])
-        near = ((rows - row) ** 2 + (columns - column) ** 2) / (2 * (_REACH * _GRID) ** 2)
-        field = field * (1 - np.exp(-near)).astype(np.float32)
+        squared_distance = ((rows - row) ** 2 + (columns - column) ** 2) / (2 * (_POINT_SPACING * _GRID) ** 2)
+        field = field * (1 - np.exp(-squared_distance)).astype(np.float32)
     return np.array(points, float).reshape(-1, 2)
 
 
-def find_seed(clip: EncodedClip, salient: Saliency, taken: np.ndarray | None = None) -> Seed | None:
-    """The best seed over frames spread through the clip, or None when nothing is salient.
+def find_seed(clip: EncodedClip, saliency: Saliency, other_masks: np.ndarray | None = None) -> Seed | None:
+    """The best seed over evenly spaced frames, or None if nothing is salient.
 
-    taken: bool (F, H, W), what other objects explain already; saliency there does not count.
+    Args:
+        clip: The clip.
+        saliency: The clip's saliency.
+        other_masks: Masks of the other objects, bool (frames, height, width). Saliency there does not count.
     """
-    picks = evenly_spaced_indices(clip.config.seed_frames, len(clip.frames))
-    tried: list[tuple[float, int, np.ndarray, np.ndarray]] = []
-    for index in picks.tolist():
-        wanted = salient.at(index, clip.size)
-        if taken is not None:
-            wanted = np.where(_wider(taken[index]), 0, wanted)
-        points = prompt_points(wanted, clip.config.points_per_seed_frame)
-        if len(points):
-            tried.append((float(wanted.mean() / wanted.max()), index, wanted, points))
-    tried.sort(key=lambda entry: entry[:2])  # first where saliency lies closest together: there it is surest
+    salient_frames = _find_salient_frames(clip, saliency, other_masks)
     best: Seed | None = None
-    for _, index, wanted, points in tried:
-        found = clip.segmenter.automatic(clip.encodings[index], points=points, min_area=clip.config.min_area)
-        for candidate in found:
+    for salient_frame in salient_frames:
+        index, points = salient_frame.index, salient_frame.points
+        candidates = clip.segmenter.automatic(clip.encodings[index], point_coords=points, min_area=clip.config.min_area)
+        for candidate in candidates:
             mask = candidate.mask
-            if not clip.fits(mask) or (taken is not None and (mask & taken[index]).sum() > 0.3 * mask.sum()):
+            if not clip.has_valid_area(mask):
                 continue
-            value = soft_iou(mask, wanted) * candidate.score
-            if not mask[_cell(points[0], mask)]:
-                value *= _ELSEWHERE
+            if other_masks is not None and (mask & other_masks[index]).sum() > _MAX_SHARED_AREA * mask.sum():
+                continue
+            value = soft_iou(mask, salient_frame.saliency_map) * candidate.score
+            if not mask[_pixel_at(points[0], mask)]:
+                value *= _MISSES_PEAK
             if best is None or value > best.value:
-                prompt = (tried[0][1], float(tried[0][3][0][0]), float(tried[0][3][0][1]))
+                first = salient_frames[0]
+                prompt = (first.index, float(first.points[0][0]), float(first.points[0][1]))
                 best = Seed(index, mask, candidate.score, value, prompt)
     return best
 
 
-def _wider(mask: np.ndarray) -> np.ndarray:
+def _find_salient_frames(clip: EncodedClip, saliency: Saliency, other_masks: np.ndarray | None) -> list[_SalientFrame]:
+    """The frames to prompt, those with the most concentrated saliency first: there it is most certain."""
+    salient_frames = []
+    for index in evenly_spaced_indices(clip.config.seed_frames, len(clip.frames)).tolist():
+        saliency_map = saliency.at(index, clip.size)
+        if other_masks is not None:
+            saliency_map = np.where(_add_margin(other_masks[index]), 0, saliency_map)
+        points = prompt_points(saliency_map, clip.config.points_per_seed_frame)
+        if len(points):
+            concentration = float(saliency_map.mean() / saliency_map.max())
+            salient_frames.append(_SalientFrame(concentration, index, saliency_map, points))
+    return sorted(salient_frames, key=lambda frame: (frame.concentration, frame.index))
+
+
+def _add_margin(mask: np.ndarray) -> np.ndarray:
     """A mask with a margin: flow and blur smear an object's saliency beyond its outline."""
     radius = max(2, round(0.02 * max(mask.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    wider: np.ndarray = cv2.dilate(mask.astype(np.uint8), disc) > 0
-    return wider
+    dilated: np.ndarray = cv2.dilate(mask.astype(np.uint8), disc) > 0
+    return dilated
 
 
-def _cell(point: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
+def _pixel_at(point: np.ndarray, mask: np.ndarray) -> tuple[int, int]:
     """Row and column of a point x, y."""
     return min(int(point[1]), mask.shape[0] - 1), min(int(point[0]), mask.shape[1] - 1)

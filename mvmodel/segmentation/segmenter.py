@@ -1,6 +1,6 @@
-"""`Segmenter`: a segment-anything model of any size behind three calls, encode, predict and automatic.
+"""`Segmenter`: a segment-anything model of any size behind three calls: encode, predict and automatic.
 
-A picture is encoded once; every prompt after that costs only the small decoder, and prompts go through it in batches.
+A picture is encoded once. Every prompt after that costs only the small mask decoder, and prompts are batched.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from segment_anything.utils.amg import build_point_grid, calculate_stability_sco
 
 from mvmodel.masks.geometry import bounding_box
 
-PRIOR_LOGIT = 8.0
-"""Logit that stands for "certainly inside" in a mask given as a prompt."""
-_PROMPTS_AT_ONCE = 64
+MASK_PROMPT_LOGIT = 8.0
+"""Logit of "certainly inside" in a mask given as a prompt."""
+_PROMPTS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Encoding:
     """A picture after the image encoder.
 
-    embedding: float (channels, h, w). size: (height, width) of the picture. shown: (height, width) it was resized to.
-    frame: the picture itself, uint8 (height, width, 3).
+    embedding: float (channels, height, width). original_size: (height, width) of the picture. input_size: (height,
+    width) it was resized to. frame: the picture, uint8 RGB (height, width, 3).
     """
 
     embedding: torch.Tensor
-    size: tuple[int, int]
-    shown: tuple[int, int]
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
     frame: np.ndarray
 
 
 @dataclass(frozen=True)
 class MaskCandidate:
-    """A mask that was found without being asked for.
+    """An automatic mask.
 
-    mask: bool (height, width). score: the model's own estimate of its IoU, about 0..1. stability: IoU of the mask cut
-    at a higher and a lower threshold, 0..1. box: (left, top, right, bottom) in pixels, the last two exclusive.
+    mask: bool (height, width). score: the model's own estimate of its IoU, about 0..1. stability: IoU of the mask at a
+    higher and at a lower threshold, 0..1. box: (left, top, right, bottom) in pixels, the last two exclusive.
     """
 
     mask: np.ndarray
@@ -51,32 +51,35 @@ class MaskCandidate:
 class Segmenter:
     """segment-anything for whole clips.
 
-    sam: a `Sam` of any size, moved to `device`. batch_size: pictures encoded at once.
+    Args:
+        sam: A `Sam` of any size. It is moved to `device`.
+        device: Where it runs.
+        batch_size: Number of pictures encoded at once.
     """
 
     def __init__(self, sam: Sam, device: str | torch.device = "cpu", batch_size: int = 8) -> None:
         self.sam = sam.to(device).eval()
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self.side = int(sam.image_encoder.img_size)
+        self.image_size = int(sam.image_encoder.img_size)
 
     @torch.no_grad()
     def encode(self, frames: np.ndarray) -> list[Encoding]:
-        """Encode frames, uint8 RGB (F, H, W, 3), `batch_size` at a time."""
+        """Encodes frames, uint8 RGB (frames, height, width, 3), in batches."""
         height, width = frames.shape[1:3]
-        scale = self.side / max(height, width)
-        shown = (max(1, round(height * scale)), max(1, round(width * scale)))
+        scale = self.image_size / max(height, width)
+        input_size = (max(1, round(height * scale)), max(1, round(width * scale)))
         dtype = next(self.sam.image_encoder.parameters()).dtype
         encodings: list[Encoding] = []
-        for at in range(0, len(frames), self.batch_size):
-            part = np.ascontiguousarray(frames[at : at + self.batch_size])
-            pictures = torch.from_numpy(part).to(self.device).permute(0, 3, 1, 2).float()
-            if shown != (height, width):
-                pictures = F.interpolate(pictures, shown, mode="bilinear", align_corners=False, antialias=True)
+        for start in range(0, len(frames), self.batch_size):
+            batch = np.ascontiguousarray(frames[start : start + self.batch_size])
+            pictures = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float()
+            if input_size != (height, width):
+                pictures = F.interpolate(pictures, input_size, mode="bilinear", align_corners=False, antialias=True)
             embeddings = self.sam.image_encoder(self.sam.preprocess(pictures).to(dtype))
             encodings += [
-                Encoding(embedding, (height, width), shown, frame)
-                for embedding, frame in zip(embeddings, part, strict=True)
+                Encoding(embedding, (height, width), input_size, frame)
+                for embedding, frame in zip(embeddings, batch, strict=True)
             ]
         return encodings
 
@@ -84,131 +87,153 @@ class Segmenter:
     def _decode(
         self,
         encoding: Encoding,
-        points: torch.Tensor | None,
-        labels: torch.Tensor | None,
+        point_coords: torch.Tensor | None,
+        point_labels: torch.Tensor | None,
         boxes: torch.Tensor | None,
-        priors: torch.Tensor | None,
-        several: bool,
+        mask_inputs: torch.Tensor | None,
+        multimask_output: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Low-resolution logits (P, K, h, w) and scores (P, K) of P prompts given in the encoder's coordinates."""
-        prompts = None if points is None else (points, labels)
-        sparse, dense = self.sam.prompt_encoder(points=prompts, boxes=boxes, masks=priors)
+        """Low-resolution logits (prompts, masks, h, w) and scores (prompts, masks), in the encoder's coordinates."""
+        points = None if point_coords is None else (point_coords, point_labels)
+        sparse, dense = self.sam.prompt_encoder(points=points, boxes=boxes, masks=mask_inputs)
         dtype = encoding.embedding.dtype
         logits, scores = self.sam.mask_decoder(
             image_embeddings=encoding.embedding[None],
             image_pe=self.sam.prompt_encoder.get_dense_pe().to(dtype),
             sparse_prompt_embeddings=sparse.to(dtype),
             dense_prompt_embeddings=dense.to(dtype),
-            multimask_output=several,
+            multimask_output=multimask_output,
         )
         return logits.float(), scores.float()
 
-    def _full(self, logits: torch.Tensor, encoding: Encoding) -> np.ndarray:
-        """Masks of the picture's own size, bool (N, H, W), from low-resolution logits (N, h, w)."""
+    def _upscale(self, logits: torch.Tensor, encoding: Encoding) -> np.ndarray:
+        """Masks of the picture's size, bool (masks, height, width), from low-resolution logits (masks, h, w)."""
         if len(logits) == 0:
-            return np.zeros((0, *encoding.size), bool)
-        grown = self.sam.postprocess_masks(logits[:, None], encoding.shown, encoding.size)
-        return (grown[:, 0] > self.sam.mask_threshold).cpu().numpy()
+            return np.zeros((0, *encoding.original_size), bool)
+        upscaled = self.sam.postprocess_masks(logits[:, None], encoding.input_size, encoding.original_size)
+        return (upscaled[:, 0] > self.sam.mask_threshold).cpu().numpy()
 
     def _scale(self, encoding: Encoding) -> torch.Tensor:
-        height, width = encoding.size
-        return torch.tensor([encoding.shown[1] / width, encoding.shown[0] / height], device=self.device)
+        """Factors from the picture's x and y to the encoder's."""
+        height, width = encoding.original_size
+        return torch.tensor([encoding.input_size[1] / width, encoding.input_size[0] / height], device=self.device)
 
-    def prior_logits(self, encoding: Encoding, prior: np.ndarray) -> torch.Tensor:
-        """A mask, bool (H, W), as the prompt encoder wants it: logits (1, h, w), padding counted as outside."""
-        mask = torch.from_numpy(np.ascontiguousarray(prior)).to(self.device).float()[None, None]
-        shown = F.interpolate(mask, encoding.shown, mode="bilinear", align_corners=False, antialias=True)
-        padded = F.pad(shown, (0, self.side - encoding.shown[1], 0, self.side - encoding.shown[0]))
-        small = F.interpolate(padded, self.sam.prompt_encoder.mask_input_size, mode="area")
-        return (small[0] - 0.5) * 2 * PRIOR_LOGIT
+    def mask_prompt_logits(self, encoding: Encoding, mask_prompt: np.ndarray) -> torch.Tensor:
+        """A mask, bool (height, width), as the prompt encoder's logits (1, h, w). Padding counts as outside."""
+        mask = torch.from_numpy(np.ascontiguousarray(mask_prompt)).to(self.device).float()[None, None]
+        height, width = encoding.input_size
+        resized = F.interpolate(mask, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        padded = F.pad(resized, (0, self.image_size - width, 0, self.image_size - height))
+        low_resolution = F.interpolate(padded, self.sam.prompt_encoder.mask_input_size, mode="area")
+        return (low_resolution[0] - 0.5) * 2 * MASK_PROMPT_LOGIT
 
     def predict(
         self,
         encoding: Encoding,
-        points: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
+        point_coords: np.ndarray | None = None,
+        point_labels: np.ndarray | None = None,
         box: np.ndarray | None = None,
-        prior: np.ndarray | None = None,
-        several: bool = True,
+        mask_prompt: np.ndarray | None = None,
+        multimask_output: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Masks for one prompt.
 
-        points: (N, 2) x, y in pixels; labels: (N,) 1 inside, 0 outside, all inside when None. box: (4,) left, top,
-        right, bottom. prior: a rough mask, bool (H, W). several: three masks to choose from, or one.
-        Returns masks, bool (K, H, W), and the model's own quality scores, float (K,). Raises ValueError without a
-        prompt.
+        Args:
+            encoding: A frame's encoding.
+            point_coords: float (points, 2), x and y in pixels.
+            point_labels: int (points,): 1 for inside, 0 for outside. None: all are inside.
+            box: float (4,): left, top, right, bottom in pixels.
+            mask_prompt: A rough mask, bool (height, width).
+            multimask_output: Return three masks to choose from instead of one.
+
+        Returns:
+            Masks, bool (masks, height, width), and the model's own quality scores, float (masks,).
+
+        Raises:
+            ValueError: There is no prompt.
         """
-        if points is None and box is None and prior is None:
+        if point_coords is None and box is None and mask_prompt is None:
             raise ValueError("a prompt is needed: points, a box or a rough mask")
         scale = self._scale(encoding)
-        coordinates = marks = boxes = priors = None
-        if points is not None:
-            coordinates = (torch.as_tensor(np.asarray(points), dtype=torch.float, device=self.device) * scale)[None]
-            marks = torch.ones(len(points)) if labels is None else torch.as_tensor(np.asarray(labels))
-            marks = marks.to(self.device, torch.int)[None]
+        coords = labels = boxes = mask_inputs = None
+        if point_coords is not None:
+            coords = (torch.as_tensor(np.asarray(point_coords), dtype=torch.float, device=self.device) * scale)[None]
+            ones = torch.ones(len(point_coords))
+            labels = ones if point_labels is None else torch.as_tensor(np.asarray(point_labels))
+            labels = labels.to(self.device, torch.int)[None]
         if box is not None:
             corners = torch.as_tensor(np.asarray(box), dtype=torch.float, device=self.device)
             boxes = (corners.reshape(2, 2) * scale).reshape(1, 4)
-        if prior is not None:
-            priors = self.prior_logits(encoding, prior)[None]
-        logits, scores = self._decode(encoding, coordinates, marks, boxes, priors, several)
-        return self._full(logits[0], encoding), scores[0].cpu().numpy()
+        if mask_prompt is not None:
+            mask_inputs = self.mask_prompt_logits(encoding, mask_prompt)[None]
+        logits, scores = self._decode(encoding, coords, labels, boxes, mask_inputs, multimask_output)
+        return self._upscale(logits[0], encoding), scores[0].cpu().numpy()
 
     def automatic(
         self,
         encoding: Encoding | np.ndarray,
-        grid: int = 8,
-        min_quality: float = 0.6,
+        points_per_side: int = 8,
+        min_score: float = 0.6,
         min_stability: float = 0.6,
-        overlap: float = 0.6,
+        max_overlap: float = 0.6,
         min_area: float = 0.002,
-        points: np.ndarray | None = None,
+        point_coords: np.ndarray | None = None,
     ) -> list[MaskCandidate]:
-        """Everything the model takes for a thing, best first.
+        """Automatic masks, the best first.
 
-        encoding: an Encoding, or a frame uint8 (H, W, 3). grid: points a side, each a prompt. min_quality,
-        min_stability: a candidate's least score and stability. overlap: IoU from which two candidates are one.
-        min_area: share of the picture below which a candidate is dust. points: (N, 2) x, y in pixels to prompt at in
-        place of the grid.
+        Args:
+            encoding: A frame's encoding, or the frame itself, uint8 RGB (height, width, 3).
+            points_per_side: Size of the grid of point prompts.
+            min_score: Lowest score of a mask.
+            min_stability: Lowest stability of a mask.
+            max_overlap: IoU with a better mask above which a mask is dropped.
+            min_area: Share of the picture below which a mask is dropped.
+            point_coords: float (points, 2), x and y in pixels: prompts that replace the grid.
         """
-        code = self.encode(encoding[None])[0] if isinstance(encoding, np.ndarray) else encoding
-        shown = torch.tensor([code.shown[1], code.shown[0]], dtype=torch.float, device=self.device)
-        if points is None:
-            prompts = torch.as_tensor(build_point_grid(grid), dtype=torch.float, device=self.device) * shown
+        if isinstance(encoding, np.ndarray):
+            (encoding,) = self.encode(encoding[None])
+        height, width = encoding.input_size
+        if point_coords is None:
+            size = torch.tensor([width, height], dtype=torch.float, device=self.device)
+            prompts = torch.as_tensor(build_point_grid(points_per_side), dtype=torch.float, device=self.device) * size
         else:
-            prompts = torch.as_tensor(points, dtype=torch.float, device=self.device) * self._scale(code)
-        kept: list[torch.Tensor] = []
-        figures: list[torch.Tensor] = []
-        rows, columns = (int(np.ceil(n * self.sam.prompt_encoder.mask_input_size[0] / self.side)) for n in code.shown)
-        for at in range(0, len(prompts), _PROMPTS_AT_ONCE):
-            part = prompts[at : at + _PROMPTS_AT_ONCE, None]
-            marks = torch.ones(len(part), 1, dtype=torch.int, device=self.device)
-            logits, scores = self._decode(code, part, marks, None, None, several=True)
+            prompts = torch.as_tensor(point_coords, dtype=torch.float, device=self.device) * self._scale(encoding)
+        logits, scores, stability = self._prompt_in_batches(encoding, prompts, min_score, min_stability, min_area)
+        order = (scores * stability).argsort(descending=True)
+        distinct = order[_non_maximum_suppression(logits[order] > self.sam.mask_threshold, max_overlap)]
+        masks = self._upscale(logits[distinct], encoding)
+        values = zip(masks, scores[distinct].tolist(), stability[distinct].tolist(), strict=True)
+        return [MaskCandidate(mask, *quality, bounding_box(mask)) for mask, *quality in values if mask.any()]
+
+    def _prompt_in_batches(
+        self, encoding: Encoding, prompts: torch.Tensor, min_score: float, min_stability: float, min_area: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Masks of point prompts (prompts, 2) that pass the limits: logits (masks, h, w), scores and stability."""
+        low_resolution = self.sam.prompt_encoder.mask_input_size[0]
+        rows, columns = (int(np.ceil(length * low_resolution / self.image_size)) for length in encoding.input_size)
+        batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        for start in range(0, len(prompts), _PROMPTS_PER_BATCH):
+            batch = prompts[start : start + _PROMPTS_PER_BATCH, None]
+            labels = torch.ones(len(batch), 1, dtype=torch.int, device=self.device)
+            logits, scores = self._decode(encoding, batch, labels, None, None, multimask_output=True)
             logits, scores = logits.flatten(0, 1), scores.flatten(0, 1)
-            inside = logits[:, :rows, :columns]
-            stability = calculate_stability_score(inside, self.sam.mask_threshold, 1.0).nan_to_num()
-            area = (inside > self.sam.mask_threshold).float().mean(dim=(1, 2))
-            good = (scores >= min_quality) & (stability >= min_stability) & (area >= min_area)
-            kept.append(logits[good])
-            figures.append(torch.stack([scores[good], stability[good]], dim=1))
-        logits, marks = torch.cat(kept), torch.cat(figures)
-        order = marks.prod(dim=1).argsort(descending=True)
-        chosen = order[_distinct(logits[order] > self.sam.mask_threshold, overlap)]
-        candidates = []
-        for mask, (score, stability) in zip(self._full(logits[chosen], code), marks[chosen].tolist(), strict=True):
-            if mask.any():
-                candidates.append(MaskCandidate(mask, score, stability, bounding_box(mask)))
-        return candidates
+            without_padding = logits[:, :rows, :columns]
+            stability = calculate_stability_score(without_padding, self.sam.mask_threshold, 1.0).nan_to_num()
+            area = (without_padding > self.sam.mask_threshold).float().mean(dim=(1, 2))
+            good = (scores >= min_score) & (stability >= min_stability) & (area >= min_area)
+            batches.append((logits[good], scores[good], stability[good]))
+        logits, scores, stability = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        return logits, scores, stability
 
 
-def _distinct(masks: torch.Tensor, overlap: float) -> list[int]:
-    """Indices of masks, bool (N, h, w) best first, that overlap no better one by more than `overlap` IoU."""
+def _non_maximum_suppression(masks: torch.Tensor, max_overlap: float) -> list[int]:
+    """Indices of masks, bool (masks, h, w) with the best first, that overlap no better one by more than the IoU."""
     flat = masks.flatten(1).float()
-    both = flat @ flat.T
+    intersection = flat @ flat.T
     areas = flat.sum(dim=1)
-    iou = both / (areas[:, None] + areas[None] - both).clamp(min=1)
-    keep: list[int] = []
+    iou = intersection / (areas[:, None] + areas[None] - intersection).clamp(min=1)
+    indices: list[int] = []
     for index in range(len(flat)):
-        if not keep or float(iou[index, keep].max()) <= overlap:
-            keep.append(index)
-    return keep
+        if not indices or float(iou[index, indices].max()) <= max_overlap:
+            indices.append(index)
+    return indices

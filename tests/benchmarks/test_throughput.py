@@ -34,7 +34,7 @@ def test_true_answers_cost_a_real_encoder_and_decoder() -> None:
 
     frame = answering.encode(clip.frames)[2]
     before = len(decoded)
-    mask, _ = answering.predict(frame, prior=clip.masks[2])
+    mask, _ = answering.predict(frame, mask_prompt=clip.masks[2])
     assert np.array_equal(mask[0], clip.masks[2]) and len(decoded) == before + 1
 
 

@@ -103,7 +103,7 @@ def test_named_instances_are_bound_to_the_prompt(backend, adapter, tmp_path):
     masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
     made = {}
     for key, names in {"bound": ("a dog", "a red ball"), "swapped": ("a red ball", "a dog"), "one": ()}.items():
-        MaskSequence.of_instances(masks, names=names).save(tmp_path / f"{key}.npz")
+        MaskSequence.from_instances(masks, names=names).save(tmp_path / f"{key}.npz")
         request = Request(name=key, motion="", prompt="a dog and a red ball", masks=tmp_path / f"{key}.npz")
         frames = first_frames(backend, [request], QUICK, tmp_path / "first")
         out = generate(backend, adapter, [request], frames, QUICK, tmp_path / "videos")
@@ -117,7 +117,7 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
     masks[0, :, :4], masks[1, :, 4:] = True, True
 
     def bound(names: tuple[str, ...], prompt: str) -> list[str] | None:
-        found = bind_instances(MaskSequence.of_instances(masks, names=names), prompt)
+        found = bind_instances(MaskSequence.from_instances(masks, names=names), prompt)
         return None if found is None else [instance.words for instance in found]
 
     assert bound(("dog", "ball"), "A Dog and a ball") == ["dog", "ball"]

@@ -32,4 +32,4 @@ def sequences(draw, frames: tuple[int, int] = (1, 5), objects: tuple[int, int] =
     fps = draw(st.sampled_from([4.0, 8.0, 12.5]))
     if count == 1:
         return MaskSequence(masks[0], fps)
-    return MaskSequence.of_instances(masks, fps, [f"thing {index}" for index in range(count)])
+    return MaskSequence.from_instances(masks, fps, [f"thing {index}" for index in range(count)])

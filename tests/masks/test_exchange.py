@@ -94,7 +94,7 @@ def test_poses_of_a_rendered_motion_lay_its_own_shape_back(motion) -> None:
 @quick
 @given(sequences(frames=(3, 3)), sequences(frames=(3, 3)))
 def test_combined_objects_are_all_there(a, b) -> None:
-    b = MaskSequence.of_instances(b.per_instance, a.fps, b.names or ("",))
+    b = MaskSequence.from_instances(b.per_instance, a.fps, b.names or ("",))
     both = combine(a, b)
     assert np.array_equal(both.masks, a.masks | b.masks)
     assert len(both.per_instance) == len(a.per_instance) + len(b.per_instance)

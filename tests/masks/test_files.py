@@ -105,7 +105,7 @@ TWO = random_clip((TRAIN, 5), frames=6, side=65, motion="glide", objects=("car",
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     """Twice the same frame in the middle: a GIF writer joins equal frames, which must not shorten the sequence."""
     instances = TWO.instances[:, [0, 1, 2, 2, 2, 5]]
-    sequence = MaskSequence.of_instances(instances, 12.5, TWO.objects)
+    sequence = MaskSequence.from_instances(instances, 12.5, TWO.objects)
     again = read_masks(write_masks(tmp_path / name, sequence))
     assert again.frames == 6
     if name in ("a.npz", "a.json"):

@@ -24,7 +24,7 @@ def test_masks_alone_are_as_before(tmp_path: Path) -> None:
 
 
 def test_instances_survive_a_file(tmp_path: Path) -> None:
-    both = MaskSequence.of_instances(TWO.instances, 10.0, TWO.objects)
+    both = MaskSequence.from_instances(TWO.instances, 10.0, TWO.objects)
     assert np.array_equal(both.masks, TWO.masks)
     both.save(tmp_path / "two.npz")
     again = MaskSequence.load(tmp_path / "two.npz")
@@ -34,7 +34,7 @@ def test_instances_survive_a_file(tmp_path: Path) -> None:
     dog = again.instance("dog")
     assert np.array_equal(dog.masks, TWO.instances[1]) and dog.names == ("dog",)
     assert np.array_equal(again.instance(0).masks, TWO.instances[0])
-    assert MaskSequence.of_instances(TWO.instances).names == ("", "")
+    assert MaskSequence.from_instances(TWO.instances).names == ("", "")
 
 
 def test_the_hash_of_masks_alone_has_not_changed() -> None:
@@ -53,9 +53,9 @@ def test_the_hash_of_masks_alone_has_not_changed() -> None:
         (lambda: MaskSequence(TWO.masks, 8.0, TWO.instances[:1]), "not the union"),
         (lambda: MaskSequence(TWO.masks, 8.0, TWO.instances[:, :2]), "over masks of"),
         (lambda: MaskSequence(TWO.masks, 8.0, names=("car",)), "there are none"),
-        (lambda: MaskSequence.of_instances(TWO.instances, names=("car",)), "as many names"),
-        (lambda: MaskSequence.of_instances(TWO.masks), "instances, frames, height, width"),
-        (lambda: MaskSequence.of_instances(TWO.instances, names=TWO.objects).instance("cow"), "1 \\(dog\\)"),
+        (lambda: MaskSequence.from_instances(TWO.instances, names=("car",)), "as many names"),
+        (lambda: MaskSequence.from_instances(TWO.masks), "instances, frames, height, width"),
+        (lambda: MaskSequence.from_instances(TWO.instances, names=TWO.objects).instance("cow"), "1 \\(dog\\)"),
     ],
 )
 def test_what_does_not_fit_is_named(wrong, sentence: str) -> None:

@@ -26,7 +26,7 @@ def test_a_vit_b_checkpoint_goes_the_whole_way(tmp_path: Path) -> None:
     torch.save({name: value.half() for name, value in sam.state_dict().items()}, tmp_path / "sam_vit_b.pth")
     del sam
     segmenter = Segmenter(load_sam("vit_b", tmp_path / "sam_vit_b.pth"), batch_size=1)
-    assert segmenter.side == 1024
+    assert segmenter.image_size == 1024
     frames = random_clip((HELD_OUT, 12), frames=2, side=96).frames[:, 16:80]
     encoded: list[int] = []
     segmenter.sam.image_encoder.register_forward_hook(lambda *call: encoded.append(len(call[2])))
@@ -53,7 +53,7 @@ def test_a_vit_l_checkpoint_is_loaded_and_encodes(tmp_path: Path) -> None:
     segmenter = Segmenter(loaded, batch_size=1)
     (encoding,) = segmenter.encode(np.zeros((1, 48, 64, 3), np.uint8))
     assert encoding.embedding.shape == (256, 64, 64) and encoding.embedding.isfinite().all()
-    masks, scores = segmenter.predict(encoding, points=np.array([[20.0, 20.0]]))
+    masks, scores = segmenter.predict(encoding, point_coords=np.array([[20.0, 20.0]]))
     assert masks.shape == (3, 48, 64) and np.isfinite(scores).all()
 
 

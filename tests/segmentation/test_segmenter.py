@@ -8,7 +8,7 @@ from segment_anything import SamPredictor
 from mvmodel.errors import PackError
 from mvmodel.masks.geometry import bounding_box
 from mvmodel.segmentation.sam_loading import build_tiny_sam, load_sam
-from mvmodel.segmentation.segmenter import Segmenter, _distinct
+from mvmodel.segmentation.segmenter import Segmenter, _non_maximum_suppression
 from mvmodel.world.render import TRAIN, random_clip
 
 
@@ -42,9 +42,8 @@ def test_agrees_with_the_published_predictor(segmenter: Segmenter, frames: np.nd
     encoding = segmenter.encode(frames)[0]
     assert torch.allclose(encoding.embedding, reference.features[0], atol=1e-4)
     points, box = np.array([[40.0, 70.0], [10.0, 5.0]]), np.array([20.0, 30.0, 90.0, 100.0])
-    for arguments in ({"points": points, "labels": np.array([1, 0])}, {"box": box}):
-        renamed = {"points": "point_coords", "labels": "point_labels", "box": "box"}
-        expected, expected_scores, _ = reference.predict(**{renamed[k]: v for k, v in arguments.items()})
+    for arguments in ({"point_coords": points, "point_labels": np.array([1, 0])}, {"box": box}):
+        expected, expected_scores, _ = reference.predict(**arguments)
         masks, scores = segmenter.predict(encoding, **arguments)
         assert np.array_equal(masks, expected)
         assert np.allclose(scores, expected_scores, atol=1e-4)
@@ -54,13 +53,13 @@ def test_shapes_of_a_wide_picture(segmenter: Segmenter) -> None:
     wide = random_clip((TRAIN, 12), frames=5, side=160).frames[:, :90]
     encodings = segmenter.encode(wide)
     assert len(encodings) == 5
-    assert encodings[0].size == (90, 160)
-    assert encodings[0].shown == (72, 128)
-    masks, scores = segmenter.predict(encodings[4], points=np.array([[150.0, 80.0]]))
+    assert encodings[0].original_size == (90, 160)
+    assert encodings[0].input_size == (72, 128)
+    masks, scores = segmenter.predict(encodings[4], point_coords=np.array([[150.0, 80.0]]))
     assert masks.shape == (3, 90, 160)
     assert masks.dtype == np.bool_
     assert scores.shape == (3,)
-    single, _ = segmenter.predict(encodings[4], prior=np.ones((90, 160), bool), several=False)
+    single, _ = segmenter.predict(encodings[4], mask_prompt=np.ones((90, 160), bool), multimask_output=False)
     assert single.shape == (1, 90, 160)
 
 
@@ -68,7 +67,7 @@ def test_a_prior_mask_stays_in_its_place(segmenter: Segmenter) -> None:
     encoding = segmenter.encode(np.zeros((1, 90, 160, 3), np.uint8))[0]
     prior = np.zeros((90, 160), bool)
     prior[0:45, 80:160] = True
-    logits = segmenter.prior_logits(encoding, prior)[0].numpy()
+    logits = segmenter.mask_prompt_logits(encoding, prior)[0].numpy()
     assert logits.shape == (64, 64)
     assert (logits[2:16, 34:62] > 7).all()
     assert (logits[20:, :] < -7).all()
@@ -77,29 +76,31 @@ def test_a_prior_mask_stays_in_its_place(segmenter: Segmenter) -> None:
 
 def test_a_prompt_changes_the_answer_and_none_is_refused(segmenter: Segmenter, frames: np.ndarray) -> None:
     encoding = segmenter.encode(frames[:1])[0]
-    a, _ = segmenter.predict(encoding, points=np.array([[5.0, 5.0]]))
-    b, _ = segmenter.predict(encoding, points=np.array([[100.0, 90.0]]))
+    a, _ = segmenter.predict(encoding, point_coords=np.array([[5.0, 5.0]]))
+    b, _ = segmenter.predict(encoding, point_coords=np.array([[100.0, 90.0]]))
     assert (a != b).any()
     with pytest.raises(ValueError, match="prompt is needed"):
         segmenter.predict(encoding)
 
 
-def test_automatic_masks_are_distinct_sorted_and_filtered(segmenter: Segmenter, frames: np.ndarray) -> None:
-    found = segmenter.automatic(frames[0], grid=4, min_quality=-9, min_stability=0, min_area=0)
+def test_automatic_masks_are_non_maximum_suppression_sorted_and_filtered(
+    segmenter: Segmenter, frames: np.ndarray
+) -> None:
+    found = segmenter.automatic(frames[0], points_per_side=4, min_score=-9, min_stability=0, min_area=0)
     assert found
     values = [candidate.score * candidate.stability for candidate in found]
     assert values == sorted(values, reverse=True)
     for candidate in found:
         assert candidate.mask.shape == (128, 128)
         assert candidate.box == bounding_box(candidate.mask)
-    assert segmenter.automatic(frames[0], min_quality=9) == []
+    assert segmenter.automatic(frames[0], min_score=9) == []
 
 
-def test_distinct_keeps_the_better_of_two_alike() -> None:
+def test_non_maximum_suppression_keeps_the_better_of_two_alike() -> None:
     masks = torch.zeros(3, 8, 8, dtype=torch.bool)
     masks[0, :4], masks[1, :4, :7], masks[2, 5:] = True, True, True
-    assert _distinct(masks, 0.6) == [0, 2]
-    assert _distinct(masks, 0.95) == [0, 1, 2]
+    assert _non_maximum_suppression(masks, 0.6) == [0, 2]
+    assert _non_maximum_suppression(masks, 0.95) == [0, 1, 2]
 
 
 def test_checkpoints_are_named_when_they_do_not_fit(tmp_path) -> None:

@@ -96,8 +96,8 @@ def test_the_oracle_is_no_help_to_a_wrong_prompt():
     clip = random_clip((HELD_OUT, 3, 99), frames=2)
     oracle = Oracle(clip.frames, clip.masks)
     rows, columns = np.nonzero(clip.masks[0])
-    inside, score = oracle.predict(0, points=np.array([[np.median(columns), np.median(rows)]]))
-    away, same = oracle.predict(0, points=np.array([[1.0, 1.0]]))
+    inside, score = oracle.predict(0, point_coords=np.array([[np.median(columns), np.median(rows)]]))
+    away, same = oracle.predict(0, point_coords=np.array([[1.0, 1.0]]))
     assert np.array_equal(inside[0], clip.masks[0])
     assert not (away[0] & clip.masks[0]).any() and score == same
 
