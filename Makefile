@@ -1,6 +1,7 @@
-# Every target makes its own environment in .venv when that is missing.
+# Every target first creates the environment in .venv if it is missing or out of date.
 #   make demo   sample clips -> masks -> motions -> adapters -> videos -> report, in minutes on two cores
-#   make ui     the same pipeline in Dagster's UI, http://127.0.0.1:3000
+#   make test   fast tests, then slow ones
+#   make ui     the pipeline in Dagster's UI, http://127.0.0.1:3000
 
 PYTHON ?= python3
 EXTRAS ?= dev
@@ -16,20 +17,22 @@ READY := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 .PHONY: help venv demo ui test test-fast test-slow lint bench foundation clean
 
 help:
-	@echo "make venv        the environment in .venv ($(PYTHON), Python 3.11 or newer)"
-	@echo "make demo        the whole pipeline on $(CLIPS); ends with the path of the report"
-	@echo "make ui          Dagster's UI on what the demo made, http://127.0.0.1:$(PORT)"
-	@echo "make test        fast tests, then slow ones        make lint    ruff and mypy"
-	@echo "make bench       speed, with the machine it ran on  make foundation  train the tiny pack"
-	@echo "make clean       remove caches and .mvmodel/demo (never datasets or models)"
+	@echo "make demo        run the whole pipeline on $(CLIPS); prints the path of the report"
+	@echo "make test        run the fast tests, then the slow ones"
+	@echo "make ui          open Dagster's UI on the demo, http://127.0.0.1:$(PORT)"
+	@echo "make venv        create the environment in .venv ($(PYTHON), Python 3.11 or newer)"
+	@echo "make lint        run ruff and mypy"
+	@echo "make bench       run the benchmarks of python -m benchmarks all (docs/benchmarks.md lists the others)"
+	@echo "make foundation  train the tiny pack (hours on a CPU)"
+	@echo "make clean       remove caches and .mvmodel/demo, but no datasets or models"
 
 venv: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is older than Python 3.11; give a newer one: make PYTHON=python3.12 ..."; exit 1; }
+		{ echo "$(PYTHON) is older than Python 3.11; pass a newer one: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
-		{ echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+		{ echo "$(PYTHON) has no venv module; install it (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
@@ -41,7 +44,7 @@ ui: $(READY)
 	@mkdir -p $(HOME_FOLDER)/dagster && cp -n dagster.yaml $(HOME_FOLDER)/dagster/ || true
 	DAGSTER_HOME=$(abspath $(HOME_FOLDER)/dagster) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
-# Both halves run whatever the first one says; each ends with pytest's own closing line.
+# The slow tests also run if a fast test fails. Each half ends with pytest's summary line.
 test: $(READY)
 	@failed=0; \
 	$(MAKE) --no-print-directory test-fast || failed=1; \
