@@ -166,6 +166,15 @@ class Backend(ABC):
         `work_dir`. Raises PackError when the adapter was trained for another architecture.
         """
 
+    def generate_images(
+        self, prompts: Sequence[str], seeds: Sequence[int], steps: int, guidance_scale: float
+    ) -> np.ndarray:
+        """Generate one picture a prompt from text alone, uint8 (n, height, width, 3).
+
+        Raises InputError when the model cannot; that is the default.
+        """
+        raise InputError(f"the model {self.name} generates no pictures from text alone; give shapes as masks")
+
     @abstractmethod
     def start_adapter(self) -> Path | None:
         """Folder of the adapter that training starts from by default, or None."""

@@ -19,6 +19,7 @@ from mvmodel.backends.image_unet.first_frame import control_frames
 from mvmodel.backends.image_unet.latents import TrainingLatents, draw, prepare
 from mvmodel.backends.image_unet.long_video import call_options, long_video
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
+from mvmodel.backends.image_unet.text_to_image import generate_images
 from mvmodel.backends.image_unet.trainee import AdapterTrainee
 from mvmodel.backends.instances import Instance
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
@@ -92,6 +93,11 @@ class ImageUNetBackend(Backend):
         instances: Sequence[Instance] | None = None,
     ) -> np.ndarray:
         return control_frames(self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances)
+
+    def generate_images(
+        self, prompts: Sequence[str], seeds: Sequence[int], steps: int, guidance_scale: float
+    ) -> np.ndarray:
+        return generate_images(self.pack, prompts, seeds, steps, guidance_scale)
 
     def sample(
         self,
