@@ -1,7 +1,7 @@
 """The interface between training and generation on one side and an architecture on the other.
 
-Everything outside this folder talks to a `Backend` in arrays, paths and settings, and never names a UNet, an autoencoder
-or a latent. `mvmodel.backends.load.load_backend` returns the backend of a model pack.
+Training and generation pass arrays, paths and settings to a `Backend`; they know no UNet, autoencoder or latent.
+`mvmodel.backends.load.load_backend` returns the backend of a model pack.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Trainee(torch.nn.Module, ABC):
 class Backend(ABC):
     """A video model with its weights.
 
-    Frames are uint8 RGB (frames, height, width, 3); masks are bool (frames, height, width), True is foreground, one mask
-    a frame. The same arguments, seed and machine give the same bytes.
+    Frames are uint8 RGB (frames, height, width, 3). Masks are bool (frames, height, width), True is foreground, one mask
+    per frame. The same arguments, seed and machine give the same bytes.
     """
 
     supported_generation_settings: ClassVar[frozenset[str]]
@@ -115,11 +115,11 @@ class Backend(ABC):
         """Raise InputError, saying what to change, for a clip or mask sequence that the model cannot process."""
 
     def check_generation_config(self, config: GenerationConfig) -> None:
-        """Raise InputError naming every setting that differs from its default and that this backend does not support."""
+        """Raise InputError naming every setting that is not supported here and differs from its default."""
         refuse_unsupported(config, self.supported_generation_settings | GENERATION_SETTINGS, "generation", self.name)
 
     def check_training_config(self, config: TrainConfig) -> None:
-        """Raise InputError naming every setting that differs from its default and that this backend does not support."""
+        """Raise InputError naming every setting that is not supported here and differs from its default."""
         refuse_unsupported(config, self.supported_training_settings | TRAINING_SETTINGS, "training", self.name)
 
     @abstractmethod
@@ -160,9 +160,9 @@ class Backend(ABC):
         """Generate one video of any number of frames.
 
         adapter: a folder that `Trainee.save` wrote; None is the base model. masks: bool (frames, height, width).
-        first_frame: uint8 (height, width, 3), frame 1 of the result. mask_term: False ignores the masks, for comparison.
+        first_frame: uint8 (height, width, 3), frame 1 of the result. mask_term: False ignores the masks, to compare.
         instances: the objects, bound to words of the prompt. work_dir: a folder in which an interrupted long video
-        resumes; None uses a temporary one. Returns uint8 (frames, height, width, 3), perhaps mapped from a file in
+        resumes; None uses a temporary one. Returns uint8 (frames, height, width, 3), which may be mapped from a file in
         `work_dir`. Raises PackError when the adapter was trained for another architecture.
         """
 

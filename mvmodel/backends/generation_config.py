@@ -1,4 +1,4 @@
-"""What a generation run is made of."""
+"""Settings of generation. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 NoiseSharingMode = Literal["paper", "noise", "variance_preserving"]
 UnboundWords = Literal["union", "none"]
 GENERIC_SAMPLING: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guidance": 7.5}
-"""What is taken where neither the run nor the pack says: what Stable Diffusion 1.5 is usually sampled with."""
+"""Used where neither the settings nor the pack say otherwise: the usual values for Stable Diffusion 1.5."""
 
 
 class GenerationConfig(Config):
-    """Settings of a video, beside its prompt, masks and seed."""
+    """How a video is generated, besides its prompt, masks and seed."""
 
     steps: int | None = Field(None, ge=1)
-    """Denoising steps; None is what the pack recommends in its `pack.json`, else `GENERAL`'s."""
+    """Denoising steps. None takes the pack's recommendation in `pack.json`, or 20 without one."""
     scheduler: str = Field("dpm++", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
     """A name of `mvmodel.backends.image_unet.schedulers.SOLVERS`, or a diffusers scheduler's class name."""
     guidance_scale: float | None = Field(None, ge=1)
-    """As `steps`, the pack's or `GENERAL`'s where it is None."""
+    """Classifier-free guidance. None takes the pack's recommendation, or 7.5 without one."""
     mask_guidance: bool = True
-    """Leave the mask out of guidance's unconditional branch, so that guidance strengthens it too."""
+    """Leave the mask out of guidance's unconditional branch, so that it strengthens the mask too."""
     mask_guidance_scale: float | None = Field(None, ge=0)
-    """A strength of the mask's own, at the price of a third branch; None is `guidance_scale`. Needs `mask_guidance`."""
+    """A separate guidance scale for the mask, at the cost of a third branch. None uses `guidance_scale`."""
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
     noise_sharing: NoiseSharingMode = "paper"
@@ -38,52 +38,49 @@ class GenerationConfig(Config):
     first_frame_steps: int = Field(20, ge=1)
     """Denoising steps of the first frame."""
     first_frame_guidance: float | None = Field(None, ge=1)
-    """As `guidance_scale`, for the ControlNet's frame 1."""
+    """As `guidance_scale`, for the first frame by the ControlNet."""
     control_scale: float = Field(1.0, ge=0)
     """Conditioning scale of the ControlNet."""
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
-    """A given first frame whose own foreground overlaps mask 1 less than this is refused; 0 takes any."""
+    """A first frame from the user is refused if its foreground has a lower IoU with mask 1 than this; 0 accepts any."""
     unbound_words: UnboundWords = "union"
-    """With several objects: which mask acts on words of the prompt that belong to none, all of them together or none.
-    With "union" one object is Eq. 7, whatever its words."""
+    """With several objects: which mask acts on words of the prompt that belong to none of them. `union` is all objects'
+    masks together, which makes one object exactly Eq. 7; `none` is no mask."""
     adapter_scale: float = Field(1.0, ge=0)
-    """0 is the base model."""
+    """Strength of the adapter; 0 is the base model."""
     first_frame_attention: bool = True
-    """Keys and values of self-attention from frame 1 (paper, Eq. 5)."""
+    """Take keys and values of self-attention from frame 1 (paper, Eq. 5)."""
     cache_first_frame: bool = True
-    """Compute frame 1's features once a video; they are the same at every denoising step."""
+    """Compute frame 1's keys and values once per video; they are the same at every denoising step."""
     batch: int = Field(4, ge=1)
-    """First frames sampled together."""
+    """First frames generated in one batch."""
     window: int = Field(16, ge=0)
-    """Longer videos are made in windows of this many frames, context included; 0 makes any length in one pass."""
+    """Longer videos are generated in windows of this many frames, context included; 0 generates them in one pass."""
     overlap: int = Field(4, ge=1)
-    """Last frames of the window before that a window is given, clean, as context."""
+    """Number of the previous window's last frames that a window gets, clean, as context."""
     anchor: Literal["video", "window"] = "video"
-    """What a window's keys, values and shared noise come from: frame 1 of the video, or the window's own first."""
+    """Source of a window's keys, values and shared noise: frame 1 of the video, or the first frame of the window."""
     reanchor: int = Field(0, ge=0)
-    """Windows after which the anchor "video" moves on to the newest frame before the window; 0 keeps frame 1."""
+    """Number of windows after which the anchor `video` moves to the newest frame before the window; 0 keeps frame 1."""
     match_background: float = Field(0.0, ge=0, le=1)
-    """How far a window's background is pulled back to frame 1's: per latent channel, the mean and spread outside the
-    masks. 0 leaves it, 1 makes them equal."""
+    """How far the latents' mean and standard deviation outside the masks are moved to those of frame 1, per channel; 0
+    changes nothing, 1 makes them equal."""
     context_noise: float = Field(0.0, ge=0, lt=1)
-    """How noisy the context goes in, as a share of the noise schedule."""
+    """Noise level of the context frames, as a share of the noise schedule."""
     positions: Literal["window", "video"] = "window"
-    """Where temporal attention counts frames from; counting on through the video leaves the trained range."""
+    """Where temporal attention counts frames from. Counting from the start of the video leaves the trained range."""
 
     @model_validator(mode="after")
-    def _window_has_room(self) -> GenerationConfig:
+    def _check_combinations(self) -> GenerationConfig:
         if self.window and self.window < self.overlap + 2:
-            raise ValueError(f"window {self.window} leaves no new frame beside frame 1 and overlap {self.overlap}")
+            raise ValueError(f"window {self.window} leaves no new frame besides frame 1 and overlap {self.overlap}")
         if self.reanchor and self.anchor == "window":
-            raise ValueError('reanchor moves the anchor "video" on; with the anchor "window" it has no effect')
+            raise ValueError('reanchor moves the anchor "video"; with the anchor "window" it has no effect')
         if self.mask_guidance_scale is not None and not self.mask_guidance:
             raise ValueError("mask_guidance_scale without mask_guidance has no effect; set one of them")
         return self
 
     def for_pack(self, info: PackInfo) -> GenerationConfig:
-        """The same settings with numbers where they were left to the pack; what a run records of itself."""
-        own = {name: getattr(info.generation, name) for name in GENERIC_SAMPLING}
-        open_ones = {
-            name: own[name] or general for name, general in GENERIC_SAMPLING.items() if getattr(self, name) is None
-        }
-        return self.model_copy(update=open_ones)
+        """The same settings with the pack's numbers in place of None; this is what a run records."""
+        numbers = {name: getattr(info.generation, name) or value for name, value in GENERIC_SAMPLING.items()}
+        return self.model_copy(update={name: n for name, n in numbers.items() if getattr(self, name) is None})

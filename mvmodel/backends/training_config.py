@@ -1,55 +1,58 @@
-"""What a fine-tuning run is made of."""
+"""Settings of fine-tuning, and the clips it reads. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from mvmodel.config import Config
 from mvmodel.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 class TrainConfig(Config):
-    """Hyper-parameters of a few-shot run. Learning rates are AdamW's; a step is one optimiser step."""
+    """Hyper-parameters of fine-tuning a motion adapter."""
 
     steps: int = Field(120, ge=1)
     """Optimizer steps."""
     clips_per_step: int = Field(1, ge=1)
     """Clips per optimizer step."""
     lr: float = Field(1e-4, gt=0)
-    """For the query change and the temporal attention."""
+    """Learning rate of the query deltas and the temporal attention."""
     mask_lr: float = Field(1e-3, gt=0)
-    """For the mask encoder and projections; they start at zero and need about ten times the rest."""
+    """Learning rate of the mask encoder and projections. They start at zero and need about ten times `lr`."""
     warmup: int = Field(10, ge=0)
     """Steps over which the learning rates rise from 0."""
     weight_decay: float = Field(0.01, ge=0)
     """AdamW's weight decay."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    """Share of steps without prompt and mask, which guidance needs."""
+    """Share of steps without prompt and mask, for classifier-free guidance."""
     text_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the other steps without prompt but with the mask."""
+    """Share of the remaining steps without prompt but with the mask."""
     mask_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the other steps without mask but with the prompt."""
+    """Share of the remaining steps without mask but with the prompt."""
     min_snr_gamma: float = Field(0.0, ge=0)
-    """Min-SNR weighting of the loss (5 is usual); 0 weighs all timesteps alike."""
+    """Gamma of the Min-SNR weighting of the loss (5 is usual); 0 weights all timesteps equally."""
     ema: float = Field(0.0, ge=0, lt=1)
-    """Decay of the weights' moving average that the adapter ends with; 0 keeps the last weights."""
+    """Decay of the exponential moving average of the weights, which becomes the adapter; 0 keeps the last weights."""
     context_share: float = Field(0.0, ge=0, le=1)
-    """Share of steps in which some frames after frame 1 go in clean too, as in a long video's windows."""
+    """Share of steps in which some frames after frame 1 are clean too, as in the windows of a long video."""
     foreground_weight: float = Field(1.0, ge=0)
-    """Extra weight of the loss where the mask is."""
+    """Extra weight of the loss inside the mask."""
     flip: bool = True
     """Mirror frames and masks together in half of the steps."""
     init_from: str | None = "start"
-    """"start" begins from the pack's own adapter, a path from that adapter, None from nothing."""
+    """`start` begins from the pack's start adapter, a path from the adapter in that folder, None from scratch."""
     mask_encoder: str = Field("conv", pattern="^(conv|linear)$")
     """`conv` or `linear`. `linear` is the paper's Eq. 7."""
     mask_width: int = Field(32, ge=1)
     """Channels of the mask encoder."""
     foreground_tokens: int = Field(0, ge=0)
-    """Learned keys and values of the foreground beside the text's, a cross-attention layer."""
+    """Learned keys and values of the foreground per cross-attention layer, in addition to the text's."""
     temporal_share: float = Field(0.25, gt=0, le=1)
     """Width of temporal attention, as a share of the layer's channels."""
     precision: str = Field("auto", pattern="^(auto|no|bf16|fp16)$")
@@ -59,7 +62,7 @@ class TrainConfig(Config):
     checkpoint_every: int = Field(50, ge=1)
     """Steps between checkpoints. An interrupted training resumes from the last one."""
     preview_every: int = Field(0, ge=0)
-    """Steps between previews of the first clip, kept in the adapter's folder; 0 makes none."""
+    """Steps between previews of the first clip in the adapter's folder; 0 writes none."""
     data_licence: str = ""
     """Licence of the clips, for the model card."""
     seed: int = 0
@@ -68,7 +71,10 @@ class TrainConfig(Config):
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """One clip as training reads it: frames uint8 (F, H, W, 3), masks bool (F, H, W), both at the pack's size."""
+    """A clip to train on: frames uint8 (frames, height, width, 3) and masks bool (frames, height, width).
+
+    Raises InputError when the two differ in size, or when there is only one frame.
+    """
 
     name: str
     frames: np.ndarray

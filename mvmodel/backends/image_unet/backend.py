@@ -1,4 +1,4 @@
-"""`ImageUNetBackend`: a pack with a UNet2DConditionModel, an autoencoder and a ControlNet behind the `Backend` interface."""
+"""`ImageUNetBackend`: the backend of packs with a UNet2DConditionModel, an AutoencoderKL and a ControlNet."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class ImageUNetBackend(Backend):
         multiple = self.size_multiple
         if height % multiple or width % multiple:
             raise InputError(
-                f"frames are {width}x{height}, but the pack {self.name} needs width and height divisible by {multiple}; "
-                f"resize them"
+                f"frames are {width}x{height}, but the pack {self.name} needs width and height divisible by "
+                f"{multiple}; resize them"
             )
 
     def fill_generation_config(self, config: GenerationConfig) -> GenerationConfig:
