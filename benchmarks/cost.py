@@ -20,8 +20,6 @@ from mvmodel.config import Config
 
 Size = Literal["tiny", "middle"]
 STEPS = ("cached", "encoded_anew")
-SOURCES = ("backends", "model", "training")
-"""Parts of the library that these figures rest on: other code is measured anew."""
 
 
 class CostConfig(Config):
@@ -185,13 +183,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def code() -> list[str]:
-    """Hashes of what a measured pass rests on, by which other code is measured anew."""
+def code() -> str:
+    """Hash of the code that a measured pass depends on; other code is measured again."""
     from benchmarks import variants
-    from mvmodel.experiments.cells import code_hash
-    from mvmodel.files import hash_file
+    from mvmodel.code_version import code_version
 
-    return [code_hash(*SOURCES), *(hash_file(Path(file)) for file in (__file__, variants.__file__))]
+    return code_version(Path(__file__), Path(variants.__file__))
 
 
 def _machine() -> list[str]:

@@ -48,9 +48,9 @@ class Size:
 def measure(size: Size, file: Path) -> dict[str, Any]:
     """All figures: {"matmul", "tuning", "denoising", "compiled", "video"}, each measurement kept in `file`."""
     from benchmarks.cost import code
-    from mvmodel.files import hash_file
+    from mvmodel.code_version import code_version
 
-    kept = Kept(file, {**asdict(size), "code": [*code(), hash_file(Path(__file__))], "card": machine()["card"]})
+    kept = Kept(file, {**asdict(size), "code": [code(), code_version(Path(__file__))], "card": machine()["card"]})
     peak = kept.measured("matmul", matmul, size)
     tuned = {
         name: kept.measured(f"tuning, {name}", tuning, size, name == "checkpointing")

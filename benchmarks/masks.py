@@ -17,9 +17,8 @@ from benchmarks.kept import Kept
 from benchmarks.oracle import Oracle
 from benchmarks.throughput import throughput
 from benchmarks.workers import loaded
+from mvmodel.code_version import code_version
 from mvmodel.config import Config
-from mvmodel.experiments.cells import code_hash
-from mvmodel.files import hash_file
 
 Figures = dict[str, float]
 
@@ -27,8 +26,6 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "clips" / "masked_sequen
 """Where real sequences are looked for when no folder is given."""
 PANS = {"one": (0.0,), "panned": (0.4, -0.4, 0.3, -0.3), "two": (0.0, 0.3, 0.0, -0.3)}
 """Kinds of held-out renders, and the camera's ways that they take in turn."""
-SOURCES = ("segmentation", "world", "authoring")
-"""Parts of the library that the figures rest on: other code is measured anew."""
 
 
 class MasksConfig(Config):
@@ -111,7 +108,7 @@ def masks(config: MasksConfig | None = None, file: Path = Path(".mvmodel/benchma
 
     config = config or MasksConfig()
     parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "throughput"))
-    code = [code_hash(*SOURCES), *(hash_file(part) for part in parts)]
+    code = code_version(*parts)
     about = {"frames": config.frames, "code": code, "pack": loaded(None).hash, "machine": platform.node()}
     measured = Kept(file, about).measured_here
 

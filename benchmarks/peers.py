@@ -19,9 +19,11 @@ import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.training_config import TrainConfig
-from mvmodel.experiments.__main__ import load_motions, select_motions
-from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, Motion
-from mvmodel.experiments.cells import JUDGING, Cell, Cells, FirstFrameSpec, Task, code_hash, hash_masks
+from mvmodel.cache import Cache
+from mvmodel.code_version import code_version
+from mvmodel.experiments.__main__ import select_motions, load_motions
+from mvmodel.experiments.bench import METRICS_CODE, MOTION_ADAPTER, TUNING_CODE, VIDEO_CODE, Bench, Motion
+from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task, hash_masks
 from mvmodel.files import hash_value, write_aside, write_json
 from mvmodel.metrics.judge import judge_video
 from mvmodel.video.frames import read_frames, write_frames
@@ -40,6 +42,7 @@ METHODS: dict[str, tuple[str, bool]] = {
 }
 """Method -> how the table names it, and whether it sees the masks of frames 2 to n."""
 SHOWN = ("iou", "consistency", "motion", "motion_cosine", "alignment", "colour_drift", "flicker")
+CODE = [VIDEO_CODE, TUNING_CODE, code_version(Path(__file__).with_name("peer_methods.py"))]
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "peers.md"
 MARKS = ("<!-- figures -->", "<!-- end of figures -->")
@@ -72,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = [
         row
         for motion in motions
-        for row in compare(pack, motion, generation, chosen.steps, chosen.videos, Cells(chosen.work))
+        for row in compare(pack, motion, generation, chosen.steps, chosen.videos, Cache(chosen.work))
     ]
     write_rows(rows, chosen.out, pack, generation, chosen.steps)
     print(table(rows))
@@ -90,14 +93,14 @@ def put_into(page: Path, text: str) -> None:
 
 
 def compare(
-    pack: Any, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cells: Cells
+    pack: Any, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cache: Cache
 ) -> list[dict[str, Any]]:
     """One row a method and request of the motion; what an earlier run made is found."""
     start = "start" if pack.start_adapter() is not None else None
     training = TrainConfig(steps=steps, init_from=start)
-    bench = Bench(pack, [motion], cells, {}, generation, training, log=print)
+    bench = Bench(pack, [motion], cache, {}, generation, training, log=print)
     rows = []
-    trained = functools.cache(functools.partial(train, bench=bench, training=training, cells=cells))
+    trained = functools.cache(functools.partial(train, bench=bench, training=training, cache=cache))
     for name in METHODS:
         maker = functools.partial(ready, name, trained)
         for task in motion.tasks[:videos]:
@@ -109,16 +112,13 @@ def compare(
                     "training": training.model_dump(mode="json"),
                     "generation": bench.generation.model_dump(mode="json"),
                     "pack": pack.hash,
-                    "code": [
-                        code_hash("backends", "generation", "model", "training"),
-                        Path(__file__).with_name("peer_methods.py").read_text(),
-                    ],
+                    "code": CODE,
                 }
             )
-            folder = cells.item("peer_videos", recipe, functools.partial(_make, maker, task, bench))
+            folder = cache.get_or_build("peer_videos", recipe, functools.partial(_make, maker, task, bench))
             facts = json.loads((folder / "facts.json").read_text())
-            judged = hash_value({"video": recipe, "code": code_hash(*JUDGING)})
-            scores = cells.item("peer_scores", judged, functools.partial(_judge, pack, task, folder))
+            judged = hash_value({"video": recipe, "code": METRICS_CODE})
+            scores = cache.get_or_build("peer_scores", judged, functools.partial(_judge, pack, task, folder))
             metrics = json.loads((scores / "metrics.json").read_text())
             said = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
             rows.append({**said, **metrics, **facts, **bench.record})
@@ -132,15 +132,14 @@ def ready(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Calla
     return (made[name.endswith("control")] if family == "animatediff" else made), seconds
 
 
-def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple[Any, float]:
+def train(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple[Any, float]:
     """Train a method, where it trains, and load it; for "animatediff" a pair, without and with ControlNet."""
     from benchmarks import peer_methods as peers
 
     pack, clips, config = bench.pack, bench.motion.clips, bench.generation
-    work = cells.place("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
-    code = [code_hash("backends", "model", "training"), Path(peers.__file__).read_text()]
-    recipe = hash_value([name, work.name, training.model_dump(mode="json"), code])
-    kept = cells.place("peer_weights", recipe) / "weights.safetensors"
+    work = cache.path_of("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
+    recipe = hash_value([name, work.name, training.model_dump(mode="json"), CODE])
+    kept = cache.path_of("peer_weights", recipe) / "weights.safetensors"
     began = time.perf_counter()
     made: Any = peers.first_frame_repeated
     if name in ("ours", "ours_from_nothing"):
@@ -157,7 +156,7 @@ def train(name: str, bench: Bench, training: TrainConfig, cells: Cells) -> tuple
     if name not in ("ours", "ours_from_nothing", "lamp_like", "animatediff"):
         return made, 0.0
     taken = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
-    folder = cells.item("peer_seconds", recipe, lambda new: write_json(new / "taken.json", taken))
+    folder = cache.get_or_build("peer_seconds", recipe, lambda new: write_json(new / "taken.json", taken))
     return made, float(json.loads((folder / "taken.json").read_text())["seconds"])
 
 
@@ -175,7 +174,7 @@ def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray
 def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, folder: Path) -> None:
     make, trained = maker()
     cell = Cell({}, task, MOTION_ADAPTER, bench.generation, first=FirstFrameSpec())
-    first = bench._first_frame(cell)
+    first = bench.first_frame(cell)
     began = time.perf_counter()
     frames = make(task, first)
     facts = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}

@@ -25,26 +25,33 @@ every recipe, and `mvmodel.packs` imports all models of the library: following i
 whenever the scorer changes. What a source loads from a pack counts instead (`PACK_MODELS`)."""
 PACK_MODELS = {"scorer": "mvmodel.metrics.scorer", "segmenter": "mvmodel.segmentation.segmenter"}
 """Methods of `Pack` that return a model of this library -> the module that implements the model."""
+IMPLEMENTATIONS = {"mvmodel.backends.backend": "mvmodel.backends.load"}
+"""Interfaces -> the module that imports their implementations, which count wherever the interface does."""
+SAMPLING_MODULES = tuple(
+    f"mvmodel.backends.image_unet.{name}" for name in ("build", "first_frame", "long_video", "pipeline")
+)
+"""Modules of a backend that training never runs, although the class that it trains through imports them."""
 NAMED_LIBRARIES = (
     "accelerate", "av", "dagster", "decord", "diffusers", "mvmodel", "numpy", "open_clip_torch", "pandas",
     "opencv-python-headless", "scikit-learn", "segment_anything", "torch", "transformers",
 )  # fmt: skip
 
 
-def code_version(*modules: str, files: Iterable[Path | str] = ()) -> str:
+def code_version(*modules: str | Path, files: Iterable[Path | str] = (), without: Iterable[str] = ()) -> str:
     """Hash of the sources of `modules`, of every `mvmodel` module that they import, and of `files`; 12 characters.
 
-    modules: names such as "mvmodel.motion.grouping"; a package without imports in its `__init__` stands for all of its
-    modules. files: sources outside the library, whose imports are not followed.
+    modules: names such as "mvmodel.motion.grouping", or paths of sources outside the library. A package whose
+    `__init__` imports nothing stands for all of its modules. files: sources whose imports are not followed. without:
+    modules that are not followed, so that they do not count, nor what they alone import.
 
     Raises ModuleNotFoundError when the library has no module of that name.
     """
-    return _library().code_version(*modules, files=files)
+    return _library().code_version(*modules, files=files, without=without)
 
 
-def import_closure(*modules: str) -> set[Path]:
+def import_closure(*modules: str | Path, without: Iterable[str] = ()) -> set[Path]:
     """Source files of `modules` and of every `mvmodel` module that they import, directly or not."""
-    return _library().import_closure(*modules)
+    return _library().import_closure(*modules, without=without)
 
 
 @cache
@@ -84,33 +91,34 @@ class SourceTree:
         self._stamp = hashlib.sha256(Path(__file__).read_bytes() + sys.version.encode()).hexdigest()
         self._remembered = self._read_memo()
 
-    def code_version(self, *modules: str, files: Iterable[Path | str] = ()) -> str:
+    def code_version(self, *modules: str | Path, files: Iterable[Path | str] = (), without: Iterable[str] = ()) -> str:
         """See the function `code_version`."""
         digest = hashlib.sha256()
         sources = [(Path(file), self._read(Path(file))) for file in files]
         through_packs = {module for _, source in sources for module in source.pack_models}
-        for path in sorted(self.import_closure(*modules, *sorted(through_packs))):
-            name = path.relative_to(self.package.parent).as_posix()
+        for path in sorted(self.import_closure(*modules, *through_packs, without=without)):
+            name = path.relative_to(self.package.parent).as_posix() if self._contains(path) else path.name
             digest.update(f"{name}\0{self._read(path).code}\n".encode())
         for path, source in sources:
             digest.update(f"{path.name}\0{source.code}\n".encode())
         self._write_memo()
         return digest.hexdigest()[:12]
 
-    def import_closure(self, *modules: str) -> set[Path]:
+    def import_closure(self, *modules: str | Path, without: Iterable[str] = ()) -> set[Path]:
         """See the function `import_closure`."""
         closure: set[Path] = set()
+        skipped = {path for module in without for path in self._named(module)}
         waiting = [path for module in modules for path in self._named(module)]
         while waiting:
             path = waiting.pop()
-            if path not in closure:
+            if path not in closure and path not in skipped:
                 closure.add(path)
                 waiting.extend(self._imported(path))
         return closure
 
-    def _named(self, module: str) -> list[Path]:
+    def _named(self, module: str | Path) -> list[Path]:
         """The files of a module, or of a package: its `__init__`, or all of its modules where that imports nothing."""
-        path = self._find(module)
+        path = module if isinstance(module, Path) else self._find(module)
         if path is None:
             raise ModuleNotFoundError(f"code_version: there is no module {module} in {self.package}")
         is_bare_package = path.name == "__init__.py" and not self._read(path).imports
@@ -121,6 +129,7 @@ class SourceTree:
         if path not in self._neighbours:
             source = self._read(path)
             names = [name for name in source.imports if not _is_skipped(name)] + list(source.pack_models)
+            names += [IMPLEMENTATIONS[name] for name in source.imports if name in IMPLEMENTATIONS]
             files = dict.fromkeys(self._find(name) for name in names)
             self._neighbours[path] = tuple(file for file in files if file is not None)
         return self._neighbours[path]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mvmodel.code_version import PACK_MODELS, PACKAGE, SourceTree, code_version, import_closure
+from mvmodel.code_version import PACK_MODELS, PACKAGE, SAMPLING_MODULES, SourceTree, code_version, import_closure
 
 FILES = {
     "__init__.py": '__version__ = "1"\n',
@@ -131,10 +131,23 @@ def test_the_models_of_a_pack_are_where_the_table_says() -> None:
         assert import_closure(module)
 
 
-def test_the_librarys_own_closures() -> None:
-    def closure(*modules: str) -> set[str]:
-        return {path.relative_to(PACKAGE).as_posix() for path in import_closure(*modules)}
+def closure(*modules: str, without: tuple[str, ...] = ()) -> set[str]:
+    return {path.relative_to(PACKAGE).as_posix() for path in import_closure(*modules, without=without)}
 
-    assert {"metrics/scorer.py", "segmentation/segmenter.py"} <= closure("mvmodel.metrics.judge")
+
+def test_an_interface_counts_with_its_implementations() -> None:
+    files = closure("mvmodel.generation.requests")
+    assert {"backends/image_unet/denoiser.py", "backends/image_unet/first_frame.py", "model/attention.py"} <= files
+
+
+def test_training_does_not_depend_on_how_videos_are_sampled() -> None:
+    files = closure("mvmodel.training.finetune", without=SAMPLING_MODULES)
+    sampling = {name.removeprefix("mvmodel.").replace(".", "/") + ".py" for name in SAMPLING_MODULES}
+    assert {"backends/image_unet/loss.py", "backends/image_unet/backend.py", "model/attention.py"} <= files
+    assert not files & {"backends/image_unet/denoiser.py", "metrics/scorer.py", "segmentation/segmenter.py"}
+    assert not closure("mvmodel.backends.image_unet.trainee", without=["mvmodel.backends.load"]) & sampling
+
+
+def test_the_librarys_own_versions() -> None:
     assert code_version("mvmodel.metrics.score") != code_version("mvmodel.training.finetune")
     assert code_version("mvmodel.metrics.score") == code_version("mvmodel.metrics.score")

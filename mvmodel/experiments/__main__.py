@@ -44,15 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     from mvmodel.backends.training_config import TrainConfig
+    from mvmodel.cache import Cache
     from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
     from mvmodel.experiments.catalogue import EXPERIMENTS
-    from mvmodel.experiments.cells import Cells
     from mvmodel.experiments.run import run_experiment
     from mvmodel.packs import load_pack
 
     began = time.perf_counter()
     pack = load_pack(chosen.pack)
-    cells = Cells(chosen.out / "cells")
+    cache = Cache(chosen.out / "cells")
     start = "start" if pack.start_adapter() is not None else None
     training = TrainConfig(steps=1 if chosen.quick else chosen.training_steps, init_from=start)
     names = list(EXPERIMENTS) if chosen.name == "all" else [chosen.name]
@@ -64,7 +64,7 @@ def _run(chosen: argparse.Namespace) -> int:
     for name in names:
         one_by_one = EXPERIMENTS[name].per_motion
         for group in [[motion] for motion in alone] if one_by_one else [together]:
-            bench = Bench(pack, group, cells, {}, training=training, log=lambda text: print(f"  {text}", flush=True))
+            bench = Bench(pack, group, cache, {}, training=training, log=lambda text: print(f"  {text}", flush=True))
             started = time.perf_counter()
             if one_by_one:
                 bench.tune(MOTION_ADAPTER, group[0].clips, training)

@@ -9,25 +9,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.cache import Cache
+from mvmodel.code_version import SAMPLING_MODULES, code_version
 from mvmodel.errors import InputError
-from mvmodel.experiments.cells import JUDGING, MAKING, TUNING, Cell, Cells, Task, WorkCounts, code_hash, hash_masks
+from mvmodel.experiments.cell_metrics import write_cell_metrics
+from mvmodel.experiments.cell_video import sample_cell_video, sample_first_frame
+from mvmodel.experiments.cells import Cell, WorkCounts, Task, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
-from mvmodel.files import hash_value, write_json
-from mvmodel.metrics.adherence import iou
-from mvmodel.metrics.appearance import GREY
-from mvmodel.metrics.judge import compute_frame_metrics, judge_video
+from mvmodel.files import hash_value
 from mvmodel.video.frames import read_frames, write_frames
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
+VIDEO_CODE = code_version("mvmodel.experiments.cell_video")
+METRICS_CODE = code_version("mvmodel.experiments.cell_metrics")
+TUNING_CODE = code_version("mvmodel.training.finetune", without=SAMPLING_MODULES)
 MOTION_ADAPTER = "own"
 """The adapter that was tuned on the motion's own clips, with everything on."""
 UNTUNED_ADAPTER = "untuned"
@@ -61,7 +65,7 @@ class CellResult:
 class Bench:
     """Makes and judges videos, each once.
 
-    adapters: name -> folder; `OWN` is the one under test. generation, training: what the home is set to, which cells
+    adapters: name -> folder; `MOTION_ADAPTER` is the one under test. generation, training: what the home is set to, which cells
     change one thing at a time of. say: told of every video and adapter that had to be made.
     """
 
@@ -69,13 +73,13 @@ class Bench:
         self,
         pack: Pack,
         motions: Sequence[Motion],
-        cells: Cells,
+        cache: Cache,
         adapters: Mapping[str, Path],
         generation: GenerationConfig = GenerationConfig(),
         training: TrainConfig = TrainConfig(),
         log: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.pack, self.motions, self.cells = pack, tuple(motions), cells
+        self.pack, self.motions, self.cache = pack, tuple(motions), cache
         self.backend = load_backend(pack)
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
         self.generation, self.training, self.log = generation.for_pack(pack.info), training, log
@@ -111,10 +115,10 @@ class Bench:
                 "config": config.model_dump(mode="json", exclude={"init_from"}),
                 "start": self._start_hash(config.init_from),
                 "pack": self.pack.hash,
-                "code": code_hash(*TUNING),
+                "code": TUNING_CODE,
             }
         )
-        place = self.cells.place("cell_adapters", recipe)
+        place = self.cache.path_of("cell_adapters", recipe)
         new = not (place / "adapter" / "train.json").exists()
         if new:
             self.log(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
@@ -141,18 +145,22 @@ class Bench:
             torch.manual_seed(config.seed)
             build_trainee(self.backend, config).save(folder, self.pack.info.frames)
 
-        recipe = hash_value([config.model_dump(mode="json"), self.pack.hash, code_hash(*TUNING)])
-        self.adapters[UNTUNED_ADAPTER] = start or self.cells.item("cell_untuned", recipe, build)
+        recipe = hash_value([config.model_dump(mode="json"), self.pack.hash, TUNING_CODE])
+        self.adapters[UNTUNED_ADAPTER] = start or self.cache.get_or_build("cell_untuned", recipe, build)
         return UNTUNED_ADAPTER
 
     def measure(self, cell: Cell) -> CellResult:
         """Make the cell's video and judge it, or find what an earlier run left."""
         about = {"pack": self.pack.hash, "adapter": self.backend.hash_adapter(self.adapters[cell.adapter])}
-        made = cell.recipe(**about, code=code_hash(*MAKING))
-        began, new = time.perf_counter(), not self.cells.place("cell_videos", made).exists()
-        video = self.cells.item("cell_videos", made, lambda folder: self._generate(cell, folder, made)) / "video.npz"
-        judged = hash_value({"video": made, "code": code_hash(*JUDGING)})
-        scores = self.cells.item("cell_scores", judged, lambda folder: self._judge(cell, video, folder))
+        made = cell.recipe(**about, code=VIDEO_CODE)
+        began, new = time.perf_counter(), not self.cache.path_of("cell_videos", made).exists()
+        video = (
+            self.cache.get_or_build("cell_videos", made, lambda folder: self._generate(cell, folder, made)) / "video.npz"
+        )
+        judged = hash_value({"video": made, "code": METRICS_CODE})
+        scores = self.cache.get_or_build(
+            "cell_scores", judged, lambda folder: write_cell_metrics(cell, read_frames(video), self.pack, folder)
+        )
         self.work.cells += 1
         self.work.videos_generated += new
         self.work.generation_seconds += time.perf_counter() - began
@@ -163,26 +171,13 @@ class Bench:
         return CellResult(cell, metrics, per_frame, embeddings, video, scores / "detections.npz")
 
     def _generate(self, cell: Cell, folder: Path, recipe: str) -> None:
-        from mvmodel.generation.requests import generate_video
-        from mvmodel.masks import MaskSequence
-
         self.log(", ".join(f"{name} {value}" for name, value in cell.factors.items()) + f": {cell.task.name}")
-        work_dir = self.cells.place("cell_windows", recipe)  # an interrupted long video resumes in it
-        frames = generate_video(
-            self.backend,
-            self.adapters[cell.adapter],
-            cell.task.prompt,
-            MaskSequence(cell.masks, cell.task.fps),
-            self._first_frame(cell),
-            cell.generation,
-            cell.task.seed,
-            mask_term=cell.mask_term,
-            work_dir=work_dir,
-        )
-        write_frames(folder / "video.npz", frames)
+        work_dir = self.cache.path_of("cell_windows", recipe)
+        adapter, first_frame = self.adapters[cell.adapter], self.first_frame(cell)
+        write_frames(folder / "video.npz", sample_cell_video(self.backend, adapter, cell, first_frame, work_dir))
         shutil.rmtree(work_dir, ignore_errors=True)
 
-    def _first_frame(self, cell: Cell) -> np.ndarray:
+    def first_frame(self, cell: Cell) -> np.ndarray:
         """Frame 1, uint8 (height, width, 3); the same picture for all cells that ask for the same."""
         from PIL import Image
 
@@ -196,49 +191,15 @@ class Bench:
                 "how": how.model_dump(mode="json"),
                 "config": {**sampled, "control_scale": config.control_scale},
                 "pack": self.pack.hash,
-                "code": code_hash(*MAKING),
+                "code": VIDEO_CODE,
             }
         )
 
         def build(folder: Path) -> None:
-            Image.fromarray(self._sample_first_frame(cell)).save(folder / "first.png")
+            Image.fromarray(sample_first_frame(self.backend, self.pack, cell)).save(folder / "first.png")
 
-        return np.asarray(Image.open(self.cells.item("cell_first_frames", recipe, build) / "first.png").convert("RGB"))
-
-    def _sample_first_frame(self, cell: Cell) -> np.ndarray:
-        from mvmodel.backends.image_unet.latents import add_latent_noise
-        from mvmodel.masks import MaskSequence
-        from mvmodel.masks.edit import erode, move
-
-        how, side = cell.first, cell.masks.shape[2]
-        if how.blank:
-            return np.full((*cell.masks.shape[1:], 3), GREY, np.uint8)
-        shown = MaskSequence(cell.masks[:1])
-        if how.erode:
-            shown = erode(shown, how.erode * side)
-        if how.shift:
-            shown = move(shown, dx=round(how.shift * side))
-        mask = shown.masks if shown.masks.any() else cell.masks[:1]
-        config = cell.generation if how.control else cell.generation.model_copy(update={"control_scale": 0.0})
-        prompt = how.prompt or cell.task.prompt
-        picture = self.backend.first_frames([prompt], mask, [cell.task.seed], config)[0]
-        if how.latent_noise:
-            return add_latent_noise(self.pack.vae(), picture[None], how.latent_noise, cell.task.seed)[0]
-        return picture
-
-    def _judge(self, cell: Cell, video: Path, folder: Path) -> None:
-        from mvmodel.masks import MaskSequence
-
-        frames = read_frames(video)
-        task, scorer, segmenter = cell.task, self.pack.scorer(), self.pack.segmenter()
-        judgement = judge_video(frames, task.masks, task.prompt, scorer, segmenter, task.words)
-        assert judgement.detections is not None  # a pack has a segmenter and a scorer
-        foreground = judgement.detections.foreground
-        per_frame = compute_frame_metrics(frames, task.masks, task.prompt, scorer, judgement)
-        per_frame |= {"iou_given": iou(foreground, cell.masks)}
-        MaskSequence(foreground, task.fps).save(folder / "detections.npz")
-        np.savez_compressed(folder / "per_frame.npz", **cast("Any", {**per_frame, "embeddings": judgement.embeddings}))
-        write_json(folder / "metrics.json", {**judgement.metrics, "iou_given": float(per_frame["iou_given"].mean())})
+        picture = self.cache.get_or_build("cell_first_frames", recipe, build) / "first.png"
+        return np.asarray(Image.open(picture).convert("RGB"))
 
     @cached_property
     def record(self) -> dict[str, str]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-import mvmodel
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.config import Config
 from mvmodel.errors import InputError
-from mvmodel.files import folder_aside, hash_file, hash_value
+from mvmodel.files import hash_value
 
 Factor = str | float | int | bool
-_SHORT = 24
-MAKING = ("backends", "generation", "model", "masks/sequence.py", "experiments/bench.py")
-JUDGING = ("metrics", "segmentation")
-TUNING = ("backends", "training", "model")
-"""Folders and files of the library whose code decides what a video is, how it is judged, what an adapter learns."""
 
 
 @dataclass(frozen=True)
@@ -106,35 +97,6 @@ class Cell:
 def hash_masks(masks: np.ndarray) -> str:
     """Identity of masks, bool (frames, height, width)."""
     return hash_value([list(masks.shape), np.packbits(masks).tobytes().hex()])
-
-
-@cache
-def code_hash(*parts: str) -> str:
-    """Hash over sources of the library (folders or files in it), so that changed code makes its results again."""
-    root = Path(mvmodel.__file__).parent
-    files = [
-        file for part in parts for file in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
-    ]
-    return hash_value({file.relative_to(root).as_posix(): hash_file(file) for file in files})
-
-
-class Cells:
-    """A folder with one sub-folder a result, named by what made it. Results appear whole or not at all."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-
-    def place(self, kind: str, recipe: str) -> Path:
-        """Where a result lies, or will lie."""
-        return self.folder / kind / recipe[:_SHORT]
-
-    def item(self, kind: str, recipe: str, build: Callable[[Path], Any]) -> Path:
-        """The folder of a result; `build(folder)` fills it when it is not there yet."""
-        folder = self.place(kind, recipe)
-        if not folder.exists():
-            with folder_aside(folder) as aside:
-                build(aside)
-        return folder
 
 
 @dataclass

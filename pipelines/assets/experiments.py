@@ -131,14 +131,13 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
 
         def build_folder(folder: Path) -> None:
             from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
-            from mvmodel.experiments.cells import Cells
             from mvmodel.experiments.run import run_experiment
 
             model = pack.load()
             motion = load_motion(context.partition_key, training_set.folder, generation_requests.folder, model)
-            cells = Cells(Path(store.work) / "items")
+            cache = store.store.cache
             adapters = {MOTION_ADAPTER: adapter.folder / TUNED_ADAPTER}
-            bench = Bench(model, [motion], cells, adapters, generation, training, log=context.log.info)
+            bench = Bench(model, [motion], cache, adapters, generation, training, log=context.log.info)
             run_experiment(name, bench, folder, config)
 
         inputs = {
@@ -199,12 +198,11 @@ def zero_shot_motion(
 
     def build_folder(folder: Path) -> None:
         from mvmodel.experiments.bench import Bench
-        from mvmodel.experiments.cells import Cells
         from mvmodel.experiments.run import run_experiment
 
         model = pack.load()
         every = [load_motion(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
-        bench = Bench(model, every, Cells(Path(store.work) / "items"), {}, generation, training, log=context.log.info)
+        bench = Bench(model, every, store.store.cache, {}, generation, training, log=context.log.info)
         run_experiment("zero_shot_motion", bench, folder, config)
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {

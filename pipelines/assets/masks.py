@@ -66,7 +66,9 @@ def foreground_masks(
 
             made_of = {"content": clip.content, "fps": clip.fps, "code": CODE, "pack": model["hash"]}
             made_of["own"] = own.get(str(clip.masks), "")
-            item = store.store.item("masks", recipe_hash(config=config.model_dump(mode="json"), **made_of), fill)
+            item = store.store.cache.get_or_build(
+                "masks", recipe_hash(config=config.model_dump(mode="json"), **made_of), fill
+            )
             shutil.copyfile(item / "masks.npz", folder / f"{clip.clip}.npz")
             rows.append({"clip": clip.clip, **json.loads((item / "quality.json").read_text())})
         pd.DataFrame(rows).to_parquet(folder / "quality.parquet", index=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mvmodel.code_version import code_version
+from mvmodel.code_version import SAMPLING_MODULES, code_version
 from mvmodel.errors import InputError
 from mvmodel.files import empty_folder
 from pipelines.assets import ui_metadata
@@ -102,7 +102,7 @@ def training_set(
     "safetensors",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.backends.load", "mvmodel.training.finetune", files=(__file__,)),
+    code_version=code_version("mvmodel.training.finetune", files=(__file__,), without=SAMPLING_MODULES),
 )
 def motion_adapter(
     context: dg.AssetExecutionContext,

@@ -46,7 +46,7 @@ def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pa
         (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.scorer}))
 
     inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
-    return store.item("scores", recipe_hash(**inputs, code=SCORING, pack=judge_hash), fill)
+    return store.cache.get_or_build("scores", recipe_hash(**inputs, code=SCORING, pack=judge_hash), fill)
 
 
 def evaluate(store: VersionStore, adapter: Path, adapter_sha: str, requests: Path, generation: Any, pack: Pack) -> Path:
@@ -66,7 +66,9 @@ def evaluate(store: VersionStore, adapter: Path, adapter_sha: str, requests: Pat
         code=CODE,
         pack=pack.hash,
     )
-    return store.item("evaluation", recipe, lambda folder: _fill(folder, adapter, requests, generation, pack))
+    return store.cache.get_or_build(
+        "evaluation", recipe, lambda folder: _fill(folder, adapter, requests, generation, pack)
+    )
 
 
 def _fill(folder: Path, adapter: Path, requests: Path, generation: Any, pack: Pack) -> None:

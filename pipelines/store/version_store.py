@@ -6,7 +6,7 @@ here knows Dagster (see `artefacts.py`) or what an artefact holds.
     <root>/<asset>/<partition>/<hash>/      the files of a version and its manifest.json; "_" for no partition
     <root>/recipes/<recipe>.json            which version a recipe (code + config + seed + inputs) made
     <work>/<recipe>/                        a build in progress; a killed step finds its checkpoints here again
-    <work>/items/<kind>/<recipe>/           results for one clip or one adapter, shared by all versions
+    <work>/items/<kind>/<recipe>/           results for one clip, video or adapter (`Cache`), shared by all versions
     <work>/fetched/...                      local copies when the root is an object store
 """
 
@@ -17,7 +17,7 @@ import fnmatch
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 from upath import UPath
 
+from mvmodel.cache import Cache
 from mvmodel.errors import InputError, MvmodelError
 from mvmodel.files import folder_aside, hash_file, hash_value, write_json
 
@@ -108,6 +109,7 @@ class VersionStore:
     def __init__(self, root: str | Path, work: Path) -> None:
         self.root = UPath(root)
         self.work = Path(work)
+        self.cache = Cache(self.work / "items")
         self.local = isinstance(self.root, Path) and self.root.protocol in ("", "file")
 
     # -- where things are --------------------------------------------------------------------------------------------
@@ -196,17 +198,6 @@ class VersionStore:
         shutil.rmtree(folder, ignore_errors=True)
         self._index(version.recipe, version.asset, version.partition, version.sha)
         return version
-
-    def item(self, kind: str, recipe: str, build: Callable[[Path], None]) -> Path:
-        """The folder of one item's result; `build(folder)` fills it when it is not there yet.
-
-        Items are what makes one more clip cheap: the masks of the thousand others are not computed again.
-        """
-        folder = self.work / "items" / kind / recipe[:SHORT]
-        if not folder.exists():
-            with folder_aside(folder) as aside:
-                build(aside)
-        return folder
 
     def mark_broken(self, version: Version) -> UPath:
         """Rename a broken version's folder so that it can be made again; returns where it lies now."""

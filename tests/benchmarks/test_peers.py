@@ -12,8 +12,9 @@ import torch
 from benchmarks import peer_methods, peers
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.training_config import TrainingClip
+from mvmodel.cache import Cache
 from mvmodel.experiments.bench import Motion
-from mvmodel.experiments.cells import Cells, Task
+from mvmodel.experiments.cells import Task
 from mvmodel.training import finetune
 
 pytestmark = pytest.mark.slow
@@ -36,7 +37,7 @@ def motion() -> Motion:
 
 def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     generation = GenerationConfig(steps=3, first_frame_steps=2)
-    rows = peers.compare(small_pack, motion, generation, 1, 1, Cells(tmp_path))
+    rows = peers.compare(small_pack, motion, generation, 1, 1, Cache(tmp_path))
     assert [row["method"] for row in rows] == list(peers.METHODS)
     assert all(0 <= row["iou"] <= 1 and row["seconds_video"] >= 0 for row in rows)
     still = next(row for row in rows if row["method"] == "first_frame_repeated")
@@ -46,7 +47,7 @@ def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     peers.write_rows(rows, tmp_path / "peers.csv", small_pack, generation, 1)
     assert len(pd.read_csv(tmp_path / "peers.csv")) == len(peers.METHODS)
     made = list(tmp_path.glob("peer_videos/*"))
-    again = peers.compare(small_pack, motion, generation, 1, 1, Cells(tmp_path))
+    again = peers.compare(small_pack, motion, generation, 1, 1, Cache(tmp_path))
     assert list(tmp_path.glob("peer_videos/*")) == made and again == rows
 
 
@@ -54,13 +55,13 @@ def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack
     generation = GenerationConfig(steps=2, first_frame_steps=2).for_pack(small_pack.info)
     names = ("lamp_like", "animatediff")
     monkeypatch.setattr(peers, "METHODS", {name: peers.METHODS[name] for name in names})
-    first = peers.compare(small_pack, motion, generation, 2, 1, Cells(tmp_path))
+    first = peers.compare(small_pack, motion, generation, 2, 1, Cache(tmp_path))
     pictures = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
     for kind in ("peer_videos", "peer_scores"):
         shutil.rmtree(tmp_path / kind)
     drawn = []
     monkeypatch.setattr(finetune, "draw", lambda *a: drawn.append(a))
-    again = peers.compare(small_pack, motion, generation, 2, 1, Cells(tmp_path))
+    again = peers.compare(small_pack, motion, generation, 2, 1, Cache(tmp_path))
     assert drawn == []
     found = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
     assert all((one == other).all() for one, other in zip(pictures, found, strict=True))

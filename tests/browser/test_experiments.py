@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.cache import Cache
 from mvmodel.experiments.bench import Bench, CellResult, Motion
 from mvmodel.experiments.catalogue import EXPERIMENTS
-from mvmodel.experiments.cells import Cell, Cells, Task
+from mvmodel.experiments.cells import Cell, Task
 from mvmodel.experiments.run import run_experiment
 from mvmodel.masks import MaskSequence
 from mvmodel.metrics.adherence import iou
@@ -25,7 +26,7 @@ class Painted(Bench):
     """A bench whose videos are paint on the masks that they were given: an experiment's page without its models."""
 
     def measure(self, cell: Cell) -> CellResult:
-        folder = self.cells.place("painted", cell.recipe())
+        folder = self.cache.path_of("painted", cell.recipe())
         folder.mkdir(parents=True, exist_ok=True)
         frames = np.where(cell.masks[..., None], np.uint8((230, 120, 60)), np.uint8((40, 90, 60)))
         np.savez_compressed(folder / "video.npz", frames=frames)
@@ -44,7 +45,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory, small_pack_folder: Path)
     tasks = [Task(f"r{n}", clip.caption, clip.masks, n, ("car",)) for n, clip in enumerate(clips)]
     folder = tmp_path_factory.mktemp("experiment")
     motion = Motion("glide", tasks)
-    bench = Painted(load_pack(str(small_pack_folder)), [motion], Cells(folder / "cells"), {}, GenerationConfig())
+    bench = Painted(load_pack(str(small_pack_folder)), [motion], Cache(folder / "cells"), {}, GenerationConfig())
     study = EXPERIMENTS[NAME]
     config = study.config(requests=2, distances=(0.02, 0.05), shifts=(0.05, 0.2), dropped=(0.3, 0.6))
     return run_experiment(NAME, bench, folder / "out", config) / "report.html"

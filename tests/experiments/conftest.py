@@ -9,8 +9,9 @@ import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.cache import Cache
 from mvmodel.experiments.bench import Bench, Motion
-from mvmodel.experiments.cells import Cells, Task
+from mvmodel.experiments.cells import Task
 
 SIDE, FRAMES = 64, 4
 
@@ -41,7 +42,7 @@ def make_bench(small_pack, tmp_path: Path):
             tasks = [Task(f"{name}-{i}", "a horse gallops", np.roll(masks, i, 2), i, ("horse",)) for i in range(2)]
             motions.append(Motion(name, tasks, clips))
         training = TrainConfig(steps=1, init_from=None, precision="no")
-        bench = Bench(small_pack, motions, Cells(tmp_path / "cells"), {}, GenerationConfig(steps=2), training)
+        bench = Bench(small_pack, motions, Cache(tmp_path / "cells"), {}, GenerationConfig(steps=2), training)
         bench.tune("own", motions[0].clips, training)
         return bench
 

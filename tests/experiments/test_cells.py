@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.code_version import PACKAGE, import_closure
 from mvmodel.errors import InputError
-from mvmodel.experiments.cells import Cell, Cells, FirstFrameSpec, Task, code_hash
+from mvmodel.experiments.bench import METRICS_CODE, TUNING_CODE, VIDEO_CODE
+from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task
 
 
 def test_whatever_decides_the_video_is_in_the_recipe(task):
@@ -34,27 +36,12 @@ def test_what_only_names_the_cell_is_not(task):
     assert renamed.recipe(adapter="a") == cell.recipe(adapter="a")
 
 
-def test_a_result_is_made_once_and_whole_or_not_at_all(tmp_path):
-    cells, calls = Cells(tmp_path), []
-
-    def build(folder):
-        calls.append(folder)
-        (folder / "half").write_text("x")
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cells.item("videos", "a" * 64, build)
-    assert not cells.place("videos", "a" * 64).exists()
-    for _ in range(2):
-        assert (cells.item("videos", "a" * 64, build) / "half").exists()
-    assert len(calls) == 2
-    assert [path.name for path in (tmp_path / "videos").iterdir()] == ["a" * 24]
-
-
 def test_code_of_other_parts_does_not_count():
-    assert code_hash("metrics") != code_hash("generation")
-    assert code_hash("metrics") == code_hash("metrics")
+    assert len({VIDEO_CODE, METRICS_CODE, TUNING_CODE}) == 3
+    files = {path.relative_to(PACKAGE).as_posix() for path in import_closure("mvmodel.experiments.cell_video")}
+    assert {"masks/edit.py", "backends/image_unet/latents.py", "backends/image_unet/denoiser.py"} <= files
+    files = {path.relative_to(PACKAGE).as_posix() for path in import_closure("mvmodel.experiments.cell_metrics")}
+    assert "metrics/adherence.py" in files and "backends/image_unet/denoiser.py" not in files
 
 
 def test_a_task_without_a_first_mask_is_refused():

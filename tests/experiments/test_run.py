@@ -13,6 +13,7 @@ import pytest
 from mvmodel.errors import InputError
 from mvmodel.experiments.bench import Bench
 from mvmodel.experiments.catalogue import EXPERIMENTS
+from mvmodel.experiments.cell_video import sample_first_frame
 from mvmodel.experiments.run import run_experiment
 
 pytestmark = pytest.mark.slow
@@ -127,7 +128,7 @@ def test_first_frames_are_damaged_as_asked(make_bench, monkeypatch):
     pictures = {}
     for cell in study.cells(bench, study.config.quick()):
         name = str(cell.factors["first_frame"])
-        pictures[name] = bench._sample_first_frame(cell).astype(float)
+        pictures[name] = sample_first_frame(bench.backend, bench.pack, cell).astype(float)
     prompt, mask, scale = shown["clean"]
     assert scale == 1 and prompt == "a horse gallops" and mask.sum() == 256
     assert (shown["mask 1 shifted"][1] == np.roll(mask, 10, axis=1)).all()

@@ -25,7 +25,7 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def measure(self: Bench, cell: Any) -> CellResult:
-        folder = self.cells.place("stand_in", cell.recipe())
+        folder = self.cache.path_of("stand_in", cell.recipe())
         if not folder.exists():
             made.append(str(dict(cell.factors)))
             folder.mkdir(parents=True)

@@ -136,9 +136,9 @@ def test_an_item_is_made_once_and_a_failed_one_not_kept(tmp_path: Path) -> None:
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError):
-        store.item("masks", "r" * 64, build)
-    folder = store.item("masks", "r" * 64, build)
-    assert store.item("masks", "r" * 64, build) == folder
+        store.cache.get_or_build("masks", "r" * 64, build)
+    folder = store.cache.get_or_build("masks", "r" * 64, build)
+    assert store.cache.get_or_build("masks", "r" * 64, build) == folder
     assert len(made) == 2
 
 
