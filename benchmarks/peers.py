@@ -21,7 +21,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.training_config import TrainConfig
 from mvmodel.cache import Cache
 from mvmodel.code_version import code_version
-from mvmodel.experiments.__main__ import select_motions, load_motions
+from mvmodel.experiments.__main__ import load_motions, select_motions
 from mvmodel.experiments.bench import METRICS_CODE, MOTION_ADAPTER, TUNING_CODE, VIDEO_CODE, Bench, Motion
 from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task, hash_masks
 from mvmodel.files import hash_value, write_aside, write_json

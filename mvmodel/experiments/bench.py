@@ -21,7 +21,7 @@ from mvmodel.code_version import SAMPLING_MODULES, code_version
 from mvmodel.errors import InputError
 from mvmodel.experiments.cell_metrics import write_cell_metrics
 from mvmodel.experiments.cell_video import sample_cell_video, sample_first_frame
-from mvmodel.experiments.cells import Cell, WorkCounts, Task, hash_masks
+from mvmodel.experiments.cells import Cell, Task, WorkCounts, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_value
 from mvmodel.video.frames import read_frames, write_frames
@@ -155,7 +155,8 @@ class Bench:
         made = cell.recipe(**about, code=VIDEO_CODE)
         began, new = time.perf_counter(), not self.cache.path_of("cell_videos", made).exists()
         video = (
-            self.cache.get_or_build("cell_videos", made, lambda folder: self._generate(cell, folder, made)) / "video.npz"
+            self.cache.get_or_build("cell_videos", made, lambda folder: self._generate(cell, folder, made))
+            / "video.npz"
         )
         judged = hash_value({"video": made, "code": METRICS_CODE})
         scores = self.cache.get_or_build(
