@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+
+import inflect
+
+_INFLECT = inflect.engine()
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """A motion's name: safe in paths, web addresses and command lines. Match it whole, with `fullmatch`."""
@@ -23,30 +26,23 @@ def slugify(text: str, max_length: int = 63, keep_underscores: bool = True) -> s
 
 
 @cache
-def _inflect() -> Any:
-    import inflect  # not at the top: this module is imported by every command, and few of them inflect a word
-
-    return inflect.engine()
-
-
-@cache
 def with_article(noun: str) -> str:
     """Put the indefinite article before a noun: "a horse", "an owl", "an hour". Phrases of several words stay as is."""
     if not noun.strip() or " " in noun.strip():
         return noun
-    return str(_inflect().a(noun))
+    return str(_INFLECT.a(noun))
 
 
 @cache
 def pluralize(noun: str) -> str:
     """Form a noun's plural: "dog" -> "dogs", "mouse" -> "mice", "fish" -> "fish"."""
-    return str(_inflect().plural_noun(noun))
+    return str(_INFLECT.plural_noun(noun))
 
 
 @cache
 def singularize(noun: str) -> str:
     """Form a plural noun's singular: "dogs" -> "dog", "red boxes" -> "red box". A singular noun stays as it is."""
-    return str(_inflect().singular_noun(noun) or noun)
+    return str(_INFLECT.singular_noun(noun) or noun)
 
 
 def replace_noun(sentence: str, old: str, new: str) -> str:

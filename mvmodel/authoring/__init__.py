@@ -1,4 +1,4 @@
-"""From an idea to a mask sequence: shapes on paths, simple physics, words, and a library of what was seen before.
+"""From an idea to a mask sequence: scenes with shapes on paths, simple physics, sentences, and a library of motions.
 
-Import from the modules: `scene` (author), `grammar` (understand), `choreography` (perform), `library` (Library).
+Import from the modules: `scene` (scene_to_masks), `text_to_masks`, `library` (Library), `mask_sources`.
 """

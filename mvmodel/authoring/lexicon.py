@@ -113,9 +113,7 @@ def _forms(verb: str) -> set[str]:
 
 
 KIND_OF_VERB: dict[str, str] = {verb: kind for kind, verbs in VERBS.items() for verb in verbs}
-VERB_OF_FORM: dict[str, str] = {form: verb for verb in KIND_OF_VERB for form in _forms(verb)} | {
-    form: verb for form, verb in IRREGULAR.items()
-}
+VERB_OF_FORM: dict[str, str] = {form: verb for verb in KIND_OF_VERB for form in _forms(verb)} | IRREGULAR
 """Every form of every verb -> the verb."""
 LIGHT_FORMS = {form for verb in LIGHT_VERBS for form in _forms(verb)} | {"made", "did", "took"}
 HELPER_FORMS = {form for verb in HELPERS for form in _forms(verb)} | {"began", "kept"}

@@ -1,42 +1,45 @@
-"""A library of mask sequences that can be searched by words and by how things move.
+"""A library of mask sequences that can be searched by words and by how they move.
 
-A folder: `masks/NAME.npz`, `library.parquet` with a row an entry, and `embeddings.npy` of the captions, where somebody
-embedded them. What embeds text is handed in, so that nothing here needs a model.
+It is a folder with `masks/NAME.npz`, `library.parquet` with one row per entry, and, if its captions were embedded,
+`embeddings.npy`. The function that embeds text is handed in, so that nothing here needs a model.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mvmodel.authoring import lexicon
 from mvmodel.errors import InputError
 from mvmodel.files import folder_aside
 from mvmodel.masks.combine import replace_shape, resize
-from mvmodel.masks.edit import flip, retime
+from mvmodel.masks.edit import flip, retime, scale
+from mvmodel.masks.poses import estimate_poses
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
+from mvmodel.motion.distance import compute_distance
 from mvmodel.text import FILE_STEM
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Embed = Callable[[Sequence[str]], np.ndarray]
-"""Sentences -> float (sentences, size), rows of length 1."""
+"""Texts -> embeddings, float (texts, size), rows of length 1."""
 
-_WORDS, _CAPTION, _MOTION = 1.0, 0.5, 0.5
-"""What shared words, likeness of captions and likeness of motion count in a search."""
-_IDLE = frozenset({"a", "an", "the", "of", "in", "at", "by", "over", "to", "from", "and", "on", "is", "it", "with"})
+_WORDS_WEIGHT, _CAPTION_WEIGHT, _MOTION_WEIGHT = 1.0, 0.5, 0.5
+"""Weights of shared words, similarity of captions and similarity of motion in a search."""
+_STOP_WORDS = frozenset(
+    {"a", "an", "the", "of", "in", "at", "by", "over", "to", "from", "and", "on", "is", "it", "with"}
+)
 
 
 @dataclass(frozen=True)
 class LibraryEntry:
-    """A mask sequence with what is known of it. motion: its group's name or "". source: where it comes from."""
+    """A mask sequence to store. motion: its motion's name or "". source: where it comes from."""
 
     name: str
     sequence: MaskSequence
@@ -47,26 +50,24 @@ class LibraryEntry:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """An entry that was found. score: the higher the nearer; why: what it rests on, in words."""
+    """An entry that a search found. score: higher is more similar. reason: what the score consists of, in words."""
 
     name: str
     score: float
     caption: str
     motion: str
-    why: str
+    reason: str
 
 
 class Library:
-    """An opened library: `table` (one row an entry, descriptors among its columns) and `embeddings` or None."""
+    """An opened library: `table` (one row per entry, descriptors among its columns) and `embeddings` or None."""
 
     def __init__(self, folder: Path, table: pd.DataFrame, embeddings: np.ndarray | None) -> None:
         self.folder, self.table, self.embeddings = Path(folder), table, embeddings
 
     @classmethod
     def load(cls, folder: Path) -> Library:
-        """Open what `write_library` wrote. Raises InputError naming the folder when it is none."""
-        import pandas as pd
-
+        """Open what `write_library` wrote. Raises InputError naming the folder if it is no library."""
         folder = Path(folder)
         try:
             table = pd.read_parquet(folder / "library.parquet")
@@ -80,68 +81,64 @@ class Library:
         return cls(folder, table, embeddings)
 
     def sequence(self, name: str) -> MaskSequence:
-        """An entry's masks. Raises InputError for an unknown name, with the nearest ones."""
-        import difflib
-
+        """Load an entry's masks. Raises InputError for an unknown name, and suggests similar ones."""
         names = list(self.table["name"])
         if name not in names:
-            near = difflib.get_close_matches(name, names, 3, 0.4) or names[:3]
-            raise InputError(f"there is no entry {name!r} in {self.folder}; near are {', '.join(near) or 'none'}")
+            similar = difflib.get_close_matches(name, names, 3, 0.4) or names[:3]
+            raise InputError(f"{self.folder} has no entry {name!r}; similar names: {', '.join(similar) or 'none'}")
         return MaskSequence.load(self.folder / "masks" / f"{name}.npz")
 
     def search(
-        self, query: str, embed: Embed | None = None, moves_like: MaskSequence | None = None, most: int = 5
+        self, query: str, embed: Embed | None = None, moves_like: MaskSequence | None = None, limit: int = 5
     ) -> list[SearchResult]:
-        """Entries nearest to a query, best first; those that share nothing with it are left out.
+        """Find the entries most similar to a query, best first. Entries that share nothing with it are left out.
 
-        Shared words (verbs in any form) of caption, motion and name count most; the captions' likeness by `embed`, and
-        the likeness of motion with `moves_like`, order what words leave open.
+        Words shared with the caption, motion and name count most (verbs in any form). The similarity of captions by
+        `embed`, and of motion with `moves_like`, rank entries that share the same words.
         """
         if not len(self.table):
             return []
-        wanted = extract_keywords(query)
-        shared = np.array(
-            [_shared(wanted, extract_keywords(f"{row.name_} {row.caption} {row.motion}")) for row in self._rows()]
-        )
-        caption = np.zeros(len(self.table))
-        if embed is not None and self.embeddings is not None and query.strip():
-            likeness = self._embedded(embed) @ embed([query])[0]
-            spread = float(np.ptp(likeness))
-            caption = (likeness - likeness.min()) / spread if spread > 1e-6 else caption
-        motion = np.zeros(len(self.table))
-        if moves_like is not None:
-            motion = np.exp(-self.distances(moves_like))
-        score = _WORDS * shared + _CAPTION * caption + _MOTION * motion
-        order = np.argsort(-score, kind="stable")
-        by_words_alone = shared.any() and moves_like is None
-        chosen = [i for i in order if score[i] > 0 and (shared[i] > 0 or not by_words_alone)]
+        keywords = extract_keywords(query)
         rows = list(self._rows())
-        hits = []
-        for i in chosen[:most]:
+        shared = np.array(
+            [_shared_fraction(keywords, extract_keywords(f"{row.name_} {row.caption} {row.motion}")) for row in rows]
+        )
+        caption = self._caption_similarity(query, embed)
+        motion = np.zeros(len(rows)) if moves_like is None else np.exp(-self.distances(moves_like))
+        score = _WORDS_WEIGHT * shared + _CAPTION_WEIGHT * caption + _MOTION_WEIGHT * motion
+        order = np.argsort(-score, kind="stable")
+        needs_words = shared.any() and moves_like is None
+        results = []
+        for i in [i for i in order if score[i] > 0 and (shared[i] > 0 or not needs_words)][:limit]:
             reasons = [f"{shared[i]:.0%} of the words"] if shared[i] else []
             reasons += [f"caption {caption[i]:.2f}"] if caption.any() else []
             reasons += [f"motion {motion[i]:.2f}"] if motion.any() else []
-            hits.append(
-                SearchResult(rows[i].name_, float(score[i]), rows[i].caption, rows[i].motion, ", ".join(reasons))
-            )
-        return hits
+            row = rows[i]
+            results.append(SearchResult(row.name_, float(score[i]), row.caption, row.motion, ", ".join(reasons)))
+        return results
 
-    def _embedded(self, embed: Embed) -> np.ndarray:
-        """The captions' embeddings by `embed`: the stored ones, or new ones where another scorer wrote those."""
-        texts = [_text(row.caption, row.motion, row.name_) for row in self._rows()]
+    def distances(self, sequence: MaskSequence) -> np.ndarray:
+        """Distance of every entry's motion from a sequence's, float (entries,): about 1 within one motion."""
+        descriptor = compute_descriptor(sequence)
+        values = self.table[list(DESCRIPTOR_NAMES)].to_numpy(float)
+        return compute_distance(values, np.array([descriptor[name] for name in DESCRIPTOR_NAMES]))
+
+    def _caption_similarity(self, query: str, embed: Embed | None) -> np.ndarray:
+        """Similarity of every entry's caption to the query, float (entries,), scaled to 0..1; zeros without `embed`."""
+        if embed is None or self.embeddings is None or not query.strip():
+            return np.zeros(len(self.table))
+        similarity = self._embed_captions(embed) @ embed([query])[0]
+        spread = float(np.ptp(similarity))
+        return (similarity - similarity.min()) / spread if spread > 1e-6 else np.zeros(len(self.table))
+
+    def _embed_captions(self, embed: Embed) -> np.ndarray:
+        """The captions' embeddings by `embed`: the stored ones, or new ones if another scorer wrote those."""
+        texts = [_text_of_entry(row.caption, row.motion, row.name_) for row in self._rows()]
         first = embed(texts[:1])
         stored = self.embeddings
         if stored is not None and first.shape[1:] == stored.shape[1:] and np.allclose(first[0], stored[0], atol=1e-3):
             return stored
         return embed(texts)
-
-    def distances(self, sequence: MaskSequence) -> np.ndarray:
-        """Distance of every entry's motion to a sequence's, as in grouping: about 1 inside one motion."""
-        from mvmodel.motion.grouping import distance
-
-        own = compute_descriptor(sequence)
-        values = self.table[list(DESCRIPTOR_NAMES)].to_numpy(float)
-        return distance(values, np.array([own[name] for name in DESCRIPTOR_NAMES]))
 
     def _rows(self) -> Iterable[Any]:
         return self.table.rename(columns={"name": "name_"}).itertuples(index=False)
@@ -149,48 +146,56 @@ class Library:
 
 def write_library(folder: Path, entries: Iterable[LibraryEntry], embed: Embed | None = None) -> Library:
     """Write entries to `folder`, which appears whole or not at all, and open it. Raises InputError for a bad name."""
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
     with folder_aside(Path(folder)) as aside:
-        fill(aside, entries, rows, embed)
-        pd.DataFrame(rows, columns=_columns()).to_parquet(aside / "library.parquet", index=False)
+        rows = _write_entries(aside, entries)
+        if embed is not None and rows:
+            texts = [_text_of_entry(row["caption"], row["motion"], row["name"]) for row in rows]
+            np.save(aside / "embeddings.npy", embed(texts).astype(np.float32), allow_pickle=False)
+        columns = ["name", "caption", "motion", "source", "frames", "height", "width", "fps", *DESCRIPTOR_NAMES]
+        pd.DataFrame(rows, columns=columns).to_parquet(aside / "library.parquet", index=False)
     return Library.load(folder)
 
 
-def fill(folder: Path, entries: Iterable[LibraryEntry], rows: list[dict[str, Any]], embed: Embed | None) -> None:
-    """Write masks and embeddings of entries into an existing folder and append their rows."""
+def _write_entries(folder: Path, entries: Iterable[LibraryEntry]) -> list[dict[str, Any]]:
+    """Write the entries' masks into an existing folder. Returns the table's rows."""
+    rows: list[dict[str, Any]] = []
     for entry in entries:
         if not FILE_STEM.fullmatch(entry.name) or entry.name in {row["name"] for row in rows}:
-            raise InputError(f"{entry.name!r} cannot name an entry: use letters, digits, - and _, and each name once")
-        entry.sequence.save(folder / "masks" / f"{entry.name}.npz")
-        about = {"caption": entry.caption, "motion": entry.motion, "source": entry.source}
-        shape = {"frames": entry.sequence.frames, "height": entry.sequence.height, "width": entry.sequence.width}
+            raise InputError(
+                f"{entry.name!r} cannot name an entry: use letters, digits, - and _, and each name only once"
+            )
+        sequence = entry.sequence
+        sequence.save(folder / "masks" / f"{entry.name}.npz")
         rows.append(
-            {"name": entry.name, **about, **shape, "fps": entry.sequence.fps, **compute_descriptor(entry.sequence)}
+            {
+                "name": entry.name,
+                "caption": entry.caption,
+                "motion": entry.motion,
+                "source": entry.source,
+                "frames": sequence.frames,
+                "height": sequence.height,
+                "width": sequence.width,
+                "fps": sequence.fps,
+                **compute_descriptor(sequence),
+            }
         )
-    if embed is not None and rows:
-        texts = [_text(row["caption"], row["motion"], row["name"]) for row in rows]
-        np.save(folder / "embeddings.npy", embed(texts).astype(np.float32), allow_pickle=False)
+    return rows
 
 
-def _text(caption: str, motion: str, name: str) -> str:
-    """What stands for an entry when captions are compared."""
+def _text_of_entry(caption: str, motion: str, name: str) -> str:
+    """The text of an entry that is embedded."""
     return caption or motion or name
 
 
-def _columns() -> list[str]:
-    return ["name", "caption", "motion", "source", "frames", "height", "width", "fps", *DESCRIPTOR_NAMES]
-
-
 def extract_keywords(text: str) -> set[str]:
-    """Words that say something, verbs in their basic form: "A dog gallops" -> {"dog", "gallop"}."""
-    found = re.findall(r"[a-z]+", text.lower())
-    return {lexicon.VERB_OF_FORM.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in found} - _IDLE
+    """The words of a text without stop words, verbs in their basic form: "A dog gallops" -> {"dog", "gallop"}."""
+    words = re.findall(r"[a-z]+", text.lower())
+    basic_forms = {lexicon.VERB_OF_FORM.get(word, word.removesuffix("s") if len(word) > 3 else word) for word in words}
+    return basic_forms - _STOP_WORDS
 
 
-def _shared(wanted: set[str], there: set[str]) -> float:
-    return len(wanted & there) / len(wanted) if wanted else 0.0
+def _shared_fraction(keywords: set[str], words: set[str]) -> float:
+    return len(keywords & words) / len(keywords) if keywords else 0.0
 
 
 def retarget(
@@ -199,17 +204,14 @@ def retarget(
     size: tuple[int, int],
     shape: np.ndarray | None = None,
     heading: float = 0.0,
-    scale_to: float | None = None,
+    coverage: float | None = None,
 ) -> MaskSequence:
-    """An entry's motion in another length, picture, shape, direction and size.
+    """Apply a sequence's motion to another length, picture, shape, direction and size.
 
-    frames: of the result, interpolated. size: (height, width). shape: bool (h, w) put in its place, None keeps its own.
-    heading: below 0 goes left, above 0 right (mirrored where needed), 0 as it is. scale_to: mean share of the picture
-    that the object covers, None leaves it.
+    frames: of the result, interpolated. size: (height, width). shape: bool (h, w), replaces the sequence's own shape.
+    heading: below 0 the result goes left, above 0 right (mirrored if needed); 0 keeps the direction. coverage: mean
+    share of the picture that the object covers; None keeps it.
     """
-    from mvmodel.masks.edit import scale
-    from mvmodel.masks.poses import estimate_poses
-
     sequence = MaskSequence(motion.masks, motion.fps)
     poses = estimate_poses(sequence.masks)
     if heading * (poses.x[-1] - poses.x[0]) < 0:
@@ -217,6 +219,6 @@ def retarget(
     sequence = resize(retime(sequence, frames, smooth=True), *size)
     if shape is not None:
         sequence = replace_shape(sequence, shape)
-    if scale_to is not None and sequence.masks.any():
-        sequence = scale(sequence, float(np.sqrt(scale_to / sequence.coverage().mean())))
+    if coverage is not None and sequence.masks.any():
+        sequence = scale(sequence, float(np.sqrt(coverage / sequence.coverage().mean())))
     return sequence

@@ -1,4 +1,4 @@
-"""A mask sequence written down: a YAML file with shapes and how each moves.
+"""Scenes: mask sequences described in a YAML file by shapes and how each of them moves.
 
     frames: 16
     size: [128, 128]
@@ -11,7 +11,7 @@
         shape: {kind: file, file: kite.png, height: 0.3}
         motion: {kind: path, points: [[0.2, 0.7], [0.5, 0.2], [0.8, 0.7]], speed: ease-in-out}
 
-Places are shares of the picture's width and height, lengths shares of its height.
+Positions are shares of the picture's width and height, lengths are shares of its height.
 """
 
 from __future__ import annotations
@@ -20,42 +20,45 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import yaml
+from pydantic import Field
 
 from mvmodel.authoring import physics
+from mvmodel.authoring.choreography import choreograph
+from mvmodel.authoring.grammar import parse_sentence
 from mvmodel.authoring.paths import points_from_svg, progress, sample_path
+from mvmodel.config import Config, parse_config
 from mvmodel.errors import InputError
 from mvmodel.masks.combine import interpolate, resize
-from mvmodel.masks.edit import pan as panned
+from mvmodel.masks.edit import pan
+from mvmodel.masks.files import read_mask
 from mvmodel.masks.geometry import crop_to_mask
 from mvmodel.masks.poses import Poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 
 Point = tuple[float, float]
 SpeedField = str | list[float]
-_FINEST = 96
+_EASING_SAMPLES = 96
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Disc(_Part):
-    """An ellipse; height None is as high as wide."""
+class Disc(Config):
+    """An ellipse. Without a height it is a circle."""
 
     kind: Literal["disc"]
     width: float = Field(0.25, gt=0, le=2)
     height: float | None = Field(None, gt=0, le=2)
 
 
-class Box(_Part):
+class Box(Config):
+    """A rectangle. Without a height it is a square."""
+
     kind: Literal["box"]
     width: float = Field(0.25, gt=0, le=2)
     height: float | None = Field(None, gt=0, le=2)
 
 
-class ShapeFile(_Part):
-    """A mask picture: the object white, or the opaque part; brought to `height`."""
+class ShapeFile(Config):
+    """A picture whose white or opaque part is the shape; it is resized to `height`."""
 
     kind: Literal["file"]
     file: str
@@ -65,8 +68,8 @@ class ShapeFile(_Part):
 Shape = Annotated[Disc | Box | ShapeFile, Field(discriminator="kind")]
 
 
-class PathMotion(_Part):
-    """Along points or an SVG path whose coordinates are shares of the picture; `turns` degrees over the way."""
+class PathMotion(Config):
+    """A path along points, or along an SVG path, whose coordinates are shares of the picture."""
 
     kind: Literal["path"]
     points: list[Point] | None = None
@@ -74,19 +77,22 @@ class PathMotion(_Part):
     speed: SpeedField = "linear"
     round_corners: bool = True
     turns: float = 0.0
+    """Degrees by which the shape rotates along the path, counter-clockwise."""
     scale: tuple[float, float] = (1.0, 1.0)
-    """Size at the beginning and at the end."""
+    """Factors on the shape's size at the beginning and at the end."""
 
 
-class KeysMotion(_Part):
-    """Key masks: frame number -> picture of the whole frame; shapes between them by signed distance."""
+class KeysMotion(Config):
+    """Key masks: frame number -> picture of the whole frame. Shapes between them are interpolated."""
 
     kind: Literal["keys"]
     keys: dict[int, str]
     speed: str = "linear"
 
 
-class BounceMotion(_Part):
+class BounceMotion(Config):
+    """See `physics.simulate_bounce`; "fall" does not bounce."""
+
     kind: Literal["bounce", "fall"]
     start: Point = (0.5, 0.2)
     velocity: Point = (0.0, 0.0)
@@ -95,14 +101,18 @@ class BounceMotion(_Part):
     restitution: float = Field(0.7, ge=0, le=1)
 
 
-class RollMotion(_Part):
+class RollMotion(Config):
+    """See `physics.simulate_roll`."""
+
     kind: Literal["roll"]
     start: Point = (0.1, 0.8)
     velocity: float = 0.4
     friction: float = Field(0.0, ge=0)
 
 
-class SwingMotion(_Part):
+class SwingMotion(Config):
+    """See `physics.simulate_pendulum`."""
+
     kind: Literal["swing"]
     pivot: Point = (0.5, 0.05)
     length: float = Field(0.5, gt=0)
@@ -111,7 +121,7 @@ class SwingMotion(_Part):
     damping: float = Field(0.0, ge=0)
 
 
-class WordsMotion(_Part):
+class WordsMotion(Config):
     """A sentence without its subject: "runs from left to right, jumps twice"."""
 
     kind: Literal["words"]
@@ -123,14 +133,14 @@ Motion = Annotated[
 ]
 
 
-class SceneObject(_Part):
+class SceneObject(Config):
     name: str = ""
     shape: Shape = Disc(kind="disc")
     motion: Motion
 
 
-class Scene(_Part):
-    """A mask sequence written down. size: [height, width]. pan: the camera's way over it, shares of both sides."""
+class Scene(Config):
+    """A scene. size: [height, width] in pixels. pan: how far the camera travels, in shares of the width and height."""
 
     frames: int = Field(16, ge=1, le=10_000)
     fps: float = Field(8.0, gt=0)
@@ -140,54 +150,43 @@ class Scene(_Part):
 
 
 def read_scene(path: Path) -> Scene:
-    """Read a scene's YAML. Raises InputError naming the file and the place in it."""
-    import yaml
-
+    """Read a scene's YAML. Raises InputError naming the file and the setting."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return Scene(**content) if isinstance(content, dict) else Scene(objects=[])
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
-    except (ValidationError, TypeError) as error:
-        raise InputError(f"{path}: {_first(error)}") from error
-
-
-def _first(error: ValidationError | TypeError) -> str:
-    if isinstance(error, TypeError):
-        return str(error)
-    entry = error.errors()[0]
-    return f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}"
+    return parse_config(Scene, content if isinstance(content, dict) else {"objects": []}, str(path))
 
 
 def scene_to_masks(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, list[str]]:
-    """Make a scene's masks, one instance an object, and sentences about what its words leave open.
+    """Create a scene's masks, one instance per object, and the assumptions that its sentences leave open.
 
     folder: what the scene's file names are relative to. Raises InputError for a file or a motion that cannot be used.
     """
     assumptions: list[str] = []
-    made = [_object(entry, scene, Path(folder), assumptions) for entry in scene.objects]
+    instances = [_object_masks(entry, scene, Path(folder), assumptions) for entry in scene.objects]
     names = [entry.name for entry in scene.objects]
-    if len(made) == 1 and not names[0]:
-        sequence = MaskSequence(made[0], scene.fps)
+    if len(instances) == 1 and not names[0]:
+        sequence = MaskSequence(instances[0], scene.fps)
     else:
-        sequence = MaskSequence.from_instances(np.stack(made), scene.fps, names)
+        sequence = MaskSequence.from_instances(np.stack(instances), scene.fps, names)
     if scene.pan != (0.0, 0.0):
-        sequence = panned(sequence, scene.pan[0] * scene.size[1], scene.pan[1] * scene.size[0])
+        sequence = pan(sequence, scene.pan[0] * scene.size[1], scene.pan[1] * scene.size[0])
     return sequence, assumptions
 
 
-def _object(entry: SceneObject, scene: Scene, folder: Path, assumptions: list[str]) -> np.ndarray:
+def _object_masks(entry: SceneObject, scene: Scene, folder: Path, assumptions: list[str]) -> np.ndarray:
+    """An object's masks, bool (frames, height, width)."""
     if isinstance(entry.motion, KeysMotion):
-        return _keys(entry.motion, scene, folder)
+        return _interpolate_keys(entry.motion, scene, folder)
     shape = shape_mask(entry.shape, scene.size[0], folder)
-    poses = _poses(entry.motion, scene, shape, assumptions)
-    return place_shape(shape, poses, scene.size)
+    return place_shape(shape, _poses(entry.motion, scene, shape, assumptions), scene.size)
 
 
-def shape_mask(shape: Any, picture_height: int, folder: Path = Path()) -> np.ndarray:
-    """A shape as a mask in a picture of its own, bool (h, w), in pixels of a picture so high."""
+def shape_mask(shape: Disc | Box | ShapeFile, picture_height: int, folder: Path = Path()) -> np.ndarray:
+    """A shape's mask on its own, bool (h, w), in pixels of a picture of the given height."""
     if isinstance(shape, ShapeFile):
-        return _from_file(shape, picture_height, folder)
+        return _read_shape(shape, picture_height, folder)
     width = shape.width * picture_height
     height = (shape.height or shape.width) * picture_height
     rows, columns = np.mgrid[: int(np.ceil(height)) + 2, : int(np.ceil(width)) + 2].astype(float)
@@ -196,61 +195,67 @@ def shape_mask(shape: Any, picture_height: int, folder: Path = Path()) -> np.nda
     return np.asarray(mask)
 
 
-def _from_file(shape: ShapeFile, picture_height: int, folder: Path) -> np.ndarray:
-    from mvmodel.masks.files import read_mask
-
-    mask = read_mask(folder / shape.file)
-    cut = crop_to_mask(mask)
+def _read_shape(shape: ShapeFile, picture_height: int, folder: Path) -> np.ndarray:
+    box = crop_to_mask(read_mask(folder / shape.file))
     height = max(2, round(shape.height * picture_height))
-    width = max(2, round(cut.shape[1] * height / cut.shape[0]))
-    return resize(MaskSequence(cut[None]), height, width).masks[0]
+    width = max(2, round(box.shape[1] * height / box.shape[0]))
+    return resize(MaskSequence(box[None]), height, width).masks[0]
 
 
-def _keys(motion: KeysMotion, scene: Scene, folder: Path) -> np.ndarray:
-    from mvmodel.masks.files import read_mask
-
+def _interpolate_keys(motion: KeysMotion, scene: Scene, folder: Path) -> np.ndarray:
     keys = {}
     for frame, name in motion.keys.items():
         mask = read_mask(folder / name)
         keys[frame] = resize(MaskSequence(mask[None]), *scene.size).masks[0]
-    eased = lambda share: progress(_FINEST, motion.speed)[np.round(share * (_FINEST - 1)).astype(int)]  # noqa: E731
-    return interpolate(keys, scene.frames, scene.fps, eased).masks
+    easing = progress(_EASING_SAMPLES, motion.speed)
+
+    def ease(share: np.ndarray) -> np.ndarray:
+        return easing[np.round(share * (_EASING_SAMPLES - 1)).astype(int)]
+
+    return interpolate(keys, scene.frames, scene.fps, ease).masks
 
 
 def _poses(motion: Any, scene: Scene, shape: np.ndarray, assumptions: list[str]) -> Poses:
-    height, width = scene.size
-    frames, fps = scene.frames, scene.fps
+    """The poses, in pixels, of any motion but key masks."""
     if isinstance(motion, WordsMotion):
-        from mvmodel.authoring.choreography import choreograph
-        from mvmodel.authoring.grammar import parse_sentence
-
         story = parse_sentence(f"a thing {motion.text}")
-        cast, more = choreograph(story, frames, fps, scene.size)
+        cast, more = choreograph(story, scene.frames, scene.fps, scene.size)
         assumptions += [*story.assumptions, *more]
         return cast[0][1]
     if isinstance(motion, PathMotion):
-        if (motion.points is None) == (motion.svg is None):
-            raise InputError("a path needs either points or an SVG path")
-        points = np.array(motion.points, float) if motion.points is not None else points_from_svg(str(motion.svg))
-        way = sample_path(points, frames, motion.speed, motion.round_corners and motion.svg is None)
-        done = progress(frames, motion.speed)
-        size = motion.scale[0] + (motion.scale[1] - motion.scale[0]) * done
-        return Poses.of(way[:, 0] * width, way[:, 1] * height, size, size, motion.turns * done)
-    # Physics counts in picture heights, so that it looks alike in wide pictures.
+        return _path_poses(motion, scene)
+    return _physics_poses(motion, scene, shape)
+
+
+def _path_poses(motion: PathMotion, scene: Scene) -> Poses:
+    if (motion.points is None) == (motion.svg is None):
+        raise InputError("a path needs either points or an SVG path")
+    points = np.array(motion.points, float) if motion.points is not None else points_from_svg(str(motion.svg))
+    path = sample_path(points, scene.frames, motion.speed, motion.round_corners and motion.svg is None)
+    covered = progress(scene.frames, motion.speed)
+    scale = motion.scale[0] + (motion.scale[1] - motion.scale[0]) * covered
+    height, width = scene.size
+    return Poses.of(path[:, 0] * width, path[:, 1] * height, scale, scale, motion.turns * covered)
+
+
+def _physics_poses(motion: BounceMotion | RollMotion | SwingMotion, scene: Scene, shape: np.ndarray) -> Poses:
+    """Physics uses picture heights for both axes, so that motions look the same in wide pictures."""
+    height, width = scene.size
     aspect = width / height
     angle: Any = 0.0
     if isinstance(motion, BounceMotion):
         start = (motion.start[0] * aspect, motion.start[1])
-        spring = 0.0 if motion.kind == "fall" else motion.restitution
-        velocity = (motion.velocity[0], motion.velocity[1])
-        x, y = physics.simulate_bounce(frames, fps, start, velocity, motion.floor, motion.gravity, spring)
+        restitution = 0.0 if motion.kind == "fall" else motion.restitution
+        x, y = physics.simulate_bounce(
+            scene.frames, scene.fps, start, motion.velocity, motion.floor, motion.gravity, restitution
+        )
     elif isinstance(motion, RollMotion):
         radius = float(np.sqrt(shape.sum() / np.pi)) / height
         start = (motion.start[0] * aspect, motion.start[1])
-        x, y, angle = physics.simulate_roll(frames, fps, start, motion.velocity, radius, motion.friction)
+        x, y, angle = physics.simulate_roll(scene.frames, scene.fps, start, motion.velocity, radius, motion.friction)
     else:
         pivot = (motion.pivot[0] * aspect, motion.pivot[1])
         x, y, angle = physics.simulate_pendulum(
-            frames, fps, pivot, motion.length, motion.degrees, motion.gravity, motion.damping
+            scene.frames, scene.fps, pivot, motion.length, motion.degrees, motion.gravity, motion.damping
         )
     return Poses.of(x * height, y * height, 1.0, 1.0, angle)

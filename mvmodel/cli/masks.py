@@ -97,18 +97,27 @@ def from_text_command(
     """Create a mask sequence from a sentence. Prints every assumption that the sentence left open."""
     from mvmodel.authoring.config import TextToMasksConfig
     from mvmodel.authoring.grammar import parse_sentence
-    from mvmodel.authoring.text_to_masks import text_to_masks, write_pictures
+    from mvmodel.authoring.shapes import write_pictures
+    from mvmodel.authoring.text_to_masks import text_to_masks
+    from mvmodel.backends.shape_models import load_shape_models
     from mvmodel.masks.files import read_mask
     from mvmodel.packs import load_pack
 
-    models = load_pack(pack)
-    side = models.info.resolution
+    model_pack = load_pack(pack)
+    info = model_pack.info
     motion_library = _load_library(library, required=use_library_motion)
     shapes = {parse_sentence(sentence).actors[0].noun: read_mask(shape)} if shape else None
     with stdout_to_stderr():
         result = text_to_masks(
-            *(sentence, models, frames or models.info.frames, models.info.fps, (side, side)),
-            *(TextToMasksConfig(seed=seed), shapes, motion_library, use_library_motion),
+            sentence,
+            load_shape_models(model_pack),
+            frames or info.frames,
+            info.fps,
+            (info.resolution, info.resolution),
+            TextToMasksConfig(seed=seed),
+            shapes,
+            motion_library,
+            use_library_motion,
         )
     _write(result.sequence, out, preview)
     if pictures:
@@ -210,12 +219,12 @@ def search_command(
 
         with stdout_to_stderr():
             embed = load_pack(pack).scorer().texts
-    hits = mask_library.search(query, embed, most=limit)
+    hits = mask_library.search(query, embed, limit=limit)
     if json:
         print_json([vars(hit) | {"file": str(mask_library.folder / "masks" / f"{hit.name}.npz")} for hit in hits])
     elif hits:
-        rows = [[hit.name, hit.score, hit.motion, hit.caption, hit.why] for hit in hits]
-        print_table(["name", "score", "motion", "caption", "why"], rows)
+        rows = [[hit.name, hit.score, hit.motion, hit.caption, hit.reason] for hit in hits]
+        print_table(["name", "score", "motion", "caption", "reason"], rows)
     else:
         print(f"nothing in {mask_library.folder} matches {query!r}; it has {len(mask_library.table)} mask sequences")
 

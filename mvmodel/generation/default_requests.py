@@ -10,21 +10,21 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.text import replace_noun
-
-if TYPE_CHECKING:
-    import numpy as np
+from mvmodel.masks import MaskSequence
+from mvmodel.text import find_object_words, replace_noun
 
 
 @dataclass(frozen=True)
 class RequestSpec:
-    """A video to make: its prompt, its mask sequence, bool (frames, height, width), and its seed."""
+    """A video to generate, before its masks are written to a file."""
 
     prompt: str
-    masks: np.ndarray
+    masks: MaskSequence
     seed: int
     name: str = ""
     negative_prompt: str = ""
@@ -38,10 +38,6 @@ def default_requests(
     Objects that no clip shows come first, so that neither the prompt nor the mask is one that was trained on. Clips are
     taken in turn; the first ones given are taken first.
     """
-    import numpy as np
-
-    from mvmodel.text import find_object_words
-
     rng = np.random.default_rng(seed)
     clips = [clip for clip in clips if clip[2][0].any()]  # frame 1 is made from the first mask
     if not clips:
@@ -56,14 +52,12 @@ def default_requests(
         if words and others:
             sentence = replace_noun(sentence, words[0], others[order[number % len(others)]])
         turned = masks if number // len(clips) % 2 else masks[:, :, ::-1]
-        wanted.append(RequestSpec(sentence, shift_masks(turned, rng), seed + number))
+        wanted.append(RequestSpec(sentence, MaskSequence(shift_masks(turned, rng)), seed + number))
     return wanted
 
 
 def shift_masks(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The whole sequence shifted by a random step that keeps all of it in the picture; masks bool (frames, H, W)."""
-    import numpy as np
-
     if not masks.any():
         return np.ascontiguousarray(masks)
     shifted = masks
@@ -78,8 +72,6 @@ def shift_masks(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def write_requests(folder: Path, motion: str, wanted: Sequence[RequestSpec], fps: float) -> Path:
     """requests.csv and masks/*.npz in `folder`; returns the CSV."""
-    from mvmodel.masks import MaskSequence
-
     path = folder / "requests.csv"
     with open(path, "w", newline="") as file:
         rows = csv.writer(file)
@@ -87,7 +79,9 @@ def write_requests(folder: Path, motion: str, wanted: Sequence[RequestSpec], fps
         for number, request in enumerate(wanted, 1):
             name = request.name or f"{motion}-{number:02d}"
             (folder / "masks").mkdir(exist_ok=True)
-            MaskSequence(request.masks, fps).save(folder / "masks" / f"{name}.npz")
+            # Masks of several objects keep their own frame rate.
+            masks = request.masks if request.masks.instances is not None else MaskSequence(request.masks.masks, fps)
+            masks.save(folder / "masks" / f"{name}.npz")
             rows.writerow([name, motion, request.prompt, f"masks/{name}.npz", request.seed, request.negative_prompt])
     return path
 

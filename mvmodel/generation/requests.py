@@ -90,8 +90,8 @@ def load_masks(request: Request, backend: Backend) -> MaskSequence:
     """
     if request.source and not request.masks.exists():
         raise InputError(
-            f"request {request.name}: {request.source!r} has not been made yet; `mask_sources.prepare` does, as the "
-            f"pipeline's generation_requests do"
+            f"request {request.name}: {request.source!r} has not been made yet; use "
+            f"`request_masks.prepare_requests`, as the pipeline's generation_requests does"
         )
     sequence = MaskSequence.load(request.masks)
     if not sequence.masks.any():

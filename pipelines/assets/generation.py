@@ -10,7 +10,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
-from mvmodel.generation.default_requests import RequestSpec, default_requests, describe_requests, write_requests
+from mvmodel.generation.default_requests import default_requests, describe_requests, write_requests
 from mvmodel.reports.conditions import CONDITIONS
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
@@ -40,9 +40,7 @@ def _shipped(settings: Settings, config: RequestsConfig, motion: str) -> list[An
     "parquet",
     partitions_def=motions,
     deps=["mask_library"],
-    code_version=code_version(
-        "mvmodel.authoring.mask_sources", "mvmodel.generation.default_requests", files=(__file__,)
-    ),
+    code_version=code_version("mvmodel.generation.request_masks", "mvmodel.backends.shape_models", files=(__file__,)),
 )
 def generation_requests(
     context: dg.AssetExecutionContext,
@@ -55,37 +53,42 @@ def generation_requests(
 
     A row may name a file, words, or an entry of the mask library, each with edits behind it.
     """
-    from mvmodel.authoring.mask_sources import contents
+    from mvmodel.generation.request_masks import get_source_kind, hash_mask_source
     from mvmodel.generation.requests import read_requests
     from mvmodel.masks import MaskSequence
 
     motion = context.partition_key
     config = settings.read("requests", RequestsConfig)
     shipped = _shipped(settings, config, motion)
-    named = any(r.source.strip().lower().startswith("library") for r in shipped)
-    library = load_current(context.instance, store.store, "mask_library") if named else None
+    source_kinds = {get_source_kind(request) for request in shipped}
+    library = load_current(context.instance, store.store, "mask_library") if "library" in source_kinds else None
 
     def build(folder: Path) -> None:
         empty_folder(folder)
-        masks: dict[str, MaskSequence] = {}
+        models = pack.load()
         if shipped:
             from mvmodel.authoring.library import Library
-            from mvmodel.authoring.mask_sources import prepare
+            from mvmodel.authoring.mask_sources import MaskSourceLoader
+            from mvmodel.backends.shape_models import load_shape_models
+            from mvmodel.generation.request_masks import prepare_requests
 
-            opened = Library.load(library.folder) if library else None
-            masks, assumptions = prepare(shipped, pack.load(), settings.path(config.file).parent, opened)
-            wanted = [RequestSpec(r.prompt, masks[r.name].masks, r.seed, r.name, r.negative_prompt) for r in shipped]
+            loader = MaskSourceLoader(
+                folder=settings.path(config.file).parent,
+                size=(models.info.resolution, models.info.resolution),
+                frames=models.info.frames,
+                fps=models.info.fps,
+                models=load_shape_models(models),
+                library=Library.load(library.folder) if library else None,
+            )
+            specs, assumptions = prepare_requests(shipped, loader)
             (folder / "assumptions.json").write_text(json.dumps(assumptions, indent=1))
         else:
             from mvmodel.training.training_set import read_training_set
 
             train, held = read_training_set(training_set.folder)
             clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
-            wanted = default_requests(clips, list(pack.load().info.objects), config.count, config.seed)
-        write_requests(folder, motion, wanted, float(pack.load().info.fps))
-        for name, sequence in masks.items():
-            if sequence.instances is not None:  # the table's masks are their union
-                sequence.save(folder / "masks" / f"{name}.npz")
+            specs = default_requests(clips, list(models.info.objects), config.count, config.seed)
+        write_requests(folder, motion, specs, float(models.info.fps))
 
     def describe(folder: Path) -> dict[str, Any]:
         import pandas as pd
@@ -108,13 +111,12 @@ def generation_requests(
         }
 
     # Shipped requests do not depend on the clips: a retrained motion is asked for the very same videos.
-    made_of = [contents(r, settings.path(config.file).parent) for r in shipped]
-    rows = [[r.name, r.prompt, made, r.seed, r.negative_prompt] for r, made in zip(shipped, made_of, strict=True)]
+    table_folder = settings.path(config.file).parent
+    rows = [[r.name, r.prompt, hash_mask_source(r, table_folder), r.seed, r.negative_prompt] for r in shipped]
     inputs: dict[str, Handle] = {} if shipped else {"training_set": training_set}
     if library is not None:
         inputs["mask_library"] = library
-    words = any(r.source.strip().lower().startswith("words") for r in shipped)
-    models = pack.recipe() if words else pack.recipe("text_encoder")
+    models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
     return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, describe, models)
 
 

@@ -35,7 +35,7 @@ def test_words_find_verbs_in_any_form(library: Library) -> None:
         hits = library.search(query)
         assert {hit.name for hit in hits} == {"horse-gallop", "ball-gallop"}, query
     first = library.search("a ball bounces")[0]
-    assert first.name == "ball-bounce" and "100%" in first.why
+    assert first.name == "ball-bounce" and "100%" in first.reason
     assert library.search("submarine") == []
     assert extract_keywords("A dog gallops in the snow") == {"dog", "gallop", "snow"}
 
@@ -60,14 +60,14 @@ def test_retargeting_changes_length_place_size_and_direction(library: Library) -
     masks = library.sequence("horse-gallop")
     shape = np.zeros((20, 30), bool)
     shape[2:18, 2:28] = True
-    made = retarget(masks, 20, (64, 80), shape, heading=-1.0, scale_to=0.05)
+    made = retarget(masks, 20, (64, 80), shape, heading=-1.0, coverage=0.05)
     assert made.masks.shape == (20, 64, 80)
     assert centroid(made.masks[-1])[0] < centroid(made.masks[0])[0] - 10
     assert made.coverage().mean() == pytest.approx(0.05, rel=0.15)
 
 
 def test_mistakes_are_named(library: Library, entries, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="near are horse-gallop"):
+    with pytest.raises(InputError, match="similar names: horse-gallop"):
         library.sequence("horse-galop")
     with pytest.raises(InputError, match="no library"):
         Library.load(tmp_path)

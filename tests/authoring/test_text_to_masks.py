@@ -8,6 +8,7 @@ import pytest
 from mvmodel.authoring.config import TextToMasksConfig
 from mvmodel.authoring.library import LibraryEntry, write_library
 from mvmodel.authoring.text_to_masks import text_to_masks
+from mvmodel.backends.shape_models import load_shape_models
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.geometry import centroid
@@ -17,20 +18,22 @@ BLOCK = np.ones((10, 16), bool)
 
 
 @pytest.mark.slow
-def test_a_painted_shape_is_moved_as_the_sentence_says(tiny_pack) -> None:
+def test_a_drawn_shape_is_moved_as_the_sentence_says(tiny_pack) -> None:
+    models = load_shape_models(tiny_pack)
     sentence = "a car drives from left to right"
     config = TextToMasksConfig(pictures_per_noun=2, steps=8)
-    made = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
+    made = text_to_masks(sentence, models, 8, 8.0, (128, 128), config)
     assert made.sequence.names == ("car",) and made.pictures["car"].shape == (128, 128, 3)
     x = [centroid(mask)[0] for mask in made.sequence.masks]
     assert x[0] < 40 and x[-1] > 88 and (np.diff(x) > 0).all()
-    again = text_to_masks(sentence, tiny_pack, 8, 8.0, (128, 128), config)
+    again = text_to_masks(sentence, models, 8, 8.0, (128, 128), config)
     assert np.array_equal(again.sequence.masks, made.sequence.masks)
 
 
 def test_several_actors_with_shapes_of_ones_own(tiny_pack) -> None:
     shapes = {"dog": BLOCK, "cat": BLOCK}
-    made = text_to_masks("two dogs run to the left and a cat jumps twice", tiny_pack, 12, 8.0, (96, 96), shapes=shapes)
+    models = load_shape_models(tiny_pack)
+    made = text_to_masks("two dogs run to the left and a cat jumps twice", models, 12, 8.0, (96, 96), shapes=shapes)
     assert made.sequence.names == ("dog", "dog", "cat")
     assert not made.pictures
     first = [centroid(mask)[0] for mask in made.sequence.instance(0).masks]
@@ -45,9 +48,10 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
     }
     entries = [LibraryEntry(name, MaskSequence(clip.masks), clip.caption, name) for name, clip in clips.items()]
     library = write_library(tmp_path / "lib", entries, tiny_pack.scorer().texts)
+    models = load_shape_models(tiny_pack)
     made = text_to_masks(
         "a dog gallops to the left",
-        tiny_pack,
+        models,
         16,
         8.0,
         (128, 128),
@@ -61,4 +65,4 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
         "mirrored, since it says left"
     )
     with pytest.raises(InputError, match="no verb of motion"):
-        text_to_masks("a dog", tiny_pack, 8, 8.0, (96, 96), shapes={"dog": BLOCK})
+        text_to_masks("a dog", models, 8, 8.0, (96, 96), shapes={"dog": BLOCK})
