@@ -1,23 +1,27 @@
-"""Appearance: how alike the frames are, how well they fit the prompt, how far the colours wander.
+"""Appearance: how alike the frames are, how well they fit the prompt, how far the colours drift.
 
 Embeddings come from `Scorer.images` and `Scorer.texts` and have length 1, so a dot product is a cosine. None of these
-metrics says anything about motion: a still video reaches 1.0 in every consistency. Print `motion` beside them.
+metrics says anything about motion: a still video reaches 1.0 in every consistency. Print `motion` next to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from mvmodel.errors import InputError
 
+if TYPE_CHECKING:
+    from mvmodel.metrics.protocols import ScorerProtocol
+
 GREY = 128
-"""The neutral ground that stands for what is not to be looked at."""
+"""The neutral colour of everything that the scorer should ignore."""
 
 
-def _at_least_two(embeddings: np.ndarray) -> None:
+def _check_frame_count(embeddings: np.ndarray) -> None:
     if embeddings.ndim != 2 or len(embeddings) < 2:
         raise InputError(f"consistency compares frames and needs two or more, not an array {embeddings.shape}")
 
@@ -27,7 +31,7 @@ def consistency(embeddings: np.ndarray) -> float:
 
     embeddings: float (frames, size), rows of length 1. The convention of Tune-A-Video and LAMP.
     """
-    _at_least_two(embeddings)
+    _check_frame_count(embeddings)
     gram = embeddings.astype(np.float64) @ embeddings.T.astype(np.float64)
     frames = len(embeddings)
     return float((gram.sum() - np.trace(gram)) / (frames * (frames - 1)))
@@ -35,13 +39,13 @@ def consistency(embeddings: np.ndarray) -> float:
 
 def consistency_adjacent(embeddings: np.ndarray) -> float:
     """Mean cosine of neighbouring frames. Range -1..1, higher is smoother. FateZero's temporal consistency."""
-    _at_least_two(embeddings)
+    _check_frame_count(embeddings)
     return float(np.mean(np.sum(embeddings[:-1].astype(np.float64) * embeddings[1:], axis=1)))
 
 
 def consistency_first(embeddings: np.ndarray) -> float:
     """Mean cosine of every later frame with frame 1. Range -1..1, higher stays closer to the first frame."""
-    _at_least_two(embeddings)
+    _check_frame_count(embeddings)
     return float(np.mean(embeddings[1:].astype(np.float64) @ embeddings[0].astype(np.float64)))
 
 
@@ -51,11 +55,11 @@ def consistency_vbench(embeddings: np.ndarray) -> float:
     embeddings: (frames, size), rows of length 1. VBench's subject and background consistency, with our scorer in place
     of its DINO and CLIP weights: the same formula, not the same numbers.
     """
-    _at_least_two(embeddings)
+    _check_frame_count(embeddings)
     rows = embeddings.astype(np.float64)
-    before = np.sum(rows[:-1] * rows[1:], axis=1).clip(min=0)
+    previous = np.sum(rows[:-1] * rows[1:], axis=1).clip(min=0)
     first = (rows[1:] @ rows[0]).clip(min=0)
-    return float(np.mean((before + first) / 2))
+    return float(np.mean((previous + first) / 2))
 
 
 def diversity(videos: Sequence[np.ndarray]) -> float:
@@ -71,7 +75,7 @@ def diversity(videos: Sequence[np.ndarray]) -> float:
 
 
 def without_foreground(frames: np.ndarray, foreground: np.ndarray) -> np.ndarray | None:
-    """The background alone: every place that the foreground ever covers is grey in every frame. uint8, as `frames`.
+    """The background alone: every pixel that the foreground ever covers is grey in every frame. uint8, as `frames`.
 
     frames: uint8 (frames, height, width, 3). foreground: bool (frames, height, width). One hole for the whole video,
     so that the hole's own path is no part of what is compared. None when less than a tenth of the picture is left.
@@ -82,7 +86,7 @@ def without_foreground(frames: np.ndarray, foreground: np.ndarray) -> np.ndarray
     return np.where(ever[None, ..., None], np.uint8(GREY), frames)
 
 
-def consistency_background(frames: np.ndarray, foreground: np.ndarray, scorer: Any) -> float:
+def consistency_background(frames: np.ndarray, foreground: np.ndarray, scorer: ScorerProtocol) -> float:
     """`consistency` of `without_foreground`. Range -1..1, higher is more alike; NaN when too little ground is left.
 
     frames: uint8 (frames, height, width, 3). foreground: bool (frames, height, width). VBench's background consistency
@@ -100,10 +104,8 @@ def alignment(embeddings: np.ndarray, text: np.ndarray) -> float:
     return float(np.mean(embeddings.astype(np.float64) @ text.astype(np.float64)))
 
 
-def lab(frames: np.ndarray) -> np.ndarray:
+def to_lab(frames: np.ndarray) -> np.ndarray:
     """CIELAB (D65) of uint8 RGB frames: float32, same shape, L 0..100, a and b about -128..127."""
-    import cv2
-
     return np.stack([cv2.cvtColor(frame.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for frame in frames])
 
 
@@ -113,7 +115,7 @@ def colour_distances(frames: np.ndarray, masks: np.ndarray | None = None) -> np.
     frames: uint8 (frames, height, width, 3). masks: bool (frames, height, width), or None for the whole picture; a
     pixel counts in frame i when neither mask 1 nor mask i covers it. Range 0..about 150; NaN where no pixel counts.
     """
-    colours = lab(frames)
+    colours = to_lab(frames)
     out = np.full(max(0, len(frames) - 1), np.nan)
     for index in range(1, len(frames)):
         distance = np.linalg.norm(colours[index] - colours[0], axis=-1)

@@ -5,11 +5,12 @@ Flow is in pixels per frame, x to the right and y down.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from mvmodel.masks.geometry import centroids
 
-STILL = 0.25
+MIN_SPEED = 0.25
 """Pixels per frame below which a place counts as still."""
 
 
@@ -19,8 +20,6 @@ def flows(frames: np.ndarray) -> np.ndarray:
     frames: uint8 RGB (frames, height, width, 3). Pictures under 160 pixels are enlarged for the search, since DIS
     starts from a pyramid; the flow returned is in the pixels given.
     """
-    import cv2
-
     height, width = frames.shape[1:3]
     factor = max(1, int(np.ceil(160 / min(height, width))))
     size = (width * factor, height * factor)
@@ -33,10 +32,28 @@ def flows(frames: np.ndarray) -> np.ndarray:
     return out
 
 
+def warp(frame: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """`frame` sampled where `flow` points: out(x) = frame(x + flow(x)), float32.
+
+    frame: (height, width) or (height, width, channels). flow: (height, width, 2), pixels, x then y.
+    """
+    height, width = flow.shape[:2]
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    out: np.ndarray = cv2.remap(
+        frame.astype(np.float32),
+        columns + flow[..., 0],
+        rows + flow[..., 1],
+        cv2.INTER_LINEAR,
+        None,
+        cv2.BORDER_REPLICATE,
+    )
+    return out
+
+
 def motion(flow: np.ndarray, foreground: np.ndarray | None = None) -> float:
     """Mean length of the flow inside the foreground, pixels per frame. Range 0 upwards; 0 is a still.
 
-    Neither way is better by itself: it stands beside consistency, which a still video wins. EvalCrafter's flow score,
+    Neither direction is better in itself: print it next to consistency, which a still video wins. EvalCrafter's flow score,
     there over the whole picture with RAFT.
 
     flow: (frames - 1, height, width, 2). foreground: bool (frames, height, width), or None for the whole picture.
@@ -50,52 +67,40 @@ def motion(flow: np.ndarray, foreground: np.ndarray | None = None) -> float:
 
 
 def motion_cosine(flow: np.ndarray, masks: np.ndarray, foreground: np.ndarray) -> float:
-    """Does the foreground move the way the control masks move? sum(w . s) / (|w| |s|), w wanted and s shown velocities.
+    """Does the foreground move the way the control masks move? sum(w . s) / (|w| |s|), w control and s observed.
 
-    Range -1..1, higher is better. No paper's formula: published motion scores know no wanted direction.
+    Range -1..1, higher is better. No paper's formula: published motion scores have no control direction.
 
     flow: (frames - 1, height, width, 2). masks: control masks, bool (frames, height, width): their centroids give the
-    wanted velocities. foreground: where the object was found; the flow's mean in there is the velocity shown. Both
+    control velocities. foreground: where the object was detected; the mean flow inside it is the observed velocity. Both
     tracks are compared as one vector over all pairs of frames, so fast moments weigh more. NaN when the masks' centre
-    moves less than `STILL` (a spin, say), or when nothing was found.
+    moves less than `MIN_SPEED` (a spin, say), or when nothing was detected.
     """
-    wanted = np.diff(centroids(masks), axis=0)
-    shown = np.full_like(wanted, np.nan)
+    control = np.diff(centroids(masks), axis=0)
+    observed = np.full_like(control, np.nan)
     for index in range(len(flow)):
         if foreground[index].any():
-            shown[index] = flow[index][foreground[index]].mean(axis=0)
-    usable = np.isfinite(wanted).all(axis=1) & np.isfinite(shown).all(axis=1)
-    if not usable.any() or np.sqrt((wanted[usable] ** 2).sum(axis=1).mean()) < STILL:
+            observed[index] = flow[index][foreground[index]].mean(axis=0)
+    usable = np.isfinite(control).all(axis=1) & np.isfinite(observed).all(axis=1)
+    if not usable.any() or np.sqrt((control[usable] ** 2).sum(axis=1).mean()) < MIN_SPEED:
         return float("nan")
-    lengths = np.linalg.norm(wanted[usable]) * np.linalg.norm(shown[usable])
-    return float((wanted[usable] * shown[usable]).sum() / lengths) if lengths > 0 else 0.0
+    lengths = np.linalg.norm(control[usable]) * np.linalg.norm(observed[usable])
+    return float((control[usable] * observed[usable]).sum() / lengths) if lengths > 0 else 0.0
 
 
-def still_places(frames: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def find_still_pixels(frames: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Where nothing moves: bool (frames - 1, height, width).
 
-    frames: uint8 (frames, height, width, 3). flow: (frames - 1, height, width, 2). A place is still when its flow is
-    under `STILL`, or when standing still explains its next frame as well as the flow does (to half a grey level, over
-    a 7x7 neighbourhood): in smooth areas, sky say, dense flow is a guess drawn in from the moving object beside them.
+    frames: uint8 (frames, height, width, 3). flow: (frames - 1, height, width, 2). A pixel is still when its flow is
+    under `MIN_SPEED`, or when no motion explains its next frame as well as the flow does (to half a grey level, over
+    a 7x7 neighbourhood): in smooth areas, sky say, dense flow is a guess that leaks from the moving object next to them.
     """
-    import cv2
-
-    height, width = frames.shape[1:3]
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    out = np.linalg.norm(flow, axis=-1) < STILL
+    out = np.linalg.norm(flow, axis=-1) < MIN_SPEED
     for index in range(len(flow)):
-        here, following = frames[index].astype(np.float32), frames[index + 1].astype(np.float32)
-        moved = cv2.remap(
-            following,
-            columns + flow[index, ..., 0],
-            rows + flow[index, ..., 1],
-            cv2.INTER_LINEAR,
-            None,
-            cv2.BORDER_REPLICATE,
-        )
-        by_flow = cv2.blur(np.abs(moved - here).mean(axis=-1), (7, 7))
-        by_standing = cv2.blur(np.abs(following - here).mean(axis=-1), (7, 7))
-        out[index] |= by_standing <= by_flow + 0.5
+        current, following = frames[index].astype(np.float32), frames[index + 1].astype(np.float32)
+        flow_error = cv2.blur(np.abs(warp(following, flow[index]) - current).mean(axis=-1), (7, 7))
+        still_error = cv2.blur(np.abs(following - current).mean(axis=-1), (7, 7))
+        out[index] |= still_error <= flow_error + 0.5
     return out
 
 
@@ -106,7 +111,7 @@ def flicker(frames: np.ndarray, flow: np.ndarray) -> float:
 
     frames: uint8 (frames, height, width, 3). flow: (frames - 1, height, width, 2). NaN when no place is still.
     """
-    still = still_places(frames, flow)
+    still_pixels = find_still_pixels(frames, flow)
     change = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean(axis=-1)
-    means = [float(change[i][still[i]].mean()) for i in range(len(flow)) if still[i].any()]
+    means = [float(change[i][still_pixels[i]].mean()) for i in range(len(flow)) if still_pixels[i].any()]
     return float(np.mean(means)) if means else float("nan")

@@ -28,11 +28,13 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "iou": Metric("IoU", "overlap of the object found in the video with its control mask, mean over frames", 1),
+    "iou": Metric("IoU", "overlap of the detected object with its control mask, mean over frames", 1),
     "consistency": Metric("Consistency", "mean cosine over all pairs of frames i < j", 1),
     "alignment": Metric("Alignment", "mean cosine of the frames with the prompt", 1),
     "motion": Metric("Motion, px", "mean optical flow in the foreground, pixels per frame", 0, 2),
-    "motion_cosine": Metric("Motion cosine", "does the foreground's flow follow the mask's centre", 1),
+    "motion_cosine": Metric(
+        "Motion cosine", "cosine of the foreground's mean flow and the velocity of the mask's centre", 1
+    ),
     "colour_drift": Metric("Colour drift", "mean CIELAB distance to frame 1 outside the masks", -1, 2),
     "flicker": Metric("Flicker", "mean grey-level change where the flow is still, 0..255", -1, 2),
     "consistency_adjacent": Metric("Consistency, adjacent", "mean cosine of neighbouring frames", 1),
@@ -41,17 +43,19 @@ METRICS: dict[str, Metric] = {
     "consistency_vbench": Metric(
         "Consistency, previous and first", "VBench's mean of the cosines with the frame before and with frame 1", 1
     ),
-    "consistency_foreground": Metric("Consistency, object", "all pairs, of the found object cut out on grey", 1),
+    "consistency_foreground": Metric("Consistency, object", "all pairs, of the detected object cut out on grey", 1),
     "consistency_background": Metric(
-        "Consistency, background", "all pairs, with every place that the object ever covers painted grey", 1
+        "Consistency, background", "all pairs, with every pixel that the object ever covers painted grey", 1
     ),
     "warping_error": Metric(
-        "Warping error", "squared colour change (0..1) along the flow where nothing is hidden", -1, 5
+        "Warping error", "squared colour change (0..1) along the optical flow, without occlusions", -1, 5
     ),
-    "smoothness": Metric("Smoothness", "how well every second frame is foretold by its neighbours, 0..1", 1),
-    "area_ratio": Metric("Area ratio", "found area over wanted area; 1 is exact", 0, 2),
+    "smoothness": Metric("Smoothness", "how well every second frame is predicted from its neighbours, 0..1", 1),
+    "area_ratio": Metric("Area ratio", "detected area over mask area; 1 is exact", 0, 2),
     "count_accuracy": Metric("Count accuracy", "share of frames with as many objects as the mask has parts", 1, 2),
-    "centroid_error": Metric("Centre error", "distance between found and wanted centre, share of the diagonal", -1),
+    "centroid_error": Metric(
+        "Centre error", "distance of the detected centre from the mask's, as a share of the diagonal", -1
+    ),
 }
 """Metric name -> description, in the order in which reports print them."""
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.transforms import Normalize
+from torchvision.transforms.functional import normalize
 
 from mvmodel.errors import InputError
 
@@ -17,8 +19,8 @@ class Scorer:
     """Image and text embeddings of an open_clip model, with a record of which model that was.
 
     model: an open_clip CLIP. preprocess: PIL image -> float tensor (3, side, side), open_clip's validation transform.
-    tokenizer: list of sentences -> int64 tensor (sentences, context). name, weights_hash: what stands in every record.
-    words: the object words that the model was trained to tell apart; the judge of `adherence` takes rivals from them.
+    tokenizer: list of sentences -> int64 tensor (sentences, context). name, weights_hash: identify the model in every record.
+    words: the object words that the model was trained to tell apart; the judge takes its distractors from them.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Scorer:
         self.device = torch.device(device)
         self.words = tuple(words)
         self.batch_size = batch_size
-        self._known: dict[str, np.ndarray] = {}
+        self._text_cache: dict[str, np.ndarray] = {}
 
     @torch.no_grad()
     def images(self, frames: np.ndarray) -> np.ndarray:
@@ -52,7 +54,7 @@ class Scorer:
             raise InputError(f"pictures are uint8 (pictures, height, width, 3), not {frames.dtype} {frames.shape}")
         parts = []
         for start in range(0, len(frames), self.batch_size):
-            batch = prepared(self.preprocess, frames[start : start + self.batch_size])
+            batch = preprocess_batch(self.preprocess, frames[start : start + self.batch_size])
             parts.append(self._unit(self.model.encode_image(batch.to(self.device))))
         if not parts:
             raise InputError("there is no picture to embed: give at least one frame")
@@ -60,18 +62,21 @@ class Scorer:
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeddings of sentences: float32 (sentences, size), rows of length 1; known ones are not redone."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        """Embeddings of sentences: float32 (sentences, size), rows of length 1; each sentence is embedded once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._text_cache]
         if new:
             embeddings = self._unit(self.model.encode_text(self.tokenizer(new).to(self.device)))
-            self._known.update(zip(new, embeddings, strict=True))
-        return np.stack([self._known[text] for text in texts])
+            self._text_cache.update(zip(new, embeddings, strict=True))
+        return np.stack([self._text_cache[text] for text in texts])
 
     @property
     def record(self) -> dict[str, Any]:
         """What to print beside every metric: model, hash of its weights, preprocessing."""
-        how = describe(self.preprocess)
-        return {"scorer": self.name, "scorer_weights": self.weights_hash, "scorer_preprocess": how}
+        return {
+            "scorer": self.name,
+            "scorer_weights": self.weights_hash,
+            "scorer_preprocess": describe_transform(self.preprocess),
+        }
 
     @staticmethod
     def _unit(embeddings: torch.Tensor) -> np.ndarray:
@@ -82,16 +87,13 @@ class Scorer:
         return out
 
 
-def prepared(preprocess: Callable[[Image.Image], torch.Tensor], frames: np.ndarray) -> torch.Tensor:
+def preprocess_batch(preprocess: Callable[[Image.Image], torch.Tensor], frames: np.ndarray) -> torch.Tensor:
     """`preprocess` of every frame, float32 (frames, 3, side, side), to the bit what it gives one by one.
 
     open_clip's transform ends in two steps, to a tensor and normalised, that cost a small encoder a third of its speed
     when done picture by picture; those are done once a batch, and what goes before (resizing, which leaves Python's
     lock) on as many threads as torch has. Any other transform is called as it is.
     """
-    from torchvision.transforms import Normalize
-    from torchvision.transforms.functional import normalize
-
     steps = list(getattr(preprocess, "transforms", []))
     to_tensor, normalise = steps[-2:] if len(steps) > 1 else (None, None)
     if not isinstance(normalise, Normalize) or type(to_tensor).__name__ not in ("ToTensor", "MaybeToTensor"):
@@ -114,7 +116,7 @@ def prepared(preprocess: Callable[[Image.Image], torch.Tensor], frames: np.ndarr
     return normalize(batch, normalise.mean, normalise.std, inplace=True)
 
 
-def describe(preprocess: Any) -> str:
+def describe_transform(preprocess: Any) -> str:
     """One line for a preprocessing: torchvision's own text for a transform, without addresses in memory."""
     steps = getattr(preprocess, "transforms", None)
     if steps is None:

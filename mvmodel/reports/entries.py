@@ -12,7 +12,7 @@ from mvmodel.errors import InputError
 
 @dataclass(frozen=True)
 class VideoEntry:
-    """A generated video beside its control masks.
+    """A generated video with its control masks.
 
     name: the request's name, the same in every condition. frames: uint8 RGB (frames, height, width, 3). masks: control
     masks, bool (frames, height, width). detected: the foreground that the judge found, bool, same shape, or None.

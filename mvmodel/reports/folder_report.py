@@ -1,83 +1,112 @@
-"""From a folder of generated videos to a report, without a pipeline around it."""
+"""From a folder of generated videos to a report, without a pipeline."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+import mvmodel
 from mvmodel.errors import InputError
+from mvmodel.files import hash_file
+from mvmodel.generation.requests import Request, read_requests
+from mvmodel.masks import MaskSequence
+from mvmodel.metrics.judge import judge_video
+from mvmodel.packs import Pack
+from mvmodel.reports.conditions import CONDITIONS
+from mvmodel.reports.entries import VideoEntry
+from mvmodel.reports.pages import write_motion_report
 from mvmodel.reports.paper_tables import ABLATION_STUDY
 from mvmodel.video.frames import read_frames
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from mvmodel.packs import Pack
+_SUFFIXES = (".npz", ".mp4")
 
 
 def write_folder_report(
     pack: Pack, videos: Path, requests: Path, out: Path, motion: str | None = None, study: Path | None = None
 ) -> Path:
-    """Score the videos of `requests` (a CSV) under `videos` and write `out`/report.html and metrics.csv.
+    """Judge the videos of `requests` (a CSV) in `videos`, and write `out`/report.html and `out`/metrics.csv.
 
-    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder a condition. study: the folder
-    that `python -m mvmodel.experiments ablation_study` left, for the paper's table. Raises InputError when no video of
-    a request is there.
+    videos: a folder with NAME.npz or NAME.mp4 for every request, or with one such folder per condition. motion: only
+    this motion's requests. study: the folder of a finished `ablation_study`, for the paper's table. Raises InputError
+    if there is no video of any request.
     """
-    import pandas as pd
-
-    from mvmodel import __version__
-    from mvmodel.files import hash_file
-    from mvmodel.generation.requests import read_requests
-    from mvmodel.masks import MaskSequence
-    from mvmodel.metrics.judge import judge_video
-    from mvmodel.reports.conditions import CONDITIONS
-    from mvmodel.reports.entries import VideoEntry
-    from mvmodel.reports.pages import write_motion_report
-
-    asked = [request for request in read_requests(requests) if motion in (None, request.motion)]
-    conditions = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
-    scorer, segmenter = pack.scorer(), pack.segmenter()
+    selected = [request for request in read_requests(requests) if motion in (None, request.motion)]
+    folders = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
     entries: list[VideoEntry] = []
     rows: list[dict[str, Any]] = []
-    for condition, folder in conditions.items():
-        for request in asked:
-            file = next((f for f in (folder / f"{request.name}{s}" for s in (".npz", ".mp4")) if f.exists()), None)
-            if file is None:
-                continue
-            frames, sequence = read_frames(file), MaskSequence.load(request.masks)
-            masks = sequence.masks[: len(frames)]
-            judgement = judge_video(frames, masks, request.prompt, scorer, segmenter)
-            columns = {"condition": condition, "name": request.name, "prompt": request.prompt, "seed": request.seed}
-            detected = None if judgement.detections is None else judgement.detections.foreground
-            media: dict[str, Any] = {"frames": frames, "masks": masks, "fps": sequence.fps, "detected": detected}
-            entries.append(VideoEntry(metrics=judgement.metrics, **columns, **media))
-            rows.append(columns | judgement.metrics | judgement.scorer)
+    for condition, request, path in _find_videos(folders, selected):
+        entry, row = _judge_file(pack, condition, request, path)
+        entries.append(entry)
+        rows.append(row)
     if not entries:
-        raise InputError(f"{videos} holds no video named in {requests}; generate them first, or name the right folder")
+        raise InputError(f"{videos} has no video named in {requests}; generate them first, or give another folder")
     table = pd.DataFrame(rows)
     out.mkdir(parents=True, exist_ok=True)
     table.round(6).to_csv(out / "metrics.csv", index=False)
-    provenance = {"pack": pack.info.name, "pack_hash": pack.hash, "random": pack.info.random, **scorer.record}
-    provenance |= {"requests": requests.name, "requests_sha256": hash_file(requests), "mvmodel": __version__}
-    provenance |= {"conditions": list(conditions), "seeds": sorted({request.seed for request in asked})}
-    name = motion or asked[0].motion or "videos"
-    command = f"python -m mvmodel.experiments {ABLATION_STUDY} --motion {name}"
+    name = motion or selected[0].motion or "videos"
+    provenance = {
+        "pack": pack.info.name,
+        "pack_hash": pack.hash,
+        "random": pack.info.random,
+        **pack.scorer().record,
+        "requests": requests.name,
+        "requests_sha256": hash_file(requests),
+        "mvmodel": mvmodel.__version__,
+        "conditions": list(folders),
+        "seeds": sorted({request.seed for request in selected}),
+    }
     return write_motion_report(
-        out, name, entries, table, provenance, study=None if study is None else read_study(study), study_command=command
+        out,
+        name,
+        entries,
+        table,
+        provenance,
+        study=None if study is None else read_study(study),
+        study_command=f"python -m mvmodel.experiments {ABLATION_STUDY} --motion {name}",
     )
 
 
 def read_study(folder: Path) -> pd.DataFrame:
-    """The videos of a finished `ablation_study`, one row each. Raises InputError when there are none in `folder`."""
-    import pandas as pd
-
+    """The videos of a finished `ablation_study`, one row each. Raises InputError if `folder` has none."""
     path = Path(folder) / "videos.parquet"
     if not path.is_file():
         raise InputError(
-            f"{path} is not there; give the folder that `python -m mvmodel.experiments {ABLATION_STUDY}` left"
+            f"{path} is missing; give the folder that `python -m mvmodel.experiments {ABLATION_STUDY}` wrote"
         )
     rows = pd.read_parquet(path)
     if "condition" not in rows.columns:
-        raise InputError(f"{path} is of another experiment; give the folder of {ABLATION_STUDY}")
+        raise InputError(f"{path} belongs to another experiment; give the folder of {ABLATION_STUDY}")
     return rows
+
+
+def _find_videos(folders: dict[str, Path], requests: Sequence[Request]) -> Iterator[tuple[str, Request, Path]]:
+    """(condition, request, file) of every video that is there."""
+    for condition, folder in folders.items():
+        for request in requests:
+            paths = [folder / f"{request.name}{suffix}" for suffix in _SUFFIXES]
+            path = next((path for path in paths if path.exists()), None)
+            if path is not None:
+                yield condition, request, path
+
+
+def _judge_file(pack: Pack, condition: str, request: Request, path: Path) -> tuple[VideoEntry, dict[str, Any]]:
+    """The video as a report shows it, and its row of metrics.csv."""
+    frames, sequence = read_frames(path), MaskSequence.load(request.masks)
+    masks = sequence.masks[: len(frames)]
+    judgement = judge_video(frames, masks, request.prompt, pack.scorer(), pack.segmenter())
+    entry = VideoEntry(
+        request.name,
+        request.prompt,
+        condition,
+        frames,
+        masks,
+        sequence.fps,
+        judgement.metrics,
+        None if judgement.detections is None else judgement.detections.foreground,
+        request.seed,
+    )
+    columns = {"condition": condition, "name": request.name, "prompt": request.prompt, "seed": request.seed}
+    return entry, {**columns, **judgement.metrics, **judgement.scorer}

@@ -16,14 +16,14 @@ from mvmodel.reports.plot_style import PAGE_PALETTE, PageColours, new_figure, pa
 
 @page_style
 def plot_iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
-    """IoU against the frame's number: a thin line a video, a thick one a condition's mean. None without `found`."""
-    known = [video for video in videos if video.detected is not None]
-    if not known:
+    """IoU against the frame's number: a thin line per video, a thick one for a condition's mean. None without detections."""
+    judged_videos = [video for video in videos if video.detected is not None]
+    if not judged_videos:
         return None
     colours = PageColours()
     figure, axes = new_figure()
-    for name in dict.fromkeys(video.condition for video in known):
-        lines = [iou(np.asarray(v.detected), v.masks) for v in known if v.condition == name]
+    for name in dict.fromkeys(video.condition for video in judged_videos):
+        lines = [iou(np.asarray(v.detected), v.masks) for v in judged_videos if v.condition == name]
         colour = colours.get(get_condition(name).colour)
         for line in lines:
             axes.plot(np.arange(1, len(line) + 1), line, color=colour, linewidth=0.7, alpha=0.35)
@@ -33,7 +33,9 @@ def plot_iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
     axes.set(xlabel="frame", ylabel="IoU with the control mask", ylim=(-0.02, 1.02))
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    return to_svg(figure, colours, "IoU of the found object with the control mask, frame by frame, for every condition")
+    return to_svg(
+        figure, colours, "IoU of the detected object with the control mask, frame by frame, for every condition"
+    )
 
 
 @page_style
@@ -62,42 +64,46 @@ def plot_loss(curve: Sequence[Mapping[str, Any]]) -> str | None:
 
 @page_style
 def plot_consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
-    """Consistency against motion, a point a video: a still one would sit at the top left."""
-    known = [v for v in videos if {"consistency", "motion"} <= set(v.metrics)]
-    if not known:
+    """Consistency against motion, one point per video: a still one would be at the top left."""
+    measured_videos = [v for v in videos if {"consistency", "motion"} <= set(v.metrics)]
+    if not measured_videos:
         return None
     colours = PageColours()
     figure, axes = new_figure()
-    for name in dict.fromkeys(video.condition for video in known):
-        points = [(v.metrics["motion"], v.metrics["consistency"]) for v in known if v.condition == name]
+    for name in dict.fromkeys(video.condition for video in measured_videos):
+        points = [(v.metrics["motion"], v.metrics["consistency"]) for v in measured_videos if v.condition == name]
         xs, ys = zip(*points, strict=True)
         axes.scatter(xs, ys, s=46, color=colours.get(get_condition(name).colour), label=get_condition(name).label)
     axes.set(xlabel="motion in the foreground, pixels per frame", ylabel="consistency, all pairs")
     axes.set_xlim(left=0)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1)
     return to_svg(
-        figure, colours, "Consistency against motion, one point a video; a still video would be at the top left"
+        figure, colours, "Consistency against motion, one point per video; a still video would be at the top left"
     )
 
 
 @page_style
 def plot_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str | None:
-    """Mean and interval of one metric, a group of bars per motion, a bar per condition. card: from `summarise`."""
+    """Mean and interval of one metric, one group of bars per motion, one bar per condition. card: from `summarise`."""
     rows = card[card["metric"] == metric]
     if rows.empty:
         return None
     colours = PageColours()
     groups, names = list(dict.fromkeys(rows[by])), list(dict.fromkeys(rows["condition"]))
     figure, axes = new_figure(width=max(5.4, 1.5 * len(groups)))
-    wide = 0.8 / len(names)
+    width = 0.8 / len(names)
     for number, name in enumerate(names):
-        own = rows[rows["condition"] == name].set_index(by)
-        at = [groups.index(group) + (number - (len(names) - 1) / 2) * wide for group in own.index]
+        bars = rows[rows["condition"] == name].set_index(by)
+        at = [groups.index(group) + (number - (len(names) - 1) / 2) * width for group in bars.index]
         axes.bar(
-            at, own["mean"], wide * 0.88, color=colours.get(get_condition(name).colour), label=get_condition(name).label
+            at,
+            bars["mean"],
+            width * 0.88,
+            color=colours.get(get_condition(name).colour),
+            label=get_condition(name).label,
         )
-        spread = np.nan_to_num(np.array([own["mean"] - own["low"], own["high"] - own["mean"]], float).clip(min=0))
-        axes.errorbar(at, own["mean"], spread, fmt="none", ecolor=colours.get("--ink"), elinewidth=1.1)
+        spread = np.nan_to_num(np.array([bars["mean"] - bars["low"], bars["high"] - bars["mean"]], float).clip(min=0))
+        axes.errorbar(at, bars["mean"], spread, fmt="none", ecolor=colours.get("--ink"), elinewidth=1.1)
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylabel(label)
     axes.grid(axis="x", visible=False)
@@ -107,7 +113,7 @@ def plot_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> 
 
 @page_style
 def plot_history(history: pd.DataFrame, metric: str, label: str) -> str | None:
-    """One metric over an adapter's versions, a line a motion; promoted versions are filled. None under two versions."""
+    """One metric over an adapter's versions, one line per motion; promoted versions are filled. None under two versions."""
     if metric not in history.columns or history.groupby("motion").size().max() < 2:
         return None
     colours = PageColours()

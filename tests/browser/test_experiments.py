@@ -78,11 +78,11 @@ def test_a_row_plays_in_step_and_its_outline_follows(open_page, page_file):
     until(page, "document.querySelector('.row video').currentTime > 0.2")
     paused = page.evaluate("[...document.querySelector('.row').querySelectorAll('video')].map(v => v.paused)")
     assert not any(paused)
-    seen = set()
+    shapes = set()
     for _ in range(10):
         page.wait_for_timeout(80)
-        seen.add(outline.get_attribute("d"))
-    assert len(seen) > 3 and resting.startswith("M")
+        shapes.add(outline.get_attribute("d"))
+    assert len(shapes) > 3 and resting.startswith("M")
     page.locator(".row button.play").first.click()
     until(page, "[...document.querySelectorAll('video')].every(v => v.paused)")
 
@@ -90,8 +90,8 @@ def test_a_row_plays_in_step_and_its_outline_follows(open_page, page_file):
 def test_means_sort_both_ways(open_page, page_file):
     page, _, _ = open_page(page_file)
     head = page.locator("#means th", has_text="IoU").first
-    place = page.evaluate("[...document.querySelectorAll('#means th')].findIndex(h => h.textContent.startsWith('IoU'))")
-    column = f"[...document.querySelectorAll('#means tbody tr')].map(r => Number(r.cells[{place}].dataset.value))"
+    index = page.evaluate("[...document.querySelectorAll('#means th')].findIndex(h => h.textContent.startsWith('IoU'))")
+    column = f"[...document.querySelectorAll('#means tbody tr')].map(r => Number(r.cells[{index}].dataset.value))"
     head.locator("button").click()
     falling = page.evaluate(column)
     assert falling == sorted(falling, reverse=True) and falling[0] == 1 and falling[-1] < 0.6

@@ -27,9 +27,9 @@ def videos() -> list[VideoEntry]:
         clip = random_clip((HELD_OUT, 60 + number, 1), 8, motion="glide", objects=(word,), background="snow", pan=0)
         for name, values in IOU.items():
             metrics = {"iou": values[number], "consistency": 0.9, "alignment": 0.3, "motion": 3.0 + number}
-            seen = np.roll(clip.masks, 5, axis=2)
+            detected = np.roll(clip.masks, 5, axis=2)
             out.append(
-                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, metrics, seen, number)
+                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, metrics, detected, number)
             )
     return out
 
@@ -86,13 +86,13 @@ def test_a_row_plays_in_step_and_stops(open_page, report):
 def test_before_it_is_played_a_row_shows_a_later_frame_with_its_outline(open_page, report, videos):
     page, _, _ = open_page(report)
     assert page.evaluate("[...document.querySelectorAll('video')].every(v => v.paused && v.currentTime === 0)")
-    shown = page.evaluate("""() => { const row = document.querySelector('.row');
+    poster_index = page.evaluate("""() => { const row = document.querySelector('.row');
         return JSON.parse(row.dataset.outline).indexOf(row.querySelector('path.control').getAttribute('d')) }""")
-    assert shown == 4
+    assert poster_index == 4
     poster = page.evaluate("document.querySelectorAll('video')[1].poster").split(",", 1)[1]
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(poster))).resize((128, 128)), float)
-    apart = [np.abs(picture - frame).mean() for frame in videos[0].frames]
-    assert int(np.argmin(apart)) == 4
+    distances = [np.abs(picture - frame).mean() for frame in videos[0].frames]
+    assert int(np.argmin(distances)) == 4
 
 
 def test_the_outline_follows_the_frame_and_can_be_hidden(open_page, report):
@@ -101,11 +101,11 @@ def test_the_outline_follows_the_frame_and_can_be_hidden(open_page, report):
     first = outline.get_attribute("d")
     assert first.startswith("M")
     page.locator(".row button.play").first.click()
-    seen = set()
+    shapes = set()
     for _ in range(12):
         page.wait_for_timeout(80)
-        seen.add(outline.get_attribute("d"))
-    assert len(seen) > 3
+        shapes.add(outline.get_attribute("d"))
+    assert len(shapes) > 3
     page.locator(".row button.play").first.click()
     state = page.evaluate("""() => { const row = document.querySelector('.row');
         return [JSON.parse(row.dataset.outline).indexOf(row.querySelector('path.control').getAttribute('d')),
@@ -138,11 +138,11 @@ def test_the_other_metrics_come_when_asked_for(open_page, tmp_path, videos):
         [{"condition": v.condition, "prompt": v.prompt, "smoothness": 0.9, **v.metrics} for v in videos]
     )
     page, complaints, _ = open_page(write_motion_report(tmp_path, "glide", videos, rows, {}))
-    more = page.locator(".more")
-    assert more.count() == 1 + 1 + len(rows)  # a line of the means, a head and a cell a video
-    assert not any(one.is_visible() for one in more.all())
+    hidden_cells = page.locator(".more")
+    assert hidden_cells.count() == 1 + 1 + len(rows)  # a line of the means, a head and a cell a video
+    assert not any(one.is_visible() for one in hidden_cells.all())
     page.get_by_label("all metrics").check()
-    assert all(one.is_visible() for one in more.all())
+    assert all(one.is_visible() for one in hidden_cells.all())
     assert complaints == []
 
 
@@ -218,8 +218,10 @@ def test_the_leaderboard_shows_how_the_clips_were_grouped(open_page, tmp_path):
         }
     )
     trajectories = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
-    places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
-    page, complaints, _ = open_page(write_leaderboard(tmp_path, {}, motion_map=MotionMap(table, places, trajectories)))
+    positions = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
+    page, complaints, _ = open_page(
+        write_leaderboard(tmp_path, {}, motion_map=MotionMap(table, positions, trajectories))
+    )
     assert page.get_by_role("heading", name="How the clips move").is_visible()
     for words in ("Map of the clips by how they move: ", "Trajectories of the clips of each motion, "):
         plot = page.get_by_role("img", name=words)

@@ -17,6 +17,7 @@ class ColourScorer:
     """Embeds a picture by its average colours in a 4x4 grid, and "a horse" by the horse's own sprite on grey."""
 
     words = tuple(OBJECTS)
+    record = {"scorer": "average colours", "scorer_weights": "", "scorer_preprocess": ""}
 
     def images(self, frames: np.ndarray) -> np.ndarray:
         side = frames.shape[1] // 4
@@ -40,19 +41,19 @@ class Piece:
 
 
 class ExactSegmenter:
-    """Offers, for the frames of rendered clips it knows, every object's exact mask, half of it, and two patches."""
+    """Offers, for the frames of rendered clips it was made from, every object's exact mask, half of it, and two patches."""
 
     def __init__(self, *clips: RenderedClip) -> None:
-        self.known: dict[bytes, list[np.ndarray]] = {}
+        self.masks: dict[bytes, list[np.ndarray]] = {}
         for clip in clips:
             for index, frame in enumerate(clip.frames):
-                self.known[frame.tobytes()] = [instance[index] for instance in clip.instances]
+                self.masks[frame.tobytes()] = [instance[index] for instance in clip.instances]
 
     def encode(self, frames: np.ndarray) -> list[bytes]:
         return [frame.tobytes() for frame in frames]
 
     def automatic(self, encoding: bytes) -> list[Piece]:
-        objects = [mask for mask in self.known[encoding] if mask.any()]
+        objects = [mask for mask in self.masks[encoding] if mask.any()]
         pieces = []
         for mask in objects:
             rows = np.nonzero(mask)[0]
@@ -67,9 +68,9 @@ class ExactSegmenter:
 
     def predict(self, encoding: bytes, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         left, top, right, bottom = box.astype(int)
-        whole = np.zeros((128, 128), bool)
-        whole[top:bottom, left:right] = True
-        return np.stack([whole & mask for mask in self.known[encoding]]), np.ones(len(self.known[encoding]))
+        box_mask = np.zeros((128, 128), bool)
+        box_mask[top:bottom, left:right] = True
+        return np.stack([box_mask & mask for mask in self.masks[encoding]]), np.ones(len(self.masks[encoding]))
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from mvmodel.world.sprites import OBJECTS
 
 
 def test_iou_by_hand():
-    found, masks = np.zeros((3, 2, 2), bool), np.zeros((3, 2, 2), bool)
-    found[0, 0] = masks[0, :, 0] = True  # one of three cells shared
-    found[1, 0, 0] = True  # nothing wanted
-    assert adherence.iou(found, masks) == pytest.approx([1 / 3, 0, 1])
+    foreground, masks = np.zeros((3, 2, 2), bool), np.zeros((3, 2, 2), bool)
+    foreground[0, 0] = masks[0, :, 0] = True  # one of three cells shared
+    foreground[1, 0, 0] = True  # an empty mask
+    assert adherence.iou(foreground, masks) == pytest.approx([1 / 3, 0, 1])
 
 
 def test_the_judge_has_no_control_mask_among_its_arguments():
@@ -24,39 +24,39 @@ def test_the_judge_has_no_control_mask_among_its_arguments():
 
 
 def test_ceiling_the_right_object_is_found_whole(clip, exact_segmenter, scorer):
-    found = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
-    assert adherence.iou(found, clip.masks).mean() > 0.99
-    assert adherence.centroid_error(found, clip.masks) < 0.005
+    foreground = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.iou(foreground, clip.masks).mean() > 0.99
+    assert adherence.centroid_error(foreground, clip.masks) < 0.005
 
 
 def test_moving_the_control_mask_after_generation_lowers_the_score(clip, exact_segmenter, scorer):
-    found = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
-    scores = [adherence.iou(found, np.roll(clip.masks, shift, axis=2)).mean() for shift in (0, 8, 24, 64)]
+    foreground = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
+    scores = [adherence.iou(foreground, np.roll(clip.masks, shift, axis=2)).mean() for shift in (0, 8, 24, 64)]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.99
     assert scores[-1] < 0.1
 
 
 def test_floor_an_object_elsewhere(clip, elsewhere, exact_segmenter, scorer):
-    found = adherence.find_foreground(elsewhere.frames, exact_segmenter, scorer, ["car"])
-    assert adherence.iou(found, clip.masks).mean() < 0.35
-    assert adherence.centroid_error(found, clip.masks) > 0.1
+    foreground = adherence.find_foreground(elsewhere.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.iou(foreground, clip.masks).mean() < 0.35
+    assert adherence.centroid_error(foreground, clip.masks) > 0.1
 
 
 def test_the_judge_takes_the_object_that_was_asked_for(scorer, segmenter_of):
     two = random_clip((HELD_OUT, 21, 3), frames=4, motion="sway", objects=("car", "duck"), background="snow", pan=0)
     segmenter = segmenter_of(two)
     for number, word in enumerate(two.objects):
-        found = adherence.find_foreground(two.frames, segmenter, scorer, [word])
-        assert adherence.iou(found, two.instances[number]).mean() > 0.9, word
-    both = adherence.find_foreground(two.frames, segmenter, scorer, list(two.objects))
-    assert adherence.iou(both, two.masks).mean() > 0.9
+        foreground = adherence.find_foreground(two.frames, segmenter, scorer, [word])
+        assert adherence.iou(foreground, two.instances[number]).mean() > 0.9, word
+    union = adherence.find_foreground(two.frames, segmenter, scorer, list(two.objects))
+    assert adherence.iou(union, two.masks).mean() > 0.9
 
 
 def test_frozen_frames_lose_a_moving_mask(clip, exact_segmenter, scorer):
     frozen = np.repeat(clip.frames[:1], len(clip.frames), axis=0)
-    found = adherence.find_foreground(frozen, exact_segmenter, scorer, ["car"])
-    scores = adherence.iou(found, clip.masks)
+    foreground = adherence.find_foreground(frozen, exact_segmenter, scorer, ["car"])
+    scores = adherence.iou(foreground, clip.masks)
     assert scores[0] > 0.99
     assert scores[-1] < 0.2
 
@@ -69,18 +69,18 @@ def test_a_frame_without_any_candidate_counts_zero(clip, scorer):
         def automatic(self, encoding):
             return []
 
-    found = adherence.find_foreground(clip.frames, Blind(), scorer, ["car"])
-    assert not found.any()
-    assert adherence.iou(found, clip.masks).max() == 0
-    assert np.isnan(adherence.centroid_error(found, clip.masks))
+    foreground = adherence.find_foreground(clip.frames, Blind(), scorer, ["car"])
+    assert not foreground.any()
+    assert adherence.iou(foreground, clip.masks).max() == 0
+    assert np.isnan(adherence.centroid_error(foreground, clip.masks))
 
 
 def test_iou_prompted_flatters_a_video_that_misses_its_mask(clip, elsewhere, exact_segmenter, scorer):
-    wrong = adherence.prompted_foreground(elsewhere.frames, clip.masks, exact_segmenter)
-    own = adherence.find_foreground(elsewhere.frames, exact_segmenter, scorer, ["car"])
-    assert adherence.iou(wrong, clip.masks).mean() >= adherence.iou(own, clip.masks).mean() - 0.05
-    right = adherence.prompted_foreground(clip.frames, clip.masks, exact_segmenter)
-    assert adherence.iou(right, clip.masks).mean() > 0.99
+    prompted = adherence.prompted_foreground(elsewhere.frames, clip.masks, exact_segmenter)
+    automatic = adherence.find_foreground(elsewhere.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.iou(prompted, clip.masks).mean() >= adherence.iou(automatic, clip.masks).mean() - 0.05
+    prompted_on_target = adherence.prompted_foreground(clip.frames, clip.masks, exact_segmenter)
+    assert adherence.iou(prompted_on_target, clip.masks).mean() > 0.99
 
 
 def test_cut_out_is_square_centred_and_grey_around(clip):
@@ -105,19 +105,19 @@ def test_words_in_a_prompt(prompt, words):
 
 
 def test_area_ratio_by_hand():
-    found, masks = np.zeros((4, 4, 4), bool), np.zeros((4, 4, 4), bool)
+    foreground, masks = np.zeros((4, 4, 4), bool), np.zeros((4, 4, 4), bool)
     masks[:3, :2] = True
-    found[0, :2] = found[1] = found[3] = True  # exact, twice too large, nothing, and nothing wanted
-    assert adherence.area_ratio(found, masks) == pytest.approx(1.0)
-    assert adherence.area_ratio(found[1:2], masks[1:2]) == pytest.approx(2.0)
-    assert np.isnan(adherence.area_ratio(found[3:], masks[3:]))
+    foreground[0, :2] = foreground[1] = foreground[3] = True  # exact, twice too large, nothing, and an empty mask
+    assert adherence.area_ratio(foreground, masks) == pytest.approx(1.0)
+    assert adherence.area_ratio(foreground[1:2], masks[1:2]) == pytest.approx(2.0)
+    assert np.isnan(adherence.area_ratio(foreground[3:], masks[3:]))
 
 
 def test_area_ratio_ceiling_and_floors(clip, exact_segmenter, scorer):
-    found = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
-    assert adherence.area_ratio(found, clip.masks) == pytest.approx(1, abs=0.01)
-    assert adherence.area_ratio(np.zeros_like(found), clip.masks) == 0
-    assert adherence.area_ratio(np.ones_like(found), clip.masks) > 3
+    foreground = adherence.find_foreground(clip.frames, exact_segmenter, scorer, ["car"])
+    assert adherence.area_ratio(foreground, clip.masks) == pytest.approx(1, abs=0.01)
+    assert adherence.area_ratio(np.zeros_like(foreground), clip.masks) == 0
+    assert adherence.area_ratio(np.ones_like(foreground), clip.masks) > 3
 
 
 def test_count_parts_leaves_dust_out_and_joins_what_touches():
@@ -136,5 +136,5 @@ def test_the_judge_counts_objects_without_a_mask(clip, scorer, exact_segmenter, 
     assert adherence.count_accuracy(one.counts, clip.masks) == 1
     assert adherence.count_accuracy(pair.counts, two.masks) == 1
     assert adherence.count_accuracy(same.counts, twins.masks) == 1
-    assert adherence.count_accuracy(one.counts[:4], two.masks) == 0  # one shown where two were wanted
+    assert adherence.count_accuracy(one.counts[:4], two.masks) == 0  # one object where there should be two
     assert adherence.count_accuracy(pair.counts, clip.masks[:4]) == 0

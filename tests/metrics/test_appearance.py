@@ -28,11 +28,11 @@ def test_a_frozen_video_reaches_one_in_every_consistency(clip, scorer):
 
 
 def test_consistency_falls_when_the_object_or_the_place_changes(clip, scorer):
-    other = random_clip((HELD_OUT, 13, 3), frames=10, motion="glide", objects=("whale",), background="night", pan=0)
-    mixed = np.concatenate([clip.frames[:5], other.frames[5:]])
-    true, wrong = scorer.images(clip.frames), scorer.images(mixed)
+    whale = random_clip((HELD_OUT, 13, 3), frames=10, motion="glide", objects=("whale",), background="night", pan=0)
+    mixed = np.concatenate([clip.frames[:5], whale.frames[5:]])
+    true, changed = scorer.images(clip.frames), scorer.images(mixed)
     for convention in CONVENTIONS:
-        assert convention(true) > convention(wrong) + 0.05, convention.__name__
+        assert convention(true) > convention(changed) + 0.05, convention.__name__
 
 
 def test_shuffling_moves_the_adjacent_convention_only(clip, scorer):
@@ -83,8 +83,8 @@ def test_vbench_consistency_written_out_and_never_negative(clip, scorer):
 
 
 def test_diversity_ceiling_and_floor(clip, elsewhere, scorer):
-    other = random_clip((HELD_OUT, 14, 3), frames=10, motion="glide", objects=("whale",), background="night", pan=0)
-    same, near, far = (scorer.images(video.frames) for video in (clip, elsewhere, other))
+    whale = random_clip((HELD_OUT, 14, 3), frames=10, motion="glide", objects=("whale",), background="night", pan=0)
+    same, near, far = (scorer.images(video.frames) for video in (clip, elsewhere, whale))
     assert appearance.diversity([same, same]) == pytest.approx(1, abs=1e-6)
     assert appearance.diversity([same, near]) > appearance.diversity([same, far])
     by_hand = [rows.mean(axis=0) / np.linalg.norm(rows.mean(axis=0)) for rows in (same, near, far)]

@@ -20,8 +20,8 @@ def rendered(number: int, motion: str = "glide", word: str = "car", facing: int 
 
 
 @pytest.fixture(scope="module")
-def judged(tiny_pack):
-    """`judged(frames, masks, prompt)` -> every figure, by the shipped segmenter and scorer."""
+def judge(tiny_pack):
+    """`judge(frames, masks, prompt)` -> every metric, by the shipped segmenter and scorer."""
 
     def score(frames: np.ndarray, masks: np.ndarray, prompt: str) -> dict[str, float]:
         return judge_video(frames, masks, prompt, tiny_pack.scorer(), tiny_pack.segmenter()).metrics
@@ -35,8 +35,8 @@ def truth() -> RenderedClip:
 
 
 @pytest.fixture(scope="module")
-def ceiling(judged, truth) -> dict[str, float]:
-    return judged(truth.frames, truth.masks, truth.caption)
+def ceiling(judge, truth) -> dict[str, float]:
+    return judge(truth.frames, truth.masks, truth.caption)
 
 
 def test_ceiling(ceiling):
@@ -61,64 +61,64 @@ def test_the_judge_finds_all_kinds_of_objects_in_all_kinds_of_places(tiny_pack):
     scores = []
     for number in range(12):
         clip = random_clip((HELD_OUT, 800 + number, 9), frames=2)
-        found = find_foreground(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects))
-        scores.append(iou(found, clip.masks).mean())
+        foreground = find_foreground(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects))
+        scores.append(iou(foreground, clip.masks).mean())
     assert np.mean(scores) > 0.8
     assert np.median(scores) > 0.85
 
 
 def test_the_judge_counts_what_is_there(tiny_pack):
     """Two objects apart from each other are two, one is one; shown the wrong number, the accuracy falls."""
-    right, wrong = [], []
+    accuracies, swapped = [], []
     for number in range(6):
         one = random_clip((HELD_OUT, 820 + number, 9), frames=2, objects=("car",), pan=0)
         two = random_clip((HELD_OUT, 840 + number, 9), frames=2, objects=("car", "duck"), pan=0)
-        for clip, other in ((one, two), (two, one)):
+        for clip, other_clip in ((one, two), (two, one)):
             counts = detect(clip.frames, tiny_pack.segmenter(), tiny_pack.scorer(), list(clip.objects)).counts
-            right.append(count_accuracy(counts, clip.masks))
-            wrong.append(count_accuracy(counts, other.masks))
-    assert np.mean(right) > 0.6
-    assert np.mean(wrong) < np.mean(right) - 0.3
+            accuracies.append(count_accuracy(counts, clip.masks))
+            swapped.append(count_accuracy(counts, other_clip.masks))
+    assert np.mean(accuracies) > 0.6
+    assert np.mean(swapped) < np.mean(accuracies) - 0.3
 
 
-def test_an_object_elsewhere_loses_iou_and_direction(judged, truth, ceiling):
-    wrong = judged(rendered(2, facing=-1).frames, truth.masks, truth.caption)
-    assert wrong["iou"] < ceiling["iou"] - 0.4
-    assert wrong["motion_cosine"] < 0
-    assert wrong["centroid_error"] > 5 * ceiling["centroid_error"]
+def test_an_object_elsewhere_loses_iou_and_direction(judge, truth, ceiling):
+    scores = judge(rendered(2, facing=-1).frames, truth.masks, truth.caption)
+    assert scores["iou"] < ceiling["iou"] - 0.4
+    assert scores["motion_cosine"] < 0
+    assert scores["centroid_error"] > 5 * ceiling["centroid_error"]
 
 
-def test_moving_the_control_mask_after_generation_lowers_iou_step_by_step(judged, truth):
-    scores = [judged(truth.frames, np.roll(truth.masks, s, axis=1), truth.caption)["iou"] for s in (0, 8, 24)]
+def test_moving_the_control_mask_after_generation_lowers_iou_step_by_step(judge, truth):
+    scores = [judge(truth.frames, np.roll(truth.masks, s, axis=1), truth.caption)["iou"] for s in (0, 8, 24)]
     assert scores[0] > scores[1] + 0.05
     assert scores[1] > scores[2] + 0.1
 
 
-def test_another_object_and_a_swapped_prompt_lose_alignment(judged, truth, ceiling):
-    swapped = judged(truth.frames, truth.masks, truth.caption.replace("car", "whale"))
-    elsewhere = judged(truth.frames, truth.masks, "a car glides in space")
-    other = judged(rendered(1, word="elephant").frames, truth.masks, truth.caption)
-    for wrong in (swapped, elsewhere, other):
-        assert wrong["alignment"] < ceiling["alignment"] - 0.05
+def test_another_object_and_a_swapped_prompt_lose_alignment(judge, truth, ceiling):
+    swapped = judge(truth.frames, truth.masks, truth.caption.replace("car", "whale"))
+    elsewhere = judge(truth.frames, truth.masks, "a car glides in space")
+    elephant = judge(rendered(1, word="elephant").frames, truth.masks, truth.caption)
+    for scores in (swapped, elsewhere, elephant):
+        assert scores["alignment"] < ceiling["alignment"] - 0.05
 
 
-def test_frozen_frames_are_consistent_but_still_and_lose_the_mask(judged, truth, ceiling):
-    frozen = judged(np.repeat(truth.frames[:1], len(truth.frames), axis=0), truth.masks, truth.caption)
+def test_frozen_frames_are_consistent_but_still_and_lose_the_mask(judge, truth, ceiling):
+    frozen = judge(np.repeat(truth.frames[:1], len(truth.frames), axis=0), truth.masks, truth.caption)
     assert frozen["consistency"] == pytest.approx(1, abs=1e-4)
     assert frozen["motion"] < 0.05
     assert frozen["iou"] < ceiling["iou"] - 0.3
 
 
-def test_shuffled_frames_lose_iou_and_motion_but_not_all_pairs_consistency(judged, truth, ceiling):
-    shuffled = judged(truth.frames[[0, 5, 2, 7, 1, 6, 3, 4]], truth.masks, truth.caption)
+def test_shuffled_frames_lose_iou_and_motion_but_not_all_pairs_consistency(judge, truth, ceiling):
+    shuffled = judge(truth.frames[[0, 5, 2, 7, 1, 6, 3, 4]], truth.masks, truth.caption)
     assert shuffled["consistency"] == pytest.approx(ceiling["consistency"], abs=1e-4)
     assert shuffled["iou"] < ceiling["iou"] - 0.2
     assert shuffled["motion_cosine"] < ceiling["motion_cosine"] - 0.2
 
 
-def test_a_change_of_object_halfway_loses_consistency(judged, truth, ceiling):
+def test_a_change_of_object_halfway_loses_consistency(judge, truth, ceiling):
     mixed = np.concatenate([truth.frames[:4], rendered(1, word="elephant").frames[4:]])
-    assert judged(mixed, truth.masks, truth.caption)["consistency"] < ceiling["consistency"] - 0.05
+    assert judge(mixed, truth.masks, truth.caption)["consistency"] < ceiling["consistency"] - 0.05
 
 
 FLOORS = {
@@ -145,26 +145,26 @@ FLOORS = {
 
 
 @pytest.fixture(scope="module")
-def wrong(judged, truth) -> dict[str, dict[str, float]]:
-    """Figures of videos that are wrong in one way each, against the masks and the prompt of the true one."""
+def wrong_videos(judge, truth) -> dict[str, dict[str, float]]:
+    """Metrics of videos that are wrong in one way each, against the masks and the prompt of the true one."""
     frames, masks = truth.frames, truth.masks
-    place = np.arange(len(frames))[:, None, None, None]
-    tinted = (frames + place * np.array([6.0, 0.0, -6.0])).clip(0, 255).astype(np.uint8)
-    flickering = (frames * np.where(place % 2, 1.15, 0.9)).clip(0, 255).astype(np.uint8)
+    times = np.arange(len(frames))[:, None, None, None]
+    tinted = (frames + times * np.array([6.0, 0.0, -6.0])).clip(0, 255).astype(np.uint8)
+    flickering = (frames * np.where(times % 2, 1.15, 0.9)).clip(0, 255).astype(np.uint8)
     another = random_clip((HELD_OUT, 705, 9), 8, motion="glide", objects=("elephant",), background="night", pan=0)
     two = random_clip((HELD_OUT, 840, 9), 8, motion="glide", objects=("car", "duck"), background="meadow", pan=0)
-    grown = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((13, 13))) > 0 for mask in masks])
-    shown = {
+    larger = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((13, 13))) > 0 for mask in masks])
+    videos = {
         "elsewhere": (rendered(2, facing=-1).frames, masks),
         "another object": (rendered(1, word="elephant").frames, masks),
         "another halfway": (np.concatenate([frames[:4], another.frames[4:]]), masks),
         "frozen": (np.repeat(frames[:1], len(frames), axis=0), masks),
         "tinted": (tinted, masks),
         "flickering": (flickering, masks),
-        "larger masks": (frames, grown),
+        "larger masks": (frames, larger),
         "masks of two": (frames, two.masks),
     }
-    return {name: judged(video, wanted, truth.caption) for name, (video, wanted) in shown.items()}
+    return {name: judge(video, control, truth.caption) for name, (video, control) in videos.items()}
 
 
 def test_every_metric_has_a_floor():
@@ -172,15 +172,15 @@ def test_every_metric_has_a_floor():
 
 
 @pytest.mark.parametrize("metric", FLOORS)
-def test_every_metric_sees_what_it_is_for(metric, ceiling, wrong):
+def test_every_metric_sees_what_it_is_for(metric, ceiling, wrong_videos):
     name, least = FLOORS[metric]
-    moved = wrong[name][metric] - ceiling[metric]
-    assert moved * np.sign(least) >= abs(least), f"{metric} of {name}: {moved:+.4f}"
+    change = wrong_videos[name][metric] - ceiling[metric]
+    assert change * np.sign(least) >= abs(least), f"{metric} of {name}: {change:+.4f}"
     better = METRICS[metric].better
     assert better == 0 or np.sign(least) == -better, "worse has to be the way that the metric says is worse"
 
 
-def test_a_frozen_video_wins_what_motion_has_to_stand_beside(ceiling, wrong):
+def test_a_frozen_video_wins_what_motion_has_to_stand_beside(ceiling, wrong_videos):
     for metric in METRICS:
         if metric.startswith("consistency") or metric in ("smoothness", "flicker", "warping_error"):
-            assert METRICS[metric].better * (wrong["frozen"][metric] - ceiling[metric]) >= -1e-4, metric
+            assert METRICS[metric].better * (wrong_videos["frozen"][metric] - ceiling[metric]) >= -1e-4, metric

@@ -20,16 +20,16 @@ def test_motion_is_the_speed_of_the_object_in_pixels(clip, true_flow):
 
 def test_a_frozen_video_does_not_move(clip):
     frozen = np.repeat(clip.frames[:1], 4, axis=0)
-    still = flow.flows(frozen)
-    assert flow.motion(still, clip.masks[:4]) < 0.05
-    assert flow.flicker(frozen, still) == 0
+    no_flow = flow.flows(frozen)
+    assert flow.motion(no_flow, clip.masks[:4]) < 0.05
+    assert flow.flicker(frozen, no_flow) == 0
 
 
 def test_the_background_of_a_still_camera_does_not_move(clip, true_flow):
     far = ~np.broadcast_to(clip.masks.any(axis=0), clip.masks.shape)
-    still = flow.still_places(clip.frames, true_flow)
-    assert still[far[:-1]].mean() > 0.95
-    assert still[clip.masks[:-1]].mean() < 0.4
+    still_pixels = flow.find_still_pixels(clip.frames, true_flow)
+    assert still_pixels[far[:-1]].mean() > 0.95
+    assert still_pixels[clip.masks[:-1]].mean() < 0.4
 
 
 def test_motion_cosine_ceiling_and_floor(clip, elsewhere, true_flow):

@@ -27,8 +27,8 @@ def test_only_what_the_inputs_allow(clip, scorer):
 
 
 def test_the_word_comes_from_the_prompt(clip, scorer, exact_segmenter):
-    named = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter).metrics
-    assert named["iou"] > 0.99
+    scores = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter).metrics
+    assert scores["iou"] > 0.99
 
 
 def test_a_given_foreground_is_used(clip, scorer, exact_segmenter):
@@ -48,15 +48,15 @@ def test_masks_of_another_size_are_refused(clip):
 
 
 def test_foreground_and_background_are_told_apart(clip, scorer, exact_segmenter):
-    plain = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter).metrics
-    assert plain["consistency_foreground"] > 0.97
-    assert plain["consistency_background"] > 0.999
+    day_scores = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter).metrics
+    assert day_scores["consistency_foreground"] > 0.97
+    assert day_scores["consistency_background"] > 0.999
     night = clip.frames.copy()
     dark = np.arange(len(night))[:, None, None] * np.ones(clip.masks.shape[1:], int) >= len(night) // 2
     night[dark & ~clip.masks] //= 4
-    seen = judge_video(night, clip.masks, "a car", scorer, detections=Detections(clip.masks)).metrics
-    assert seen["consistency_background"] < plain["consistency_background"] - 0.05
-    assert seen["consistency_foreground"] == pytest.approx(plain["consistency_foreground"], abs=0.01)
+    night_scores = judge_video(night, clip.masks, "a car", scorer, detections=Detections(clip.masks)).metrics
+    assert night_scores["consistency_background"] < day_scores["consistency_background"] - 0.05
+    assert night_scores["consistency_foreground"] == pytest.approx(day_scores["consistency_foreground"], abs=0.01)
 
 
 def test_the_judgement_has_what_the_metrics_rest_on(clip, scorer, exact_segmenter):

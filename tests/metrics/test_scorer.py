@@ -37,11 +37,11 @@ def small_scorer(random_clip_model):
 
 def test_embeddings_have_length_one_and_do_not_depend_on_the_batch(small_scorer, clip):
     together = small_scorer.images(clip.frames)
-    alone = np.concatenate([small_scorer.images(frame[None]) for frame in clip.frames])
+    one_by_one = np.concatenate([small_scorer.images(frame[None]) for frame in clip.frames])
     assert together.shape == (10, 16)
     assert together.dtype == np.float32
     assert np.linalg.norm(together, axis=1) == pytest.approx(1, abs=1e-5)
-    assert together == pytest.approx(alone, abs=1e-5)
+    assert together == pytest.approx(one_by_one, abs=1e-5)
 
 
 def test_images_are_what_the_model_itself_says(small_scorer, random_clip_model, clip):
@@ -56,13 +56,15 @@ def test_images_are_what_the_model_itself_says(small_scorer, random_clip_model, 
 def test_preparing_a_batch_changes_no_bit(random_clip_model, clip):
     from PIL import Image
 
-    from mvmodel.metrics.scorer import prepared
+    from mvmodel.metrics.scorer import preprocess_batch
 
     _, preprocess, _ = random_clip_model
     one_by_one = torch.stack([preprocess(Image.fromarray(frame)) for frame in clip.frames])
-    assert torch.equal(prepared(preprocess, clip.frames), one_by_one)
+    assert torch.equal(preprocess_batch(preprocess, clip.frames), one_by_one)
     unknown = lambda picture: torch.full((3, 2, 2), float(np.asarray(picture)[0, 0, 0]))  # noqa: E731
-    assert torch.equal(prepared(unknown, clip.frames)[:, 0, 0, 0], torch.tensor(clip.frames[:, 0, 0, 0]).float())
+    assert torch.equal(
+        preprocess_batch(unknown, clip.frames)[:, 0, 0, 0], torch.tensor(clip.frames[:, 0, 0, 0]).float()
+    )
 
 
 @pytest.mark.slow
@@ -72,26 +74,26 @@ def test_scoring_keeps_four_fifths_of_the_bare_encoders_speed():
 
     import open_clip
 
-    from mvmodel.metrics.scorer import prepared
+    from mvmodel.metrics.scorer import preprocess_batch
 
     model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32", pretrained=None)
     scorer = Scorer(model, preprocess, open_clip.get_tokenizer("ViT-B-32"), "random", "0" * 64, batch_size=8)
     frames = np.random.default_rng(0).integers(0, 256, (8, 320, 512, 3), dtype=np.uint8)
-    ready, threads = prepared(preprocess, frames), torch.get_num_threads()
-    bare, whole = [], []
+    batch, threads = preprocess_batch(preprocess, frames), torch.get_num_threads()
+    encoder_seconds, scorer_seconds = [], []
     try:
         torch.set_num_threads(1)
         with torch.no_grad():
             for _ in range(3):
                 began = time.process_time()
-                model.encode_image(ready)
-                between = time.process_time()
+                model.encode_image(batch)
+                halfway = time.process_time()
                 scorer.images(frames)
-                bare.append(between - began)
-                whole.append(time.process_time() - between)
+                encoder_seconds.append(halfway - began)
+                scorer_seconds.append(time.process_time() - halfway)
     finally:
         torch.set_num_threads(threads)
-    assert min(bare) / min(whole) >= 0.8
+    assert min(encoder_seconds) / min(scorer_seconds) >= 0.8
 
 
 def test_texts_keep_their_order_and_are_remembered(small_scorer):

@@ -1,4 +1,4 @@
-"""A report's inputs, made from rendered clips: three settings of two requests."""
+"""A report's inputs, made from rendered clips: three conditions of two requests."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from mvmodel.world.render import HELD_OUT, random_clip
 IOU = {"full": (0.8, 0.7), "no_mask": (0.2, 0.1), "scratch": (0.5, 0.6)}
 
 
-def entries(motion: str = "gallop", found: bool = True) -> list[VideoEntry]:
+def entries(motion: str = "gallop", with_detections: bool = True) -> list[VideoEntry]:
     out = []
-    for number, (word, place) in enumerate((("horse", "meadow"), ("car", "snow"))):
-        clip = random_clip((HELD_OUT, 50 + number, 1), 6, motion=motion, objects=(word,), background=place, pan=0)
+    for number, (word, background) in enumerate((("horse", "meadow"), ("car", "snow"))):
+        clip = random_clip((HELD_OUT, 50 + number, 1), 6, motion=motion, objects=(word,), background=background, pan=0)
         for name, values in IOU.items():
             metrics = {"iou": values[number], "consistency": 0.9, "alignment": 0.3 + 0.1 * number, "motion": 3.0}
-            seen = np.roll(clip.masks, 4, axis=2) if found else None
+            detected = np.roll(clip.masks, 4, axis=2) if with_detections else None
             out.append(
-                VideoEntry(f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, metrics, seen, seed=number)
+                VideoEntry(
+                    f"r{number}", clip.caption, name, clip.frames, clip.masks, 8.0, metrics, detected, seed=number
+                )
             )
     return out
 

@@ -45,9 +45,9 @@ def test_headlines_come_with_interval_counts_and_what_is_compared(page):
 
 
 def test_a_mean_of_fewer_videos_says_so(tmp_path, videos, rows, provenance, training):
-    kept = [video for video in videos if (video.condition, video.name) != ("scratch", "r1")]
+    fewer_videos = [video for video in videos if (video.condition, video.name) != ("scratch", "r1")]
     fewer = rows[(rows["condition"] != "scratch") | (rows["name"] != "r1")]
-    text = text_of(write_motion_report(tmp_path, "gallop", kept, fewer, provenance, training).read_text())
+    text = text_of(write_motion_report(tmp_path, "gallop", fewer_videos, fewer, provenance, training).read_text())
     assert "From scratch (1 video) 0.500" in text and "Mask term off 0.150" in text
 
 
@@ -72,7 +72,7 @@ def paper_table(page: str) -> tuple[list[list[str]], list[list[str]]]:
     return ours, theirs
 
 
-def test_the_papers_figures_never_stand_among_ours(page):
+def test_the_papers_numbers_are_never_among_ours(page):
     ours, theirs = paper_table(page)
     assert theirs == [["0.330", "0.974", "0.917"], ["–", "–", "0.184"], ["–", "–", "0.908"], ["0.299", "–", "–"]]
     assert ours[0][:3] == ["0.350 0.300 to 0.400, 2 videos", "0.900 0.900 to 0.900, 2 videos", ours[0][2]]
@@ -81,7 +81,7 @@ def test_the_papers_figures_never_stand_among_ours(page):
     assert "were not measured here" in page
 
 
-def test_an_ablations_figures_come_into_the_papers_table_with_their_counts(tmp_path, videos, rows):
+def test_an_ablations_metrics_are_in_the_papers_table_with_their_counts(tmp_path, videos, rows):
     metrics = {"full": 0.8, "tuned_without_mask": 0.3, "no_shared_noise": 0.7, "no_control": 0.6, "static_mask": 0.1}
     study = pd.DataFrame(
         [
@@ -201,8 +201,8 @@ def test_leaderboard_draws_how_the_clips_were_grouped(tmp_path):
         }
     )
     trajectories = {name: np.column_stack([np.arange(5.0), np.arange(5.0) * i]) for i, name in enumerate(names)}
-    places = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
-    page = write_leaderboard(tmp_path, {}, motion_map=MotionMap(table, places, trajectories)).read_text()
+    positions = {name: (float(i), float(i % 3)) for i, name in enumerate(names)}
+    page = write_leaderboard(tmp_path, {}, motion_map=MotionMap(table, positions, trajectories)).read_text()
     assert "Map of the clips by how they move: bouncing-right 3, gallop 3, without a motion 1" in page
     assert "Trajectories of the clips of each motion, in object sizes: bouncing-right, gallop, without a motion" in page
     assert "How the clips move" not in write_leaderboard(tmp_path, {}).read_text()
