@@ -152,7 +152,7 @@ def video_metric_checks(
     """What the videos' metrics say, each measured value beside the threshold that it is held against."""
     import pandas as pd
 
-    from mvmodel.metrics.flow import STILL
+    from mvmodel.metrics.flow import MIN_SPEED
     from mvmodel.metrics.report_card import summarise
 
     handle = load_current(context.instance, store.store, "video_metrics", context.partition_key)
@@ -167,7 +167,7 @@ def video_metric_checks(
     held = {
         "follows_masks": (mean("full", "iou"), float(settings.read("gates", GateConfig).min_iou), "IoU"),
         "mask_term_improves_iou": (mean("full", "iou") - mean("no_mask", "iou"), 0.0, "IoU gained by the mask term"),
-        "videos_have_motion": (mean("full", "motion"), STILL, "motion in pixels per frame"),
+        "videos_have_motion": (mean("full", "motion"), MIN_SPEED, "motion in pixels per frame"),
     }
     for name, (measured, threshold, what) in held.items():
         skipped = math.isnan(measured)  # no video was made with the term off, say

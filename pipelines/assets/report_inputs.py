@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,13 +14,9 @@ from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mvmodel.reports.entries import VideoEntry
 
 ABLATION = "ablation_study"
 """The experiment whose metrics stand in the paper's table."""
-TABLE_METRICS = ("iou", "consistency", "motion", "alignment", "motion_cosine", "colour_drift", "flicker")
-"""What the UI's tables show; files and plots have every metric. Motion stands beside consistency."""
-HEADLINE_METRICS = TABLE_METRICS[:4]
 
 
 def find_ablation(instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter: Handle) -> Handle | None:
@@ -49,86 +44,32 @@ def ablation_command(motion: str) -> str:
 
 
 def headline_means(rows: pd.DataFrame) -> dict[str, float]:
-    """The full method's means of the four metrics that matter most, in front of all others."""
+    """The full method's means of the four most important metrics; they come first in the metadata."""
+    from mvmodel.reports.tables import MAIN_METRICS
+
     full = rows[rows["condition"] == "full"]
-    return ui_metadata.finite_numbers({name: full[name].mean() for name in HEADLINE_METRICS if name in full.columns})
+    return ui_metadata.finite_numbers({name: full[name].mean() for name in MAIN_METRICS[:4] if name in full.columns})
+
+
+def condition_means(rows: pd.DataFrame) -> dict[str, float]:
+    """The mean of every metric: of the full method under its own name, of the other conditions as condition/metric."""
+    from mvmodel.reports.summaries import compute_condition_means
+
+    return ui_metadata.finite_numbers(compute_condition_means(rows))
 
 
 def comparison_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a metric: the full method's mean with its interval, the other conditions' means, and the counts."""
-    import pandas as pd
+    """One row per metric: the full method's mean with its interval, the other conditions' means, and the counts."""
+    from mvmodel.reports.summaries import build_comparison
 
-    from mvmodel.metrics.report_card import summarise
-    from mvmodel.reports.formatting import format_count
-
-    card = summarise(rows, metrics=TABLE_METRICS)
-    made = rows.groupby("condition")["name"].nunique()
-    most = made.get("full")
-    others = [name for name in dict.fromkeys(card["condition"]) if name != "full"]
-    told = {
-        name: name if made[name] == most else f"{name} ({format_count(int(made[name]), 'video')})" for name in others
-    }
-    lines = []
-    for name, group in card.groupby("metric", sort=False):
-        means = {str(row["condition"]): row for row in group.to_dict(orient="records")}
-        full = means.get("full", {})
-        own = {"full": full.get("mean"), "low": full.get("low"), "high": full.get("high")}
-        counts = {key: full.get(key) for key in ("videos", "prompts", "seeds")}
-        lines.append({"metric": name, **own, **{told[o]: means.get(o, {}).get("mean") for o in others}, **counts})
-    return ui_metadata.table(pd.DataFrame(lines))
+    return ui_metadata.table(build_comparison(rows))
 
 
 def leaderboard_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a motion and condition: its means and the counts behind them."""
-    import pandas as pd
+    """One row per motion and condition: its means and the counts behind them."""
+    from mvmodel.reports.summaries import build_leaderboard
 
-    lines = []
-    for (motion, condition), group in rows.groupby(["slug", "condition"], sort=False) if len(rows) else []:
-        metrics = ui_metadata.finite_numbers(
-            {name: group[name].mean() for name in TABLE_METRICS if name in group.columns}
-        )
-        counts = {"videos": len(group), "prompts": group["prompt"].nunique(), "seeds": group["seed"].nunique()}
-        lines.append({"name": motion, "condition": condition, **metrics, **counts})
-    return ui_metadata.table(pd.DataFrame(lines))
-
-
-def mean_metrics(rows: pd.DataFrame) -> dict[str, float]:
-    """The mean of every metric in a table of videos."""
-    from mvmodel.metrics.score import METRICS
-
-    return ui_metadata.finite_numbers({name: rows[name].mean() for name in METRICS if name in rows.columns})
-
-
-def read_video_entries(metrics: Path, videos: Path, requests: Path, before: str = "") -> list[VideoEntry]:
-    """Every video of a `video_metrics` version, as reports take them; `before` goes in front of their names."""
-    import pandas as pd
-
-    from mvmodel.generation.requests import read_requests
-    from mvmodel.masks import MaskSequence
-    from mvmodel.metrics.score import METRICS
-    from mvmodel.reports.entries import VideoEntry
-    from mvmodel.video.frames import read_frames
-
-    asked = {request.name: request for request in read_requests(requests / "requests.csv")}
-    entries = []
-    for row in pd.read_parquet(metrics / "metrics.parquet").to_dict(orient="records"):
-        name, condition = str(row["name"]), str(row["condition"])
-        frames = read_frames(videos / condition / f"{name}.npz")
-        masks = MaskSequence.load(asked[name].masks)
-        entries.append(
-            VideoEntry(
-                name=f"{before}{name}",
-                prompt=str(row["prompt"]),
-                condition=condition,
-                frames=frames,
-                masks=masks.masks[: len(frames)],
-                fps=masks.fps,
-                metrics=ui_metadata.finite_numbers({metric: row.get(metric) for metric in METRICS}),
-                detected=MaskSequence.load(metrics / "detections" / condition / f"{name}.npz").masks,
-                seed=int(row["seed"]),
-            )
-        )
-    return entries
+    return ui_metadata.table(build_leaderboard(rows))
 
 
 def report_versions(instance: dg.DagsterInstance, motion: str) -> list[str]:
@@ -141,6 +82,8 @@ def read_version_history(store: VersionStore, past: Mapping[str, list[str]]) -> 
     """One row a motion and stored version, oldest first: motion, version, when, adapter, the full method's means."""
     import pandas as pd
 
+    from mvmodel.reports.summaries import compute_mean_metrics
+
     rows: list[dict[str, Any]] = []
     for motion, shas in past.items():
         for number, sha in enumerate(shas, 1):
@@ -150,7 +93,8 @@ def read_version_history(store: VersionStore, past: Mapping[str, list[str]]) -> 
                 continue
             made = store.version("metric_report", motion, sha)
             table = pd.read_parquet(handle.folder / "metrics.parquet")
-            metrics = mean_metrics(table[table["condition"] == "full"])
+            means = compute_mean_metrics(table[table["condition"] == "full"])
+            metrics = ui_metadata.finite_numbers(means)
             metrics.pop("motion", None)  # the slug's column here
             said = {"motion": motion, "version": number, "when": made.created, "promoted": True}
             rows.append({**said, "adapter": str(made.source.get("adapter", ""))[:SHORT], **metrics})

@@ -24,8 +24,6 @@ from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mvmodel.reports.entries import VideoEntry
 
 SHEET_FILE = "sheet.png"
@@ -33,7 +31,9 @@ SHEET_FILE = "sheet.png"
 RANKED_VIDEOS = 3
 """Best videos on the leaderboard's sheet, and as many of the worst."""
 REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
-REPORT_CODE = code_version("mvmodel.reports.pages", "mvmodel.metrics.report_card", files=REPORT_FILES)
+REPORT_CODE = code_version(
+    "mvmodel.reports.pages", "mvmodel.reports.stored_videos", "mvmodel.reports.summaries", files=REPORT_FILES
+)
 METRICS_CODE = code_version("mvmodel.metrics.judge", files=(__file__, evaluation.__file__))
 
 
@@ -76,20 +76,11 @@ def video_metrics(
             "videos": len(rows),
             "summary": report_inputs.comparison_table(rows),
             "metrics": ui_metadata.table(rows),
-            **condition_means(rows),
+            **report_inputs.condition_means(rows),
         }
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
     return store.step(context, inputs, {}, build, describe, judges)
-
-
-def condition_means(rows: pd.DataFrame, condition: str = "full") -> dict[str, float]:
-    """The mean of every metric: of `condition` under its own name, of the other conditions as condition/metric."""
-    found: dict[str, float] = {}
-    for name, group in rows.groupby("condition"):
-        metrics = report_inputs.mean_metrics(group)
-        found |= metrics if name == condition else {f"{name}/{metric}": value for metric, value in metrics.items()}
-    return found
 
 
 @mvmodel_asset(
@@ -125,13 +116,12 @@ def metric_report(
         import pandas as pd
 
         from mvmodel.reports.pages import write_motion_report
+        from mvmodel.reports.stored_videos import read_video_entries
 
         empty_folder(folder)
         rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
         made = {"requests": generation_requests, "videos": generated_videos, "metrics": video_metrics}
-        entries = report_inputs.read_video_entries(
-            video_metrics.folder, generated_videos.folder, generation_requests.folder
-        )
+        entries = read_video_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
         write_motion_report(
             folder,
             motion,
@@ -163,7 +153,7 @@ def metric_report(
             "ablation": f"not run on this adapter; {report_inputs.ablation_command(motion)}"
             if study is None
             else study.key,
-            **condition_means(rows),
+            **report_inputs.condition_means(rows),
         }
 
     inputs = {
@@ -224,6 +214,7 @@ def leaderboard(
         from mvmodel.metrics.report_card import summarise
         from mvmodel.motion.motion_map import MotionMap
         from mvmodel.reports.pages import write_leaderboard
+        from mvmodel.reports.stored_videos import read_video_entries
 
         empty_folder(folder)
         tables = {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()}
@@ -242,7 +233,7 @@ def leaderboard(
                 store.store.open(name, motion, made_of[name]["sha"]).folder
                 for name in ("video_metrics", "generated_videos", "generation_requests")
             )
-            entries += report_inputs.read_video_entries(metrics, videos, asked, before=f"{motion}/")
+            entries += read_video_entries(metrics, videos, asked, prefix=f"{motion}/")
             if ABLATION in made_of:
                 studies.append(store.store.open(ABLATION, motion, made_of[ABLATION]["sha"]))
         ranked = sorted(
@@ -274,7 +265,7 @@ def leaderboard(
             "summary": report_inputs.leaderboard_table(rows),
             "motions": len(reports),
             "without_report": dg.MetadataValue.json(sorted(set(known) - set(reports))),
-            **(condition_means(rows) if len(rows) else {}),
+            **(report_inputs.condition_means(rows) if len(rows) else {}),
         }
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {

@@ -269,4 +269,4 @@ def test_report_of_a_folder_of_videos(run, small_pack_folder, clip, tmp_path):
         small_pack_folder,
     )
     assert empty.code == 2
-    assert "holds no video" in empty.err
+    assert "has no video" in empty.err
