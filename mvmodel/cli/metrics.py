@@ -31,27 +31,27 @@ def metrics(
 
     models = load_pack(pack)
     scorer, segmenter = models.scorer(), models.segmenter()
-    all_scores, embeddings = [], []
+    judgements = []
     for video in videos:
         frames = read_frames(video)
         control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
         judgement = judge_video(frames, control, prompt, scorer, segmenter, object_word)
-        scores = judgement.metrics
-        all_scores.append(scores)
-        embeddings.append(judgement.embeddings)
+        judgements.append(judgement)
         if json:
-            row = {"video": str(video), "frames": len(frames), **scores, **scorer.record, "pack": models.info.name}
-            convention = {name: METRICS[name].meaning for name in scores}
-            print_json(row | {"random": models.info.random, "convention": convention}, line=True)
-    if json:
-        if len(videos) > 1:
-            summary = {"videos": [str(video) for video in videos], "diversity": diversity(embeddings), **scorer.record}
-            print_json(summary, line=True)
-        return
-    _print_metrics(videos, all_scores)
+            row = {"video": str(video), "frames": len(frames), **judgement.metrics, **judgement.scorer}
+            convention = {name: METRICS[name].meaning for name in judgement.metrics}
+            row |= {"pack": models.info.name, "random": models.info.random, "convention": convention}
+            print_json(row, line=True)
+    if not json:
+        _print_metrics(videos, [judgement.metrics for judgement in judgements])
     if len(videos) > 1:
-        print(f"Diversity of the {len(videos)} videos: {diversity(embeddings):.4f} (1: all alike; lower: more diverse)")
-    print(f"Scorer {scorer.name}, weights {scorer.weights_hash[:12]}. Compare only metrics of the same scorer.")
+        value = diversity([judgement.embeddings for judgement in judgements if judgement.embeddings is not None])
+        if json:
+            print_json({"videos": [str(video) for video in videos], "diversity": value, **scorer.record}, line=True)
+        else:
+            print(f"Diversity of the {len(videos)} videos: {value:.4f} (1: all alike; lower: more diverse)")
+    if not json:
+        print(f"Scorer {scorer.name}, weights {scorer.weights_hash[:12]}. Compare only metrics of the same scorer.")
 
 
 def _print_metrics(videos: list[Path], all_scores: list[dict[str, float]]) -> None:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 
 from mvmodel.video.encode import write_mp4
 from mvmodel.world.render import random_clip
@@ -22,6 +23,13 @@ def test_help_imports_nothing_heavy():
     heavy = {"torch", "numpy", "cv2", "diffusers", "transformers", "dagster", "pandas", "matplotlib", "av", "decord"}
     assert not heavy & imported
     assert "generate" in ran.stdout
+
+
+def test_the_app_has_every_command_without_calling_main():
+    from mvmodel.cli import app
+
+    groups = {"clips", "masks", "packs"}
+    assert set(typer.main.get_command(app).commands) == groups | {"train", "generate", "metrics", "report", "doctor"}
 
 
 def test_clips_check_prints_one_object_a_file_and_leaves_with_zero(run, tmp_path):
@@ -246,9 +254,9 @@ def test_report_of_a_folder_of_videos(run, small_pack_folder, clip, tmp_path):
 
     MaskSequence(clip.masks).save(tmp_path / "car.npz")
     (tmp_path / "requests.csv").write_text("motion,prompt,masks,seed,name\nglide,a car in the snow,car.npz,1,r1\n")
-    for setting in ("full", "no_mask"):
-        (tmp_path / "videos" / setting).mkdir(parents=True)
-        np.savez_compressed(tmp_path / "videos" / setting / "r1.npz", frames=clip.frames)
+    for condition in ("full", "no_mask"):
+        (tmp_path / "videos" / condition).mkdir(parents=True)
+        np.savez_compressed(tmp_path / "videos" / condition / "r1.npz", frames=clip.frames)
     result = run(
         *("report", tmp_path / "videos", "--requests", tmp_path / "requests.csv", "--out", tmp_path / "out"),
         *("--pack", small_pack_folder),
@@ -257,7 +265,7 @@ def test_report_of_a_folder_of_videos(run, small_pack_folder, clip, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "a car in the snow" in page
     assert "was never trained" in page
-    assert (tmp_path / "out" / "metrics.csv").read_text().startswith("setting,name,prompt,seed,iou")
+    assert (tmp_path / "out" / "metrics.csv").read_text().startswith("condition,name,prompt,seed,iou")
     empty = run(
         "report",
         tmp_path,
