@@ -76,8 +76,8 @@ class Trainee(torch.nn.Module, ABC):
 class Backend(ABC):
     """A video model with its weights.
 
-    Frames are uint8 RGB (frames, height, width, 3). Masks are bool (frames, height, width), True is foreground, one mask
-    per frame. The same arguments, seed and machine give the same bytes.
+    Frames are uint8 RGB (frames, height, width, 3). Masks are bool (frames, height, width), one per frame, and True is
+    foreground. The same arguments, seed and machine give the same bytes.
     """
 
     supported_generation_settings: ClassVar[frozenset[str]]

@@ -1,18 +1,21 @@
-"""Captions for clips that came without one."""
+"""Captions for clips that have none."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvmodel.text import with_article
 
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
-def propose_caption(pack: Any, frames: np.ndarray) -> str:
-    """The sentence that the pack's scorer ties best to a clip's frames, uint8 (F, H, W, 3).
 
-    Tries every object and background word of the pack; a pack that lists none gives "", which trains without words.
+def propose_caption(pack: Pack, frames: np.ndarray) -> str:
+    """The sentence that the pack's scorer finds most similar to a clip's frames, uint8 (frames, height, width, 3).
+
+    Tries every object and background of the pack. Returns "" for a pack that lists none; such clips train without text.
     """
     objects, backgrounds = pack.info.objects, pack.info.backgrounds
     if not objects:
@@ -20,12 +23,12 @@ def propose_caption(pack: Any, frames: np.ndarray) -> str:
     scorer = pack.scorer()
     image = scorer.images(frames[:: max(1, len(frames) // 4)]).mean(axis=0)
 
-    def best(sentences: list[str]) -> int:
+    def most_similar(sentences: list[str]) -> int:
         return int(np.argmax(scorer.texts(sentences) @ image))
 
-    named = [with_article(word) for word in objects]
-    subject = named[best(named)]
+    subjects = [with_article(word) for word in objects]
+    subject = subjects[most_similar(subjects)]
     if not backgrounds:
         return subject
     phrases = list(backgrounds.values())
-    return f"{subject} {phrases[best(phrases)]}"
+    return f"{subject} {phrases[most_similar(phrases)]}"

@@ -1,4 +1,4 @@
-"""From a folder of raw footage to training clips, in one go. `mvmodel.training.training_set` starts from ingested clips."""
+"""Training clips from a folder of raw footage. `mvmodel.training.training_set` starts from ingested clips instead."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def load_training_clips(
 ) -> LoadedClips:
     """Ingest a folder of footage at the pack's length, frame rate and size, with masks and captions.
 
-    Masks are the user's own where there are any, else the pack's segmenter finds them; captions are the manifest's, else
-    the pack's scorer proposes them. Clips whose masks are weak are left out.
+    Uses the user's masks, or else the pack's segmenter; the manifest's captions, or else the pack's scorer. Leaves out
+    clips whose masks are weak.
 
     Args:
         pack: Provides size, segmenter and scorer.

@@ -166,8 +166,8 @@ def _start_or_resume(work_dir: Path, recipe: str) -> None:
     """Keep the checkpoints of an interrupted run with this recipe; remove those of any other."""
     if work_dir.exists() and (not (work_dir / "recipe").exists() or (work_dir / "recipe").read_text() != recipe):
         shutil.rmtree(work_dir)
-    with write_aside(work_dir / "recipe") as aside:
-        aside.write_text(recipe)
+    with write_aside(work_dir / "recipe") as temporary:
+        temporary.write_text(recipe)
 
 
 def _train(
@@ -218,11 +218,11 @@ def _train(
 
 def _write_adapter(out: Path, work_dir: Path, trainee: Trainee, frames: int, record: dict[str, Any]) -> None:
     """Write the adapter's folder, all of it or nothing."""
-    with folder_aside(out) as aside:
-        trainee.save(aside, frames)
-        shutil.copy(work_dir / "curve.jsonl", aside / "curve.jsonl")
+    with folder_aside(out) as temporary:
+        trainee.save(temporary, frames)
+        shutil.copy(work_dir / "curve.jsonl", temporary / "curve.jsonl")
         for number, strip in enumerate(sorted(work_dir.glob("samples-*.png"))):
-            (aside / "previews").mkdir(exist_ok=number > 0)
-            shutil.copy(strip, aside / "previews" / strip.name)
-        (aside / "README.md").write_text(model_card(record))
-        write_json(aside / "train.json", record)
+            (temporary / "previews").mkdir(exist_ok=number > 0)
+            shutil.copy(strip, temporary / "previews" / strip.name)
+        (temporary / "README.md").write_text(model_card(record))
+        write_json(temporary / "train.json", record)

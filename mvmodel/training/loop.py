@@ -1,14 +1,14 @@
-"""The one training loop: of adapters, and of every model of the tiny pack.
+"""The training loop of adapters and of every model of the tiny pack.
 
-accelerate carries device, precision and checkpoints; this file adds the schedule, the moving average, the curve and
-the clean stop. A run is a pure function of its config: batch `i` of a run is the same whether or not it was resumed.
+accelerate provides device placement, mixed precision and checkpoints. This module adds the learning rate schedule, the
+moving average of the weights, the training curve and the clean stop. A run depends on its config alone: a resumed run
+sees the same batches.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import queue
 import signal
 import threading
 import time
@@ -24,33 +24,141 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 
-from mvmodel.files import write_aside
+from mvmodel.training.checkpoints import CheckpointSlots
+from mvmodel.training.prefetch import prefetch
+
+Row = dict[str, Any]
+Loss = Callable[[torch.nn.Module, Any, int], tuple[torch.Tensor, dict[str, float]]]
+Sample = Callable[[torch.nn.Module, Path], dict[str, float] | None]
+EMA_EVERY = 4
+"""Steps between updates of the moving average."""
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long and how fast to train. `steps` are optimiser steps, `batch` is pictures a step."""
+    """How long and how fast to train."""
 
     steps: int
+    """Optimizer steps."""
     batch: int
+    """Images or clips per step, for the training rate in the curve."""
     lr: float
     warmup: int = 100
     final_lr: float = 0.05
-    """Last learning rate as a share of `lr`; a half cosine leads there."""
+    """Learning rate at the end, as a share of `lr`."""
     weight_decay: float = 0.01
     clip: float = 1.0
+    """Largest norm of the gradient."""
     ema: float = 0.999
-    """Decay of the weights' moving average, which the trained model ends with; 0 keeps the last weights."""
+    """Decay of the moving average of the weights, which the trained model ends with; 0 keeps the last weights."""
     precision: str = "bf16"
+    """accelerate's mixed precision: `no`, `bf16` or `fp16`."""
     seed: int = 1
     checkpoint_every: int = 500
     sample_every: int = 2000
     log_every: int = 50
 
 
-class _Progress:
-    def __init__(self) -> None:
-        self.step = 0
+class TrainingInterrupted(Exception):
+    """Training stopped on SIGINT or SIGTERM after writing a checkpoint; the same call resumes."""
+
+
+def learning_rate(step: int, config: LoopConfig) -> float:
+    """Factor on `lr` at a step: linear warm-up, then half a cosine down to `final_lr`.
+
+    transformers' `get_cosine_with_min_lr_schedule_with_warmup` starts its warm-up at 0, which wastes the first step; no
+    choice of its arguments gives these rates.
+    """
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
+    return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def train(
+    name: str,
+    model: torch.nn.Module,
+    batches: Callable[[int], Any],
+    loss: Loss,
+    config: LoopConfig,
+    folder: Path,
+    sample: Sample | None = None,
+    groups: list[dict[str, Any]] | None = None,
+    report: Callable[[Row], None] | None = None,
+    cpu: bool = True,
+) -> torch.nn.Module:
+    """Train `model` to the end of `config`, resuming from a checkpoint in `folder`; returns it with EMA weights.
+
+    Args:
+        name: Of the run, for messages.
+        model: Its parameters that require gradients are trained.
+        batches: `batches(i)` returns batch `i`.
+        loss: `loss(model, batch, step)` returns a scalar, and metrics for the curve.
+        config: Length, rates and intervals.
+        folder: Receives checkpoints, `config.json`, `curve.jsonl` and samples-STEP.png.
+        sample: `sample(model, png)` writes a preview and may return metrics. If it fails, the curve records that and
+            training continues.
+        groups: Optimizer parameter groups with their own `lr`; None trains all parameters at `config.lr`.
+        report: Receives every row of the curve; None prints them.
+        cpu: Train on the CPU even if there is a GPU. False wants batches and frozen models on the GPU.
+
+    Raises:
+        TrainingInterrupted: SIGINT or SIGTERM arrived; a checkpoint was written.
+        FloatingPointError: The loss or a gradient is not finite; names the step. The last checkpoint is good.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    set_seed(config.seed)
+    run = _Run(name, model, loss, config, folder, groups, report, cpu)
+    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
+    with _StopSignal() as stop, run.curve_file:
+        for batch in prefetch(batches, run.step, config.steps):
+            run.train_step(batch)
+            run.log_step()
+            is_last = run.step == config.steps
+            if is_last or stop.requested or run.step % config.checkpoint_every == 0:
+                run.write_checkpoint()
+            if sample and (is_last or run.step % config.sample_every == 0):
+                run.write_sample(sample)
+            if stop.requested and not is_last:
+                raise TrainingInterrupted(f"{name}: stopped at step {run.step}; run again to resume")
+    return run.finish()
+
+
+class _Run:
+    """Model, optimizer and position of one training run. accelerate stores the position with every checkpoint."""
+
+    def __init__(
+        self,
+        name: str,
+        model: torch.nn.Module,
+        loss: Loss,
+        config: LoopConfig,
+        folder: Path,
+        groups: list[dict[str, Any]] | None,
+        report: Callable[[Row], None] | None,
+        cpu: bool,
+    ) -> None:
+        self.name, self.model, self.loss, self.config, self.folder = name, model, loss, config, folder
+        self.report = report or (lambda row: print(name, json.dumps(row), flush=True))
+        self.step, self.metrics = 0, dict[str, float]()
+        AcceleratorState._reset_state(True)  # one per process; it would refuse a run of another precision or device
+        self.accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
+        optimizer = torch.optim.AdamW(
+            groups or [{"params": [p for p in model.parameters() if p.requires_grad]}],
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
+        self.ema = EMAModel(list(model.parameters()), decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
+        self.wrapped, self.optimizer, self.schedule = self.accelerator.prepare(model, optimizer, schedule)
+        self.accelerator.register_for_checkpointing(self, self.ema)
+        self.checkpoints = CheckpointSlots(folder)
+        if (checkpoint := self.checkpoints.newest()) is not None:
+            self.accelerator.load_state(str(checkpoint))
+            self.ema.to(self.accelerator.device)
+        self.first_step, self.start_time = self.step, time.time()
+        self.curve_file = (folder / "curve.jsonl").open("a")
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step}
@@ -58,206 +166,93 @@ class _Progress:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step = int(state["step"])
 
+    def train_step(self, batch: Any) -> None:
+        """One optimizer step. Raises FloatingPointError if the loss or a gradient is not finite."""
+        with self.accelerator.autocast():
+            value, parts = self.loss(self.wrapped, batch, self.step)
+        if not torch.isfinite(value):
+            raise FloatingPointError(
+                f"{self.name}: the loss is not finite at step {self.step}; lower the learning rate"
+            )
+        self.accelerator.backward(value)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        # With fp16 the gradient scaler skips such a step itself.
+        if self.accelerator.scaler is None and norm is not None and not torch.isfinite(norm):
+            raise FloatingPointError(
+                f"{self.name}: a gradient is not finite at step {self.step}; lower the learning rate"
+            )
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.config.ema and self.step % EMA_EVERY == 0:
+            self.ema.step(self.model.parameters())
+        self.metrics = {"loss": float(value.detach()), **parts}
 
-class TrainingInterrupted(Exception):
-    """Raised after a clean stop on SIGINT or SIGTERM; the checkpoint is written."""
+    def log_step(self) -> None:
+        """Add the step's row to the curve if it is due."""
+        if self.step % self.config.log_every and self.step != self.config.steps:
+            return
+        rate = (self.step - self.first_step) * self.config.batch / (time.time() - self.start_time)
+        metrics = {name: round(value, 5) for name, value in self.metrics.items()}
+        self._write_row({"step": self.step, "rate": round(rate, 1), **metrics})
 
+    def write_checkpoint(self) -> None:
+        with self.checkpoints.write(self.step) as checkpoint:
+            self.accelerator.save_state(str(checkpoint), safe_serialization=True)
 
-def learning_rate(step: int, config: LoopConfig) -> float:
-    """Factor on `lr` at a step: linear warm-up, then a half cosine down to `final_lr`."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    share = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
-    return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * share))
+    def write_sample(self, sample: Sample) -> None:
+        """Write a preview by the averaged weights; training's weights and random numbers stay as they are."""
+        png = self.folder / f"samples-{self.step:06d}.png"
+        with self._averaged_weights(), torch.random.fork_rng():
+            try:
+                metrics: Row = dict(sample(self.model, png) or {})
+            except Exception as error:  # a preview is no reason to lose a run
+                metrics = {"preview_failed": f"{type(error).__name__}: {error}"}
+        self._write_row({"step": self.step, **metrics})
 
+    def finish(self) -> torch.nn.Module:
+        """The model in evaluation mode, with its averaged weights if there are any."""
+        if self.config.ema:
+            self.ema.copy_to(self.model.parameters())
+        return self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False).eval()
 
-def prefetch(make: Callable[[int], Any], start: int, stop: int, depth: int = 4) -> Iterator[Any]:
-    """Yield `make(i)` for i in start..stop-1, computed ahead of time in one thread."""
-    ready: queue.Queue[Any] = queue.Queue(maxsize=depth)
-    done = threading.Event()
-
-    def work() -> None:
-        try:
-            for index in range(start, stop):
-                item = make(index)
-                while not done.is_set():
-                    try:
-                        ready.put(item, timeout=0.5)
-                        break
-                    except queue.Full:
-                        continue
-                if done.is_set():
-                    return
-        except BaseException as error:  # handed to the consumer, which raises it
-            ready.put(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        for _ in range(start, stop):
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        done.set()
-
-
-def train(
-    name: str,
-    model: torch.nn.Module,
-    batches: Callable[[int], Any],
-    loss: Callable[[torch.nn.Module, Any, int], tuple[torch.Tensor, dict[str, float]]],
-    config: LoopConfig,
-    folder: Path,
-    sample: Callable[[torch.nn.Module, Path], dict[str, float] | None] | None = None,
-    groups: list[dict[str, Any]] | None = None,
-    report: Callable[[dict[str, Any]], None] | None = None,
-    cpu: bool = True,
-) -> torch.nn.Module:
-    """Train `model` to the end of `config`, resuming from a checkpoint in `folder`; returns it with EMA weights.
-
-    `batches(i)` makes the i-th batch, `loss(model, batch, step)` a scalar and figures for the curve, and
-    `sample(model, png)` writes a grid and may return figures; if it fails, the curve says so and training goes on.
-    `groups` are optimiser parameter groups with their own `lr`; `report` gets every row of the curve (printed when
-    None). cpu: leave a GPU alone; False wants batches and frozen models on it.
-
-    Raises `Stopped` when asked to stop, and `FloatingPointError` with the step when the loss or a gradient is not
-    finite; the last checkpoint is good in either case.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    set_seed(config.seed)
-    AcceleratorState._reset_state(True)  # it is one a process, and would refuse a run of another precision or device
-    accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
-    optimizer = torch.optim.AdamW(
-        groups or [{"params": [p for p in model.parameters() if p.requires_grad]}],
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
-    ema = EMAModel(list(model.parameters()), decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
-    tell = report or (lambda row: print(name, json.dumps(row), flush=True))
-    progress = _Progress()
-    wrapped, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
-    accelerator.register_for_checkpointing(progress, ema)
-    slots = _Slots(folder)
-    if (checkpoint := slots.newest()) is not None:
-        accelerator.load_state(str(checkpoint))
-        ema.to(accelerator.device)
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
-    stop = _StopFlag()
-    began, first = time.time(), progress.step
-    figures: dict[str, float] = {}
-    with stop, (folder / "curve.jsonl").open("a") as curve:
-        for batch in prefetch(batches, progress.step, config.steps):
-            with accelerator.autocast():
-                value, parts = loss(wrapped, batch, progress.step)
-            if not torch.isfinite(value):
-                raise FloatingPointError(
-                    f"{name}: the loss is not finite at step {progress.step}; lower the learning rate"
-                )
-            accelerator.backward(value)
-            norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
-            if accelerator.scaler is None and norm is not None and not torch.isfinite(norm):  # a scaler skips the step
-                raise FloatingPointError(
-                    f"{name}: a gradient is not finite at step {progress.step}; lower the learning rate"
-                )
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-            progress.step += 1
-            if config.ema and progress.step % 4 == 0:
-                ema.step(model.parameters())
-            figures = {"loss": float(value.detach()), **parts}
-            if progress.step % config.log_every == 0 or progress.step == config.steps:
-                rate = (progress.step - first) * config.batch / (time.time() - began)
-                row = {"step": progress.step, "rate": round(rate, 1), **{k: round(v, 5) for k, v in figures.items()}}
-                curve.write(json.dumps(row) + "\n")
-                curve.flush()
-                tell(row)
-            last = progress.step == config.steps or stop.asked
-            if last or progress.step % config.checkpoint_every == 0:
-                with slots.writing(progress.step) as checkpoint:
-                    accelerator.save_state(str(checkpoint), safe_serialization=True)
-            if sample and (progress.step == config.steps or progress.step % config.sample_every == 0):
-                with _averaged(model, ema, config), torch.random.fork_rng():
-                    measured = _sampled(sample, model, folder / f"samples-{progress.step:06d}.png")
-                curve.write(json.dumps({"step": progress.step, **measured}) + "\n")
-                tell({"step": progress.step, **measured})
-            if stop.asked and progress.step < config.steps:
-                raise TrainingInterrupted(f"{name}: stopped at step {progress.step}; run again to resume")
-    if config.ema:
-        ema.copy_to(model.parameters())
-    return accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).eval()
-
-
-class _Slots:
-    """Two checkpoint folders in turn, so that a kill in the middle of one leaves the other whole."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folders = [folder / "checkpoint", folder / "checkpoint-2"]
-
-    def _step(self, slot: Path) -> int:
-        mark = slot / "complete"
-        return int(mark.read_text() or 0) if mark.exists() else -1
-
-    def newest(self) -> Path | None:
-        """The last whole checkpoint, or None."""
-        found = max(self.folders, key=self._step)
-        return found if self._step(found) >= 0 else None
+    def _write_row(self, row: Row) -> None:
+        self.curve_file.write(json.dumps(row) + "\n")
+        self.curve_file.flush()
+        self.report(row)
 
     @contextmanager
-    def writing(self, step: int) -> Iterator[Path]:
-        """The folder to write `step`'s checkpoint to; it counts once the block has ended well."""
-        slot = next(other for other in self.folders if other != self.newest())
-        (slot / "complete").unlink(missing_ok=True)
-        yield slot
-        with write_aside(slot / "complete") as aside:
-            aside.write_text(str(step))
+    def _averaged_weights(self) -> Iterator[None]:
+        """The model in evaluation mode with its averaged weights."""
+        if self.config.ema:
+            self.ema.store(self.model.parameters())
+            self.ema.copy_to(self.model.parameters())
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train()
+            if self.config.ema:
+                self.ema.restore(self.model.parameters())
 
 
-def _sampled(
-    sample: Callable[[Any, Path], dict[str, float] | None], model: torch.nn.Module, png: Path
-) -> dict[str, Any]:
-    """What `sample` measured; a preview is no reason to lose a run, so its failure is a figure too."""
-    try:
-        return dict(sample(model, png) or {})
-    except Exception as error:
-        return {"preview_failed": f"{type(error).__name__}: {error}"}
-
-
-@contextmanager
-def _averaged(model: torch.nn.Module, ema: EMAModel, config: LoopConfig) -> Iterator[None]:
-    """The model in evaluation mode with its averaged weights."""
-    if config.ema:
-        ema.store(model.parameters())
-        ema.copy_to(model.parameters())
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
-        if config.ema:
-            ema.restore(model.parameters())
-
-
-class _StopFlag:
-    """Turns SIGINT and SIGTERM into a flag while the loop runs (main thread only)."""
+class _StopSignal:
+    """Turns SIGINT and SIGTERM into a flag inside the block (in the main thread only)."""
 
     def __init__(self) -> None:
-        self.asked = False
-        self._old: dict[int, Any] = {}
+        self.requested = False
+        self._handlers: dict[int, Any] = {}
 
-    def __enter__(self) -> _StopFlag:
+    def __enter__(self) -> _StopSignal:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._ask)
+                self._handlers[number] = signal.signal(number, self._request)
         return self
 
-    def _ask(self, *_: Any) -> None:
-        self.asked = True
+    def _request(self, *_: Any) -> None:
+        self.requested = True
 
     def __exit__(self, *_: Any) -> None:
-        for number, old in self._old.items():
-            signal.signal(number, old)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Does training learn at all? Overfitting one clip must succeed before anything else is worth a long run."""
+"""A sanity check of training: overfitting one clip must succeed before a long run is worth its time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mvmodel.training.finetune import finetune
 OVERFIT_CONFIG = TrainConfig(
     steps=60, lr=1e-3, mask_lr=5e-3, warmup=5, dropout=0.0, foreground_weight=0.0, flip=False, init_from=None
 )
-"""A high learning rate, nothing dropped, no start adapter: what is learned is learned here."""
+"""High learning rates, no dropout and no start adapter, so that everything is learned in these steps."""
 MIN_LOSS_FALL = 0.2
-"""Share by which the loss has to fall; on the tiny pack it falls by 0.4."""
+"""Share by which the loss has to fall. On the tiny pack it falls by 0.4."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class OverfitResult:
 
     @property
     def fall(self) -> float:
-        """Share of the loss that is gone; negative when it rose."""
+        """Share by which the loss fell; negative if it rose."""
         return 1 - self.after / self.before
 
     @property
@@ -47,8 +47,8 @@ def overfit(
     report: Callable[[dict[str, Any]], None] | None = None,
     device: str | None = None,
 ) -> OverfitResult:
-    """Train a fresh adapter on `clip` alone and measure its loss before and after, on draws that training never saw."""
-    with tempfile.TemporaryDirectory() as work:
-        out = finetune(backend, [clip], config, Path(work), validation=[clip], report=report, device=device)
-        facts = json.loads((out / "train.json").read_text())
-    return OverfitResult(clip.name, config.steps, facts["validation_loss_before"], facts["validation_loss_after"])
+    """Train a fresh adapter on `clip` alone. The loss is measured on draws that training never sees."""
+    with tempfile.TemporaryDirectory() as work_dir:
+        adapter = finetune(backend, [clip], config, Path(work_dir), validation=[clip], report=report, device=device)
+        record = json.loads((adapter / "train.json").read_text())
+    return OverfitResult(clip.name, config.steps, record["validation_loss_before"], record["validation_loss_after"])

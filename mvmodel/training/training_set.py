@@ -28,9 +28,9 @@ def split_clips(
 ) -> dict[str, Role]:
     """Which clips of a motion are trained on and which are held out: clip -> role, in alphabetical order.
 
-    The `max_clips` clips nearest to the centre of the motion's cluster are used. Of these the nearest `held_out` are held
-    out, as far as `min_clips` remain to train on: clips at the edges teach most, and one far out would be judged
-    unfairly.
+    Uses the `max_clips` clips nearest to the centre of the motion's cluster. Holds out the `held_out` nearest of them,
+    but leaves at least `min_clips` to train on. Clips at the edges teach most, and an adapter would be judged unfairly
+    by a clip far out.
 
     Args:
         motion: Name of the motion, for the error.
@@ -81,9 +81,9 @@ def write_training_set(
         (folder / name).mkdir(exist_ok=True)
     rows = []
     for clip, role in roles.items():
-        written = captions[clip]
-        caption = written or propose(np.load(frames / f"{clip}.npy", allow_pickle=False))
-        source = "manifest" if written else "scorer" if caption else "none"
+        manifest_caption = captions[clip]
+        caption = manifest_caption or propose(np.load(frames / f"{clip}.npy", allow_pickle=False))
+        source = "manifest" if manifest_caption else "scorer" if caption else "none"
         rows.append({"clip": clip, "role": role, "caption": caption, "caption_from": source})
         shutil.copyfile(frames / f"{clip}.npy", folder / "frames" / f"{clip}.npy")
         shutil.copyfile(masks / f"{clip}.npz", folder / "masks" / f"{clip}.npz")
