@@ -235,7 +235,7 @@ def _path_poses(motion: PathMotion, scene: Scene) -> Poses:
     covered = progress(scene.frames, motion.speed)
     scale = motion.scale[0] + (motion.scale[1] - motion.scale[0]) * covered
     height, width = scene.size
-    return Poses.of(path[:, 0] * width, path[:, 1] * height, scale, scale, motion.turns * covered)
+    return Poses.broadcast(path[:, 0] * width, path[:, 1] * height, scale, scale, motion.turns * covered)
 
 
 def _physics_poses(motion: BounceMotion | RollMotion | SwingMotion, scene: Scene, shape: np.ndarray) -> Poses:
@@ -258,4 +258,4 @@ def _physics_poses(motion: BounceMotion | RollMotion | SwingMotion, scene: Scene
         x, y, angle = physics.simulate_pendulum(
             scene.frames, scene.fps, pivot, motion.length, motion.degrees, motion.gravity, motion.damping
         )
-    return Poses.of(x * height, y * height, 1.0, 1.0, angle)
+    return Poses.broadcast(x * height, y * height, 1.0, 1.0, angle)

@@ -70,9 +70,9 @@ def transfer_motion(task: Task, motion: str) -> np.ndarray:
     matrices[:, 1, 2] = (pose.y - pose.y[0]) * height
     still = MaskSequence(np.repeat(task.masks[:1], frames, axis=0))
     try:
-        return warp(still, matrices, about="object", outside="keep").masks
+        return warp(still, matrices, centre="object", outside="keep").masks
     except InputError:  # too large for this way: what leaves the picture is cut off
-        return warp(still, matrices, about="object").masks
+        return warp(still, matrices, centre="object").masks
 
 
 def _other_motions(motion: str) -> list[str]:

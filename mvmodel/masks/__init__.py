@@ -1,4 +1,4 @@
-"""Mask sequences: the one type that every stage speaks."""
+"""Mask sequences: the type that all stages exchange."""
 
 from mvmodel.masks.sequence import MaskSequence
 

@@ -1,4 +1,4 @@
-"""Mask sequences as COCO run-length encoding: one JSON file, an annotation per object and frame."""
+"""Mask sequences in COCO run-length encoding: one JSON file with an annotation per object and frame."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as rle
 
 from mvmodel.errors import InputError
 from mvmodel.masks.sequence import MaskSequence
 
 
 def to_coco(sequence: MaskSequence) -> dict[str, Any]:
-    """The sequence as a COCO object: images are frames, categories are instances; `info.fps` keeps the rate."""
-    from pycocotools import mask as rle
-
+    """The sequence as a COCO object. Images are frames, categories are instances, and `info.fps` is the rate."""
     size = {"height": sequence.height, "width": sequence.width}
     images = [{"id": frame, "file_name": f"{frame:05d}.png", **size} for frame in range(sequence.frames)]
     names = sequence.names or ("foreground",)
@@ -35,23 +34,21 @@ def to_coco(sequence: MaskSequence) -> dict[str, Any]:
                 }
             )
     categories = [{"id": number + 1, "name": name} for number, name in enumerate(names)]
-    told_apart = sequence.instances is not None
-    info = {"fps": sequence.fps, "instances": told_apart}
+    info = {"fps": sequence.fps, "instances": sequence.instances is not None}
     return {"info": info, "images": images, "categories": categories, "annotations": annotations}
 
 
 def read_coco(path: Path) -> MaskSequence:
-    """Read a COCO file: frames are its images in order of id, objects its categories.
+    """Reads a COCO file. Frames are its images in order of id, objects are its categories.
 
-    Segmentations may be compressed or plain run lengths, or polygons. Raises InputError naming the file and what is
-    wrong in it.
+    Segmentations may be compressed or plain run lengths, or polygons. Raises InputError naming the file and the fault.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no readable JSON ({error}); give a COCO file of masks") from error
     try:
-        return _sequence(content)
+        return _parse_content(content)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
@@ -60,31 +57,31 @@ def read_coco(path: Path) -> MaskSequence:
         ) from error
 
 
-def _sequence(content: dict[str, Any]) -> MaskSequence:
+def _parse_content(content: dict[str, Any]) -> MaskSequence:
     images = sorted(content["images"], key=lambda image: image["id"])
     sizes = {(int(image["height"]), int(image["width"])) for image in images}
     if len(sizes) != 1:
         raise ValueError(f"its {len(images)} images have {len(sizes)} sizes; a mask sequence has one")
     height, width = sizes.pop()
-    places = {image["id"]: number for number, image in enumerate(images)}
-    named = {entry["id"]: str(entry.get("name", "")) for entry in content.get("categories", [])}
-    kinds = list(dict.fromkeys([*named, *(entry.get("category_id", 0) for entry in content["annotations"])]))
-    masks = np.zeros((max(1, len(kinds)), len(images), height, width), bool)
-    for entry in content["annotations"]:
-        if entry["image_id"] not in places:
-            raise ValueError(f"an annotation names image {entry['image_id']}, which is not listed")
-        number = kinds.index(entry.get("category_id", 0)) if kinds else 0
-        masks[number, places[entry["image_id"]]] |= _decoded(entry["segmentation"], height, width)
+    frame_indices = {image["id"]: index for index, image in enumerate(images)}
+    names = {category["id"]: str(category.get("name", "")) for category in content.get("categories", [])}
+    annotations = content["annotations"]
+    categories = list(dict.fromkeys([*names, *(annotation.get("category_id", 0) for annotation in annotations)]))
+    masks = np.zeros((max(1, len(categories)), len(images), height, width), bool)
+    for annotation in annotations:
+        if annotation["image_id"] not in frame_indices:
+            raise ValueError(f"an annotation names image {annotation['image_id']}, which is not listed")
+        instance = categories.index(annotation.get("category_id", 0)) if categories else 0
+        frame = frame_indices[annotation["image_id"]]
+        masks[instance, frame] |= _decode_segmentation(annotation["segmentation"], height, width)
     info = content.get("info") or {}
     fps = float(info.get("fps", 8.0))
-    if len(kinds) <= 1 and not info.get("instances", False):
+    if len(categories) <= 1 and not info.get("instances", False):
         return MaskSequence(masks[0], fps)
-    return MaskSequence.from_instances(masks, fps, [named.get(kind, "") for kind in kinds])
+    return MaskSequence.from_instances(masks, fps, [names.get(category, "") for category in categories])
 
 
-def _decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
-    from pycocotools import mask as rle
-
+def _decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
     if isinstance(segmentation, dict):
         counts, size = segmentation["counts"], [int(n) for n in segmentation["size"]]
         if size != [height, width]:

@@ -1,8 +1,8 @@
-"""Edits of mask sequences. Each returns a new sequence and works on every object by itself.
+"""Edits of mask sequences. Each returns a new sequence and applies to every object separately.
 
-What leaves the picture is cut off (`outside="clip"`), or the object's whole way is shifted back so that no frame loses
-any of it (`outside="keep"`), which raises InputError when it does not fit. `EDITS` names what the command line and
-request tables offer; edits that need a second sequence are in `mvmodel.masks.combine`.
+What leaves the picture is cut off (`outside="clip"`), or the whole trajectory is shifted back so that no frame loses
+any of it (`outside="keep"`), which raises InputError if it does not fit. `EDITS` are the edits that need only the
+sequence. Edits with a second input are in `mvmodel.masks.combine`.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from mvmodel.errors import InputError
-from mvmodel.masks.distance import interpolate_shapes, signed_distance
 from mvmodel.masks.geometry import centroid, rotation_matrix
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.masks.signed_distance import interpolate_shapes, signed_distance
 
 Outside = Literal["clip", "keep"]
 Numbers = float | np.ndarray
 """One number for all frames, or an array (frames,)."""
-_NOTHING = 0.05
-"""A Gaussian this narrow changes nothing."""
+_MIN_SIGMA = 0.05
+"""A narrower Gaussian changes nothing."""
 
 
 def replace_instances(sequence: MaskSequence, instances: np.ndarray, fps: float | None = None) -> MaskSequence:
-    """A sequence of other masks for the same objects: instances bool (instances, frames, height, width)."""
+    """Other masks for the same objects. instances: bool (instances, frames, height, width)."""
     fps = sequence.fps if fps is None else fps
     if sequence.instances is None and len(instances) == 1:
         return MaskSequence(instances[0], fps)
@@ -33,7 +35,7 @@ def replace_instances(sequence: MaskSequence, instances: np.ndarray, fps: float 
 
 
 def map_instances(sequence: MaskSequence, change: Callable[[np.ndarray], np.ndarray]) -> MaskSequence:
-    """Apply a function of bool (frames, height, width) to every object's masks."""
+    """Applies a function of bool (frames, height, width) to every object's masks."""
     return replace_instances(sequence, np.stack([change(masks) for masks in sequence.per_instance]))
 
 
@@ -47,34 +49,40 @@ def _per_frame(sequence: MaskSequence, value: Numbers, name: str) -> np.ndarray:
 
 
 def warp(
-    sequence: MaskSequence, matrices: np.ndarray, about: str = "picture", outside: Outside = "clip"
+    sequence: MaskSequence, matrices: np.ndarray, centre: str = "picture", outside: Outside = "clip"
 ) -> MaskSequence:
-    """Apply an affine map (frames, 2, 3) to every frame, its fixed point being the picture's or the object's centre."""
-    import cv2
+    """Applies an affine map to every frame.
 
+    Args:
+        sequence: The masks.
+        matrices: float (frames, 2, 3).
+        centre: The fixed point of the linear part: the centre of the "picture" or of the "object".
+        outside: What happens to what leaves the picture.
+    """
     size = sequence.width, sequence.height
 
-    def full(index: int, mask: np.ndarray) -> np.ndarray:
-        at = np.array(centroid(mask) if about == "object" else ((size[0] - 1) / 2, (size[1] - 1) / 2))
-        linear, step = matrices[index, :, :2], matrices[index, :, 2]
-        return np.column_stack([linear, at - linear @ at + step])
+    def matrix_about_centre(index: int, mask: np.ndarray) -> np.ndarray:
+        fixed_point = np.array(centroid(mask) if centre == "object" else ((size[0] - 1) / 2, (size[1] - 1) / 2))
+        linear, translation = matrices[index, :, :2], matrices[index, :, 2]
+        return np.column_stack([linear, fixed_point - linear @ fixed_point + translation])
 
     shift = np.zeros(2)
     if outside == "keep":
-        spans = [
-            _span(mask, full(index, mask))
+        extents = [
+            _warped_extent(mask, matrix_about_centre(index, mask))
             for masks in sequence.per_instance
             for index, mask in enumerate(masks)
             if mask.any()
         ]
-        if spans:
-            low, high = np.min([span[0] for span in spans], axis=0), np.max([span[1] for span in spans], axis=0)
-            shift = np.array([_inward(low[axis], high[axis], size[axis]) for axis in (0, 1)])
+        if extents:
+            lowest, highest = (np.array(corners) for corners in zip(*extents, strict=True))
+            low, high = lowest.min(axis=0), highest.max(axis=0)
+            shift = np.array([_shift_inside(low[axis], high[axis], size[axis]) for axis in (0, 1)])
 
     def warped(masks: np.ndarray) -> np.ndarray:
         out = np.zeros_like(masks)
         for index in np.flatnonzero(masks.any(axis=(1, 2))).tolist():
-            matrix = full(index, masks[index])
+            matrix = matrix_about_centre(index, masks[index])
             offset = matrix[:, 2] + shift
             matrix[:, 2] = np.where(np.abs(offset - offset.round()) < 1e-6, offset.round(), offset)
             out[index] = cv2.warpAffine(masks[index].astype(np.float32), matrix, size) > 0.499
@@ -83,16 +91,16 @@ def warp(
     return map_instances(sequence, warped)
 
 
-def _span(mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last pixel, x and y, that a mask covers under a 2x3 map on a picture without end."""
+def _warped_extent(mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last pixel, x and y, of a mask under a 2x3 map on an infinite picture."""
     rows, columns = np.nonzero(mask)
     points = np.column_stack([columns, rows]) @ matrix[:, :2].T + matrix[:, 2]
-    beyond = np.abs(matrix[:, :2]).sum(axis=1) / 2 - 0.5  # a pixel is a square of side 1
-    return np.floor(points.min(axis=0) - beyond + 0.5), np.ceil(points.max(axis=0) + beyond - 0.5)
+    margin = np.abs(matrix[:, :2]).sum(axis=1) / 2 - 0.5  # a pixel is a square of side 1
+    return np.floor(points.min(axis=0) - margin + 0.5), np.ceil(points.max(axis=0) + margin - 0.5)
 
 
-def _inward(low: float, high: float, length: int) -> float:
-    """By how much to shift so that pixels `low` to `high` lie inside 0 to `length`."""
+def _shift_inside(low: float, high: float, length: int) -> float:
+    """The shift that brings pixels `low` to `high` inside 0 to `length`."""
     if high - low >= length:
         raise InputError(f"the way is {high - low + 1:.0f} pixels long and does not fit into {length}; make it smaller")
     return max(0.0, -low) - max(0.0, high - length + 1)
@@ -106,34 +114,34 @@ def _matrices(frames: int, linear: np.ndarray | None = None, dx: Any = 0.0, dy: 
 
 
 def move(sequence: MaskSequence, dx: Numbers = 0.0, dy: Numbers = 0.0, outside: Outside = "clip") -> MaskSequence:
-    """Shift by pixels, right and down being positive; an array moves every frame by its own."""
+    """Shifts by pixels; right and down are positive. An array has one shift per frame."""
     steps = _per_frame(sequence, dx, "dx"), _per_frame(sequence, dy, "dy")
     return warp(sequence, _matrices(sequence.frames, None, *steps), outside=outside)
 
 
 def pan(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0) -> MaskSequence:
-    """A camera that travels dx, dy pixels over the sequence at an even pace: everything moves the other way."""
+    """Moves everything as if a camera travelled dx, dy pixels over the sequence at a constant speed."""
     share = np.linspace(0, 1, sequence.frames) if sequence.frames > 1 else np.zeros(1)
     return move(sequence, -dx * share, -dy * share)
 
 
 def scale(sequence: MaskSequence, factor: Numbers = 1.0, outside: Outside = "clip") -> MaskSequence:
-    """Make the object larger (above 1) or smaller about its own centre; its way stays."""
+    """Scales the object about its own centre. Its trajectory does not change."""
     factors = _per_frame(sequence, factor, "factor")
     if (factors <= 0).any():
         raise InputError(f"a scale's factor is above 0, not {factors.min():g}")
     linear = factors[:, None, None] * np.eye(2)
-    return warp(sequence, _matrices(sequence.frames, linear), about="object", outside=outside)
+    return warp(sequence, _matrices(sequence.frames, linear), centre="object", outside=outside)
 
 
 def rotate(sequence: MaskSequence, degrees: Numbers = 90.0, outside: Outside = "clip") -> MaskSequence:
-    """Turn the object counter-clockwise about its own centre."""
+    """Rotates the object counter-clockwise about its own centre."""
     linear = rotation_matrix(_per_frame(sequence, degrees, "degrees"))
-    return warp(sequence, _matrices(sequence.frames, linear), about="object", outside=outside)
+    return warp(sequence, _matrices(sequence.frames, linear), centre="object", outside=outside)
 
 
 def flip(sequence: MaskSequence, axis: Literal["x", "y"] = "x") -> MaskSequence:
-    """Mirror the picture: "x" left to right, "y" top to bottom."""
+    """Mirrors the picture: "x" left to right, "y" top to bottom."""
     if axis not in ("x", "y"):
         raise InputError(f'flip mirrors along "x" or "y", not {axis!r}')
     along = -1 if axis == "x" else -2
@@ -143,10 +151,10 @@ def flip(sequence: MaskSequence, axis: Literal["x", "y"] = "x") -> MaskSequence:
 def retime(
     sequence: MaskSequence, frames: int | None = None, speed: float | None = None, smooth: bool = False
 ) -> MaskSequence:
-    """Spread the sequence over another number of frames, or play it `speed` times as fast at the same rate.
+    """Spreads the sequence over another number of frames, or plays it `speed` times as fast at the same rate.
 
-    The first and the last frame stay. smooth: shapes between two masks are interpolated by signed distance; else the
-    nearest mask in time is taken.
+    The first and the last frame stay. smooth: interpolate shapes between two masks by signed distance instead of taking
+    the nearest mask in time.
     """
     if (frames is None) == (speed is None):
         raise InputError("give retime either a number of frames or a speed")
@@ -156,39 +164,45 @@ def retime(
         frames = max(1, round((sequence.frames - 1) / speed) + 1)
     if frames is None or frames < 1:
         raise InputError(f"retime needs at least 1 frame, not {frames}")
-    at = np.linspace(0, sequence.frames - 1, frames)
-    if not smooth:
-        return replace_instances(sequence, sequence.per_instance[:, np.floor(at + 0.5).astype(int)])
+    positions = np.linspace(0, sequence.frames - 1, frames)
+    if not smooth:  # halves are rounded up, unlike in `evenly_spaced_indices`
+        return replace_instances(sequence, sequence.per_instance[:, np.floor(positions + 0.5).astype(int)])
 
-    def mixed(masks: np.ndarray) -> np.ndarray:
-        low = np.minimum(at.astype(int), len(masks) - 1)
+    def interpolated(masks: np.ndarray) -> np.ndarray:
+        low = np.minimum(positions.astype(int), len(masks) - 1)
         high = np.minimum(low + 1, len(masks) - 1)
         return np.concatenate(
-            [interpolate_shapes(masks[a], masks[b], np.array([t - a])) for a, b, t in zip(low, high, at, strict=True)]
+            [
+                interpolate_shapes(masks[a], masks[b], np.array([t - a]))
+                for a, b, t in zip(low, high, positions, strict=True)
+            ]
         )
 
-    return map_instances(sequence, mixed)
+    return map_instances(sequence, interpolated)
 
 
 def reverse(sequence: MaskSequence) -> MaskSequence:
-    """Play it backwards."""
+    """Plays the sequence backwards."""
     return replace_instances(sequence, np.ascontiguousarray(sequence.per_instance[:, ::-1]))
 
 
 def loop(sequence: MaskSequence, times: int = 2, there_and_back: bool = False) -> MaskSequence:
-    """Play it several times; there_and_back: every other time backwards, without showing the turning frame twice."""
+    """Plays the sequence several times.
+
+    there_and_back: every other time backwards, without repeating the turning frame.
+    """
     if times < 1:
         raise InputError(f"a loop plays at least once, not {times} times")
     masks = sequence.per_instance
     parts = [masks]
     for number in range(1, times):
-        turned = masks[:, ::-1] if there_and_back and number % 2 else masks
-        parts.append(turned[:, 1:] if there_and_back and sequence.frames > 1 else turned)
+        part = masks[:, ::-1] if there_and_back and number % 2 else masks
+        parts.append(part[:, 1:] if there_and_back and sequence.frames > 1 else part)
     return replace_instances(sequence, np.concatenate(parts, axis=1))
 
 
 def cut(sequence: MaskSequence, start: int = 0, end: int | None = None) -> MaskSequence:
-    """Frames `start` (inclusive) to `end` (exclusive)."""
+    """Takes frames `start` (inclusive) to `end` (exclusive)."""
     last = sequence.frames if end is None else end
     if not 0 <= start < last <= sequence.frames:
         raise InputError(f"frames {start} to {last} are not in a sequence of {sequence.frames}")
@@ -196,72 +210,72 @@ def cut(sequence: MaskSequence, start: int = 0, end: int | None = None) -> MaskS
 
 
 def duplicate(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0, outside: Outside = "clip") -> MaskSequence:
-    """Add a copy of every object, shifted by pixels; originals and copies become instances."""
+    """Adds a copy of every object, shifted by pixels. Originals and copies become instances."""
     copies = move(sequence, dx, dy, outside)
     names = sequence.names or ("",)
-    again = tuple(f"{name} copy" if name else "" for name in names)
-    both = np.concatenate([sequence.per_instance, copies.per_instance])
-    return MaskSequence.from_instances(both, sequence.fps, (*names, *again))
+    copy_names = tuple(f"{name} copy" if name else "" for name in names)
+    instances = np.concatenate([sequence.per_instance, copies.per_instance])
+    return MaskSequence.from_instances(instances, sequence.fps, (*names, *copy_names))
 
 
 def remove(sequence: MaskSequence, instance: int | str = 0) -> MaskSequence:
-    """Leave an object out, by number or name. Raises InputError when it is the only one."""
-    gone = sequence.instance(instance)
+    """Removes an object, by number or name. Raises InputError if it is the only one."""
+    removed = sequence.instance(instance)
     if len(sequence.per_instance) == 1:
         raise InputError("the sequence has one object only; nothing would be left of it")
-    number = instance if isinstance(instance, int) else sequence.names.index(gone.names[0])
-    kept = [index for index in range(len(sequence.per_instance)) if index != number]
-    return MaskSequence.from_instances(
-        sequence.per_instance[kept], sequence.fps, [sequence.names[index] for index in kept]
-    )
+    number = instance if isinstance(instance, int) else sequence.names.index(removed.names[0])
+    indices = [index for index in range(len(sequence.per_instance)) if index != number]
+    names = [sequence.names[index] for index in indices]
+    return MaskSequence.from_instances(sequence.per_instance[indices], sequence.fps, names)
 
 
 def erode(sequence: MaskSequence, pixels: float = 1.0) -> MaskSequence:
-    """Take everything away that lies less than `pixels` inside the outline."""
-    return _grown(sequence, -_positive(pixels, "erode"))
+    """Removes everything less than `pixels` inside the outline."""
+    return _offset_outline(sequence, -_check_distance(pixels, "erode"))
 
 
 def dilate(sequence: MaskSequence, pixels: float = 1.0) -> MaskSequence:
-    """Add everything that lies less than `pixels` outside the outline."""
-    return _grown(sequence, _positive(pixels, "dilate"))
+    """Adds everything less than `pixels` outside the outline."""
+    return _offset_outline(sequence, _check_distance(pixels, "dilate"))
 
 
-def _positive(pixels: float, what: str) -> float:
+def _check_distance(pixels: float, edit: str) -> float:
     if pixels < 0:
-        raise InputError(f"{what} takes a distance of 0 or more pixels, not {pixels:g}")
+        raise InputError(f"{edit} takes a distance of 0 or more pixels, not {pixels:g}")
     return pixels
 
 
-def _grown(sequence: MaskSequence, pixels: float) -> MaskSequence:
+def _offset_outline(sequence: MaskSequence, pixels: float) -> MaskSequence:
     return map_instances(sequence, lambda masks: np.stack([signed_distance(mask) + pixels > 0 for mask in masks]))
 
 
 def smooth(sequence: MaskSequence, pixels: float = 1.0, frames: float = 0.0) -> MaskSequence:
-    """Round the outline off over `pixels`, and its change in time over `frames` (standard deviations of a Gaussian).
+    """Smooths the outline over `pixels`, and its change in time over `frames` (standard deviations of a Gaussian).
 
-    Signed distances are averaged, each frame's about its own centre, so that smoothing in time does not smear a way.
+    Signed distances are averaged, each frame's about its own centre, so smoothing in time does not smear a trajectory.
     """
-    from scipy.ndimage import gaussian_filter, gaussian_filter1d
-
-    _positive(pixels, "smooth"), _positive(frames, "smooth")
+    _check_distance(pixels, "smooth"), _check_distance(frames, "smooth")
 
     def smoothed(masks: np.ndarray) -> np.ndarray:
         fields = np.stack([signed_distance(mask) for mask in masks])
-        if frames > _NOTHING:
-            fields = _in_time(masks, fields, lambda stack: gaussian_filter1d(stack, frames, axis=0, mode="nearest"))
-        if pixels > _NOTHING:
+        if frames > _MIN_SIGMA:
+            fields = _filter_in_time(
+                masks, fields, lambda stack: gaussian_filter1d(stack, frames, axis=0, mode="nearest")
+            )
+        if pixels > _MIN_SIGMA:
             fields = gaussian_filter(fields, (0, pixels, pixels), mode="nearest")
         return np.asarray(fields > 0)
 
     return map_instances(sequence, smoothed)
 
 
-def _in_time(masks: np.ndarray, fields: np.ndarray, filtered: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    import cv2
-
+def _filter_in_time(
+    masks: np.ndarray, fields: np.ndarray, time_filter: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Filters signed distances over the frames with a mask, each shifted to the middle of the picture."""
     height, width = masks.shape[1:]
-    seen = masks.any(axis=(1, 2))
-    if not seen.any():
+    indices = np.flatnonzero(masks.any(axis=(1, 2)))
+    if not len(indices):
         return fields
     shifts = [np.array([width / 2, height / 2]) - centroid(mask) if mask.any() else np.zeros(2) for mask in masks]
 
@@ -269,8 +283,8 @@ def _in_time(masks: np.ndarray, fields: np.ndarray, filtered: Callable[[np.ndarr
         return cv2.warpAffine(field, np.column_stack([np.eye(2), by]), (width, height), borderMode=cv2.BORDER_REPLICATE)
 
     out = fields.copy()
-    stack = np.stack([shifted(fields[i], shifts[i]) for i in np.flatnonzero(seen)])
-    for index, field in zip(np.flatnonzero(seen), filtered(stack), strict=True):
+    stack = np.stack([shifted(fields[index], shifts[index]) for index in indices])
+    for index, field in zip(indices, time_filter(stack), strict=True):
         out[index] = shifted(field.astype(np.float32), -shifts[index])
     return out
 
@@ -279,4 +293,4 @@ EDITS: dict[str, Callable[..., MaskSequence]] = {
     edit.__name__: edit
     for edit in (move, pan, scale, rotate, flip, retime, reverse, loop, cut, duplicate, remove, erode, dilate, smooth)
 }
-"""Edits that need nothing but the sequence, by name."""
+"""Edits that need only the sequence, by name."""

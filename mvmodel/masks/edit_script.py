@@ -1,6 +1,6 @@
 """Edits as text, for the command line and for request tables: "flip", "move 10 -5", "scale 0.8 outside=keep".
 
-An edit's name, then its values in order or by name. Several are separated by "|" and done from left to right.
+An edit's name, then its values in order or by name. Several edits are separated by "|" and applied from left to right.
 """
 
 from __future__ import annotations
@@ -13,72 +13,74 @@ from typing import Any
 from mvmodel.errors import InputError
 from mvmodel.masks.combine import combine, replace_motion, replace_shape, resize
 from mvmodel.masks.edit import EDITS
+from mvmodel.masks.files import read_masks
 from mvmodel.masks.sequence import MaskSequence
 
-_WITH_FILES = {"combine": combine, "replace-shape": replace_shape, "replace-motion": replace_motion}
-_ALL: dict[str, Any] = {**EDITS, "resize": resize, **_WITH_FILES}
+_FILE_EDITS = {"combine": combine, "replace-shape": replace_shape, "replace-motion": replace_motion}
+_EDITS_BY_NAME: dict[str, Any] = {**EDITS, "resize": resize, **_FILE_EDITS}
 
 
 def edits_help() -> str:
-    """One line an edit: its name and values."""
+    """One line per edit: its name and values."""
     lines = []
-    for name, edit in _ALL.items():
-        values = list(inspect.signature(edit).parameters.values())[1:]
-        first = ["FILE"] if name in _WITH_FILES else []
-        shown = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in values[len(first) :]]
-        lines.append(" ".join([name, *first, *shown]))
+    for name, edit in _EDITS_BY_NAME.items():
+        parameters = list(inspect.signature(edit).parameters.values())[1:]
+        file = ["FILE"] if name in _FILE_EDITS else []
+        values = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters[len(file) :]]
+        lines.append(" ".join([name, *file, *values]))
     return "\n".join(lines)
 
 
 def run_edits(sequence: MaskSequence, text: str, folder: Path = Path()) -> MaskSequence:
-    """Do the edits that a text names. folder: what files in it are relative to.
+    """Applies the edits of a text. Raises InputError naming the edit and its usage.
 
-    Raises InputError naming the edit and what it takes.
+    Args:
+        sequence: The masks to edit.
+        text: The edits, such as "flip | scale 0.8".
+        folder: Files named in the text are relative to it.
     """
     for step in filter(None, (part.strip() for part in text.split("|"))):
-        sequence = _one(sequence, step, Path(folder))
+        sequence = _apply_edit(sequence, step, Path(folder))
     return sequence
 
 
 def edit_files(text: str) -> list[str]:
-    """The files that the edits in a text read, as they name them. Raises InputError as `run_edits` does."""
+    """The files that the edits of a text read, as written there. Raises InputError as `run_edits` does."""
     steps = (_parse(part.strip()) for part in text.split("|") if part.strip())
-    return [str(next(iter(values.values()))) for name, values in steps if name in _WITH_FILES]
+    return [str(next(iter(values.values()))) for name, values in steps if name in _FILE_EDITS]
 
 
-def _one(sequence: MaskSequence, step: str, folder: Path) -> MaskSequence:
+def _apply_edit(sequence: MaskSequence, step: str, folder: Path) -> MaskSequence:
     name, values = _parse(step)
-    if name in _WITH_FILES:
-        from mvmodel.masks.files import read_masks
-
+    if name in _FILE_EDITS:
         key = next(iter(values))
-        other = read_masks(folder / str(values[key]))
-        values[key] = other.masks[int(other.coverage().argmax())] if name == "replace-shape" else other
-    return _ALL[name](sequence, **values)  # type: ignore[no-any-return]
+        second = read_masks(folder / str(values[key]))
+        values[key] = second.masks[int(second.coverage().argmax())] if name == "replace-shape" else second
+    return _EDITS_BY_NAME[name](sequence, **values)  # type: ignore[no-any-return]
 
 
 def _parse(step: str) -> tuple[str, dict[str, Any]]:
-    """An edit's name and values; the file of one that reads a file comes first among them."""
+    """An edit's name and values. The file of an edit that reads one is the first value."""
     try:
         name, *words = shlex.split(step)
     except ValueError as error:
         raise InputError(f"the edit {step!r} cannot be read ({error})") from error
-    if name not in _ALL:
-        raise InputError(f"there is no edit {name!r}; there are {', '.join(_ALL)}")
-    edit = _ALL[name]
+    if name not in _EDITS_BY_NAME:
+        raise InputError(f"there is no edit {name!r}; there are {', '.join(_EDITS_BY_NAME)}")
+    edit = _EDITS_BY_NAME[name]
     parameters = list(inspect.signature(edit).parameters.values())[1:]
     values: dict[str, Any] = {}
-    free = [parameter.name for parameter in parameters]
+    unset = [parameter.name for parameter in parameters]
     for word in words:
-        key, found, value = word.partition("=")
-        if not found:
-            if not free:
+        key, separator, value = word.partition("=")
+        if not separator:
+            if not unset:
                 raise InputError(f"the edit {step!r} has too many values; it takes {_usage(name)}")
-            key, value = free[0], word
+            key, value = unset[0], word
         key = key.replace("-", "_")
-        if key not in free:
+        if key not in unset:
             raise InputError(f"the edit {step!r} takes no {key!r}; it takes {_usage(name)}")
-        free.remove(key)
+        unset.remove(key)
         values[key] = _value(step, key, value, parameters)
     missing = [p.name for p in parameters if p.default is p.empty and p.name not in values]
     if missing:
@@ -91,7 +93,7 @@ def _usage(name: str) -> str:
 
 
 def _value(step: str, key: str, text: str, parameters: list[inspect.Parameter]) -> Any:
-    """A value as the kind that the edit declares."""
+    """A value of the type that the edit declares."""
     declared = str(next(p for p in parameters if p.name == key).annotation)
     if "bool" in declared:
         if text.lower() not in {"true", "false", "yes", "no", "1", "0"}:

@@ -1,14 +1,16 @@
-"""Mask sequences in files: a folder of PNGs, a GIF or video, an .npz, COCO JSON; read, checked, written."""
+"""Reads, checks and writes mask sequences: a folder of PNGs, a GIF or video, an .npz, COCO JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+import av
+import cv2
 import numpy as np
+from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.files import write_aside
@@ -16,12 +18,14 @@ from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.containers import UnusableClip, image_files
 from mvmodel.video.decode import decode_video
-from mvmodel.video.sampling import crop_to_square
+from mvmodel.video.encode import write_mp4, write_png_folder
 
 _HALF = 127
-_NO_MASKS = frozenset({".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"})
-_SAME_ASPECT = 0.02
-"""Largest relative difference of two aspect ratios that still count as the same picture."""
+_OTHER_SUFFIXES = frozenset(
+    {".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"}
+)
+_ASPECT_TOLERANCE = 0.02
+"""Largest relative difference of two aspect ratios that count as the same."""
 
 Polarity = Literal["white", "black"]
 
@@ -33,93 +37,99 @@ def read_masks(
     fps: float | None = None,
     polarity: Polarity = "white",
 ) -> MaskSequence:
-    """Read a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
+    """Reads a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
 
-    frames: how many there must be. size: (height, width) to bring them to; the aspect ratio must be the same.
-    polarity: which side is the object. Palette pictures: every index but 0 is the object.
-    Raises InputError naming the file and the mend for a wrong count or shape, no foreground at all, or masks that look
-    turned inside out.
+    In palette pictures, every index except 0 is the object.
+
+    Args:
+        path: The file or folder.
+        frames: The expected number of masks.
+        size: (height, width) to resize to; the aspect ratio must be the same.
+        fps: Frame rate of the result. None: the file's own, or 8.
+        polarity: Which side is the object.
+
+    Raises:
+        InputError: Names the file and the fix for a wrong count or shape, for masks without any foreground, and for
+            masks that look inverted.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
     instances: np.ndarray | None = None
     names: tuple[str, ...] = ()
+    suffix = path.suffix.lower()
     if path.is_dir():
-        masks, rate = _folder(path), 8.0
-    elif path.suffix.lower() in (".npz", ".json"):
-        given = read_coco(path) if path.suffix.lower() == ".json" else _npz(path)
-        masks, rate, instances, names = given.masks, given.fps, given.instances, given.names
-    elif path.suffix.lower() in _NO_MASKS:
+        masks, file_fps = _read_folder(path), 8.0
+    elif suffix in (".npz", ".json"):
+        sequence = read_coco(path) if suffix == ".json" else _read_npz(path)
+        masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names
+    elif suffix in _OTHER_SUFFIXES:
         raise InputError(f"{path} is no mask sequence; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
     else:
-        masks, rate = _video(path)
+        masks, file_fps = _read_video(path)
     if polarity == "black":
         masks, instances, names = ~masks, None, ()
     if frames is not None and len(masks) != frames:
         raise InputError(f"{path} has {len(masks)} masks, the clip {frames} frames; give one mask a frame")
-    _plausible(path, masks)
+    _check_foreground(path, masks)
     if instances is None:
-        resized = masks if size is None or masks.shape[1:] == size else _resized(path, masks, size)
-        return MaskSequence(resized, fps or rate)
+        resized = masks if size is None or masks.shape[1:] == size else resize_to_clip(path, masks, size)
+        return MaskSequence(resized, fps or file_fps)
     if size is not None and masks.shape[1:] != size:
-        instances = np.stack([_resized(path, own, size) for own in instances])
-    return MaskSequence.from_instances(instances, fps or rate, names)
+        instances = np.stack([resize_to_clip(path, instance, size) for instance in instances])
+    return MaskSequence.from_instances(instances, fps or file_fps, names)
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """One mask picture, bool (height, width), not empty. Raises InputError naming the file."""
-    from PIL import Image
-
+    """Reads one mask picture, bool (height, width), not empty. Raises InputError naming the file."""
     try:
         with Image.open(path) as image:
-            mask = _binary(image)
+            mask = _to_binary(image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"the mask {path} cannot be read ({error}); give a PNG with the object in white") from error
-    _plausible(Path(path), mask[None])
+    _check_foreground(Path(path), mask[None])
     return mask
 
 
 def write_masks(path: Path, sequence: MaskSequence) -> Path:
-    """Write a mask sequence in the form that the ending names; `read_masks` reads every one of them again.
+    """Writes a mask sequence in the format of the file's suffix. `read_masks` reads all of them.
 
-    No ending: a folder of 0/255 PNGs. .npz and .json (COCO) keep rate, instances and names, exactly. .gif keeps the
-    masks exactly and the rate to a hundredth of a second a frame. .mp4 is lossy: at least 0.97 IoU (tested), and an odd
-    height or width gets one more row or column. Raises InputError for another ending.
+    Without a suffix: a folder of 0/255 PNGs. .npz and .json (COCO) are exact and store rate, instances and names. .gif
+    stores the masks exactly, and the rate to a hundredth of a second per frame. .mp4 is lossy: at least 0.97 IoU
+    (tested), and an odd height or width is padded by one row or column. Raises InputError for another suffix.
     """
-    from mvmodel.video.encode import write_mp4, write_png_folder
-
     path = Path(path)
-    kind = path.suffix.lower()
-    if path.exists() and path.is_dir() != (kind == ""):
+    suffix = path.suffix.lower()
+    if path.exists() and path.is_dir() != (suffix == ""):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'a file'} already; give another name")
-    if kind == "":
+    if suffix == "":
         if path.is_dir() and any(file.suffix != ".png" for file in path.iterdir()):
             raise InputError(f"{path} holds other things than PNGs and would be replaced; give a new folder")
         return write_png_folder(path, sequence.masks)
-    if kind == ".npz":
+    if suffix == ".npz":
         sequence.save(path)
-    elif kind == ".json":
-        with write_aside(path) as aside:
-            aside.write_text(json.dumps(to_coco(sequence)) + "\n", encoding="utf-8")
-    elif kind == ".gif":
+    elif suffix == ".json":
+        with write_aside(path) as temporary_path:
+            temporary_path.write_text(json.dumps(to_coco(sequence)) + "\n", encoding="utf-8")
+    elif suffix == ".gif":
         _write_gif(path, sequence)
-    elif kind == ".mp4":
+    elif suffix == ".mp4":
         grey = sequence.masks.astype(np.uint8) * 255
         write_mp4(path, np.repeat(grey[..., None], 3, axis=3), sequence.fps)
     else:
         raise InputError(
-            f"{path} ends in {kind}; masks are written as .npz, .json (COCO), .gif, .mp4 or a folder of PNGs"
+            f"{path} ends in {suffix}; masks are written as .npz, .json (COCO), .gif, .mp4 or a folder of PNGs"
         )
     return path
 
 
 def _write_gif(path: Path, sequence: MaskSequence) -> None:
-    """A grey GIF that plays for ever. By FFmpeg: Pillow joins equal frames into one, which loses the count."""
-    import av
-
+    """Writes a grey GIF that loops for ever, with FFmpeg: Pillow merges equal frames, which loses the count."""
     hundredths = max(2, round(100 / sequence.fps))
-    with write_aside(path) as aside, av.open(str(aside), "w", format="gif", options={"loop": "0"}) as file:
+    with (
+        write_aside(path) as temporary_path,
+        av.open(str(temporary_path), "w", format="gif", options={"loop": "0"}) as file,
+    ):
         stream = file.add_stream("gif", rate=Fraction(100, hundredths))
         stream.width, stream.height, stream.pix_fmt = sequence.width, sequence.height, "gray"
         for mask in sequence.masks:
@@ -128,34 +138,7 @@ def _write_gif(path: Path, sequence: MaskSequence) -> None:
         file.mux(stream.encode(None))
 
 
-def clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None:
-    """The user's own masks of an ingested clip, sampled and cropped just as its frames were; None when it has none.
-
-    folder: what was ingested. row: the clip's row of the catalogue. One mask is expected for every frame of the
-    source, or for every frame of the clip as it was ingested. Raises InputError when they do not fit.
-    """
-    if not row["masks"]:
-        return None
-    path = Path(folder) / str(row["masks"])
-    given = read_masks(path)
-    counts = {int(row["source_frames"]): np.asarray(row["sampled"], int), int(row["frames"]): np.arange(row["frames"])}
-    if given.frames not in counts:
-        raise InputError(
-            f"{path} has {given.frames} masks, but {row['file']} has {row['source_frames']} frames "
-            f"(the clip made of it {row['frames']}); give one mask a frame"
-        )
-    shown = given.masks[counts[given.frames]]
-    aspect = (int(row["source_height"]), int(row["source_width"]))
-    if shown.shape[1:] != aspect and shown.shape[1:] != (row["height"], row["width"]):
-        shown = _resized(path, shown, aspect)
-    side = int(row["height"])
-    squares = np.stack([crop_to_square(mask, side) for mask in shown])
-    return MaskSequence(squares, float(row["fps"]))
-
-
-def _folder(folder: Path) -> np.ndarray:
-    from PIL import Image
-
+def _read_folder(folder: Path) -> np.ndarray:
     files = image_files(folder)
     if not files:
         raise InputError(f"{folder} holds no mask pictures; put one PNG a frame into it")
@@ -163,7 +146,7 @@ def _folder(folder: Path) -> np.ndarray:
     for file in files:
         try:
             with Image.open(file) as image:
-                masks.append(_binary(image))
+                masks.append(_to_binary(image))
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"the mask {file} cannot be read ({error}); save it again as PNG") from error
         if masks[-1].shape != masks[0].shape:
@@ -171,8 +154,8 @@ def _folder(folder: Path) -> np.ndarray:
     return np.stack(masks)
 
 
-def _binary(image: Any) -> np.ndarray:
-    """One picture as a mask: palette index or value 1 of 0/1 pictures is foreground, else more than half grey."""
+def _to_binary(image: Any) -> np.ndarray:
+    """A picture as a mask: a palette index or value of 1 in 0/1 pictures is foreground, else more than half grey."""
     if image.mode == "P":
         return np.asarray(image) > 0
     if image.mode == "1":
@@ -188,7 +171,7 @@ def _binary(image: Any) -> np.ndarray:
     return values > (_HALF if highest <= 255 else highest // 2)
 
 
-def _npz(path: Path) -> MaskSequence:
+def _read_npz(path: Path) -> MaskSequence:
     try:
         with np.load(path, allow_pickle=False) as data:
             if "bits" not in data.files:
@@ -203,7 +186,7 @@ def _npz(path: Path) -> MaskSequence:
     return MaskSequence.load(path)
 
 
-def _video(path: Path) -> tuple[np.ndarray, float]:
+def _read_video(path: Path) -> tuple[np.ndarray, float]:
     try:
         decoded = decode_video(path)
     except UnusableClip as error:
@@ -211,7 +194,8 @@ def _video(path: Path) -> tuple[np.ndarray, float]:
     return decoded.frames.max(axis=3) > _HALF, decoded.fps
 
 
-def _plausible(path: Path, masks: np.ndarray) -> None:
+def _check_foreground(path: Path, masks: np.ndarray) -> None:
+    """Raises InputError for masks without foreground, and for masks that look inverted."""
     if not masks.any():
         raise InputError(f"{path} has no foreground in any frame; the object must be white, or palette index 1 and up")
     border = np.concatenate([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], axis=1)
@@ -222,11 +206,13 @@ def _plausible(path: Path, masks: np.ndarray) -> None:
         )
 
 
-def _resized(path: Path, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    import cv2
+def resize_to_clip(path: Path, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks, bool (frames, height, width), resized to a clip's (height, width).
 
+    Raises InputError naming the file `path` if the aspect ratios differ.
+    """
     height, width = masks.shape[1:]
-    if abs(width / height * size[0] / size[1] - 1) > _SAME_ASPECT:
+    if abs(width / height * size[0] / size[1] - 1) > _ASPECT_TOLERANCE:
         raise InputError(
             f"{path} is {width}x{height}, the clip {size[1]}x{size[0]}: another shape; give masks drawn on the clip"
         )

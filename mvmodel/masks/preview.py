@@ -1,4 +1,4 @@
-"""Mask sequences to look at: every object in a colour of its own, as a moving picture and as a contact sheet."""
+"""Previews of mask sequences, with a colour per object: an animation and a contact sheet."""
 
 from __future__ import annotations
 
@@ -15,43 +15,54 @@ from mvmodel.video.encode import write_mp4
 from mvmodel.video.sampling import evenly_spaced_indices
 
 INSTANCE_COLOURS = ((255, 196, 64), (88, 176, 255), (120, 220, 130), (240, 120, 160), (190, 150, 255), (230, 230, 230))
-"""Of the first, second, .. object; they begin again after the last."""
-_GROUND = (28, 30, 36)
-_SHEET = 24
-"""Most frames on a contact sheet."""
+"""Colours of the first, second, ... object. They repeat after the last."""
+_BACKGROUND_COLOUR = (28, 30, 36)
+_MAX_SHEET_FRAMES = 24
 
 
 def colour_masks(sequence: MaskSequence, frames: np.ndarray | None = None, strength: float = 0.55) -> np.ndarray:
-    """uint8 RGB (F, H, W, 3): the objects' colours on dark ground, or mixed into frames of the same size."""
+    """The objects' colours on a dark background, or mixed into frames of the same size.
+
+    Returns uint8 RGB (frames, height, width, 3). Raises InputError if frames and masks differ in size or number.
+
+    Args:
+        sequence: The masks.
+        frames: uint8 RGB (frames, height, width, 3), or None for a dark background.
+        strength: Weight of the colours on frames, 0..1.
+    """
     shape = (*sequence.masks.shape, 3)
     if frames is not None and frames.shape != shape:
         raise InputError(f"the frames are {frames.shape[:3]}, the masks {sequence.masks.shape}; give those of the clip")
-    out = np.broadcast_to(np.array(_GROUND, np.uint8), shape).copy() if frames is None else frames.copy()
+    out = np.broadcast_to(np.array(_BACKGROUND_COLOUR, np.uint8), shape).copy() if frames is None else frames.copy()
     for number, masks in enumerate(sequence.per_instance):
         colour = np.array(INSTANCE_COLOURS[number % len(INSTANCE_COLOURS)], float)
-        share = 1.0 if frames is None else strength
-        out[masks] = (out[masks] * (1 - share) + colour * share).astype(np.uint8)
+        weight = 1.0 if frames is None else strength
+        out[masks] = (out[masks] * (1 - weight) + colour * weight).astype(np.uint8)
     return out
 
 
 def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None = None) -> tuple[Path, Path]:
-    """Write a moving picture (.gif or .mp4) and NAME-sheet.png beside it; returns both paths.
+    """Writes an animation (.gif or .mp4), and NAME-sheet.png next to it. Returns both paths.
 
-    Raises InputError for another ending.
+    Raises InputError for another suffix.
     """
     path = Path(path)
-    shown = colour_masks(sequence, frames)
+    coloured = colour_masks(sequence, frames)
     if path.suffix.lower() == ".mp4":
-        write_mp4(path, shown, sequence.fps)
+        write_mp4(path, coloured, sequence.fps)
     elif path.suffix.lower() == ".gif":
-        pictures = [Image.fromarray(frame) for frame in shown]
-        with write_aside(path) as aside:
+        pictures = [Image.fromarray(frame) for frame in coloured]
+        with write_aside(path) as temporary_path:
             pictures[0].save(
-                aside, save_all=True, append_images=pictures[1:], duration=max(20, round(1000 / sequence.fps)), loop=0
+                temporary_path,
+                save_all=True,
+                append_images=pictures[1:],
+                duration=max(20, round(1000 / sequence.fps)),
+                loop=0,
             )
     else:
-        raise InputError(f"{path} should end in .gif or .mp4, the two forms of a preview")
+        raise InputError(f"{path} should end in .gif or .mp4, the two formats of a preview")
     sheet = path.with_name(f"{path.stem}-sheet.png")
-    with write_aside(sheet) as aside:
-        contact_sheet(shown[evenly_spaced_indices(_SHEET, len(shown))]).save(aside)
+    with write_aside(sheet) as temporary_path:
+        contact_sheet(coloured[evenly_spaced_indices(_MAX_SHEET_FRAMES, len(coloured))]).save(temporary_path)
     return path, sheet

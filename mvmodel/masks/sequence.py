@@ -18,9 +18,9 @@ class MaskSequence:
     """Foreground masks of a clip. True is foreground.
 
     masks: bool (frames, height, width), the union of all objects. fps: frames per second. instances: bool
-    (instances, frames, height, width), a mask sequence per object, or None where objects are not told apart; they may
-    overlap, a later one lies in front. names: one per instance ("" for an unnamed one). Raises InputError for another
-    shape or dtype, for instances whose union is not `masks`, and for names that are no match for the instances.
+    (instances, frames, height, width), a mask sequence per object, or None if objects are not distinguished. They may
+    overlap; a later one is in front. names: one per instance ("" for an unnamed one). Raises InputError for another
+    shape or dtype, for instances whose union is not `masks`, and for names whose number is not that of the instances.
     """
 
     masks: np.ndarray
@@ -76,16 +76,16 @@ class MaskSequence:
 
     @property
     def per_instance(self) -> np.ndarray:
-        """A mask sequence per object, bool (instances, frames, height, width); the union where none are told apart."""
+        """Masks of each object, bool (instances, frames, height, width); the union if they are not distinguished."""
         return self.masks[None] if self.instances is None else self.instances
 
     def instance(self, which: int | str) -> MaskSequence:
-        """One object alone, by its number or name. Raises InputError naming what there is."""
+        """One object alone, by number or name. Raises InputError with the instances that there are."""
         count = len(self.per_instance)
         number = which if isinstance(which, int) else (self.names.index(which) if which in self.names else -1)
         if not 0 <= number < count:
-            known = ", ".join(f"{n}{f' ({name})' if name else ''}" for n, name in enumerate(self.names or ("",)))
-            raise InputError(f"there is no instance {which!r} in this mask sequence; it has {known}")
+            available = ", ".join(f"{n}{f' ({name})' if name else ''}" for n, name in enumerate(self.names or ("",)))
+            raise InputError(f"there is no instance {which!r} in this mask sequence; it has {available}")
         if self.instances is None:
             return self
         return MaskSequence.from_instances(
@@ -97,37 +97,37 @@ class MaskSequence:
         return self.masks.mean(axis=(1, 2))
 
     def content_hash(self) -> str:
-        """Hash of the pictures, and of the instances where objects are told apart; fps and names do not count."""
+        """Hash of the pictures, and of the instances if there are any. fps and names do not count."""
         content: list[Any] = [list(self.masks.shape), np.packbits(self.masks).tobytes().hex()]
         if self.instances is not None:
             content += [len(self.instances), np.packbits(self.instances).tobytes().hex()]
         return hash_value(content)
 
     def save(self, path: Path) -> None:
-        """Write a compressed .npz (bits packed); read it with `load`."""
+        """Writes a compressed .npz with packed bits. Read it with `load`."""
         arrays = {"bits": np.packbits(self.masks), "shape": np.array(self.masks.shape), "fps": np.array(self.fps)}
         if self.instances is not None:
             arrays |= {"instance_bits": np.packbits(self.instances), "names": np.array(self.names, dtype=np.str_)}
-        with write_aside(Path(path)) as aside, open(aside, "wb") as file:
+        with write_aside(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> MaskSequence:
-        """Read what `save` wrote. Raises InputError naming the file when it is something else."""
+        """Reads what `save` wrote. Raises InputError naming the file if it is something else."""
         try:
             with np.load(path, allow_pickle=False) as data:
                 shape = tuple(int(n) for n in data["shape"])
                 fps = float(data["fps"])
-                masks = _unpacked(data["bits"], shape)
+                masks = _unpack(data["bits"], shape)
                 if "instance_bits" not in data.files:
                     return cls(masks, fps)
                 names = tuple(str(name) for name in data["names"])
-                return cls(masks, fps, _unpacked(data["instance_bits"], (len(names), *shape)), names)
+                return cls(masks, fps, _unpack(data["instance_bits"], (len(names), *shape)), names)
         except (OSError, KeyError, ValueError, EOFError) as error:
             raise InputError(
                 f"{path} is not a mask sequence written by mvmodel ({error}); give an .npz it saved"
             ) from error
 
 
-def _unpacked(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _unpack(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.unpackbits(bits)[: int(np.prod(shape))].reshape(shape).astype(bool)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mvmodel.backends.training_config import TrainingClip
-from mvmodel.masks.files import clip_masks
+from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.packs import Pack
 from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.training.captions import propose_caption
@@ -53,7 +53,7 @@ def load_training_clips(
             row, frames = catalogue.row(name), catalogue.frames(name)
             if not select(row):
                 continue
-            sequence = clip_masks(folder, row)
+            sequence = load_clip_masks(folder, row)
             if sequence is None:
                 extracted = extract_masks(frames, pack.segmenter(), fps=row["fps"])
                 if extracted.quality.weak:

@@ -116,8 +116,8 @@ def ingest(
     refused: list[dict[str, str]] = list(lost)
     taken: set[str] = set()
     seen: dict[str, str] = {}
-    with folder_aside(Path(out)) as aside:
-        (aside / "frames").mkdir()
+    with folder_aside(Path(out)) as temporary_path:
+        (temporary_path / "frames").mkdir()
         for done, source in enumerate(sources):
             if progress:
                 progress(done, len(sources), source.name)
@@ -129,14 +129,14 @@ def ingest(
                     continue
                 seen[content] = where
                 name = _name(source, clip, taken)
-                np.save(aside / "frames" / f"{name}.npy", frames, allow_pickle=False)
+                np.save(temporary_path / "frames" / f"{name}.npy", frames, allow_pickle=False)
                 rows.append(_row(name, source, clip, frames, content))
         if progress:
             progress(len(sources), len(sources), "")
         table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
         quarantine = pd.DataFrame(refused, columns=["file", "reason"]).astype(str)
-        table.to_parquet(aside / "catalogue.parquet", index=False)
-        quarantine.to_parquet(aside / "quarantine.parquet", index=False)
+        table.to_parquet(temporary_path / "catalogue.parquet", index=False)
+        quarantine.to_parquet(temporary_path / "quarantine.parquet", index=False)
     return Catalogue.load(Path(out))
 
 

@@ -35,6 +35,6 @@ def check_frames(frames: np.ndarray) -> None:
 
 def write_frames(path: Path, frames: np.ndarray) -> Path:
     """Writes frames, uint8 RGB (frames, height, width, 3), without any loss to a compressed .npz."""
-    with write_aside(Path(path)) as aside, open(aside, "wb") as file:
+    with write_aside(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
         np.savez_compressed(file, frames=frames)
     return Path(path)

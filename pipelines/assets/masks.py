@@ -31,7 +31,7 @@ def foreground_masks(
 
     A clip's masks are kept, so that one more clip costs one clip.
     """
-    from mvmodel.masks.files import clip_masks
+    from mvmodel.masks.clip_masks import load_clip_masks
     from mvmodel.segmentation.config import ExtractConfig
     from mvmodel.segmentation.quality import measure_quality
     from mvmodel.segmentation.tracking import extract_masks
@@ -49,7 +49,7 @@ def foreground_masks(
         for clip in catalogue.table.itertuples():
 
             def fill(item: Path, clip: Any = clip) -> None:
-                taken = clip_masks(settings.clips_folder, catalogue.row(clip.clip))
+                taken = load_clip_masks(settings.clips_folder, catalogue.row(clip.clip))
                 if taken is not None:
                     taken.save(item / "masks.npz")
                     # What a user supplied is used; its metrics and what speaks against it are shown all the same.

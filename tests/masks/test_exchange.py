@@ -127,4 +127,4 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(InputError, match="at least 1x1"):
         resize(sequence, 0, 8)
     with pytest.raises(InputError, match="arrays of one length"):
-        Poses.of([1, 2], 0.0).__class__(*(np.zeros(n) for n in (1, 2, 1, 1, 1)))
+        Poses.broadcast([1, 2], 0.0).__class__(*(np.zeros(n) for n in (1, 2, 1, 1, 1)))

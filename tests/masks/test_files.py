@@ -9,9 +9,7 @@ from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.files import clip_masks, read_masks, write_masks
-from mvmodel.video.catalogue import ingest
-from mvmodel.video.config import IngestConfig
+from mvmodel.masks.files import read_masks, write_masks
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
 
@@ -79,23 +77,6 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=reason):
             read_masks(tmp_path / name)
-
-
-def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
-    clip = random_clip((TRAIN, 4), frames=24, side=96, motion="zigzag", pan=0.0)
-    wide = np.pad(clip.frames, ((0, 0), (0, 0), (20, 20), (0, 0)), mode="edge")
-    write_mp4(tmp_path / "in" / "fish.mp4", wide, 16)
-    write_png_folder(tmp_path / "in" / "fish.masks", np.pad(clip.masks, ((0, 0), (0, 0), (20, 20))))
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, resolution=48))
-    row = catalogue.row("fish")
-    given = clip_masks(tmp_path / "in", row)
-    assert given is not None
-    expected = np.stack([clip.masks[index, ::2, ::2] for index in row["sampled"]])
-    assert given.masks.shape == (8, 48, 48)
-    assert _iou(given.masks, expected) > 0.9
-    write_png_folder(tmp_path / "in" / "fish.masks", clip.masks[:5])
-    with pytest.raises(InputError, match="has 5 masks"):
-        clip_masks(tmp_path / "in", row)
 
 
 TWO = random_clip((TRAIN, 5), frames=6, side=65, motion="glide", objects=("car", "dog"), pan=0.0)
