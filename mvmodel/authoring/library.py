@@ -135,9 +135,9 @@ class Library:
         """The captions' embeddings by `embed`: the stored ones, or new ones if another scorer wrote those."""
         texts = [_text_of_entry(row.caption, row.motion, row.name_) for row in self._rows()]
         first = embed(texts[:1])
-        stored = self.embeddings
-        if stored is not None and first.shape[1:] == stored.shape[1:] and np.allclose(first[0], stored[0], atol=1e-3):
-            return stored
+        saved = self.embeddings
+        if saved is not None and first.shape[1:] == saved.shape[1:] and np.allclose(first[0], saved[0], atol=1e-3):
+            return saved
         return embed(texts)
 
     def _rows(self) -> Iterable[Any]:
@@ -146,13 +146,13 @@ class Library:
 
 def write_library(folder: Path, entries: Iterable[LibraryEntry], embed: Embed | None = None) -> Library:
     """Write entries to `folder`, which appears whole or not at all, and open it. Raises InputError for a bad name."""
-    with folder_aside(Path(folder)) as aside:
-        rows = _write_entries(aside, entries)
+    with folder_aside(Path(folder)) as work_dir:
+        rows = _write_entries(work_dir, entries)
         if embed is not None and rows:
             texts = [_text_of_entry(row["caption"], row["motion"], row["name"]) for row in rows]
-            np.save(aside / "embeddings.npy", embed(texts).astype(np.float32), allow_pickle=False)
+            np.save(work_dir / "embeddings.npy", embed(texts).astype(np.float32), allow_pickle=False)
         columns = ["name", "caption", "motion", "source", "frames", "height", "width", "fps", *DESCRIPTOR_NAMES]
-        pd.DataFrame(rows, columns=columns).to_parquet(aside / "library.parquet", index=False)
+        pd.DataFrame(rows, columns=columns).to_parquet(work_dir / "library.parquet", index=False)
     return Library.load(folder)
 
 

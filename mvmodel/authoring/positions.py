@@ -61,6 +61,6 @@ def _parse_position(text: str) -> Position:
     return position
 
 
-def _complete(position: Position, other: Position) -> Position:
-    """Fill the open coordinates of a position from another one."""
-    return (other[0] if position[0] is None else position[0], other[1] if position[1] is None else position[1])
+def _complete(position: Position, default: Position) -> Position:
+    """Fill the open coordinates of a position from `default`."""
+    return (default[0] if position[0] is None else position[0], default[1] if position[1] is None else position[1])

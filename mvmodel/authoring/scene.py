@@ -219,8 +219,8 @@ def _poses(motion: Any, scene: Scene, shape: np.ndarray, assumptions: list[str])
     """The poses, in pixels, of any motion but key masks."""
     if isinstance(motion, WordsMotion):
         story = parse_sentence(f"a thing {motion.text}")
-        cast, more = choreograph(story, scene.frames, scene.fps, scene.size)
-        assumptions += [*story.assumptions, *more]
+        cast, sentences = choreograph(story, scene.frames, scene.fps, scene.size)
+        assumptions += [*story.assumptions, *sentences]
         return cast[0][1]
     if isinstance(motion, PathMotion):
         return _path_poses(motion, scene)

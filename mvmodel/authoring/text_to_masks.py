@@ -64,27 +64,27 @@ def text_to_masks(
     assumptions = list(story.assumptions) if story else []
     cast: list[tuple[str, Poses]] = []
     if story:
-        cast, more = choreograph(story, frames, fps, size, config.stage)
-        assumptions += more
+        cast, sentences = choreograph(story, frames, fps, size, config.stage)
+        assumptions += sentences
     nearest = _search(library, sentence, models, cast, fps, size) if library is not None else []
     if error is not None and not nearest:
         raise error
     nouns = list(dict.fromkeys(noun for noun, _ in cast)) or [_find_noun(sentence, models)]
-    given = {noun: shapes[noun] for noun in nouns if noun in shapes} if shapes else {}
-    drawn = find_shapes([noun for noun in nouns if noun not in given], models, config)
-    assumptions += drawn.assumptions
-    masks = {**drawn.masks, **given}
+    given_masks = {noun: shapes[noun] for noun in nouns if noun in shapes} if shapes else {}
+    drawn_shapes = find_shapes([noun for noun in nouns if noun not in given_masks], models, config)
+    assumptions += drawn_shapes.assumptions
+    masks = {**drawn_shapes.masks, **given_masks}
     if library is not None and nearest and (use_library_motion or error is not None):
         entry = nearest[0].name
         if error is not None:
             assumptions.append(f"the grammar knows no verb of this sentence; the motion of {entry} was taken")
         motion = retarget(library.sequence(entry), frames, size, masks[nouns[0]], _heading(cast, size[1]))
         sequence = MaskSequence.from_instances(motion.masks[None], fps, nouns[:1])
-        return TextToMasks(sequence, assumptions, drawn.pictures, nearest, entry)
+        return TextToMasks(sequence, assumptions, drawn_shapes.pictures, nearest, entry)
     length = config.stage.actor_size * size[0]
     instances = [place_shape(_resize_shape(masks[noun], length), poses, size) for noun, poses in cast]
     sequence = MaskSequence.from_instances(np.stack(instances), fps, [noun for noun, _ in cast])
-    return TextToMasks(sequence, assumptions, drawn.pictures, nearest)
+    return TextToMasks(sequence, assumptions, drawn_shapes.pictures, nearest)
 
 
 def _parse(sentence: str) -> tuple[Story | None, InputError | None]:

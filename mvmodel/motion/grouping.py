@@ -155,16 +155,16 @@ class _Grouping:
     def clips_unlike_their_label(self, labelled: dict[str, list[int]]) -> list[str]:
         """Sentences about labelled clips that are nearer to another label's clips than to those of their own."""
         sentences = []
-        for name, members in labelled.items():
+        for label, members in labelled.items():
             for clip in members:
                 distance = self.distance_to(clip, members)
-                ranked = [(self.distance_to(clip, group), other) for other, group in labelled.items() if other != name]
+                ranked = [(self.distance_to(clip, group), name) for name, group in labelled.items() if name != label]
                 if not ranked or not np.isfinite(distance):
                     continue
-                nearest, other = min(ranked)
+                nearest, name = min(ranked)
                 if nearest * self.config.min_distance_ratio < distance:
                     sentences.append(
-                        f"{self.clips[clip]} is labelled {name}, but moves more like {other} "
+                        f"{self.clips[clip]} is labelled {label}, but moves more like {name} "
                         f"(distance {nearest:.2f} against {distance:.2f})"
                     )
         return sentences

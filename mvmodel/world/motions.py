@@ -1,4 +1,4 @@
-"""Motion patterns: where an object is, how large and how turned, at every frame of a clip.
+"""Motion patterns: an object's position, scale and angle in every frame of a clip.
 
 A pattern is a function of the clip's time, not only a path: a gallop moves, bobs and pitches at once. Positions are in
 units of the frame's side with the origin at the top left; the sprite's own size is not part of a pose.
@@ -17,7 +17,7 @@ class SpritePoses:
     """Poses of one object, arrays of shape (frames,).
 
     x, y: centre, 0..1 of the frame's side. scale_x, scale_y: factors on the object's size. angle: degrees, positive
-    turns counter-clockwise. facing: +1 moves or looks right, -1 left.
+    is counter-clockwise. facing: 1 moves or looks to the right, -1 to the left.
     """
 
     x: np.ndarray
@@ -152,23 +152,23 @@ MOTIONS: tuple[str, ...] = tuple(_CURVES)
 
 
 def sample_poses(name: str, frames: int, rng: np.random.Generator, facing: int | None = None) -> SpritePoses:
-    """Poses of one object performing motion `name` over `frames` frames.
+    """Draw the poses of one object that performs the motion `name` over `frames` frames.
 
-    `facing` +1 plays the pattern to the right, -1 mirrors it to the left, None draws one. Raises KeyError for an
+    facing: 1 plays the pattern to the right, -1 mirrors it to the left, None draws one of both. Raises KeyError for an
     unknown motion.
     """
     t = np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
     direction = int(rng.choice([-1, 1])) if facing is None else facing
     curve = {key: np.broadcast_to(np.asarray(value, float), t.shape) for key, value in _CURVES[name](t, rng).items()}
-    one = np.ones_like(t)
-    x, angle = curve["x"], curve.get("angle", 0 * one)
+    ones = np.ones_like(t)
+    x, angle = curve["x"], curve.get("angle", 0 * ones)
     if direction < 0:
         x, angle = 1 - x, -angle
     return SpritePoses(
         x=x,
         y=curve["y"],
-        scale_x=curve.get("scale_x", one),
-        scale_y=curve.get("scale_y", one),
+        scale_x=curve.get("scale_x", ones),
+        scale_y=curve.get("scale_y", ones),
         angle=angle,
         facing=direction,
     )

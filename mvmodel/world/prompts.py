@@ -1,4 +1,4 @@
-"""The shipped requests in datasets/prompts: `python -m mvmodel.world.prompts OUT` writes them again.
+"""The sample requests in datasets/prompts: `python -m mvmodel.world.prompts OUT` writes them again.
 
 For each sample motion, prompts and mask sequences that its training clips do not have: other objects, other
 backgrounds, paths from the held-out split.
@@ -25,12 +25,12 @@ HELD_OUT_SCENES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def write_prompts(out: Path) -> Path:
-    """Write requests.csv and masks/*.npz to `out` (replacing it whole); returns `out`."""
+    """Write requests.csv and masks/*.npz to `out`, which is replaced when they are complete; returns `out`."""
     with folder_aside(out) as folder:
         (folder / "masks").mkdir()
         rows = []
-        for motion, cast in HELD_OUT_SCENES.items():
-            for number, (name, background) in enumerate(cast):
+        for motion, scenes in HELD_OUT_SCENES.items():
+            for number, (name, background) in enumerate(scenes):
                 seed = (HELD_OUT, 70_000 + 100 * list(HELD_OUT_SCENES).index(motion) + number)
                 clip = random_clip(seed, FRAMES, SIDE, motion, (name,), background, pan=0.0)
                 file = f"masks/{motion}-{name}-{background}.npz"

@@ -1,8 +1,8 @@
-"""The sample clips that ship in datasets/samples: `python -m mvmodel.world.samples OUT` writes them again.
+"""The sample clips in datasets/samples: `python -m mvmodel.world.samples OUT` writes them again.
 
-Three motions of seven clips each, as a user would drop them into a folder: most are labelled in the manifest, half have
-a caption, some have neither; and four files that no ingestion can use. What is true of every clip, masks included,
-stands apart in ground_truth/, for tests.
+Three motions of seven clips each, as a user would put them into a folder: most are labelled in the manifest, half have
+a caption, some have neither; and four files that ingestion must refuse. The ground truth of every clip, masks included,
+is in ground_truth/, for tests.
 """
 
 from __future__ import annotations
@@ -57,34 +57,34 @@ SAMPLE_SCENES: dict[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample clip: its file's name, its render, and its place in the motion (0 is the first)."""
+    """A sample clip: its file's name, its render, and its index within its motion."""
 
     file: str
     clip: RenderedClip
-    place: int
+    index: int
 
 
 def render_samples() -> list[Sample]:
     """Render the sample clips, in manifest order."""
     samples = []
-    for number, (motion, cast) in enumerate(SAMPLE_SCENES.items()):
-        for place, (name, background) in enumerate(cast):
+    for number, (motion, scenes) in enumerate(SAMPLE_SCENES.items()):
+        for index, (name, background) in enumerate(scenes):
             clip = random_clip(
-                (TRAIN, _SEED + 100 * number + place),
+                (TRAIN, _SEED + 100 * number + index),
                 frames=FRAMES,
-                side=_SIDES[place],
+                side=_SIDES[index],
                 motion=motion,
                 objects=(name,),
                 background=background,
-                facing=1 if place % 2 == 0 else -1,
-                pan=(0.3 if place == 2 else -0.3) if place in (2, 5) else 0.0,
+                facing=1 if index % 2 == 0 else -1,
+                pan=(0.3 if index == 2 else -0.3) if index in (2, 5) else 0.0,
             )
-            samples.append(Sample(f"{name}-{background}.mp4", clip, place))
+            samples.append(Sample(f"{name}-{background}.mp4", clip, index))
     return samples
 
 
 def write_samples(out: Path) -> Path:
-    """Write all of datasets/samples to `out`, which is replaced when it is complete."""
+    """Write datasets/samples to `out`, which is replaced when it is complete; returns `out`."""
     samples = render_samples()
     with folder_aside(Path(out)) as folder:
         for sample in samples:
@@ -102,8 +102,8 @@ def _write_manifest(path: Path, samples: list[Sample]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "caption", "motion", "start", "end"])
         for sample in samples:
-            if sample.place < _LABELLED:
-                caption = sample.clip.caption if sample.place < _CAPTIONED else ""
+            if sample.index < _LABELLED:
+                caption = sample.clip.caption if sample.index < _CAPTIONED else ""
                 writer.writerow([sample.file, caption, sample.clip.motion, "", ""])
 
 
@@ -117,9 +117,9 @@ def _write_truth(path: Path, samples: list[Sample]) -> None:
 
 
 def _write_broken(folder: Path, sample: Sample) -> None:
-    """Four files that must end in the quarantine, each for another reason."""
-    whole = (folder / sample.file).read_bytes()
-    (folder / "truncated.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    """Write four files that ingestion must refuse, each for another reason."""
+    content = (folder / sample.file).read_bytes()
+    (folder / "truncated.mp4").write_bytes(content[: len(content) * 6 // 10])
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "notes.mp4").write_text("Shot list: horse on the meadow, dog in the desert. This is no video.\n")
     write_mp4(folder / "one_frame.mp4", sample.clip.frames[:1], FPS)

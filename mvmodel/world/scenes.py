@@ -40,11 +40,11 @@ def _ridge(rng: np.random.Generator, width: int, base: float, swing: float, wave
 def _fill_below(canvas: np.ndarray, line: np.ndarray, top: _Rgb, bottom: _Rgb) -> None:
     height = canvas.shape[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
-    cover = np.clip(rows - line[None, :] + 0.5, 0, 1)[..., None]
+    coverage = np.clip(rows - line[None, :] + 0.5, 0, 1)[..., None]
     depth = np.clip((rows - line[None, :]) / height / 0.5, 0, 1)[..., None]
     colour = np.asarray(top, np.float32) * (1 - depth) + np.asarray(bottom, np.float32) * depth
-    canvas *= 1 - cover
-    canvas += colour * cover
+    canvas *= 1 - coverage
+    canvas += colour * coverage
 
 
 def _disc(canvas: np.ndarray, row: float, column: float, radius: float, colour: _Rgb) -> None:
@@ -54,10 +54,10 @@ def _disc(canvas: np.ndarray, row: float, column: float, radius: float, colour: 
     if y0 >= y1 or x0 >= x1:
         return
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
-    cover = np.clip(radius + 0.5 - np.hypot(y - row, x - column), 0, 1)[..., None]
+    coverage = np.clip(radius + 0.5 - np.hypot(y - row, x - column), 0, 1)[..., None]
     patch = canvas[y0:y1, x0:x1]
-    patch *= 1 - cover
-    patch += np.asarray(colour, np.float32) * cover
+    patch *= 1 - coverage
+    patch += np.asarray(colour, np.float32) * coverage
 
 
 def _meadow(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
@@ -90,9 +90,9 @@ def _forest(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
         offset = rng.uniform(0, tree)
         teeth = np.abs(((columns + offset) % tree) / tree - 0.5) * 2
         line = h * (base - 0.44) + teeth * h * 0.34
-        cover = np.clip(rows - line + 0.5, 0, 1)[..., None]
-        canvas *= 1 - cover
-        canvas += np.asarray(colour, np.float32) * cover
+        coverage = np.clip(rows - line + 0.5, 0, 1)[..., None]
+        canvas *= 1 - coverage
+        canvas += np.asarray(colour, np.float32) * coverage
     _fill_below(canvas, _ridge(rng, w, h * rng.uniform(0.68, 0.74), 3, 0.8), (0.22, 0.42, 0.18), (0.14, 0.30, 0.12))
     return canvas
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 OBJECTS: dict[str, str] = {
     "horse": "\U0001f40e",
@@ -48,8 +49,6 @@ _STRIKE = 109  # the only bitmap size inside Noto Color Emoji
 @cache
 def atlas() -> dict[str, np.ndarray]:
     """Object word -> premultiplied float32 RGBA sprite, shape (CELL, CELL, 4), values 0..1."""
-    from PIL import Image
-
     sheet = np.asarray(Image.open(ATLAS).convert("RGBA"), np.float32) / 255
     cells = {}
     for column, name in enumerate(OBJECTS):
@@ -61,8 +60,6 @@ def atlas() -> dict[str, np.ndarray]:
 
 def build_atlas(font_path: str, out: Path = ATLAS) -> Path:
     """Render every object's emoji with the given colour font and write the atlas PNG."""
-    from PIL import Image, ImageDraw, ImageFont
-
     font = ImageFont.truetype(font_path, _STRIKE)
     sheet = Image.new("RGBA", (CELL * len(OBJECTS), CELL))
     for column, emoji in enumerate(OBJECTS.values()):
