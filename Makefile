@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/python -m pipelines run --clips $(CLIPS) --home $(HOME_FOLDER) --config $(CONFIG)
+	$(BIN)/mvmodel-pipeline run --clips $(CLIPS) --home $(HOME_FOLDER) --config $(CONFIG)
 
 ui: $(READY)
 	@mkdir -p $(HOME_FOLDER)/dagster && cp -n dagster.yaml $(HOME_FOLDER)/dagster/ || true

@@ -186,7 +186,7 @@ def home_folder() -> Path:
 
 
 def load_settings(home: Path) -> dict[str, Any]:
-    """The settings that `python -m pipelines run` left in a home, with MVMODEL_CONFIG, _CLIPS and _PACK on top."""
+    """The settings that `mvmodel-pipeline run` left in a home, with MVMODEL_CONFIG, _CLIPS and _PACK on top."""
     path = home / "settings.json"
     value: dict[str, Any] = read_settings_file(path) if path.exists() else {}
     if named := os.environ.get("MVMODEL_CONFIG"):

@@ -32,9 +32,14 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
+def print_error(sentence: str, program: str = "mvmodel") -> None:
+    """Print an error on standard error, after the name of the program."""
+    print(f"{program}: {sentence}", file=sys.stderr)
+
+
 def fail(sentence: str) -> NoReturn:
     """Print an error on standard error and exit with code 2."""
-    print(f"mvmodel: {sentence}", file=sys.stderr)
+    print_error(sentence)
     sys.exit(2)
 
 

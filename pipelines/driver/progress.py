@@ -1,7 +1,4 @@
-"""How a person and a summary learn what the steps do: a line now and then, and how long each took.
-
-A line of a run's log is a row of a database, so nobody writes one a batch; the terminal is told by `say`.
-"""
+"""Progress for people and step timings for the summary, when the driver runs all steps in its own process."""
 
 from __future__ import annotations
 
@@ -10,19 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-SECONDS = 20.0
+REPORT_INTERVAL = 20.0
+"""Seconds between two log lines of a training. Every line is a database row, so there is none per training step."""
 
 
 @dataclass
 class StageTimings:
-    """What the steps of this process did. live: whether to print. inside: seconds spent in steps' own functions."""
+    """How long the steps of this process took.
+
+    live: whether progress is printed. total: seconds inside the steps' own functions. steps: seconds by asset and
+    partition.
+    """
 
     live: bool = False
-    inside: float = 0.0
+    total: float = 0.0
     steps: dict[tuple[str, str | None], float] = field(default_factory=dict)
 
     def add(self, name: str, partition: str | None, seconds: float) -> None:
-        self.inside += seconds
+        self.total += seconds
         self.steps[name, partition] = self.steps.get((name, partition), 0.0) + seconds
 
 
@@ -30,21 +32,21 @@ step_timings = StageTimings()
 
 
 def print_progress(text: str) -> None:
-    """A line on the terminal of a driver that runs the steps in its own process; nothing elsewhere."""
+    """Print a line if a driver runs the steps in this process; other processes print nothing."""
     if step_timings.live:
         print(text, flush=True)
 
 
-def throttled(context: Any, what: str, seconds: float = SECONDS) -> Callable[[dict[str, Any]], None]:
-    """A report function for `finetune` that passes on the metrics it is given at most every `seconds`."""
+def throttled(context: Any, name: str, seconds: float = REPORT_INTERVAL) -> Callable[[dict[str, Any]], None]:
+    """A callback for `finetune` that logs the values it receives under `name`, at most once in `seconds`."""
     last = time.monotonic()
 
-    def report(metrics: dict[str, Any]) -> None:
+    def report(values: dict[str, Any]) -> None:
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in metrics.items())
-            context.log.info(f"{what}: {shown}")
-            print_progress(f"    {what}: {shown}")
+            line = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
+            context.log.info(f"{name}: {line}")
+            print_progress(f"    {name}: {line}")
 
     return report

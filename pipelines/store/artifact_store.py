@@ -1,7 +1,7 @@
 """The resource that assets store their results with: `step` finds the version that a recipe made, or builds it.
 
-An asset receives handles, calls `store.step(...)` with a function that fills a folder, and returns the result. Dagster's
-event log records which version of an asset is current; the version store holds what each version consists of.
+An asset receives handles, calls `store.step(...)` with a function that fills a folder, and returns the result.
+Dagster's event log records which version of an asset is current; the version store holds what each version consists of.
 """
 
 from __future__ import annotations

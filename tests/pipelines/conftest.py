@@ -76,7 +76,7 @@ class Lab:
 
     def run(self) -> dict[str, Any]:
         """One run in this process; its summary, with the exit status."""
-        from pipelines.__main__ import main
+        from pipelines.driver.cli import main
 
         status = main(self.arguments())
         return {"status": status, **json.loads((self.home / "summary.json").read_text())}
@@ -112,7 +112,7 @@ class Lab:
 
     @property
     def instance(self) -> Any:
-        from pipelines.driver.run import dagster_instance
+        from pipelines.driver.home import dagster_instance
 
         return dagster_instance(self.home)
 

@@ -1,6 +1,6 @@
 """Quick stand-ins for the library's slow functions, so that what the pipelines do with them is tested in seconds.
 
-Also a program: `python stand_ins.py run --clips ... --home ...` is `python -m pipelines` on stand-ins, for tests that
+Also a program: `python stand_ins.py run --clips ... --home ...` is `mvmodel-pipeline` on stand-ins, for tests that
 kill it. Every call appends a line to STAND_IN_LOG; the one that writes STAND_IN_SLOW then takes a minute.
 """
 
@@ -161,6 +161,6 @@ def install(patch: Any = setattr) -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
     install()
-    from pipelines.__main__ import main
+    from pipelines.driver.cli import main
 
     sys.exit(main(sys.argv[1:]))

@@ -109,7 +109,7 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 def test_the_local_instance_is_as_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
-    from pipelines.driver.run import dagster_instance
+    from pipelines.driver.home import dagster_instance
 
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "")

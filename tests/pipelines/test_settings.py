@@ -78,7 +78,7 @@ def test_a_settings_file_is_validated_when_it_is_read(tmp_path: Path, monkeypatc
 
 
 def test_a_run_refuses_wrong_settings_before_it_writes_anything(tmp_path: Path, capsys: Any) -> None:
-    from pipelines.__main__ import main
+    from pipelines.driver.cli import main
 
     path = tmp_path / "settings.json"
     path.write_text('{"training": {"stepz": 1}}')

@@ -1,0 +1,182 @@
+"""`mvmodel-pipeline`: run the pipeline, trace files, roll back adapters, repair records, delete unused versions.
+
+Commands import Dagster inside their functions, so that `mvmodel-pipeline --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mvmodel.cli.options import AsJson
+from mvmodel.cli.output import print_error, print_json
+from mvmodel.errors import MvmodelError
+
+# Threads that wait by spinning make two busy programs on two cores many times slower; read once, when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+app = typer.Typer(
+    name="mvmodel-pipeline",
+    help="Run the mvmodel pipeline and manage what it stored.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder with the store and Dagster's records. Default: .mvmodel/home."),
+]
+
+
+@app.command()
+def run(
+    clips: Annotated[
+        Path | None, typer.Option(help="Folder of clips. Default: datasets/raw, or datasets/samples if that is empty.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file, .yaml or .json; see docs/settings.md.")] = None,
+    pack: Annotated[
+        str, typer.Option(help="Name or folder of the model pack. Default: $MVMODEL_PACK, then tiny.")
+    ] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Run every stage as briefly as possible, to check that it works.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Ingest clips, train an adapter per motion, generate videos, measure them and write reports.
+
+    Stored results are reused, so an interrupted run resumes and a second run only adds what is new.
+    """
+    with _interruptible_home(home) as folder:
+        from pipelines.driver.progress import step_timings
+        from pipelines.driver.run import run_pipeline
+
+        step_timings.live = True
+        status = run_pipeline(clips, folder, config, quick, pack)
+        _print_summary(folder, home or folder)
+    raise typer.Exit(status)
+
+
+def _print_summary(folder: Path, named: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    for slug, motion in summary["motions"].items():
+        names = ("iou", "iou_without_mask", "consistency", "alignment")
+        metrics = ", ".join(f"{name} {motion[name]:.3f}" for name in names if motion[name] is not None)
+        print(f"{slug}: {motion['clips']} clips, {motion['videos']} videos, {metrics or 'no metrics'}")
+    for failure in summary["failures"]:
+        print(f"failed: {failure}")
+    print(f"{summary['total_seconds']:.0f} s, {summary['dagster_overhead']:.0%} of it spent in Dagster")
+    if summary["report"]:
+        print(f"report: {summary['report']}")
+        print(f"Dagster's UI for this home: make ui HOME_FOLDER={named}")
+
+
+@app.command()
+def lineage(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A file that a run of this home wrote, or a copy.")],
+    json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Show what a file was made from: adapter, training set, masks, clips, pack, code, settings, seed."""
+    with _interruptible_home(home) as folder:
+        from pipelines.definitions import build_resources
+        from pipelines.store.lineage import find_version, format_lineage, lineage_tree, read_video_settings
+
+        store = build_resources(folder)["store"].store
+        tree = lineage_tree(find_version(path, store), store)
+        settings = read_video_settings(path)
+        if json:
+            print_json({"file": str(path), "settings": settings, **tree})
+            return
+        if settings:
+            print(f"{path}: {settings}")
+        print("\n".join(format_lineage(tree)))
+
+
+@app.command()
+def rollback(
+    motion: Annotated[str, typer.Argument(help="Name of the motion.")],
+    version: Annotated[
+        str,
+        typer.Argument(help="Start of the hash of a promoted version or adapter. Default: the previous one."),
+    ] = "",
+    home: Home = None,
+) -> None:
+    """Put an earlier adapter of a motion back in use, until a better one is trained."""
+    with _interruptible_home(home) as folder:
+        from pipelines.definitions import build_resources
+        from pipelines.driver.home import dagster_instance
+        from pipelines.promotion import promotion
+
+        with dagster_instance(folder) as instance:
+            done = promotion.rollback(instance, build_resources(folder)["store"].store, motion, version)
+    print(f"{done['motion']}: adapter {done['adapter'][:16]} is in use again (version {done['to'][:16]}).")
+    print("Run the pipeline again to restore its videos and report; they are still stored.")
+
+
+@app.command()
+def repair(home: Home = None) -> None:
+    """Mark runs whose process has died as failed, and free the concurrency slots that they held."""
+    with _interruptible_home(home) as folder:
+        from pipelines.driver import repair as repairs
+        from pipelines.driver.home import dagster_instance
+
+        with dagster_instance(folder) as instance:
+            print("\n".join(repairs.repair(instance)) or "nothing to repair")
+
+
+@app.command()
+def gc(
+    delete: Annotated[bool, typer.Option("--delete", help="Delete what is listed.")] = False,
+    keep: Annotated[int, typer.Option(help="Keep this many of the newest versions of every asset.")] = 3,
+    days: Annotated[float, typer.Option(help="List unfinished work only if it is older than this.")] = 7.0,
+    home: Home = None,
+) -> None:
+    """List stored versions and unfinished work that nothing refers to any more."""
+    with _interruptible_home(home) as folder:
+        from pipelines.definitions import build_resources
+        from pipelines.driver.home import dagster_instance, home_lock
+        from pipelines.store.gc import delete_garbage, find_garbage
+
+        store = build_resources(folder)["store"].store
+        with home_lock(folder), dagster_instance(folder) as instance:
+            garbage = find_garbage(instance, store, keep, days)
+            for item in garbage:
+                print(f"{item.bytes / 1e6:9.2f} MB  {item.description}: {item.path}")
+            if delete:
+                delete_garbage(garbage)
+    total = sum(item.bytes for item in garbage) / 1e6
+    print(f"{len(garbage)} items, {total:.2f} MB" + (" removed" if delete else "; add --delete to remove them"))
+
+
+@contextmanager
+def _interruptible_home(named: Path | None) -> Iterator[Path]:
+    """The home folder to work in, absolute; SIGINT and SIGTERM end the work in it cleanly."""
+    from pipelines.driver.home import RunInterrupted, interruptible
+    from pipelines.settings import home_folder
+
+    folder = (named or home_folder()).expanduser().resolve()
+    try:
+        with interruptible(folder):
+            yield folder
+    except RunInterrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        raise typer.Exit(130) from interrupted
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 a stage failed, 2 wrong input, 130 interrupted."""
+    try:
+        app(arguments, prog_name="mvmodel-pipeline")
+    except SystemExit as end:
+        return int(end.code or 0)
+    except MvmodelError as error:
+        print_error(str(error), "mvmodel-pipeline")
+        return 2
+    return 0

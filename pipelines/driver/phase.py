@@ -1,0 +1,98 @@
+"""One phase of the driver: a Dagster job that runs in this process, and what its events say happened."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.execution.plan.objects import ErrorSource
+
+from pipelines.driver.progress import print_progress, step_timings
+from pipelines.driver.repair import HOST_TAG, PID_TAG
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class PhaseResult:
+    """What one phase did.
+
+    stages: an entry per materialized asset, for the summary. metadata: by asset. failures: a sentence each.
+    failed_gates: blocking checks that did not pass, a sentence each.
+    """
+
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    failed_gates: list[str] = field(default_factory=list)
+
+
+def run_phase(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    partition: str | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
+) -> PhaseResult:
+    """Run a job, or only some of its assets, and collect its results. Raises KeyboardInterrupt after a signal."""
+    step_timings.steps.clear()
+    tags = {PID_TAG: str(os.getpid()), HOST_TAG: socket.gethostname(), "mvmodel/driver": "run"}
+    execution = defs.resolve_job_def(job).execute_in_process(
+        run_config=QUIET,
+        instance=instance,
+        partition_key=partition,
+        asset_selection=assets,
+        raise_on_error=False,
+        tags=tags,
+    )
+    result = PhaseResult()
+    for event in execution.all_events:
+        _add_event(result, event, partition)
+    if not execution.success and not result.failures:
+        name = f"{job} of {partition}" if partition else job
+        result.failures += [f"{name}: {gate}" for gate in result.failed_gates] or [f"{name} failed"]
+    for sentence in result.failures:
+        print_progress(f"  failed: {sentence}")
+    return result
+
+
+def _add_event(result: PhaseResult, event: dg.DagsterEvent, partition: str | None) -> None:
+    if event.is_step_materialization:
+        _add_materialization(result, event.step_materialization_data.materialization, partition)
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        if not check.passed and check.blocking:
+            result.failed_gates.append(f"{check.check_name}: {check.description or 'failed'}")
+    elif event.is_step_failure and event.step_failure_data.error_source == ErrorSource.INTERRUPT:
+        raise KeyboardInterrupt  # Dagster has ended the run properly, and does not pass the signal on.
+    elif event.is_step_failure and not _is_check_failure(event):
+        result.failures.append(f"{event.step_key}: {_failure_reason(event)}")
+
+
+def _add_materialization(result: PhaseResult, event: dg.AssetMaterialization, partition: str | None) -> None:
+    name = event.asset_key.path[-1]
+    metadata = {key: entry.value for key, entry in event.metadata.items()}
+    result.metadata[name] = metadata
+    seconds = step_timings.steps.get((name, partition), 0.0) or step_timings.steps.get((name, None), 0.0)
+    stage = {"name": name, "seconds": round(seconds, 3), "computed": bool(metadata.get("computed", False))}
+    result.stages.append({**stage, "partition": partition, "version": str(metadata.get("sha256", ""))[:16]})
+
+
+def _is_check_failure(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
+
+
+def _failure_reason(event: dg.DagsterEvent) -> str:
+    """The sentence at the root of a failure: the user's error, or else the innermost exception."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "no reason was recorded"
