@@ -15,17 +15,17 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmarks.kept import Kept, lifted
-from benchmarks.variants import VARIANTS, call, models
+from benchmarks.variants import VARIANTS, load_models, make_call
 from mvmodel.config import Config
 
-Size = Literal["tiny", "middle"]
-STEPS = ("cached", "encoded_anew")
+ModelSize = Literal["tiny", "middle"]
+TRAINING_STEPS = ("cached", "encoded_anew")
 
 
 class CostConfig(Config):
     """How much is measured; one thread throughout."""
 
-    sizes: tuple[Size, ...] = ("tiny", "middle")
+    sizes: tuple[ModelSize, ...] = ("tiny", "middle")
     frames: int = Field(16, ge=2)
     """Of the clip that the variants are compared on, and of the training step."""
     repeats: int = Field(3, ge=1)
@@ -38,7 +38,9 @@ class CostConfig(Config):
         return cls(sizes=("tiny",), frames=4, repeats=1, growth=(4, 8))
 
 
-def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmarks/cost.jsonl")) -> dict[str, Any]:
+def measure_cost(
+    config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmarks/cost.jsonl")
+) -> dict[str, Any]:
     """Figures of one thread.
 
     For "tiny" (the shipped UNet) and "middle" (random, 45 M): seconds a frame of each variant, its ratio to the image
@@ -48,7 +50,7 @@ def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmark
     measurement; on an idle machine it is near 1, of this run itself.
     """
     config = config or CostConfig()
-    kept = Kept(file, {"config": config.model_dump(mode="json"), "code": code(), "machine": _machine()})
+    kept = Kept(file, {"config": config.model_dump(mode="json"), "code": hash_sources(), "machine": _machine()})
     out: dict[str, Any] = {}
     for size in config.sizes:
         taken = kept.measured(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
@@ -67,7 +69,8 @@ def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmark
         }
     steps = kept.measured("training step: seconds", training_seconds, config.frames, config.repeats)
     memory = {
-        name: kept.measured(f"training step: memory, {name}", training_megabytes, name, config.frames) for name in STEPS
+        name: kept.measured(f"training step: memory, {name}", training_megabytes, name, config.frames)
+        for name in TRAINING_STEPS
     }
     out["training_step"] = {
         "seconds": steps["seconds"],
@@ -75,42 +78,42 @@ def cost(config: CostConfig | None = None, file: Path = Path(".mvmodel/benchmark
         "peak_megabytes": {name: found["megabytes"] for name, found in memory.items()},
     }
     grown = kept.measured("growth", growth_seconds, config.growth, config.repeats)["seconds"]
-    out["growth"] = {"seconds": grown, "exponent": exponent(list(config.growth), list(grown.values()))}
+    out["growth"] = {"seconds": grown, "exponent": fit_exponent(list(config.growth), list(grown.values()))}
     out["highest_load"] = max(found["load_before"] for found in kept.rows().values())
     return out
 
 
-def variants_seconds(size: Size, frames: int, repeats: int) -> dict[str, Any]:
+def variants_seconds(size: ModelSize, frames: int, repeats: int) -> dict[str, Any]:
     """Seconds of a pass of each variant over `frames` frames, taking turns."""
     _one_thread()
-    unet, adapter, side = models(size)
+    unet, adapter, side = load_models(size)
     return {
-        "seconds": interleaved({name: call(name, unet, adapter, frames, side) for name in VARIANTS}, repeats),
+        "seconds": time_interleaved({name: make_call(name, unet, adapter, frames, side) for name in VARIANTS}, repeats),
         "parameters_millions": sum(p.numel() for p in unet.parameters()) / 1e6,
         "latent_side": side,
     }
 
 
-def variant_megabytes(size: Size, name: str, frames: int) -> dict[str, Any]:
+def variant_megabytes(size: ModelSize, name: str, frames: int) -> dict[str, Any]:
     """By how much one pass of a variant lifts the process's memory over its models."""
     _one_thread()
-    unet, adapter, side = models(size)
-    call("image", unet, adapter, 1, side)()  # libraries claim their own memory at the first call
-    return {"megabytes": lifted(call(name, unet, adapter, frames, side))}
+    unet, adapter, side = load_models(size)
+    make_call("image", unet, adapter, 1, side)()  # libraries claim their own memory at the first call
+    return {"megabytes": lifted(make_call(name, unet, adapter, frames, side))}
 
 
 def growth_seconds(lengths: Sequence[int], repeats: int) -> dict[str, Any]:
     """One prediction of the tiny UNet over `lengths` frames, in one pass."""
     _one_thread()
-    unet, adapter, side = models("tiny")
-    return {"seconds": interleaved({str(n): call("ours", unet, adapter, n, side) for n in lengths}, repeats)}
+    unet, adapter, side = load_models("tiny")
+    return {"seconds": time_interleaved({str(n): make_call("ours", unet, adapter, n, side) for n in lengths}, repeats)}
 
 
 def training_seconds(frames: int, repeats: int) -> dict[str, Any]:
     """An optimiser step of the tiny pack: latents and text from the cache, and encoded anew, taking turns."""
     _one_thread()
     with _training(frames) as steps:
-        return {"seconds": interleaved(steps, repeats)}
+        return {"seconds": time_interleaved(steps, repeats)}
 
 
 def training_megabytes(name: str, frames: int) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def training_megabytes(name: str, frames: int) -> dict[str, Any]:
         return {"megabytes": lifted(steps[name])}
 
 
-def interleaved(what: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+def time_interleaved(what: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
     """Name -> seconds of its quickest run; the runs take turns, so that other load hits all alike."""
     best = dict.fromkeys(what, math.inf)
     for number in range(repeats + 1):
@@ -132,7 +135,7 @@ def interleaved(what: dict[str, Callable[[], Any]], repeats: int) -> dict[str, f
     return best
 
 
-def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+def fit_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """The p of seconds ~ size^p, by least squares in the logarithms."""
     import numpy as np
 
@@ -141,7 +144,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 @contextmanager
 def _training(frames: int) -> Iterator[dict[str, Callable[[], None]]]:
-    """A training step of the tiny pack's adapter from nothing, ready to run: name of `STEPS` -> the step."""
+    """A training step of the tiny pack's adapter from nothing, ready to run: name of `TRAINING_STEPS` -> the step."""
     import numpy as np
     import torch
 
@@ -183,7 +186,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def code() -> str:
+def hash_sources() -> str:
     """Hash of the code that a measured pass depends on; other code is measured again."""
     from benchmarks import variants
     from mvmodel.code_version import code_version

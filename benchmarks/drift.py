@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept import Kept
-from benchmarks.workers import cell_options, fill, loaded, one_thread
+from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
 
 CLIP_FRAMES = 12
 LENGTHS = (24, 50, 100, 200)
@@ -41,25 +41,30 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "shared noise 0.4": {"alpha": 0.4},
     "counting on through the video": {"positions": "video"},
 }
-TRUE = "true clips"
+TRUE_CLIPS = "true clips"
 """The clips themselves, there and back, through the autoencoder: what a video without drift would get."""
-FIGURES = {"iou": "IoU", "to_first": "cosine with frame 1", "colour_drift": "colour drift", "sharpness": "sharpness"}
+METRIC_LABELS = {
+    "iou": "IoU",
+    "to_first": "cosine with frame 1",
+    "colour_drift": "colour drift",
+    "sharpness": "sharpness",
+}
 
 
-def clips(count: int) -> list[Any]:
+def render_clips(count: int) -> list[Any]:
     """Held-out clips of one object before a camera that does not move."""
     from mvmodel.world.render import HELD_OUT, random_clip
 
     return [random_clip((HELD_OUT, n, 74), CLIP_FRAMES, pan=0.0, second_object=0) for n in range(count)]
 
 
-def there_and_back(values: np.ndarray, frames: int) -> np.ndarray:
+def play_there_and_back(values: np.ndarray, frames: int) -> np.ndarray:
     """The first axis played forwards and backwards until it is `frames` long; the turning frames come once."""
     turn = np.concatenate([np.arange(len(values)), np.arange(len(values) - 2, 0, -1)])
     return np.asarray(values[np.resize(turn, frames)])
 
 
-def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: int, stride: int) -> Any:
+def measure_cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: int, stride: int) -> Any:
     """Per-frame figures of one video, beginning with frame 2; "frame" counts from 1."""
     import tempfile
 
@@ -68,22 +73,26 @@ def cell(pack: str, setting: str, change: dict[str, Any], number: int, frames: i
     from mvmodel.backends.image_unet.long_video import long_video, windows
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
 
-    models, clip = loaded(pack), clips(number + 1)[number]
-    masks = there_and_back(clip.masks, frames)
+    models, clip = load_pack_once(pack), render_clips(number + 1)[number]
+    masks = play_there_and_back(clip.masks, frames)
     config = GenerationConfig(**change)
     began = time.perf_counter()
-    if setting == TRUE:
-        video = there_and_back(reconstruct_frames(models, clip.frames), frames)
+    if setting == TRUE_CLIPS:
+        video = play_there_and_back(reconstruct_frames(models, clip.frames), frames)
     else:
         pipeline = build_pipeline(models, models.start_adapter(), config)
         with tempfile.TemporaryDirectory() as room:
             video = np.array(long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room)))
-    seconds = float("nan") if setting == TRUE else (time.perf_counter() - began) / frames
+    seconds = float("nan") if setting == TRUE_CLIPS else (time.perf_counter() - began) / frames
     seams = [window.start for window in windows(frames, config)[1:]]
-    return {**judged(models, video, masks, clip, stride), "seam": seam(video, masks, seams), "seconds_a_frame": seconds}
+    return {
+        **measure_frames(models, video, masks, clip, stride),
+        "seam": compute_seam_jump(video, masks, seams),
+        "seconds_a_frame": seconds,
+    }
 
 
-def judged(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
+def measure_frames(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
     """ "frame" and `FIGURES` of every `stride`-th frame; sharpness is a share of frame 1's."""
     from mvmodel.metrics.appearance import colour_distances
     from mvmodel.metrics.judge import judge_iou
@@ -109,7 +118,7 @@ def _detail(frame: np.ndarray) -> float:
     return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
 
 
-def seam(video: np.ndarray, masks: np.ndarray, starts: Sequence[int]) -> float:
+def compute_seam_jump(video: np.ndarray, masks: np.ndarray, starts: Sequence[int]) -> float:
     """How much more the background changes into a window's first frame than elsewhere, as a ratio; NaN without one."""
     free = ~(masks[1:] | masks[:-1])
     change = np.abs(np.diff(video.astype(np.int16), axis=0)).mean(axis=-1)
@@ -120,22 +129,22 @@ def seam(video: np.ndarray, masks: np.ndarray, starts: Sequence[int]) -> float:
     return float(np.nanmean(steps[at]) / max(float(np.nanmean(steps[~at])), 1e-6))
 
 
-def bands(frames: int) -> list[tuple[int, int]]:
+def get_frame_spans(frames: int) -> list[tuple[int, int]]:
     """(after, up to) of the spans between 1 and the `LENGTHS` that a video of `frames` has, the last one cut."""
     ends = [length for length in LENGTHS if length < frames] + [frames]
     return list(zip([1, *ends[:-1]], ends, strict=True))
 
 
-def table(found: dict[str, list[dict[str, Any]]], frames: int) -> str:
+def format_table(found: dict[str, list[dict[str, Any]]], frames: int) -> str:
     """Markdown, a setting and figure a line: its mean by span of frames, and how much it changes from the first span to
     the last, with a 95 % interval over clips. found: setting -> cells."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
-    spans = bands(frames)
+    spans = get_frame_spans(frames)
     heads = " | ".join(f"frames {after + 1}–{end}" for after, end in spans)
     out = [f"| setting | figure | videos | {heads} | change |", "|---" * (4 + len(spans)) + "|"]
     for name, cells in found.items():
-        for metric, label in FIGURES.items():
+        for metric, label in METRIC_LABELS.items():
             rows = np.array([[_mean(one, metric, *span) for span in spans] for one in cells])  # (clips, spans)
             low, high = bootstrap_interval(rows[:, -1] - rows[:, 0])
             means = " | ".join(f"{value:.3f}" for value in rows.mean(axis=0))
@@ -153,12 +162,14 @@ def _beside_the_default(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Lines of a table of every figure over all frames less the default's on the same clips, with 95 % intervals."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
-    lines = [f"| setting | clips | {' | '.join(FIGURES.values())} |", "|---" * (2 + len(FIGURES)) + "|"]
+    lines = [f"| setting | clips | {' | '.join(METRIC_LABELS.values())} |", "|---" * (2 + len(METRIC_LABELS)) + "|"]
     for name, cells in found.items():
         both = list(zip(cells, found.get(DEFAULT, []), strict=False))  # clips come in one order
-        if not both or name in (DEFAULT, TRUE):
+        if not both or name in (DEFAULT, TRUE_CLIPS):
             continue
-        gaps = [np.array([np.mean(own[metric]) - np.mean(base[metric]) for own, base in both]) for metric in FIGURES]
+        gaps = [
+            np.array([np.mean(own[metric]) - np.mean(base[metric]) for own, base in both]) for metric in METRIC_LABELS
+        ]
         told = [
             f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" for gap in gaps for low, high in [bootstrap_interval(gap)]
         ]
@@ -172,21 +183,21 @@ def _mean(one: dict[str, Any], metric: str, after: int, end: int) -> float:
     return float(inside.mean()) if len(inside) else float("nan")
 
 
-def plot(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
+def plot_metrics(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
     """Every figure against frame index, a line a setting, smoothed over up to 9 judged frames."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(len(FIGURES), 1, figsize=(9, 3 * len(FIGURES)), sharex=True)
-    for axis, (metric, label) in zip(axes, FIGURES.items(), strict=True):
+    figure, axes = pyplot.subplots(len(METRIC_LABELS), 1, figsize=(9, 3 * len(METRIC_LABELS)), sharex=True)
+    for axis, (metric, label) in zip(axes, METRIC_LABELS.items(), strict=True):
         for name, cells in found.items():
             values = np.mean([one[metric] for one in cells], axis=0)
             width = min(9, max(1, len(values) // 5))
             smooth = np.convolve(values, np.ones(width) / width, "valid")
             at = np.array(cells[0]["frame"])[width // 2 :][: len(smooth)]
-            axis.plot(at, smooth, label=name, lw=2 if name in (DEFAULT, TRUE) else 1)
+            axis.plot(at, smooth, label=name, lw=2 if name in (DEFAULT, TRUE_CLIPS) else 1)
         axis.set_ylabel(label)
     axes[-1].set_xlabel("frame")
     axes[0].legend(fontsize=7, ncol=3)
@@ -195,21 +206,21 @@ def plot(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
     figure.savefig(out, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description=__doc__)
-    cell_options(parser, "drift.jsonl")
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks drift", description=__doc__)
+    add_cell_options(parser, "drift.jsonl")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--stride", type=int, default=4, help="judge every so many frames")
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
     parser.add_argument("--also", action="append", default=[], help='another setting, as "name={...}" in JSON')
     parser.add_argument("--plot", type=Path, help="draw what FILE holds")
-    given = parser.parse_args()
-    one_thread()
-    about = {"frames": given.frames, "stride": given.stride, "pack": loaded(given.pack).hash}
+    given = parser.parse_args(arguments)
+    use_one_thread()
+    about = {"frames": given.frames, "stride": given.stride, "pack": load_pack_once(given.pack).hash}
     kept = Kept(given.out, about)
     more = {name: json.loads(text) for name, _, text in (one.partition("=") for one in given.also)}
-    settings = {TRUE: {}, **SETTINGS, **more}
+    settings = {TRUE_CLIPS: {}, **SETTINGS, **more}
     names = [n for n in settings if not given.only or any(part in n for part in given.only)]
     keys = {name: [_key(name, settings[name], clip) for clip in range(given.clips)] for name in names}
     if not (given.table or given.plot):
@@ -218,13 +229,13 @@ def main() -> None:
             for clip in range(given.clips)
             for name in names
         }
-        fill(kept, cell, cells, given.workers)
+        measure_missing(kept, measure_cell, cells, given.workers)
     rows = kept.rows()
     found = {name: [rows[key] for key in takewhile(rows.__contains__, own)] for name, own in keys.items()}
     found = {name: cells for name, cells in found.items() if cells}
-    print(table(found, given.frames))
+    print(format_table(found, given.frames))
     if given.plot:
-        plot(found, given.plot)
+        plot_metrics(found, given.plot)
 
 
 def _key(name: str, change: dict[str, Any], clip: int) -> str:
@@ -233,7 +244,7 @@ def _key(name: str, change: dict[str, Any], clip: int) -> str:
     from mvmodel.files import hash_value
 
     whole = GenerationConfig(**change).model_dump(mode="json")
-    return f"{'true' if name == TRUE else hash_value(whole)[:12]}/{clip}"
+    return f"{'true' if name == TRUE_CLIPS else hash_value(whole)[:12]}/{clip}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 FRAMES, HEIGHT, WIDTH, TOKENS, STEPS = 16, 320, 512, 77, 20
 
 
-def flops() -> dict[str, float]:
+def count_unet_flops() -> dict[str, float]:
     """Counts for 16 frames of 320x512, and ratios to the plain image UNet on the same 16 frames.
 
     training_ratio: a forward pass of tuning (backward adds alike to both). denoising_ratio: a denoising run of 20
@@ -39,12 +39,12 @@ def flops() -> dict[str, float]:
         term = adapter.mask_term(torch.empty(frames, HEIGHT, WIDTH, device="meta"))
         return FrameContext(frames, {DEFAULT: (term,)}, kv_cache or {}, cache_out)
 
-    image = count(lambda: call(FRAMES, FRAMES))
+    image = count_flops(lambda: call(FRAMES, FRAMES))
     with attach_adapter(unet, adapter):
-        training = count(lambda: call(FRAMES, 1, context(FRAMES)))
+        training = count_flops(lambda: call(FRAMES, 1, context(FRAMES)))
         kv_cache: KVCache = {}
-        once = count(lambda: call(1, 1, context(1, cache_out=kv_cache)))
-        step = count(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, kv_cache)))
+        once = count_flops(lambda: call(1, 1, context(1, cache_out=kv_cache)))
+        step = count_flops(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, kv_cache)))
     trainable = adapter.parameter_counts()["total"]
     return {
         "image_unet_tflop": image / 1e12,
@@ -59,7 +59,7 @@ def flops() -> dict[str, float]:
     }
 
 
-def count(call: Any) -> int:
+def count_flops(call: Any) -> int:
     """Floating point operations of what `call` runs."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -23,16 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kept import Figures, Kept, lifted
-from benchmarks.machine import lines, machine, rounded
+from benchmarks.machine import describe_machine, format_lines, round_numbers
 
-RANDOM = Path(".mvmodel/benchmarks/sd15-random")
+RANDOM_PACK = Path(".mvmodel/benchmarks/sd15-random")
 PASSES = ("image", "ours", "remembered", "full")
 METHODS = ("ours", "AnimateDiff", "Text2Video-Zero")
 PROMPT = "a horse gallops in the snow"
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """What every measurement shares."""
 
     pack: str
@@ -45,27 +45,27 @@ class Size:
     matrix: int = 8192
 
 
-def measure(size: Size, file: Path) -> dict[str, Any]:
+def measure_gpu(size: Workload, file: Path) -> dict[str, Any]:
     """All figures: {"matmul", "tuning", "denoising", "compiled", "video"}, each measurement kept in `file`."""
-    from benchmarks.cost import code
+    from benchmarks.cost import hash_sources
     from mvmodel.code_version import code_version
 
-    kept = Kept(file, {**asdict(size), "code": [code(), code_version(Path(__file__))], "card": machine()["card"]})
-    peak = kept.measured("matmul", matmul, size)
+    kept = Kept(file, {**asdict(size), "code": [hash_sources(), code_version(Path(__file__))], "card": describe_machine()["card"]})
+    peak = kept.measured("matmul", measure_matmul, size)
     tuned = {
-        name: kept.measured(f"tuning, {name}", tuning, size, name == "checkpointing")
+        name: kept.measured(f"tuning, {name}", measure_tuning, size, name == "checkpointing")
         for name in ("checkpointing", "no checkpointing")
     }
-    passes = {name: kept.measured(f"denoising, {name}", denoising, size, name, False) for name in PASSES}
-    compiled = {name: kept.measured(f"compiled, {name}", denoising, size, name, True) for name in PASSES[:3]}
-    videos = {name: kept.measured(f"video, {name}", video, size, name) for name in METHODS}
+    passes = {name: kept.measured(f"denoising, {name}", measure_denoising, size, name, False) for name in PASSES}
+    compiled = {name: kept.measured(f"compiled, {name}", measure_denoising, size, name, True) for name in PASSES[:3]}
+    videos = {name: kept.measured(f"video, {name}", measure_video, size, name) for name in METHODS}
     for found in (*passes.values(), *compiled.values()):
         if "tflop" in found:
             found["share_of_matmul"] = found["tflop"] / found["seconds"] / peak["tflops"]
     return {"matmul": peak, "tuning": tuned, "denoising": passes, "compiled": compiled, "video": videos}
 
 
-def matmul(size: Size) -> Figures:
+def measure_matmul(size: Workload) -> Figures:
     """TFLOP/s of a square matrix product in the pack's number type: what the card reaches, not what its maker says."""
     import torch
 
@@ -75,7 +75,7 @@ def matmul(size: Size) -> Figures:
     return {"tflops": 2 * size.matrix**3 / taken / 1e12, "dtype": pack.dtype}
 
 
-def tuning(size: Size, checkpointing: bool) -> Figures:
+def measure_tuning(size: Workload, checkpointing: bool) -> Figures:
     """Seconds of an optimiser step, one clip each, and peak memory: of the steps, and of the run with its encoding."""
     import torch
 
@@ -105,15 +105,15 @@ def tuning(size: Size, checkpointing: bool) -> Figures:
         taken = statistics.median(after - before for before, after in pairwise(ends[1:]))
         return {"seconds_a_step": taken, "peak_megabytes": peak, "run_peak_megabytes": max([*encoding, peak])}
 
-    return _tried(steps)
+    return _measure_or_report(steps)
 
 
-def denoising(size: Size, name: str, compiled: bool) -> Figures:
+def measure_denoising(size: Workload, name: str, compiled: bool) -> Figures:
     """Seconds and TFLOP of one pass over the frames under a variant of `benchmarks.variants`, and peak memory."""
     import torch
 
-    from benchmarks.flops import count
-    from benchmarks.variants import call
+    from benchmarks.flops import count_flops
+    from benchmarks.variants import make_call
     from mvmodel.model.adapter import MotionMaskAdapter
     from mvmodel.packs.device import move_model
 
@@ -122,10 +122,10 @@ def denoising(size: Size, name: str, compiled: bool) -> Figures:
     unet = pack.unet()
     adapter = move_model(MotionMaskAdapter.for_unet(unet), pack.device, unet.dtype).eval()
     side = (size.height // pack.latent_factor, size.width // pack.latent_factor)
-    run = call(name, unet, adapter, size.frames, side)
+    run = make_call(name, unet, adapter, size.frames, side)
 
     def found() -> Figures:
-        tflop = count(run) / 1e12
+        tflop = count_flops(run) / 1e12
         if compiled:
             unet.compile()
         taken = _seconds(run, size)
@@ -137,10 +137,10 @@ def denoising(size: Size, name: str, compiled: bool) -> Figures:
             "peak_megabytes": _megabytes(pack, run),
         }
 
-    return _tried(found)
+    return _measure_or_report(found)
 
 
-def video(size: Size, method: str) -> Figures:
+def measure_video(size: Workload, method: str) -> Figures:
     """Seconds a frame of a whole video, its decoding included, and peak memory."""
 
     def found() -> Figures:
@@ -148,15 +148,15 @@ def video(size: Size, method: str) -> Figures:
         taken = _seconds(run, size, repeats=1)
         return {"seconds_a_frame": taken / size.frames, "peak_megabytes": _megabytes(_pack(size), run)}
 
-    return _tried(found)
+    return _measure_or_report(found)
 
 
-def _videos(size: Size, method: str) -> Callable[[], object]:
+def _videos(size: Workload, method: str) -> Callable[[], object]:
     """A function that makes one video by a method of `METHODS`."""
     import numpy as np
     import torch
 
-    from benchmarks.peer_methods import motion_modules, parts, quiet
+    from benchmarks.peer_methods import build_motion_modules, hide_progress_bar, load_parts
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.model.adapter import MotionMaskAdapter
@@ -175,24 +175,26 @@ def _videos(size: Size, method: str) -> Callable[[], object]:
         from diffusers import AnimateDiffPipeline
 
         shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
-        modules = move_model(motion_modules(pack.unet(), heads=8), pack.unet().dtype)
-        moving = quiet(AnimateDiffPipeline(unet=pack.unet(), motion_adapter=modules, **shared).to(pack.device))
+        modules = move_model(build_motion_modules(pack.unet(), heads=8), pack.unet().dtype)
+        moving = hide_progress_bar(
+            AnimateDiffPipeline(unet=pack.unet(), motion_adapter=modules, **shared).to(pack.device)
+        )
         return lambda: moving(PROMPT, num_frames=size.frames, **shape, **said)
     from diffusers import TextToVideoZeroPipeline
 
-    zero = quiet(TextToVideoZeroPipeline(**parts(pack, "unet")).to(pack.device))
+    zero = hide_progress_bar(TextToVideoZeroPipeline(**load_parts(pack, "unet")).to(pack.device))
     late = size.steps - 2  # when it moves the noise costs next to nothing
     return lambda: zero(PROMPT, video_length=size.frames, t0=late, t1=late + 1, **shape, **said)
 
 
 @cache
-def _pack(size: Size) -> Any:
+def _pack(size: Workload) -> Any:
     from mvmodel.packs import load_pack
 
     return load_pack(size.pack, size.device)
 
 
-def _clip(size: Size) -> Any:
+def _clip(size: Workload) -> Any:
     """A clip of noise with a moving box for its mask."""
     import numpy as np
 
@@ -213,7 +215,7 @@ def _wait(pack: Any) -> None:
         torch.cuda.synchronize()
 
 
-def _seconds(run: Callable[[], object], size: Size, repeats: int | None = None) -> float:
+def _seconds(run: Callable[[], object], size: Workload, repeats: int | None = None) -> float:
     """The median of several runs after two to warm up, the device's work awaited."""
     pack, taken = _pack(size), []
     for number in range((repeats or size.repeats) + 2):
@@ -237,7 +239,7 @@ def _megabytes(pack: Any, run: Callable[[], object]) -> float:
     return float(torch.cuda.max_memory_allocated() / 1e6)
 
 
-def _tried(find: Callable[[], Figures]) -> Figures:
+def _measure_or_report(find: Callable[[], Figures]) -> Figures:
     """The figures, or why there are none."""
     try:
         return find()
@@ -246,9 +248,11 @@ def _tried(find: Callable[[], Figures]) -> Figures:
         return {"failed": f"{type(error).__name__}: {told[:300]}"}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--pack", type=Path, help=f"a pack's folder; without it {RANDOM}, written when it is missing")
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
+    parser.add_argument(
+        "--pack", type=Path, help=f"a pack's folder; without it {RANDOM_PACK}, written when it is missing"
+    )
     parser.add_argument("--device", default="auto")
     for name, default in (("frames", 16), ("height", 320), ("width", 512), ("steps", 20), ("repeats", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -256,28 +260,28 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path(".mvmodel/benchmarks/gpu.jsonl"))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file; benchmarks/results/ holds ours")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     from mvmodel.errors import MvmodelError
     from mvmodel.packs.device import resolve_device
 
     if given.pack is None and resolve_device(given.device) == "cpu":
         sys.exit("there is no GPU here, and Stable Diffusion 1.5 on a CPU takes hours; give --pack with a small pack")
-    if given.pack is None and not RANDOM.exists():
+    if given.pack is None and not RANDOM_PACK.exists():
         from mvmodel.packs.random_pack import write_random_pack
 
-        write_random_pack("sd15", RANDOM)
+        write_random_pack("sd15", RANDOM_PACK)
     shape = {name: getattr(given, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}
-    size = Size(str(given.pack or RANDOM), given.device, **shape)
+    size = Workload(str(given.pack or RANDOM_PACK), given.device, **shape)
     try:
-        figures = measure(size, given.kept)
+        figures = measure_gpu(size, given.kept)
     except MvmodelError as error:
         sys.exit(str(error))
-    told = {**rounded(figures), "size": shape, "on": machine()}
+    told = {**round_numbers(figures), "size": shape, "on": describe_machine()}
     text = json.dumps(told, indent=2)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(text + "\n")
-    print(text if given.json else "\n".join(line for name, value in told.items() for line in lines(name, value)))
+    print(text if given.json else "\n".join(line for name, value in told.items() for line in format_lines(name, value)))
 
 
 if __name__ == "__main__":

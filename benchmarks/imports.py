@@ -32,7 +32,7 @@ print(seconds)
 """
 
 
-def imports(repeats: int = 3) -> dict[str, Any]:
+def measure_imports(repeats: int = 3) -> dict[str, Any]:
     """CPU seconds (the least of `repeats` processes): importing Dagster alone, importing the definitions, `--help`.
 
     definitions_first is what the import costs when the sources have changed since the last one and are all parsed.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Processor, threads, card, load, versions, and the commit."""
     import torch
 
@@ -27,18 +27,18 @@ def machine() -> dict[str, Any]:
     }
 
 
-def rounded(value: Any) -> Any:
+def round_numbers(value: Any) -> Any:
     """Every number to four significant digits, however deep it lies."""
     if isinstance(value, dict):
-        return {name: rounded(item) for name, item in value.items()}
+        return {name: round_numbers(item) for name, item in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def lines(name: str, value: Any) -> list[str]:
+def format_lines(name: str, value: Any) -> list[str]:
     """Figures for people: a line a table."""
     if not isinstance(value, dict):
         return [f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {value}"]
     flat = {key: item for key, item in value.items() if not isinstance(item, dict)}
     own = [f"{name:28} " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in flat.items())] if flat else []
-    deeper = (lines(f"{name} {key}", item) for key, item in value.items() if isinstance(item, dict))
+    deeper = (format_lines(f"{name} {key}", item) for key, item in value.items() if isinstance(item, dict))
     return own + [line for part in deeper for line in part]

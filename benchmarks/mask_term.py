@@ -16,46 +16,46 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.mask_term_variants import DEFAULT, MORE, VARIANTS, Variant
-from benchmarks.workers import cell_options, loaded, one_thread, spread
+from benchmarks.mask_term_variants import DEFAULT, EXTRA_VARIANTS, VARIANTS, Variant
+from benchmarks.workers import add_cell_options, load_pack_once, run_in_processes, use_one_thread
 
 MOTION = "gallop"
-OTHERS = ("bounce", "zigzag", "glide", "spin", "fall", "flap")
+OTHER_MOTIONS = ("bounce", "zigzag", "glide", "spin", "fall", "flap")
 """Motions of the test clips that the adapter was not tuned on."""
-TRAINED_ON = ("horse", "dog", "cow", "pig", "elephant", "cat")
+TRAINING_OBJECTS = ("horse", "dog", "cow", "pig", "elephant", "cat")
 FRAMES = 12
 CEILING = "ceiling"
 
 
-def test_clips(count: int) -> list[tuple[str, Any]]:
+def render_test_clips(count: int) -> list[tuple[str, Any]]:
     """(group, clip): half "trained motion", half "new motion", no object of which was tuned on."""
     from mvmodel.world.render import HELD_OUT, random_clip
     from mvmodel.world.sprites import OBJECTS
 
-    free = [name for name in OBJECTS if name not in TRAINED_ON]
+    free = [name for name in OBJECTS if name not in TRAINING_OBJECTS]
     clips = []
     for number in range(count):
         trained = number % 2 == 0
-        motion = MOTION if trained else OTHERS[number // 2 % len(OTHERS)]
+        motion = MOTION if trained else OTHER_MOTIONS[number // 2 % len(OTHER_MOTIONS)]
         name = free[number % len(free)]
         clip = random_clip((HELD_OUT, number, 71), frames=FRAMES, motion=motion, objects=(name,), second_object=0)
         clips.append(("trained motion" if trained else "new motion", clip))
     return clips
 
 
-def training_clips(seed: int) -> list[Any]:
+def render_training_clips(seed: int) -> list[Any]:
     """Six clips of the motion, by seed."""
     from mvmodel.backends.training_config import TrainingClip
     from mvmodel.world.render import TRAIN, random_clip
 
     out = []
-    for number, name in enumerate(TRAINED_ON):
+    for number, name in enumerate(TRAINING_OBJECTS):
         clip = random_clip((TRAIN, 700_000 + seed, number), frames=FRAMES, motion=MOTION, objects=(name,))
         out.append(TrainingClip(name, clip.frames, clip.masks, clip.caption))
     return out
 
 
-class Judge:
+class StridedJudge:
     """IoU of frames 2..n with their masks by the automatic judge, on every `stride`-th frame."""
 
     def __init__(self, pack: Any, stride: int) -> None:
@@ -68,14 +68,14 @@ class Judge:
         return float(judge_iou(frames[part], clip.masks[part], *models, list(clip.objects)).mean())
 
 
-def ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: Judge) -> list[float]:
+def measure_ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: StridedJudge) -> list[float]:
     """The judge's IoU on the autoencoder's copy of each true clip: what a perfect video would get."""
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
 
     return [judge(reconstruct_frames(pack, clip.frames), clip) for _, clip in clips]
 
 
-def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
+def tune_variant(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
     """The variant's adapter, tuned if it has not been; variants that differ later share it."""
     from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
@@ -87,11 +87,11 @@ def tuned(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
         return start
     config = TrainConfig(**{"seed": seed, **variant.train})
     room = work / hash_value([config.model_dump(), seed, pack.hash, FRAMES])[:16]
-    return finetune(load_backend(pack), training_clips(seed), config, room, report=lambda row: None)
+    return finetune(load_backend(pack), render_training_clips(seed), config, room, report=lambda row: None)
 
 
-def cell(
-    pack: Any, variant: Variant, seed: int, clips: Sequence[tuple[str, Any]], judge: Judge, work: Path
+def measure_cell(
+    pack: Any, variant: Variant, seed: int, clips: Sequence[tuple[str, Any]], judge: StridedJudge, work: Path
 ) -> list[Any]:
     """IoU of every test clip's video."""
     import torch
@@ -101,7 +101,7 @@ def cell(
     from mvmodel.backends.image_unet.long_video import call_options
 
     generation = GenerationConfig(**variant.generate)
-    pipeline = build_pipeline(pack, tuned(pack, variant, seed, work), generation)
+    pipeline = build_pipeline(pack, tune_variant(pack, variant, seed, work), generation)
     scores = []
     for number, (_, clip) in enumerate(clips):  # one by one: batches of four were no quicker on a CPU
         generator = torch.Generator().manual_seed(seed * 1000 + number)
@@ -111,43 +111,47 @@ def cell(
     return scores
 
 
-def known(name: str) -> Variant:
-    return {**VARIANTS, **MORE}[name]
+def get_variant(name: str) -> Variant:
+    return {**VARIANTS, **EXTRA_VARIANTS}[name]
 
 
 def tune_one(pack: str, name: str, seed: int, work: Path) -> None:
     """A worker's part: one adapter."""
-    tuned(loaded(pack), known(name), seed, work)
+    tune_variant(load_pack_once(pack), get_variant(name), seed, work)
 
 
-def cell_of(pack: str, name: str, seed: int, count: int, stride: int, work: Path) -> list[Any]:
+def run_cell(pack: str, name: str, seed: int, count: int, stride: int, work: Path) -> list[Any]:
     """A worker's part: one cell, "ceiling" among them."""
-    models = loaded(pack)
-    clips, judge = test_clips(count), Judge(models, stride)
-    return ceiling(models, clips, judge) if name == CEILING else cell(models, known(name), seed, clips, judge, work)
+    models = load_pack_once(pack)
+    clips, judge = render_test_clips(count), StridedJudge(models, stride)
+    return (
+        measure_ceiling(models, clips, judge)
+        if name == CEILING
+        else measure_cell(models, get_variant(name), seed, clips, judge, work)
+    )
 
 
 def measure(given: argparse.Namespace) -> None:
     """Fill in the cells that FILE lacks, ceiling first, seed by seed; each adapter is tuned once."""
-    one_thread()
-    pack, work = loaded(given.pack), Path(given.work)
+    use_one_thread()
+    pack, work = load_pack_once(given.pack), Path(given.work)
     about = {"pack": pack.hash, "clips": given.clips, "stride": given.stride}
-    done = {(row["variant"], row["seed"]) for row in rows(given.out) if all(row[k] == v for k, v in about.items())}
+    done = {(row["variant"], row["seed"]) for row in read_rows(given.out) if all(row[k] == v for k, v in about.items())}
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    groups = [group for group, _ in test_clips(given.clips)]
-    wanted = chosen(given.only, given.all)
+    groups = [group for group, _ in render_test_clips(given.clips)]
+    wanted = select_variants(given.only, given.all)
     for seed in given.seeds:
         lacking = [name for name in wanted if (name, seed) not in done]
         first = [] if (CEILING, 0) in done else [(CEILING, 0)]
-        apart = {json.dumps(known(name).train): name for name in lacking if known(name).train is not None}
+        apart = {json.dumps(get_variant(name).train): name for name in lacking if get_variant(name).train is not None}
         tuning = [(given.pack, name, seed, work) for name in apart.values()]
-        for (_, name, *_), _ in spread(tune_one, tuning, given.workers):
+        for (_, name, *_), _ in run_in_processes(tune_one, tuning, given.workers):
             print(f"tuned for {name}, seed {seed}", flush=True)
         cells = [
             (given.pack, name, s, given.clips, given.stride, work)
             for name, s in [*first, *((n, seed) for n in lacking)]
         ]
-        for (_, name, own, *_), scores in spread(cell_of, cells, given.workers):
+        for (_, name, own, *_), scores in run_in_processes(run_cell, cells, given.workers):
             with open(given.out, "a") as file:
                 row = {"variant": name, "seed": own, **about, "group": groups, "iou": scores}
                 file.write(json.dumps(row) + "\n")
@@ -155,19 +159,19 @@ def measure(given: argparse.Namespace) -> None:
         done.add((CEILING, 0))
 
 
-def chosen(only: Sequence[str] | None, every: bool) -> list[str]:
+def select_variants(only: Sequence[str] | None, every: bool) -> list[str]:
     """Names of the variants to measure."""
     if only:
-        return [name for name in {**VARIANTS, **MORE} if any(part in name for part in only)]
-    return list({**VARIANTS, **MORE} if every else VARIANTS)
+        return [name for name in {**VARIANTS, **EXTRA_VARIANTS} if any(part in name for part in only)]
+    return list({**VARIANTS, **EXTRA_VARIANTS} if every else VARIANTS)
 
 
-def rows(file: Path) -> list[dict[str, Any]]:
+def read_rows(file: Path) -> list[dict[str, Any]]:
     """The cells measured so far."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
+def format_table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
     """Markdown: mean IoU by group, a 95 % interval over clips, the spread over seeds, the share of the ceiling, and how
     much more than `against` it is on the same clips and seeds, with the interval of that."""
     from mvmodel.metrics.report_card import bootstrap_interval
@@ -185,9 +189,9 @@ def table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
             picked = np.array([g == group for g in ceilings["group"]])
             values = np.array([scores[name, seed][picked] for seed in seeds])  # (seeds, clips)
             low, high = bootstrap_interval(values.mean(axis=0))
-            spread = f", seeds ±{values.mean(axis=1).std(ddof=1):.3f}" if len(seeds) > 1 else ""
+            seed_spread = f", seeds ±{values.mean(axis=1).std(ddof=1):.3f}" if len(seeds) > 1 else ""
             share = values.mean() / np.array(ceilings["iou"])[picked].mean()
-            line += [f"{values.mean():.3f} ({low:.3f}–{high:.3f}{spread})", f"{share:.2f}", ""]
+            line += [f"{values.mean():.3f} ({low:.3f}–{high:.3f}{seed_spread})", f"{share:.2f}", ""]
             both = [seed for seed in seeds if (against, seed) in scores]
             if both and name not in (CEILING, against):
                 gap = np.mean([(scores[name, seed] - scores[against, seed])[picked] for seed in both], axis=0)
@@ -197,23 +201,23 @@ def table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
     return "\n".join(out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mask_term", description=__doc__)
-    cell_options(parser, "mask_term.jsonl")
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks mask_term", description=__doc__)
+    add_cell_options(parser, "mask_term.jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--stride", type=int, default=2, help="judge every so many frames")
     parser.add_argument("--only", nargs="+", help="variants whose names contain one of these")
     parser.add_argument("--all", action="store_true", help="the neighbours of the contenders too")
     parser.add_argument(
-        "--against", default=DEFAULT, choices=[*VARIANTS, *MORE], help="the table's differences are to it"
+        "--against", default=DEFAULT, choices=[*VARIANTS, *EXTRA_VARIANTS], help="the table's differences are to it"
     )
     parser.add_argument("--work", default=".mvmodel/benchmarks/mask_term", help="where adapters are kept between runs")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.table:
-        found = rows(given.out)
+        found = read_rows(given.out)
         same = ("pack", "clips", "stride")  # as the last cell: others are not comparable
-        print(table([row for row in found if all(row[key] == found[-1][key] for key in same)], given.against))
+        print(format_table([row for row in found if all(row[key] == found[-1][key] for key in same)], given.against))
     else:
         measure(given)
 

@@ -39,7 +39,7 @@ VARIANTS = {
     "from start, no dropout": Variant({"dropout": 0.0}),
 }
 """What is compared unless more is asked for. "conv" and "linear" are tuned from nothing, in twice the steps."""
-MORE = {
+EXTRA_VARIANTS = {
     "conv, the default's rates": Variant({"init_from": None, "steps": 240}),
     "conv, the default's rates, 120 steps": Variant({"init_from": None}),
     "linear, lr of its own": Variant({**_LINEAR, "mask_lr": 4e-2}, _UNGUIDED),

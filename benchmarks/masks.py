@@ -14,15 +14,15 @@ import numpy as np
 from pydantic import Field
 
 from benchmarks.kept import Kept
-from benchmarks.oracle import Oracle
-from benchmarks.throughput import throughput
-from benchmarks.workers import loaded
+from benchmarks.oracle import OracleSegmenter
+from benchmarks.throughput import measure_throughput
+from benchmarks.workers import load_pack_once
 from mvmodel.code_version import code_version
 from mvmodel.config import Config
 
 Figures = dict[str, float]
 
-REAL = Path(__file__).resolve().parents[2] / "shared" / "clips" / "masked_sequences"
+REAL_SEQUENCES = Path(__file__).resolve().parents[2] / "shared" / "clips" / "masked_sequences"
 """Where real sequences are looked for when no folder is given."""
 PANS = {"one": (0.0,), "panned": (0.4, -0.4, 0.3, -0.3), "two": (0.0, 0.3, 0.0, -0.3)}
 """Kinds of held-out renders, and the camera's ways that they take in turn."""
@@ -54,7 +54,7 @@ def _per_object(found: Any, truth: np.ndarray) -> float:
     return float(table[rows, columns].sum() / len(truth))
 
 
-def rendered(kind: str, number: int, frames: int) -> Figures:
+def measure_render(kind: str, number: int, frames: int) -> Figures:
     """J and F of the pack's segmenter on one held-out render, and whether the first prompt lies in a true mask.
 
     kind: "one" object, "panned" (one under a camera pan), or "two" (half of them under a pan), whose `each` is the mean
@@ -67,7 +67,7 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
     seed = (HELD_OUT, 820_000 + 1000 * list(PANS).index(kind) + number)
     pan = PANS[kind][number % len(PANS[kind])]
     clip = random_clip(seed, frames=frames, pan=pan, second_object=1.0 if kind == "two" else 0.0)
-    found = extract_masks(clip.frames, loaded(None).segmenter())
+    found = extract_masks(clip.frames, load_pack_once(None).segmenter())
     figures = _prompt(found, clip.masks) | {
         "j": region_similarity(found.sequence.masks, clip.masks),
         "f": contour_accuracy(found.sequence.masks, clip.masks),
@@ -76,7 +76,7 @@ def rendered(kind: str, number: int, frames: int) -> Figures:
     return figures | ({"each": _per_object(found.sequence, clip.instances)} if kind == "two" else {})
 
 
-def real(place: Path, name: str, frames: int | None) -> Figures:
+def measure_real_sequence(place: Path, name: str, frames: int | None) -> Figures:
     """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
     from mvmodel.segmentation.tracking import extract_masks
@@ -84,7 +84,7 @@ def real(place: Path, name: str, frames: int | None) -> Figures:
 
     shown = decode_video(place / "frames", end=frames).frames
     truth = decode_video(place / "masks", end=frames).frames[..., 0] > 127
-    segmenter: Any = loaded(None).segmenter() if name == "pack" else Oracle(shown, truth)
+    segmenter: Any = load_pack_once(None).segmenter() if name == "pack" else OracleSegmenter(shown, truth)
     found = extract_masks(shown, segmenter)
     region = region_similarity(found.sequence.masks, truth)
     return {"j": region, "f": contour_accuracy(found.sequence.masks, truth)} | _prompt(found, truth)
@@ -97,36 +97,38 @@ def _prompt(found: Any, truth: np.ndarray) -> Figures:
     return {"prompt_inside": float(truth[frame, int(y), int(x)])}
 
 
-def masks(config: MasksConfig | None = None, file: Path = Path(".mvmodel/benchmarks/masks.jsonl")) -> dict[str, Any]:
+def measure_masks(
+    config: MasksConfig | None = None, file: Path = Path(".mvmodel/benchmarks/masks.jsonl")
+) -> dict[str, Any]:
     """Everything above that can be measured here, clip by clip, kept in `file`: a stopped run goes on.
 
     one, panned, two: clips, mean J and F, worst J, shares of clips at J 0.8 or more, of first prompts inside a true
     mask, of clips with the right number of objects. Real sequences only where there are some. throughput: with the
     pack's encoder ("tiny") and with random ones of published sizes.
     """
-    from benchmarks.sentences import sentences
+    from benchmarks.sentences import measure_sentences
 
     config = config or MasksConfig()
     parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "throughput"))
     code = code_version(*parts)
-    about = {"frames": config.frames, "code": code, "pack": loaded(None).hash, "machine": platform.node()}
+    about = {"frames": config.frames, "code": code, "pack": load_pack_once(None).hash, "machine": platform.node()}
     measured = Kept(file, about).measured_here
 
     out: dict[str, Any] = {}
     for kind in PANS:
-        rows = [measured(f"{kind} {n}", rendered, kind, n, config.frames) for n in range(config.clips)]
-        out[kind] = summed(rows, 2 if kind == "two" else 1)
-    for place in sorted(path for path in REAL.glob("*") if (path / "masks").is_dir()):
+        rows = [measured(f"{kind} {n}", measure_render, kind, n, config.frames) for n in range(config.clips)]
+        out[kind] = summarize(rows, 2 if kind == "two" else 1)
+    for place in sorted(path for path in REAL_SEQUENCES.glob("*") if (path / "masks").is_dir()):
         for name in ("pack", "oracle"):
             key = f"{place.name} {config.real_frames or 'all'} frames {name}"
-            out[f"{place.name} {name}"] = measured(key, real, place, name, config.real_frames)
+            out[f"{place.name} {name}"] = measured(key, measure_real_sequence, place, name, config.real_frames)
     for model, frames in config.throughput.items():
         given = None if model == "tiny" else model
-        out[f"throughput {model}"] = measured(f"throughput {model} {frames}", throughput, frames, 256, given)
-    return out | {"sentences": measured("sentences", sentences)}
+        out[f"throughput {model}"] = measured(f"throughput {model} {frames}", measure_throughput, frames, 256, given)
+    return out | {"sentences": measured("sentences", measure_sentences)}
 
 
-def summed(rows: list[Figures], objects: int) -> Figures:
+def summarize(rows: list[Figures], objects: int) -> Figures:
     """Means and ends of the figures of clips that show so many objects."""
     region = np.array([row["j"] for row in rows])
     figures = {

@@ -10,7 +10,7 @@ GRID = 8
 """Points a side of the automatic masks' grid, for segmenter and oracle alike."""
 
 
-class Oracle:
+class OracleSegmenter:
     """A segmenter that returns the true mask for a prompt inside it, and a piece of the scenery for one outside.
 
     Scenery is cut into even-coloured pieces. True mask and pieces get the same quality, so nothing but the prompt tells

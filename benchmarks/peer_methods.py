@@ -21,7 +21,7 @@ from mvmodel.files import write_aside
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
 
-Make = Callable[[Task, np.ndarray], np.ndarray]
+MakeVideo = Callable[[Task, np.ndarray], np.ndarray]
 """(request, first frame uint8 (H, W, 3)) -> uint8 (F, H, W, 3)."""
 LAMP_LR = 1e-4
 
@@ -32,18 +32,18 @@ def as_uint8(pictures: Any) -> np.ndarray:
     return out
 
 
-def first_frame_repeated(task: Task, first: np.ndarray) -> np.ndarray:
+def repeat_first_frame(task: Task, first: np.ndarray) -> np.ndarray:
     """The first frame, standing still: the ceiling of every consistency."""
     return np.repeat(first[None], len(task.masks), axis=0)
 
 
-def parts(pack: Any, *names: str) -> dict[str, Any]:
+def load_parts(pack: Any, *names: str) -> dict[str, Any]:
     """The pack's models as a pipeline's arguments, without safety checker."""
     known = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler", *names)}
     return {**known, "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 
-def quiet(pipeline: Any) -> Any:
+def hide_progress_bar(pipeline: Any) -> Any:
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -53,14 +53,14 @@ def control(masks: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(masks)).float()[:, None].repeat(1, 3, 1, 1)
 
 
-def frame_by_frame(pack: Any, config: GenerationConfig, with_masks: bool) -> Make:
+def frame_by_frame(pack: Any, config: GenerationConfig, with_masks: bool) -> MakeVideo:
     """The base text-to-image model, every frame from noise of its own; with_masks: under ControlNet on its mask."""
     from diffusers import StableDiffusionControlNetPipeline, StableDiffusionPipeline
 
     if with_masks:
-        pipeline = quiet(StableDiffusionControlNetPipeline(**parts(pack, "unet", "controlnet")))
+        pipeline = hide_progress_bar(StableDiffusionControlNetPipeline(**load_parts(pack, "unet", "controlnet")))
     else:
-        pipeline = quiet(StableDiffusionPipeline(**parts(pack, "unet")))
+        pipeline = hide_progress_bar(StableDiffusionPipeline(**load_parts(pack, "unet")))
 
     def make(task: Task, first: np.ndarray) -> np.ndarray:
         count, (height, width) = len(task.masks), task.masks.shape[1:]
@@ -72,7 +72,7 @@ def frame_by_frame(pack: Any, config: GenerationConfig, with_masks: bool) -> Mak
     return make
 
 
-def text2video_zero(pack: Any, config: GenerationConfig, with_masks: bool) -> Make:
+def text2video_zero(pack: Any, config: GenerationConfig, with_masks: bool) -> MakeVideo:
     """Text2Video-Zero: one noise for all frames, keys and values of frame 1; with_masks: under ControlNet.
 
     Without masks it is diffusers' pipeline, which moves the noise along a straight line; with them, as its authors do
@@ -84,7 +84,7 @@ def text2video_zero(pack: Any, config: GenerationConfig, with_masks: bool) -> Ma
     )
 
     if not with_masks:
-        pipeline = quiet(TextToVideoZeroPipeline(**parts(pack, "unet")))
+        pipeline = hide_progress_bar(TextToVideoZeroPipeline(**load_parts(pack, "unet")))
         near = min(round(0.88 * config.steps), config.steps - 2)  # its default, 44 and 47 of 50 steps
         far = min(max(near + 1, round(0.94 * config.steps)), config.steps - 1)
 
@@ -96,7 +96,7 @@ def text2video_zero(pack: Any, config: GenerationConfig, with_masks: bool) -> Ma
 
         return zero
 
-    controlled = quiet(StableDiffusionControlNetPipeline(**parts(pack, "unet", "controlnet")))
+    controlled = hide_progress_bar(StableDiffusionControlNetPipeline(**load_parts(pack, "unet", "controlnet")))
 
     def make(task: Task, first: np.ndarray) -> np.ndarray:
         models = (controlled.unet, controlled.controlnet)
@@ -129,7 +129,7 @@ def _sampling(config: GenerationConfig) -> dict[str, Any]:
     }
 
 
-def motion_modules(unet: Any, heads: int = 4) -> Any:
+def build_motion_modules(unet: Any, heads: int = 4) -> Any:
     """Fresh motion modules of AnimateDiff for a UNet."""
     from diffusers import MotionAdapter
 
@@ -142,15 +142,15 @@ def motion_modules(unet: Any, heads: int = 4) -> Any:
     )
 
 
-def animatediff(
+def train_animatediff(
     pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
-) -> tuple[Make, Make]:
+) -> tuple[MakeVideo, MakeVideo]:
     """AnimateDiff's motion modules, trained on the clips with the UNet frozen: (text alone, under ControlNet)."""
     from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, UNetMotionModel
 
     unet = pack.unet()
     torch.manual_seed(training.seed)
-    modules = motion_modules(unet)
+    modules = build_motion_modules(unet)
     for name, weights in modules.named_parameters():
         if "proj_out" in name:  # a fresh module would otherwise change every picture from the first step on
             torch.nn.init.zeros_(weights)
@@ -176,8 +176,8 @@ def animatediff(
     _train(pack, clips, training, trained, step, work, kept)
     moving.eval()
     shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
-    plain = quiet(AnimateDiffPipeline(unet=moving, motion_adapter=modules, **shared))
-    controlled = quiet(
+    plain = hide_progress_bar(AnimateDiffPipeline(unet=moving, motion_adapter=modules, **shared))
+    controlled = hide_progress_bar(
         AnimateDiffControlNetPipeline(unet=moving, motion_adapter=modules, controlnet=pack.controlnet(), **shared)
     )
 
@@ -224,9 +224,9 @@ class _Convolved(torch.nn.Module):
         return out
 
 
-def lamp_like(
+def train_lamp_like(
     pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
-) -> Make:
+) -> MakeVideo:
     """Our adapter without mask term, with a gated causal convolution along the frames: LAMP's parts, our code.
 
     Trained from nothing: queries, temporal attention and convolution; frame 1 clean, loss on the later frames.

@@ -41,7 +41,7 @@ METHODS: dict[str, tuple[str, bool]] = {
     "first_frame_repeated": ("first frame repeated", False),
 }
 """Method -> how the table names it, and whether it sees the masks of frames 2 to n."""
-SHOWN = ("iou", "consistency", "motion", "motion_cosine", "alignment", "colour_drift", "flicker")
+TABLE_METRICS = ("iou", "consistency", "motion", "motion_cosine", "alignment", "colour_drift", "flicker")
 CODE = [VIDEO_CODE, TUNING_CODE, code_version(Path(__file__).with_name("peer_methods.py"))]
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "peers.md"
@@ -49,7 +49,7 @@ MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
     parser.add_argument(
         "--motion", action="append", default=None, help="a motion of the manifest; may be given more than once"
     )
@@ -75,16 +75,18 @@ def main(arguments: list[str] | None = None) -> None:
     rows = [
         row
         for motion in motions
-        for row in compare(pack, motion, generation, chosen.steps, chosen.videos, Cache(chosen.work))
+        for row in compare_methods(pack, motion, generation, chosen.steps, chosen.videos, Cache(chosen.work))
     ]
     write_rows(rows, chosen.out, pack, generation, chosen.steps)
-    print(table(rows))
+    print(format_table(rows))
     print(f"{len(rows)} videos in {(time.perf_counter() - began) / 60:.1f} minutes")
     if chosen.page:
-        put_into(PAGE, f"{table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {chosen.steps} optimiser steps.")
+        replace_table(
+            PAGE, f"{format_table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {chosen.steps} optimiser steps."
+        )
 
 
-def put_into(page: Path, text: str) -> None:
+def replace_table(page: Path, text: str) -> None:
     """Replace what stands between the page's two marks."""
     before, rest = page.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
@@ -92,7 +94,7 @@ def put_into(page: Path, text: str) -> None:
         aside.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
-def compare(
+def compare_methods(
     pack: Any, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cache: Cache
 ) -> list[dict[str, Any]]:
     """One row a method and request of the motion; what an earlier run made is found."""
@@ -100,9 +102,9 @@ def compare(
     training = TrainConfig(steps=steps, init_from=start)
     bench = Bench(pack, [motion], cache, {}, generation, training, log=print)
     rows = []
-    trained = functools.cache(functools.partial(train, bench=bench, training=training, cache=cache))
+    trained = functools.cache(functools.partial(train_method, bench=bench, training=training, cache=cache))
     for name in METHODS:
-        maker = functools.partial(ready, name, trained)
+        maker = functools.partial(get_method, name, trained)
         for task in motion.tasks[:videos]:
             recipe = hash_value(
                 {
@@ -125,14 +127,14 @@ def compare(
     return rows
 
 
-def ready(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Callable[..., np.ndarray], float]:
+def get_method(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Callable[..., np.ndarray], float]:
     """A method that can make videos, and the seconds that its training took; both AnimateDiffs share one training."""
     family = "animatediff" if name.startswith("animatediff") else name
     made, seconds = trained(family)
     return (made[name.endswith("control")] if family == "animatediff" else made), seconds
 
 
-def train(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple[Any, float]:
+def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple[Any, float]:
     """Train a method, where it trains, and load it; for "animatediff" a pair, without and with ControlNet."""
     from benchmarks import peer_methods as peers
 
@@ -141,14 +143,14 @@ def train(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple
     recipe = hash_value([name, work.name, training.model_dump(mode="json"), CODE])
     kept = cache.path_of("peer_weights", recipe) / "weights.safetensors"
     began = time.perf_counter()
-    made: Any = peers.first_frame_repeated
+    made: Any = peers.repeat_first_frame
     if name in ("ours", "ours_from_nothing"):
         how = training if name == "ours" else training.model_copy(update={"init_from": None})
         made = _ours(bench, bench.tune(name, clips, how))
     elif name == "lamp_like":
-        made = peers.lamp_like(pack, clips, training, config, work, kept)
+        made = peers.train_lamp_like(pack, clips, training, config, work, kept)
     elif name == "animatediff":
-        made = peers.animatediff(pack, clips, training, config, work, kept)
+        made = peers.train_animatediff(pack, clips, training, config, work, kept)
     elif name.startswith("text2video_zero"):
         made = peers.text2video_zero(pack, config, name.endswith("control"))
     elif name.startswith("frame_by_frame"):
@@ -192,7 +194,7 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: Gen
     """The rows as CSV, and beside it what they were made with and on."""
     import pandas as pd
 
-    from benchmarks.machine import machine
+    from benchmarks.machine import describe_machine
 
     out.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).round(5).to_csv(out, index=False)
@@ -202,12 +204,12 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: Gen
         "random_pack": pack.info.random,
         "optimiser_steps": steps,
         "generation": generation.model_dump(mode="json"),
-        "machine": machine(),
+        "machine": describe_machine(),
     }
     write_json(out.with_suffix(".json"), facts)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def format_table(rows: list[dict[str, Any]]) -> str:
     """The means as a markdown table, best IoU first; 95 % intervals of IoU over videos."""
     import pandas as pd
 
@@ -216,7 +218,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     from mvmodel.metrics.score import METRICS
 
     data = pd.DataFrame(rows)
-    names = [name for name in SHOWN if name in data.columns]
+    names = [name for name in TABLE_METRICS if name in data.columns]
     heads = [
         "method",
         "sees masks 2..n",

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept import Kept
-from benchmarks.mask_term import FRAMES, test_clips
-from benchmarks.workers import cell_options, fill, loaded, one_thread
+from benchmarks.mask_term import FRAMES, render_test_clips
+from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
 
 ALPHAS = (0.1, 0.2, 0.4)
 SAMPLER: dict[str, Any] = {"scheduler": "dpm++", "steps": 10}
@@ -36,7 +36,7 @@ SCHEDULERS = {
     "dpm++ at 6": {"scheduler": "dpm++", "steps": 6},
 }
 SETTINGS: dict[str, dict[str, Any]] = {**SHARING, **SCHEDULERS}
-TRUE = "true clips"
+TRUE_CLIPS = "true clips"
 """The clips themselves through the autoencoder: what a perfect video would get."""
 COLUMNS = {
     "iou": "IoU",
@@ -51,7 +51,7 @@ DEFAULTS = {"sharing": "paper, alpha 0.2", "scheduler": "dpm++ at 10"}
 """What each group's settings are compared with; both are one setting, the default configuration."""
 
 
-def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
+def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
     """Every figure of one video."""
     import torch
 
@@ -60,9 +60,9 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
     from mvmodel.metrics.judge import judge_video
 
-    models, clip = loaded(pack), _clips(count)[number]
+    models, clip = load_pack_once(pack), _clips(count)[number]
     taken = float("nan")
-    if setting == TRUE:
+    if setting == TRUE_CLIPS:
         frames = reconstruct_frames(models, clip.frames)
     else:
         config = GenerationConfig(**SETTINGS[setting])
@@ -79,7 +79,7 @@ def cell(pack: str, setting: str, number: int, count: int) -> dict[str, float]:
 
 @cache
 def _clips(count: int) -> list[Any]:
-    return [clip for _, clip in test_clips(count)]
+    return [clip for _, clip in render_test_clips(count)]
 
 
 @cache
@@ -89,14 +89,14 @@ def _pipeline(pack: str, scheduler: str) -> Any:
     from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.backends.image_unet.long_video import call_options
 
-    models, clip = loaded(pack), _clips(1)[0]
+    models, clip = load_pack_once(pack), _clips(1)[0]
     config = GenerationConfig(scheduler=scheduler)
     built = build_pipeline(models, models.start_adapter(), config)
     built(clip.caption, clip.masks, clip.frames[0], **call_options(config.model_copy(update={"steps": 2})))
     return built
 
 
-def table(found: dict[str, list[dict[str, float] | None]], names: Sequence[str], default: str) -> str:
+def format_table(found: dict[str, list[dict[str, float] | None]], names: Sequence[str], default: str) -> str:
     """Markdown, a setting a line: mean and 95 % interval over clips, and gaps to `default`, clip by clip.
 
     found: setting -> figures by clip, None where a cell is lacking.
@@ -120,31 +120,31 @@ def table(found: dict[str, list[dict[str, float] | None]], names: Sequence[str],
             pairs = zip(found[name], found.get(default, ()), strict=False)
             gap = np.array([own[metric] - its[metric] for own, its in pairs if own and its])
             low, high = bootstrap_interval(gap)
-            told = len(gap) and name not in (default, TRUE)
+            told = len(gap) and name not in (default, TRUE_CLIPS)
             line.append(f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" if told else "")
         out.append("| " + " | ".join(line) + " |")
     return "\n".join(out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sampling", description=__doc__)
-    cell_options(parser, "sampling.jsonl")
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks sampling", description=__doc__)
+    add_cell_options(parser, "sampling.jsonl")
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
-    given = parser.parse_args()
-    one_thread()
-    kept = Kept(given.out, {"pack": loaded(given.pack).hash, "frames": FRAMES, "defaults": _defaults()})
+    given = parser.parse_args(arguments)
+    use_one_thread()
+    kept = Kept(given.out, {"pack": load_pack_once(given.pack).hash, "frames": FRAMES, "defaults": _defaults()})
     if not given.table:
-        wanted = [n for n in (TRUE, *SETTINGS) if not given.only or any(part in n for part in given.only)]
+        wanted = [n for n in (TRUE_CLIPS, *SETTINGS) if not given.only or any(part in n for part in given.only)]
         # clip by clip, so that what a stopped run leaves compares all settings on the same clips
         pairs = [(name, clip) for clip in range(given.clips) for name in wanted]
         cells = {f"{name}/{clip}": (given.pack, name, clip, given.clips) for name, clip in pairs}
-        fill(kept, cell, cells, given.workers)
+        measure_missing(kept, measure_cell, cells, given.workers)
     rows = kept.rows()
-    found = {name: [rows.get(f"{name}/{clip}") for clip in range(given.clips)] for name in (TRUE, *SETTINGS)}
-    print(table(found, [TRUE, *SHARING], DEFAULTS["sharing"]))
+    found = {name: [rows.get(f"{name}/{clip}") for clip in range(given.clips)] for name in (TRUE_CLIPS, *SETTINGS)}
+    print(format_table(found, [TRUE_CLIPS, *SHARING], DEFAULTS["sharing"]))
     print()
-    print(table(found, [TRUE, *SCHEDULERS], DEFAULTS["scheduler"]))
+    print(format_table(found, [TRUE_CLIPS, *SCHEDULERS], DEFAULTS["scheduler"]))
 
 
 def _defaults() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ _FRAMES, _SIDE, _MARGIN = 32, 96, 64
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedMotion:
     """What a mask sequence shows: directions of its first way ("right", "up"; both of a diagonal), number of jumps,
     swings or turns, the place where it ends, and whether that is where it began."""
 
@@ -36,7 +37,7 @@ class Seen:
         return way and count in ("", str(self.count)) and (self.back if end == "start" else self.end == end)
 
 
-def look(sentence: str) -> Seen:
+def measure_sentence(sentence: str) -> ObservedMotion:
     """Author a sentence with a wedge for a shape and measure the masks; only turns are read off the poses."""
     from mvmodel.authoring.choreography import choreograph
     from mvmodel.authoring.grammar import parse_sentence
@@ -54,7 +55,7 @@ def look(sentence: str) -> Seen:
     rolls = spread > 0 and np.corrcoef(own.x, own.angle)[0, 1] < -0.99  # turns as far as it goes
     turns = 0 if rolls else round(abs(own.angle[-1] - own.angle[0]) / 360)
     back = bool(np.hypot(x[-1] - x[0], y[-1] - y[0]) < 0.06 and max(np.ptp(x), np.ptp(y)) > 0.2)
-    return Seen(_directions(x, y), _count(x, y, turns), _place(float(x[-1]), float(y[-1])), back)
+    return ObservedMotion(_directions(x, y), _count(x, y, turns), _place(float(x[-1]), float(y[-1])), back)
 
 
 def _centre(mask: np.ndarray) -> tuple[float, float]:
@@ -99,13 +100,13 @@ def _place(x: float, y: float) -> str:
     return " ".join(part for part in (row, column) if part) or "middle"
 
 
-def judge(path: Path = FILE) -> list[dict[str, Any]]:
+def judge_sentences(path: Path = FILE) -> list[dict[str, Any]]:
     """One row a sentence: what was expected, what was seen, whether all three agree."""
     rows: list[dict[str, Any]] = []
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
-                seen = look(row["sentence"])
+                seen = measure_sentence(row["sentence"])
                 right = seen.agrees(row["direction"], row["count"], row["end"])
                 rows.append({**row, "seen": seen, "right": right})
             except InputError as error:  # a sentence that is refused is a sentence not understood
@@ -113,20 +114,27 @@ def judge(path: Path = FILE) -> list[dict[str, Any]]:
     return rows
 
 
-def sentences() -> dict[str, float]:
+def measure_sentences() -> dict[str, float]:
     """Sentences understood: of those that the grammar was made with, and of held-out ones."""
     figures: dict[str, float] = {}
     for name, path in (("sentences", FILE), ("held_out", HELD_OUT)):
-        rows = judge(path)
+        rows = judge_sentences(path)
         figures |= {name: len(rows), f"{name}_right": sum(bool(row["right"]) for row in rows)}
     return figures
 
 
+def main(arguments: list[str] | None = None) -> None:
+    """Prints every sentence that is not understood, and how many are."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks sentences", description=__doc__)
+    parser.parse_args(arguments)
+    for path in (FILE, HELD_OUT):
+        rows = judge_sentences(path)
+        for row in rows:
+            if not row["right"]:
+                expected = ", ".join(row[name] for name in ("direction", "count", "end"))
+                print(f"{row['sentence']}: expected {expected}; {row['seen']}")
+        print(f"{path.name}: {sum(bool(row['right']) for row in rows)} of {len(rows)} right")
+
+
 if __name__ == "__main__":
-    for source in (FILE, HELD_OUT):
-        table = judge(source)
-        for entry in table:
-            if not entry["right"]:
-                wanted = ", ".join(entry[name] for name in ("direction", "count", "end"))
-                print(f"{entry['sentence']}: expected {wanted}; {entry['seen']}")
-        print(f"{source.name}: {sum(bool(entry['right']) for entry in table)} of {len(table)} right")
+    main()

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.oracle import GRID, Oracle
+from benchmarks.oracle import GRID, OracleSegmenter
 from mvmodel.segmentation.segmenter import Encoding, Segmenter
 
 Figures = dict[str, float]
 
-RUNS = {"tiny": 5}
+REPEATS = {"tiny": 5}
 """Runs of which the best counts, of an encoder that takes milliseconds a frame; of one that takes seconds, one."""
 
 _LARGE_BATCH = 1
@@ -31,14 +31,14 @@ class _Frame:
     encoding: Encoding
 
 
-class TrueAnswers:
+class OracleAnswers:
     """A segmenter that does all the work of a real one, and answers with the oracle's masks.
 
     Weights that were never trained would lose the object in every frame, and the tracker would look for it with many
     prompts that a trained segmenter never needs. `prompts` counts what went through the decoder.
     """
 
-    def __init__(self, segmenter: Segmenter, oracle: Oracle) -> None:
+    def __init__(self, segmenter: Segmenter, oracle: OracleSegmenter) -> None:
         self.segmenter, self.oracle = segmenter, oracle
         self.prompts = 0
 
@@ -63,7 +63,7 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> Figures:
+def measure_throughput(frames: int = 16, side: int = 256, model: str | None = None) -> Figures:
     """Frames a second of the whole way and of the bare encoder, in one process, and the one's time over the other's.
 
     frames: of a rendered clip, `side` pixels a side. model: None for the pack's own segmenter, where all is real; or a
@@ -85,10 +85,10 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
     clip = random_clip((HELD_OUT, 830_000), frames=frames, side=side, motion="glide", pan=0.2)
     answering: Any = own
     if model is not None:
-        oracle = Oracle(clip.frames, clip.masks)
+        oracle = OracleSegmenter(clip.frames, clip.masks)
         for number in range(frames):
             oracle.pieces(number)  # cut before the clock runs: no segmenter has to
-        answering = TrueAnswers(own, oracle)
+        answering = OracleAnswers(own, oracle)
     sizes = [min(own.batch_size, frames - at) for at in range(0, frames, own.batch_size)]
     ready = [torch.randn(size, 3, own.image_size, own.image_size) for size in sizes]
 
@@ -99,7 +99,7 @@ def throughput(frames: int = 16, side: int = 256, model: str | None = None) -> F
 
     with torch.no_grad():
         own.sam.image_encoder(ready[0])
-    runs = range(RUNS.get(model or "tiny", 1))
+    runs = range(REPEATS.get(model or "tiny", 1))
     both = [(_seconds(bare), _seconds(lambda: extract_masks(clip.frames, answering))) for _ in runs]
     alone, whole = (min(times) for times in zip(*both, strict=True))
     figures = {

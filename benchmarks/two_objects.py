@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kept import Kept
-from benchmarks.workers import cell_options, fill, loaded, one_thread
+from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
 
-SETTINGS = ("bound", "bound, other words without mask", "merged")
-TRUE = "true clips"
+CONDITIONS = ("bound", "bound, other words without mask", "merged")
+TRUE_CLIPS = "true clips"
 ALIKE = (
     ("horse", "cow"), ("dog", "cat"), ("car", "bus"), ("truck", "tractor"), ("rooster", "duck"), ("ball", "apple"),
     ("fish", "whale"), ("pig", "elephant"), ("rabbit", "cat"), ("penguin", "owl"), ("balloon", "ball"),
@@ -35,27 +35,27 @@ Cells = dict[tuple[str, str], list[np.ndarray]]
 """(scene, setting) -> a table of overlaps a video."""
 
 
-def as_named(number: int, frames: int) -> Any:
+def make_as_named(number: int, frames: int) -> Any:
     """Side by side, the first-named on the left, as the models were trained."""
     from mvmodel.world.render import HELD_OUT, random_clip
 
     return random_clip((HELD_OUT, number, 72), frames=frames, second_object=1.0)
 
 
-def swapped(number: int, frames: int) -> Any:
+def make_swapped(number: int, frames: int) -> Any:
     """The same clip, its objects named the other way round."""
-    return renamed(as_named(number, frames))
+    return swap_names(make_as_named(number, frames))
 
 
-def alike(number: int, frames: int) -> Any:
+def make_alike(number: int, frames: int) -> Any:
     """Side by side, two of similar look; every other one named the other way round."""
     from mvmodel.world.render import HELD_OUT, random_clip
 
     clip = random_clip((HELD_OUT, number, 75), frames=frames, objects=ALIKE[number % len(ALIKE)], pan=0.0)
-    return renamed(clip) if number % 2 else clip
+    return swap_names(clip) if number % 2 else clip
 
 
-def crossing(number: int, frames: int) -> Any:
+def make_crossing(number: int, frames: int) -> Any:
     """Two that pass each other and change sides; every other one named the other way round."""
     from mvmodel.world.motions import SpritePoses
     from mvmodel.world.render import HELD_OUT, AnimatedSprite, RenderedClip, compose_caption, render
@@ -74,10 +74,10 @@ def crossing(number: int, frames: int) -> Any:
         actors.append(AnimatedSprite(name, "glide", float(rng.uniform(0.34, 0.40)), poses))
     shown, instances = render(actors, background, rng)
     clip = RenderedClip(shown, instances, compose_caption(names, background), names, ("glide", "glide"), background)
-    return renamed(clip) if number % 2 else clip
+    return swap_names(clip) if number % 2 else clip
 
 
-def renamed(clip: Any) -> Any:
+def swap_names(clip: Any) -> Any:
     """The clip with its objects in the other order: in its caption, its words and its masks."""
     from mvmodel.world.render import compose_caption
 
@@ -87,14 +87,14 @@ def renamed(clip: Any) -> Any:
 
 
 SCENES: dict[str, Callable[[int, int], Any]] = {
-    "as named": as_named,
-    "swapped": swapped,
-    "alike": alike,
-    "crossing": crossing,
+    "as named": make_as_named,
+    "swapped": make_swapped,
+    "alike": make_alike,
+    "crossing": make_crossing,
 }
 
 
-def overlaps(pack: Any, frames: np.ndarray, clip: Any, stride: int = 2) -> np.ndarray:
+def compute_overlaps(pack: Any, frames: np.ndarray, clip: Any, stride: int = 2) -> np.ndarray:
     """IoU of where each object is found (rows) with each object's mask (columns), mean over frames 2..n."""
     from mvmodel.metrics.adherence import find_foreground, iou
 
@@ -103,13 +103,15 @@ def overlaps(pack: Any, frames: np.ndarray, clip: Any, stride: int = 2) -> np.nd
     return np.array([[iou(one, masks[picked]).mean() for masks in clip.instances] for one in found])
 
 
-def in_place(table: np.ndarray, least: float) -> bool:
+def are_in_place(overlaps: np.ndarray, least: float) -> bool:
     """Is every object over its own mask, by at least `least` and more than over any other."""
-    own = np.diag(table)
-    return bool((own >= least).all() and (table.argmax(axis=1) == np.arange(len(table))).all())
+    own = np.diag(overlaps)
+    return bool((own >= least).all() and (overlaps.argmax(axis=1) == np.arange(len(overlaps))).all())
 
 
-def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: int, given_first: bool) -> dict[str, Any]:
+def measure_cell(
+    pack: str, scene: str, setting: str, number: int, seed: int, frames: int, given_first: bool
+) -> dict[str, Any]:
     """The overlaps in one video."""
     import torch
 
@@ -119,9 +121,9 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
     from mvmodel.backends.instances import Instance
     from mvmodel.text import with_article
 
-    models, clip = loaded(pack), SCENES[scene](number, frames)
-    if setting == TRUE:
-        return {"overlaps": overlaps(models, clip.frames, clip).tolist()}
+    models, clip = load_pack_once(pack), SCENES[scene](number, frames)
+    if setting == TRUE_CLIPS:
+        return {"overlaps": compute_overlaps(models, clip.frames, clip).tolist()}
     named = [Instance(with_article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)]
     instances: Sequence[Instance] | None = None if setting == "merged" else named
     config, own = GenerationConfig(), seed * 1000 + number
@@ -131,7 +133,7 @@ def cell(pack: str, scene: str, setting: str, number: int, seed: int, frames: in
     options = {**call_options(config), "generator": torch.Generator().manual_seed(own)}
     options["unbound_words"] = "none" if "without" in setting else "union"
     video = _pipeline(pack)(clip.caption, clip.masks, first, instances=instances, **options).frames[0]
-    return {"overlaps": overlaps(models, (video * 255).round().astype(np.uint8), clip).tolist()}
+    return {"overlaps": compute_overlaps(models, (video * 255).round().astype(np.uint8), clip).tolist()}
 
 
 @cache
@@ -139,30 +141,30 @@ def _pipeline(pack: str) -> Any:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
 
-    return build_pipeline(loaded(pack), loaded(pack).start_adapter(), GenerationConfig())
+    return build_pipeline(load_pack_once(pack), load_pack_once(pack).start_adapter(), GenerationConfig())
 
 
-def table(found: Cells, least: float) -> str:
+def format_table(found: Cells, least: float) -> str:
     """Markdown: share of videos with every object in its place and mean IoU with the own mask, with 95 % intervals."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     out = ["| scenes | setting | videos | objects in place | IoU with the own mask |", "|---|---|---|---|---|"]
     for (scene, setting), tables in found.items():
         cells = []
-        for values in ([float(in_place(t, least)) for t in tables], [float(np.diag(t).mean()) for t in tables]):
+        for values in ([float(are_in_place(t, least)) for t in tables], [float(np.diag(t).mean()) for t in tables]):
             low, high = bootstrap_interval(np.array(values))
             cells.append(f"{np.mean(values):.2f} ({low:.2f}–{high:.2f})")
         out.append(f"| {scene} | {setting} | {len(tables)} | {cells[0]} | {cells[1]} |")
     return "\n".join(out)
 
 
-def statement(found: Cells, least: float) -> str:
+def format_statement(found: Cells, least: float) -> str:
     """What the rows say of binding against merging, a sentence a scene; its interval is over pairs of videos."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     said = []
     for scene in dict.fromkeys(scene for scene, _ in found):
-        pair = [[float(in_place(t, least)) for t in found.get((scene, name), ())] for name in ("bound", "merged")]
+        pair = [[float(are_in_place(t, least)) for t in found.get((scene, name), ())] for name in ("bound", "merged")]
         if not pair[0] or len(pair[0]) != len(pair[1]):
             continue
         gap = np.array(pair[0]) - np.array(pair[1])
@@ -177,40 +179,42 @@ def statement(found: Cells, least: float) -> str:
     return "\n".join(said)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.two_objects", description=__doc__)
-    cell_options(parser, "two_objects.jsonl")
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks two_objects", description=__doc__)
+    add_cell_options(parser, "two_objects.jsonl")
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES))
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--settings", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
     parser.add_argument("--videos", type=int, default=12, help="clips a kind of scene")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="videos a clip, each from its own noise")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--iou", type=float, default=0.3)
     parser.add_argument("--given-first", action="store_true", help="frame 1 from the clip, not from the ControlNet")
-    given = parser.parse_args()
-    one_thread()
-    kept = Kept(given.out, {"pack": loaded(given.pack).hash, "frames": given.frames, "first": given.given_first})
+    given = parser.parse_args(arguments)
+    use_one_thread()
+    kept = Kept(
+        given.out, {"pack": load_pack_once(given.pack).hash, "frames": given.frames, "first": given.given_first}
+    )
     wanted = [
         (scene, setting, number, seed)
         for seed in given.seeds
         for number in range(given.videos)
         for scene in given.scenes
-        for setting in (TRUE, *given.settings)
-        if setting != TRUE or seed == given.seeds[0]  # the true clip has no noise
+        for setting in (TRUE_CLIPS, *given.settings)
+        if setting != TRUE_CLIPS or seed == given.seeds[0]  # the true clip has no noise
     ]
     key = "{}/{}/{}/{}".format
     if not given.table:
         cells = {key(*one): (given.pack, *one, given.frames, given.given_first) for one in wanted}
-        fill(kept, cell, cells, given.workers)
+        measure_missing(kept, measure_cell, cells, given.workers)
     rows = kept.rows()
-    found: Cells = {(scene, setting): [] for scene in given.scenes for setting in (*given.settings, TRUE)}
+    found: Cells = {(scene, setting): [] for scene in given.scenes for setting in (*given.settings, TRUE_CLIPS)}
     for one in wanted:
         if key(*one) in rows:
             found[one[0], one[1]].append(np.array(rows[key(*one)]["overlaps"]))
     found = {name: tables for name, tables in found.items() if tables}
-    print(table(found, given.iou))
+    print(format_table(found, given.iou))
     print()
-    print(statement(found, given.iou))
+    print(format_statement(found, given.iou))
 
 
 if __name__ == "__main__":

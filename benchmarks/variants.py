@@ -12,7 +12,7 @@ remembered: as a denoising step has it, frame 1 and the text's keys and values c
 frame 1's keys and values projected and held for every frame. full: every frame reads all frames."""
 
 
-class OtherKeys:
+class OtherKeysAttnProcessor:
     """Self-attention of F frames with keys and values repeated from frame 1, or of all frames."""
 
     def __init__(self, frames: int, full: bool) -> None:
@@ -45,7 +45,7 @@ class OtherKeys:
 
 
 @contextmanager
-def variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[None]:
+def attach_variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[None]:
     """The UNet as `name` of `VARIANTS` has it, for calls on `frames` frames."""
     if name == "image":
         yield
@@ -55,12 +55,12 @@ def variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[None]:
     with attach_adapter(unet, adapter):
         if name not in ("ours", "remembered"):
             ours = unet.attn_processors
-            other = OtherKeys(frames, full=name == "full")
+            other = OtherKeysAttnProcessor(frames, full=name == "full")
             unet.set_attn_processor({k: other if ".attn1." in k else v for k, v in ours.items()})
         yield
 
 
-def call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int, int]) -> Any:
+def make_call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int, int]) -> Any:
     """A function that runs the UNet once on `frames` frames of latents under variant `name`, where the UNet is.
 
     side: the latents' side, or their height and width.
@@ -80,7 +80,7 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int,
 
     def once(context: Any, rows: slice) -> Any:
         options = {} if context is None else {"cross_attention_kwargs": {"context": context}}
-        with torch.no_grad(), variant(name, unet, adapter, frames):
+        with torch.no_grad(), attach_variant(name, unet, adapter, frames):
             return unet(sample[rows], t[rows], encoder_hidden_states=text, **options).sample
 
     def term(rows: slice) -> Any:
@@ -97,7 +97,7 @@ def call(name: str, unet: Any, adapter: Any, frames: int, side: int | tuple[int,
     return lambda: once(FrameContext(frames, term(slice(None))), slice(None))
 
 
-def models(size: str) -> tuple[Any, Any, int]:
+def load_models(size: str) -> tuple[Any, Any, int]:
     """UNet, adapter and latent side: "tiny" is the shipped pack, "middle" random weights of 45 M."""
     import torch
     from diffusers import UNet2DConditionModel

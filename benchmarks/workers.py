@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.kept import Figures, Kept
 
 
-def cell_options(parser: argparse.ArgumentParser, out: str) -> None:
+def add_cell_options(parser: argparse.ArgumentParser, out: str) -> None:
     """What every comparison takes that measures cell by cell; `out` is its file in benchmarks/results."""
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results") / out)
     parser.add_argument("--pack", default="tiny")
@@ -26,11 +26,13 @@ def cell_options(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--table", action="store_true", help="print what FILE holds, measure nothing")
 
 
-def fill(kept: Kept, run: Callable[..., Figures], wanted: Mapping[str, tuple[Any, ...]], workers: int) -> None:
+def measure_missing(
+    kept: Kept, run: Callable[..., Figures], wanted: Mapping[str, tuple[Any, ...]], workers: int
+) -> None:
     """Measure what `kept` lacks of `wanted`, key -> arguments of `run`, in its order; each is kept as it ends."""
     known = kept.rows()
     lacking = [(key, run, *given) for key, given in wanted.items() if key not in known]
-    for (key, *_), figures in spread(_of_key, lacking, workers):
+    for (key, *_), figures in run_in_processes(_of_key, lacking, workers):
         kept.put(key, figures)
 
 
@@ -39,14 +41,16 @@ def _of_key(key: str, run: Callable[..., Figures], *given: Any) -> Figures:
 
 
 @cache
-def loaded(pack: str | None) -> Any:
+def load_pack_once(pack: str | None) -> Any:
     """A pack, or the default one for None, loaded once a process."""
     from mvmodel.packs import load_pack
 
     return load_pack(pack)
 
 
-def spread(run: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[tuple[Any, Any]]:
+def run_in_processes(
+    run: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[tuple[Any, Any]]:
     """(task, run(*task)) for every task, as they end; progress on stderr. One worker runs them here, in order.
 
     With several, `run`, tasks and results must be picklable. Stopping the iteration drops what has not begun.
@@ -66,7 +70,7 @@ def spread(run: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: i
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
 
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=use_one_thread)
     try:
         waiting = {pool.submit(run, *task): task for task in tasks}
         for number, future in enumerate(as_completed(waiting), start=1):
@@ -76,7 +80,7 @@ def spread(run: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def one_thread() -> None:
+def use_one_thread() -> None:
     """Keep this process to one thread: two processes of two threads each are several times slower on two cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2

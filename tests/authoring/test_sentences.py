@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.sentences import FILE, HELD_OUT, judge
+from benchmarks.sentences import FILE, HELD_OUT, judge_sentences
 from mvmodel.authoring.choreography import choreograph
 from mvmodel.authoring.config import StageConfig
 from mvmodel.authoring.grammar import parse_sentence
@@ -11,7 +11,7 @@ from mvmodel.errors import InputError
 
 @pytest.mark.parametrize(("path", "count", "least"), [(FILE, 40, 36), (HELD_OUT, 20, 16)])
 def test_sentences_move_as_they_say(path, count, least) -> None:
-    rows = judge(path)
+    rows = judge_sentences(path)
     wrong = [f"{row['sentence']}: {row['seen']}" for row in rows if not row["right"]]
     print(f"{path.name}: {count - len(wrong)} of {len(rows)} right", *wrong, sep="\n")
     assert len(rows) == count
@@ -20,7 +20,7 @@ def test_sentences_move_as_they_say(path, count, least) -> None:
 
 def test_the_measurement_is_not_always_content() -> None:
     """Against expectations of other sentences hardly anything agrees."""
-    rows = judge(FILE)
+    rows = judge_sentences(FILE)
     turned = rows[7:] + rows[:7]
     agree = sum(
         row["seen"].agrees(other["direction"], other["count"] or "9", other["end"])

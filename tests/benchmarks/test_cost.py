@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.cost import STEPS, CostConfig, cost, exponent, interleaved
+from benchmarks.cost import TRAINING_STEPS, CostConfig, fit_exponent, measure_cost, time_interleaved
 from benchmarks.kept import Kept, in_fresh_process
-from benchmarks.variants import VARIANTS, call
+from benchmarks.variants import VARIANTS, make_call
 from tests.benchmarks.apart import figure, megabytes
 from tests.model.conftest import small_unet
 
@@ -22,19 +22,19 @@ def small():
 
 def test_repeated_keys_give_what_ours_gives_and_the_others_do_not(small):
     unet, adapter = small
-    made = {name: call(name, unet, adapter, 3, 8)() for name in ("ours", "repeated", "full")}
+    made = {name: make_call(name, unet, adapter, 3, 8)() for name in ("ours", "repeated", "full")}
     torch.testing.assert_close(made["repeated"], made["ours"], atol=1e-4, rtol=1e-4)
     assert not torch.allclose(made["full"], made["ours"], atol=1e-2)
-    assert call("image", unet, adapter, 3, 8)().shape == made["ours"].shape
+    assert make_call("image", unet, adapter, 3, 8)().shape == made["ours"].shape
 
 
 def test_exponent_of_a_power_law():
-    assert exponent([8, 16, 200], [8**1.5, 16**1.5, 200**1.5]) == pytest.approx(1.5)
+    assert fit_exponent([8, 16, 200], [8**1.5, 16**1.5, 200**1.5]) == pytest.approx(1.5)
 
 
 def test_runs_take_turns():
     order: list[str] = []
-    taken = interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    taken = time_interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
     assert order == ["a", "b"] * 3 and set(taken) == {"a", "b"}
 
 
@@ -43,15 +43,15 @@ def test_a_remembered_step_gives_the_later_frames_of_the_whole_pass(small):
     torch.manual_seed(4)
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    whole = call("ours", unet, adapter, 3, 8)()
-    torch.testing.assert_close(call("remembered", unet, adapter, 3, 8)(), whole[1:], atol=1e-4, rtol=1e-4)
+    whole = make_call("ours", unet, adapter, 3, 8)()
+    torch.testing.assert_close(make_call("remembered", unet, adapter, 3, 8)(), whole[1:], atol=1e-4, rtol=1e-4)
 
 
 def test_the_first_run_does_not_count():
     import time
 
     waits = iter([0.0, 0.2, 0.05])
-    taken = interleaved({"a": lambda: time.sleep(next(waits))}, 2)
+    taken = time_interleaved({"a": lambda: time.sleep(next(waits))}, 2)
     assert 0.05 <= taken["a"] < 0.2
 
 
@@ -77,10 +77,10 @@ def test_memory_is_what_the_run_needs_at_its_highest_and_no_more():
 @pytest.mark.slow
 def test_the_smallest_run_gives_every_figure_and_is_not_made_twice(tmp_path, capfd):
     config, file = CostConfig.quick(), tmp_path / "cost.jsonl"
-    found = cost(config, file)
+    found = measure_cost(config, file)
     assert set(found["tiny"]["ratio"]) == set(found["tiny"]["peak_megabytes"]) == set(VARIANTS)
     assert found["tiny"]["ratio"]["image"] == 1 and min(found["tiny"]["peak_megabytes"].values()) > 0
-    assert set(found["training_step"]["seconds"]) == set(STEPS) and found["growth"]["exponent"] > 0
+    assert set(found["training_step"]["seconds"]) == set(TRAINING_STEPS) and found["growth"]["exponent"] > 0
     told = capfd.readouterr().err
     assert "tiny: seconds" in told and "growth" in told
-    assert cost(config, file) == found and "seconds" not in capfd.readouterr().err
+    assert measure_cost(config, file) == found and "seconds" not in capfd.readouterr().err

@@ -13,14 +13,14 @@ from mvmodel.backends.generation_config import GenerationConfig
 
 
 def test_clips_are_played_there_and_back_without_a_stop():
-    played = drift.there_and_back(np.arange(4), 11)
+    played = drift.play_there_and_back(np.arange(4), 11)
     assert played.tolist() == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2]
-    assert drift.there_and_back(np.arange(4), 3).tolist() == [0, 1, 2]
+    assert drift.play_there_and_back(np.arange(4), 3).tolist() == [0, 1, 2]
 
 
 def test_spans_end_at_the_lengths_and_at_the_videos_end():
-    assert drift.bands(200) == [(1, 24), (24, 50), (50, 100), (100, 200)]
-    assert drift.bands(30) == [(1, 24), (24, 30)] and drift.bands(24) == [(1, 24)]
+    assert drift.get_frame_spans(200) == [(1, 24), (24, 50), (50, 100), (100, 200)]
+    assert drift.get_frame_spans(30) == [(1, 24), (24, 30)] and drift.get_frame_spans(24) == [(1, 24)]
 
 
 @pytest.mark.parametrize("name", drift.SETTINGS)
@@ -28,7 +28,7 @@ def test_every_setting_is_a_configuration_of_its_own(name):
     GenerationConfig(**drift.SETTINGS[name])
     keys = {drift._key(other, change, 0) for other, change in drift.SETTINGS.items()}
     assert len(keys) == len(drift.SETTINGS)
-    assert drift._key(drift.TRUE, {}, 0) not in keys and drift._key("other name", {}, 0) == drift._key("x", {}, 0)
+    assert drift._key(drift.TRUE_CLIPS, {}, 0) not in keys and drift._key("other name", {}, 0) == drift._key("x", {}, 0)
 
 
 def test_a_jump_at_the_seams_shows_and_the_object_does_not():
@@ -36,14 +36,14 @@ def test_a_jump_at_the_seams_shows_and_the_object_does_not():
     video += np.arange(9, dtype=np.uint8)[:, None, None, None]
     masks = np.zeros((9, 8, 8), bool)
     masks[:, :2] = True
-    assert drift.seam(video, masks, [4]) == pytest.approx(1.0)
+    assert drift.compute_seam_jump(video, masks, [4]) == pytest.approx(1.0)
     jumping = video.copy()
     jumping[4:] += 9
-    assert drift.seam(jumping, masks, [4]) == pytest.approx(10.0)
+    assert drift.compute_seam_jump(jumping, masks, [4]) == pytest.approx(10.0)
     moving = video.copy()
     moving[4:, :2] += 200
-    assert drift.seam(moving, masks, [4]) == pytest.approx(1.0)
-    assert math.isnan(drift.seam(video, masks, []))
+    assert drift.compute_seam_jump(moving, masks, [4]) == pytest.approx(1.0)
+    assert math.isnan(drift.compute_seam_jump(video, masks, []))
 
 
 def test_table_gives_spans_and_the_change_over_clips():
@@ -51,7 +51,7 @@ def test_table_gives_spans_and_the_change_over_clips():
         flat = {"to_first": [1.0] * 3, "colour_drift": [2.0] * 3, "sharpness": [0.5] * 3}
         return {"frame": [2, 24, 30], "iou": [0.8, 0.6, late], **flat, "seam": 1.5, "seconds_a_frame": 0.25}
 
-    lines = drift.table({"a": [cell(0.4), cell(0.6)]}, 30).splitlines()
+    lines = drift.format_table({"a": [cell(0.4), cell(0.6)]}, 30).splitlines()
     assert lines[0].startswith("| setting | figure | videos | frames 2–24 | frames 25–30 |")
     assert lines[2] == "| a | IoU | 2 | 0.700 | 0.500 | -0.200 (-0.300 to -0.100) |"
     assert lines[-1] == "| a | 1.50 | 0.25 |"
@@ -63,7 +63,7 @@ def test_settings_are_compared_with_the_default_clip_by_clip():
         return {"frame": [2, 20], "iou": [iou, iou], **flat, "seam": 1.0, "seconds_a_frame": 0.1}
 
     found = {drift.DEFAULT: [cell(0.5), cell(0.9), cell(0.1)], "b": [cell(0.6), cell(1.0)]}
-    line = next(line for line in drift.table(found, 20).splitlines() if line.startswith("| b, less"))
+    line = next(line for line in drift.format_table(found, 20).splitlines() if line.startswith("| b, less"))
     assert line.startswith("| b, less the default | 2 | +0.100 (+0.100 to +0.100) | +0.000 ")
 
 

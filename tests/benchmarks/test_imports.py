@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.imports import imports
+from benchmarks.imports import measure_imports
 
 
 @pytest.mark.slow
 def test_the_code_version_costs_nothing_to_speak_of():
-    cpu = imports(repeats=2)
+    cpu = measure_imports(repeats=2)
     assert cpu["code_version_share"] < 0.1
     assert cpu["definitions_to_dagster"] < 1.7
     assert cpu["mvmodel_help"] < cpu["dagster"]

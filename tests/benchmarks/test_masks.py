@@ -1,4 +1,4 @@
-"""The benchmark of masks: sized by its settings, resumed clip by clip, summed up right."""
+"""The benchmark of masks: sized by its settings, resumed clip by clip, summarize up right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import masks as bench
-from benchmarks.masks import MasksConfig, masks, rendered, summed
+from benchmarks.masks import MasksConfig, measure_masks, measure_render, summarize
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         made.append(f"{kind} {number}")
         return {"j": 1.0 - number / 10, "f": 0.5, "objects": 1.0, "prompt_inside": 1.0}
 
-    monkeypatch.setattr(bench, "rendered", clip)
-    monkeypatch.setattr(bench, "throughput", lambda *given: made.append("throughput") or {"times_encoder": 2.0})
-    monkeypatch.setattr("benchmarks.sentences.sentences", lambda: {"sentences": 1.0})
-    monkeypatch.setattr(bench, "REAL", tmp_path / "none")
+    monkeypatch.setattr(bench, "measure_render", clip)
+    monkeypatch.setattr(bench, "measure_throughput", lambda *given: made.append("throughput") or {"times_encoder": 2.0})
+    monkeypatch.setattr("benchmarks.sentences.measure_sentences", lambda: {"sentences": 1.0})
+    monkeypatch.setattr(bench, "REAL_SEQUENCES", tmp_path / "none")
     return made
 
 
@@ -34,15 +34,15 @@ def test_a_stopped_run_goes_on_and_a_larger_one_measures_what_is_new(
 ) -> None:
     file = tmp_path / "kept.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        masks(MasksConfig(clips=6), file)
+        measure_masks(MasksConfig(clips=6), file)
     assert calls == [f"one {n}" for n in range(5)]
     calls.clear()
-    out = masks(MasksConfig(clips=3, throughput={"tiny": 4}), file)
+    out = measure_masks(MasksConfig(clips=3, throughput={"tiny": 4}), file)
     assert calls == [f"{kind} {n}" for kind in ("panned", "two") for n in range(3)] + ["throughput"]
     assert out["one"]["clips"] == 3 and out["one"]["j"] == pytest.approx(0.9) and out["one"]["j_worst"] == 0.8
     calls.clear()
-    assert masks(MasksConfig(clips=3, throughput={"tiny": 4}), file) == out and not calls
-    masks(MasksConfig(clips=1, frames=5, throughput={}), file)
+    assert measure_masks(MasksConfig(clips=3, throughput={"tiny": 4}), file) == out and not calls
+    measure_masks(MasksConfig(clips=1, frames=5, throughput={}), file)
     assert calls == ["one 0", "panned 0", "two 0"], "clips of another length are others"
 
 
@@ -52,11 +52,11 @@ def test_figures_are_summed_over_clips() -> None:
         {"j": 0.5, "f": 0.6, "objects": 1.0, "prompt_inside": 0.0, "each": 0.3},
     ]
     wanted = {"clips": 2, "j": 0.7, "f": 0.7, "j_worst": 0.5, "j_above_0.8": 0.5, "prompt_inside": 0.5}
-    assert summed(rows, 2) == pytest.approx({**wanted, "objects_right": 0.5, "j_per_object": 0.5})
+    assert summarize(rows, 2) == pytest.approx({**wanted, "objects_right": 0.5, "j_per_object": 0.5})
 
 
 @pytest.mark.slow
 def test_a_render_is_really_measured(tiny_pack: Any) -> None:
-    found = rendered("two", 1, 4)
+    found = measure_render("two", 1, 4)
     assert set(found) == {"j", "f", "objects", "prompt_inside", "each"}
     assert 0 < found["j"] < 1

@@ -37,17 +37,17 @@ def motion() -> Motion:
 
 def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     generation = GenerationConfig(steps=3, first_frame_steps=2)
-    rows = peers.compare(small_pack, motion, generation, 1, 1, Cache(tmp_path))
+    rows = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
     assert [row["method"] for row in rows] == list(peers.METHODS)
     assert all(0 <= row["iou"] <= 1 and row["seconds_video"] >= 0 for row in rows)
     still = next(row for row in rows if row["method"] == "first_frame_repeated")
     assert still["consistency"] == pytest.approx(1, abs=1e-5)
-    shown = peers.table(rows)
+    shown = peers.format_table(rows)
     assert all(words in shown for words, _ in peers.METHODS.values())
     peers.write_rows(rows, tmp_path / "peers.csv", small_pack, generation, 1)
     assert len(pd.read_csv(tmp_path / "peers.csv")) == len(peers.METHODS)
     made = list(tmp_path.glob("peer_videos/*"))
-    again = peers.compare(small_pack, motion, generation, 1, 1, Cache(tmp_path))
+    again = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
     assert list(tmp_path.glob("peer_videos/*")) == made and again == rows
 
 
@@ -55,13 +55,13 @@ def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack
     generation = GenerationConfig(steps=2, first_frame_steps=2).for_pack(small_pack.info)
     names = ("lamp_like", "animatediff")
     monkeypatch.setattr(peers, "METHODS", {name: peers.METHODS[name] for name in names})
-    first = peers.compare(small_pack, motion, generation, 2, 1, Cache(tmp_path))
+    first = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
     pictures = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
     for kind in ("peer_videos", "peer_scores"):
         shutil.rmtree(tmp_path / kind)
     drawn = []
     monkeypatch.setattr(finetune, "draw", lambda *a: drawn.append(a))
-    again = peers.compare(small_pack, motion, generation, 2, 1, Cache(tmp_path))
+    again = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
     assert drawn == []
     found = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
     assert all((one == other).all() for one, other in zip(pictures, found, strict=True))
@@ -90,6 +90,6 @@ def test_the_table_goes_between_the_pages_marks(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"above\n{peers.MARKS[0]}\nold\n{peers.MARKS[1]}\nbelow\n")
     for text in ("new", "newer"):
-        peers.put_into(page, text)
+        peers.replace_table(page, text)
     assert page.read_text() == f"above\n{peers.MARKS[0]}\nnewer\n{peers.MARKS[1]}\nbelow\n"
     assert all(mark in peers.PAGE.read_text() for mark in peers.MARKS)

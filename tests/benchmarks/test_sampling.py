@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from benchmarks import sampling
-from benchmarks.mask_term import test_clips as held_out_clips
+from benchmarks.mask_term import render_test_clips as held_out_clips
 from mvmodel.backends.generation_config import GenerationConfig
 
 
@@ -23,7 +23,7 @@ def test_table_compares_clip_by_clip_and_leaves_out_what_is_lacking():
         return {"iou": iou, "consistency": 0.9, "colour_drift": drift, "motion": 2.0, "flicker": 1.0, "seconds": 4.0}
 
     found = {"a": [row(0.5, 3.0), row(0.7, 5.0), None], "b": [row(0.6, 1.0), row(0.8, 1.0), row(0.1, 1.0)], "c": []}
-    lines = sampling.table(found, ["a", "b", "c"], "a").splitlines()
+    lines = sampling.format_table(found, ["a", "b", "c"], "a").splitlines()
     assert len(lines) == 4, "nothing is said of a setting without a video"
     a, b = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:])
     assert a[:3] == ["a", "2", "0.600 (0.500–0.700)"] and a[-3:] == ["", "", ""]
@@ -36,7 +36,7 @@ def test_table_compares_clip_by_clip_and_leaves_out_what_is_lacking():
 
 @pytest.mark.slow
 def test_a_cell_is_measured_once_and_the_true_clip_is_followed_best(tiny_pack, tmp_path, monkeypatch, capsys):
-    true, made = (sampling.cell("tiny", name, 0, 1) for name in (sampling.TRUE, "dpm++ at 10"))
+    true, made = (sampling.measure_cell("tiny", name, 0, 1) for name in (sampling.TRUE_CLIPS, "dpm++ at 10"))
     assert true["iou"] > made["iou"] and true["colour_drift"] < made["colour_drift"]
     assert math.isnan(true["seconds"]) and made["seconds"] > 0
     assert held_out_clips(1)[0][1].masks.shape[0] == sampling.FRAMES

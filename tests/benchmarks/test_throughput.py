@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.oracle import Oracle
-from benchmarks.throughput import TrueAnswers, throughput
+from benchmarks.oracle import OracleSegmenter
+from benchmarks.throughput import OracleAnswers, measure_throughput
 from mvmodel.segmentation.davis_metrics import region_similarity
 from mvmodel.segmentation.sam_loading import build_tiny_sam
 from mvmodel.segmentation.segmenter import Segmenter
@@ -25,7 +25,7 @@ def test_true_answers_cost_a_real_encoder_and_decoder() -> None:
     segmenter.sam.image_encoder.register_forward_hook(lambda *call: encoded.append(len(call[2])))
     segmenter.sam.mask_decoder.register_forward_hook(lambda *call: decoded.append(len(call[2][0])))
     clip = random_clip((HELD_OUT, 3, 99), frames=8)
-    answering: Any = TrueAnswers(segmenter, Oracle(clip.frames, clip.masks))
+    answering: Any = OracleAnswers(segmenter, OracleSegmenter(clip.frames, clip.masks))
 
     found = extract_masks(clip.frames, answering).sequence.masks
     assert region_similarity(found, clip.masks) > 0.99, "untrained weights would find nothing"
@@ -40,6 +40,6 @@ def test_true_answers_cost_a_real_encoder_and_decoder() -> None:
 
 @pytest.mark.slow
 def test_the_whole_way_costs_more_than_the_encoder_alone(tiny_pack: Any) -> None:
-    figures = throughput(4)
+    figures = measure_throughput(4)
     assert set(figures) == {"frames_per_second", "encoder_frames_per_second", "times_encoder"}
     assert figures["times_encoder"] > 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.oracle import Oracle
+from benchmarks.oracle import OracleSegmenter
 from mvmodel.errors import InputError
 from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
 from mvmodel.segmentation.quality import measure_quality
@@ -82,7 +82,7 @@ def test_prompts_and_tracking_on_real_frames_with_an_oracle_segmenter(name, fram
 
     shown = decode_video(REAL / name / "frames", end=frames).frames
     truth = decode_video(REAL / name / "masks", end=frames).frames[..., 0] > 127
-    oracle = Oracle(shown, truth)
+    oracle = OracleSegmenter(shown, truth)
     found = extract_masks(shown, oracle)
     region, contour = (figure(found.sequence.masks, truth) for figure in (region_similarity, contour_accuracy))
     print(f"{name}: J {region:.3f}, F {contour:.3f} with an oracle segmenter")
@@ -94,7 +94,7 @@ def test_prompts_and_tracking_on_real_frames_with_an_oracle_segmenter(name, fram
 
 def test_the_oracle_is_no_help_to_a_wrong_prompt():
     clip = random_clip((HELD_OUT, 3, 99), frames=2)
-    oracle = Oracle(clip.frames, clip.masks)
+    oracle = OracleSegmenter(clip.frames, clip.masks)
     rows, columns = np.nonzero(clip.masks[0])
     inside, score = oracle.predict(0, point_coords=np.array([[np.median(columns), np.median(rows)]]))
     away, same = oracle.predict(0, point_coords=np.array([[1.0, 1.0]]))

@@ -9,7 +9,7 @@ from benchmarks.kept import in_fresh_process
 LENGTHS = (24, 50, 100, 200)
 
 
-def long(steps: int = 2) -> dict[str, Any]:
+def measure_long_videos(steps: int = 2) -> dict[str, Any]:
     """By length: seconds a frame, and by how many MB the process grew over one window's video (16 frames).
 
     Few denoising steps, since they repeat the same memory. one_pass is the longest again, without windows.
