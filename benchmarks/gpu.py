@@ -50,7 +50,10 @@ def measure_gpu(size: Workload, file: Path) -> dict[str, Any]:
     from benchmarks.cost import hash_sources
     from mvmodel.code_version import code_version
 
-    kept = Kept(file, {**asdict(size), "code": [hash_sources(), code_version(Path(__file__))], "card": describe_machine()["card"]})
+    kept = Kept(
+        file,
+        {**asdict(size), "code": [hash_sources(), code_version(Path(__file__))], "card": describe_machine()["card"]},
+    )
     peak = kept.measured("matmul", measure_matmul, size)
     tuned = {
         name: kept.measured(f"tuning, {name}", measure_tuning, size, name == "checkpointing")
