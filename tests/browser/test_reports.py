@@ -114,7 +114,7 @@ def test_the_outline_follows_the_frame_and_can_be_hidden(open_page, report):
     assert outline.is_visible()
     assert not page.locator(".row path.detected").first.is_visible()
     page.get_by_label("control mask outline").uncheck()
-    page.get_by_label("detected object").check()
+    page.get_by_label("detected object (dashed)").check()
     assert not outline.is_visible()
     assert page.locator(".row path.detected").first.is_visible()
 
