@@ -72,13 +72,11 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_folder(folder: Path, leave_out: tuple[str, ...] = ()) -> str:
+def hash_folder(folder: Path) -> str:
     """SHA-256 over the sorted relative paths and contents of a folder's files, hexadecimal."""
     digest = hashlib.sha256()
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name not in leave_out:
-            digest.update(f"{name}\0{hash_file(path)}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -20,18 +20,20 @@ from pipelines.driver.progress import print_progress
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, Version, VersionStore, recipe_hash
 
 Inputs = Mapping[str, Handle | Mapping[str, Handle]]
+"""Name -> handle, or name -> partition -> handle where all partitions of an asset are read."""
 
 
 class ArtifactStore(dg.ConfigurableResource):
-    """Where versions are kept."""
+    """Stores what assets produce, in versions that never change."""
 
     root: str
-    """A folder, or any fsspec address such as s3://bucket/mvmodel."""
+    """Where versions are kept: a folder, or an fsspec address such as s3://bucket/mvmodel."""
     work: str
-    """A local folder for builds in progress; on the root's file system when that is local, so that moving is free."""
+    """A local folder for builds in progress, on the file system of a local root, so that moving takes no time."""
 
     @property
     def store(self) -> VersionStore:
+        """The store itself, for reading versions."""
         return VersionStore(self.root, Path(self.work))
 
     def step(
@@ -43,48 +45,44 @@ class ArtifactStore(dg.ConfigurableResource):
         describe: Callable[[Path], Mapping[str, Any]] = lambda folder: {},
         pack: Mapping[str, str] | None = None,
         volatile: tuple[str, ...] = (),
-        leave_out: tuple[str, ...] = (),
+        *,
         source: Mapping[str, Any] | None = None,
     ) -> dg.MaterializeResult[Handle]:
-        """Emit the version that this recipe makes, building it only if it is not stored yet.
+        """Materialize the version that a recipe makes. Calls `build` only if that version is not stored yet.
 
-        inputs, config, pack and the asset's code_version are the recipe. build(folder) fills a work folder that
-        outlives a kill, so it may resume from what it finds there. describe(folder) gives metadata from what is stored.
-        `source` is written to the manifest but is no part of the recipe (a folder's address, say).
+        The recipe is the asset with its partition and code version, `inputs`, `config`, and the hash in `pack`.
+        build(folder): writes all files into a folder that survives interruptions, so it can resume from what is there.
+        describe(folder): metadata for the UI, computed from the stored files. volatile: patterns of files that may
+        differ between builds of the same recipe. source: recorded in the manifest, but not part of the recipe.
         """
-        asset = context.asset_key.path[-1]
-        partition = context.partition_key if context.has_partition_key else None
-        store = self.store
-        settings = config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config)
-        code = context.assets_def.code_versions_by_key[context.asset_key] or ""
-        made_of = _flat(inputs)
+        key: dict[str, Any] = {
+            "asset": context.asset_key.path[-1],
+            "partition": context.partition_key if context.has_partition_key else None,
+        }
+        recipe_parts: dict[str, Any] = {
+            **key,
+            "code": context.assets_def.code_versions_by_key[context.asset_key] or "",
+            "config": config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config),
+        }
+        versions = _list_input_versions(inputs)
         recipe = recipe_hash(
-            asset=asset,
-            partition=partition,
-            code=code,
-            config=settings,
-            inputs={name: value["sha"] for name, value in made_of.items()},
+            **recipe_parts,
+            inputs={name: version["sha"] for name, version in versions.items()},
             pack=dict(pack or {}).get("hash", ""),
         )
-        began = time.perf_counter()
-        computed, seconds = False, 0.0
+        store, started, seconds = self.store, time.perf_counter(), 0.0
         with store.build_lock(recipe) as work:
-            version = self._stored(context, store, asset, partition, recipe)
-            if version is None:
-                computed = True
+            version = _find_intact(store, context, recipe=recipe, **key)
+            if computed := version is None:
                 work.mkdir(parents=True, exist_ok=True)
                 build(work)
-                seconds = time.perf_counter() - began
+                seconds = time.perf_counter() - started
                 version = store.commit(
                     work,
                     volatile,
-                    leave_out,
-                    asset=asset,
-                    partition=partition,
+                    **recipe_parts,
                     recipe=recipe,
-                    inputs=made_of,
-                    code=code,
-                    config=settings,
+                    inputs=versions,
                     pack=dict(pack or {}),
                     libraries=library_versions(),
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,33 +90,19 @@ class ArtifactStore(dg.ConfigurableResource):
                     run=context.run_id,
                     source=dict(source or {}),
                 )
-        handle = store.open(asset, partition, version.sha, recipe)
-        print_progress(f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'as before'}")
+        handle = store.open(**key, sha=version.sha, recipe=recipe)
+        print_progress(f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'reused'}")
         return dg.MaterializeResult(
             value=handle,
             data_version=dg.DataVersion(version.sha),
-            metadata={**describe(handle.folder), **version_metadata(handle, version, computed, seconds, made_of)},
+            metadata={**describe(handle.folder), **version_metadata(handle, version, computed, seconds, versions)},
         )
-
-    def _stored(
-        self, context: dg.AssetExecutionContext, store: VersionStore, asset: str, partition: str | None, recipe: str
-    ) -> Version | None:
-        version = store.find(asset, partition, recipe)
-        if version is None:
-            return None
-        try:
-            store.open(asset, partition, version.sha)
-            return version
-        except BrokenVersion as error:
-            apart = store.mark_broken(version)
-            context.log.warning(f"{error} - the broken one was set apart at {apart} and is made again now")
-            return None
 
 
 def version_metadata(
-    handle: Handle, version: Version, computed: bool, seconds: float, made_of: Mapping[str, Any]
+    handle: Handle, version: Version, computed: bool, seconds: float, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The metadata that every stored asset has."""
+    """The metadata that every stored asset has. inputs: name -> {"sha": ...}."""
     return {
         "path": dg.MetadataValue.path(str(handle.folder)),
         "sha256": version.sha,
@@ -127,19 +111,36 @@ def version_metadata(
         "files": len(version.files),
         "computed": computed,
         "seconds": round(seconds, 3),
-        "inputs": dg.MetadataValue.json({name: value["sha"][:SHORT] for name, value in made_of.items()}),
+        "inputs": dg.MetadataValue.json({name: value["sha"][:SHORT] for name, value in inputs.items()}),
         "pack": version.pack.get("name", ""),
     }
 
 
-def with_metadata(result: dg.MaterializeResult[Handle], **more: Any) -> dg.MaterializeResult[Handle]:
-    """The result with more metadata."""
-    metadata = {**(result.metadata or {}), **more}
-    return dg.MaterializeResult(value=result.value, data_version=result.data_version, metadata=metadata)
+def with_metadata(result: dg.MaterializeResult[Handle], **metadata: Any) -> dg.MaterializeResult[Handle]:
+    """The same result with additional metadata."""
+    return dg.MaterializeResult(
+        value=result.value, data_version=result.data_version, metadata={**(result.metadata or {}), **metadata}
+    )
 
 
-def _flat(inputs: Inputs) -> dict[str, dict[str, Any]]:
-    """Inputs by name; the partitions of a fan-in are named asset[partition]."""
+def _find_intact(
+    store: VersionStore, context: dg.AssetExecutionContext, asset: str, partition: str | None, recipe: str
+) -> Version | None:
+    """The version that a recipe made, if all of its files are intact; a broken one is renamed."""
+    version = store.find(asset, partition, recipe)
+    if version is None:
+        return None
+    try:
+        store.open(asset, partition, version.sha)
+        return version
+    except BrokenVersion as error:
+        renamed = store.mark_broken(version)
+        context.log.warning(f"{error}; the broken version was renamed to {renamed}, and is now built again")
+        return None
+
+
+def _list_input_versions(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """Name -> asset, partition and sha of every input; one of several partitions is named name[partition]."""
     handles: dict[str, Handle] = {}
     for name, value in inputs.items():
         if isinstance(value, Handle):

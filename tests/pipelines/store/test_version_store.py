@@ -107,12 +107,6 @@ def test_volatile_files_are_kept_and_checked_but_make_no_version(tmp_path: Path)
         store.open("m", None, shas[0])
 
 
-def test_what_is_left_out_is_not_stored(store: VersionStore) -> None:
-    work = fill(store, "a" * 64, weights="w", checkpoint__state="big")
-    version = store.commit(work, (), ("checkpoint",), asset="m", partition=None, recipe="a" * 64, **FACTS)
-    assert list(version.files) == ["weights"]
-
-
 def test_a_step_that_wrote_nothing_is_an_error(store: VersionStore) -> None:
     store.work_folder("a" * 64).mkdir(parents=True)
     with pytest.raises(BrokenVersion, match="wrote nothing"):
