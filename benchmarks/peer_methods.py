@@ -17,7 +17,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.experiments.cells import Task
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
 
@@ -296,5 +296,5 @@ def _train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
-    with write_aside(kept) as aside:
+    with atomic_write(kept) as aside:
         save_file({f"{i:05}": own.detach().contiguous().clone() for i, own in enumerate(weights)}, aside)

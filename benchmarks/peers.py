@@ -24,7 +24,7 @@ from mvmodel.code_version import code_version
 from mvmodel.experiments.__main__ import load_motions, select_motions
 from mvmodel.experiments.bench import METRICS_CODE, MOTION_ADAPTER, TUNING_CODE, VIDEO_CODE, Bench, Motion
 from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task, hash_masks
-from mvmodel.files import hash_value, write_aside, write_json
+from mvmodel.files import atomic_write, hash_value, write_json
 from mvmodel.metrics.judge import judge_video
 from mvmodel.video.frames import read_frames, write_frames
 
@@ -90,7 +90,7 @@ def replace_table(page: Path, text: str) -> None:
     """Replace what stands between the page's two marks."""
     before, rest = page.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    with write_aside(page) as aside:
+    with atomic_write(page) as aside:
         aside.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvmodel.files import folder_aside
+from mvmodel.files import atomic_folder
 
 NAME_LENGTH = 24
 """Characters of a recipe's hash that name a result's folder: 96 bits."""
@@ -29,6 +29,6 @@ class Cache:
         """The folder of a result. Calls `build(folder)` to fill it if it does not exist; a failed build leaves none."""
         folder = self.path_of(kind, recipe)
         if not folder.exists():
-            with folder_aside(folder) as aside:
-                build(aside)
+            with atomic_folder(folder) as partial:
+                build(partial)
         return folder

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and content hashes."""
+"""Atomic writes and content hashes."""
 
 from __future__ import annotations
 
@@ -14,56 +14,57 @@ from typing import Any
 
 
 @contextmanager
-def write_aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `path`, and rename it to `path` if the block succeeds; else remove it.
 
-    The temporary name keeps the suffix, since writers pick a format by it.
+    The temporary name keeps the suffix, because writers choose a format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
     try:
-        yield aside
-        os.replace(aside, path)
+        yield temporary
+        os.replace(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def folder_aside(folder: Path) -> Iterator[Path]:
-    """The same for a folder: fill the one given; it replaces `folder` when the block ends well."""
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder, which replaces `folder` if the block succeeds and is removed otherwise."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{folder.name}")
-    aside.mkdir()
+    temporary = folder.with_name(f".tmp-{uuid.uuid4().hex[:8]}-{folder.name}")
+    temporary.mkdir()
     try:
-        yield aside
+        yield temporary
         if folder.exists():
             old = folder.with_name(f".old-{uuid.uuid4().hex[:8]}-{folder.name}")
             os.replace(folder, old)
-            os.replace(aside, folder)
+            os.replace(temporary, folder)
             shutil.rmtree(old)
         else:
-            os.replace(aside, folder)
+            os.replace(temporary, folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def empty_folder(folder: Path) -> Path:
-    """Make `folder` an empty folder, removing whatever it holds; returns it."""
+    """Create `folder`, or remove everything in it; returns it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def user_cache_folder() -> Path:
-    """Where things are kept for all projects of this user: `MVMODEL_HOME`, else ~/.cache/mvmodel."""
+    """The folder for downloads and caches of this user: `MVMODEL_HOME`, else ~/.cache/mvmodel."""
     return Path(os.environ.get("MVMODEL_HOME") or Path.home() / ".cache" / "mvmodel")
 
 
 def write_json(path: Path, value: Any) -> None:
-    with write_aside(path) as aside:
-        aside.write_text(json.dumps(value, indent=2, default=str) + "\n")
+    """Write indented JSON atomically. Values that JSON does not know are written as text."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def hash_file(path: Path) -> str:
@@ -81,5 +82,5 @@ def hash_folder(folder: Path) -> str:
 
 
 def hash_value(value: Any) -> str:
-    """SHA-256 of a JSON-serialisable value, independent of key order, hexadecimal."""
+    """SHA-256 of a JSON-serializable value, independent of key order, hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

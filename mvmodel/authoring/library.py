@@ -18,7 +18,7 @@ import pandas as pd
 
 from mvmodel.authoring import lexicon
 from mvmodel.errors import InputError
-from mvmodel.files import folder_aside
+from mvmodel.files import atomic_folder
 from mvmodel.masks.combine import replace_shape, resize
 from mvmodel.masks.edit import flip, retime, scale
 from mvmodel.masks.poses import estimate_poses
@@ -146,7 +146,7 @@ class Library:
 
 def write_library(folder: Path, entries: Iterable[LibraryEntry], embed: Embed | None = None) -> Library:
     """Write entries to `folder`, which appears whole or not at all, and open it. Raises InputError for a bad name."""
-    with folder_aside(Path(folder)) as work_dir:
+    with atomic_folder(Path(folder)) as work_dir:
         rows = _write_entries(work_dir, entries)
         if embed is not None and rows:
             texts = [_text_of_entry(row["caption"], row["motion"], row["name"]) for row in rows]

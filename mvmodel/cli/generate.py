@@ -124,13 +124,13 @@ class _VideoJob:
 
     def run(self, out: Path) -> dict[str, Any]:
         """Write the video and its exact frames. Returns the video's record, with the first frame's IoU."""
-        from mvmodel.files import write_aside
+        from mvmodel.files import atomic_write
 
         work_dir = self._work_dir(out)
         with _removed_on_user_error(work_dir):
             first_frame_iou = self._generate(work_dir)
         for name, target in (("video.npz", out.with_suffix(".frames.npz")), ("video.mp4", out)):
-            with write_aside(target) as temporary:
+            with atomic_write(target) as temporary:
                 shutil.copyfile(work_dir / "videos" / name, temporary)
         record = _read_json(work_dir / "videos" / "video.json")
         shutil.rmtree(work_dir)

@@ -14,7 +14,7 @@ from mvmodel.experiments.catalogue import EXPERIMENTS
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.page import write_experiment_page
-from mvmodel.files import write_aside, write_json
+from mvmodel.files import atomic_write, write_json
 from mvmodel.metrics.report_card import summarise
 from mvmodel.reports.formatting import format_count
 from mvmodel.reports.plot_style import save_print_figures
@@ -57,16 +57,16 @@ def run_experiment(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for part, table in (("videos", tables.videos), ("frames", tables.frames)):
-        with write_aside(folder / f"{part}.parquet") as aside:
+        with atomic_write(folder / f"{part}.parquet") as aside:
             table.to_parquet(aside, index=False)
-        with write_aside(folder / f"{part}.csv") as aside:
+        with atomic_write(folder / f"{part}.csv") as aside:
             table.to_csv(aside, index=False)
     summary = summarise(tables.videos, by=experiment.factors, metrics=list_metrics(tables.videos))
     summary.to_csv(folder / "summary.csv", index=False)
     pictures = save_print_figures(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
     counts = describe_counts(experiment, tables, quick=config == experiment.config.quick())
-    with write_aside(folder / "conclusion.md") as aside:
+    with atomic_write(folder / "conclusion.md") as aside:
         aside.write_text(render_markdown(experiment, conclusion, counts), encoding="utf-8")
     claims = [{"claim": claim.text, "holds": claim.holds} for claim in conclusion.claims]
     write_json(folder / "conclusion.json", {"sentences": list(conclusion.sentences), "claims": claims})
@@ -80,7 +80,7 @@ def run_experiment(
         **bench.record,
     }
     write_json(folder / "config.json", facts)
-    with write_aside(folder / "sheet.jpg") as aside:
+    with atomic_write(folder / "sheet.jpg") as aside:
         draw_sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
     write_json(folder / TIMING_FILE, {**asdict(bench.work), "seconds": round(time.perf_counter() - began, 1)})
     motion = bench.motion.name if experiment.per_motion else ""

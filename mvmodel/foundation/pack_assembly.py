@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mvmodel.errors import InputError
-from mvmodel.files import folder_aside, hash_file, write_json
+from mvmodel.files import atomic_folder, hash_file, write_json
 from mvmodel.packs.info import SHIPPED_PACKS, read_pack_info
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -62,7 +62,7 @@ def assemble_pack(
         "controlnet": ControlNetModel,
         "text_encoder": CLIPTextModel,
     }
-    with folder_aside(out) as aside:
+    with atomic_folder(out) as aside:
         for part, source in sources.items():
             if part in classes:
                 model: Any = classes[part].from_pretrained(source)

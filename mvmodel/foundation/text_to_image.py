@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
@@ -136,9 +136,9 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, 
             if (first // 50) % 40 == 0:
                 print(f"latents {first - start}/{count}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        with write_aside(file.with_suffix(".txt")) as aside:
+        with atomic_write(file.with_suffix(".txt")) as aside:
             aside.write_text("\n".join(captions))
-        with write_aside(file) as aside:
+        with atomic_write(file) as aside:
             parts = {"latents": torch.cat(latents), "masks": torch.cat(masks), "bits": torch.cat(bits)}
             save_file({name: part.contiguous() for name, part in parts.items()}, aside)
     data = load_file(file)

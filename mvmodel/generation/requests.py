@@ -18,7 +18,7 @@ from mvmodel.backends.backend import Backend
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
-from mvmodel.files import hash_file, write_aside, write_json
+from mvmodel.files import atomic_write, hash_file, write_json
 from mvmodel.masks import MaskSequence
 from mvmodel.text import FILE_STEM
 from mvmodel.video.encode import write_mp4
@@ -144,7 +144,7 @@ def first_frames(
             instances=bind_instances(sequences[group[0].name], group[0].prompt),
         )
         for request, picture in zip(group, pictures, strict=True):
-            with write_aside(folder / f"{request.name}.png") as aside:
+            with atomic_write(folder / f"{request.name}.png") as aside:
                 Image.fromarray(picture).save(aside)
         done += len(group)
         if progress:

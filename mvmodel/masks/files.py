@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mvmodel.errors import InputError
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.containers import UnusableClip, image_files
@@ -109,7 +109,7 @@ def write_masks(path: Path, sequence: MaskSequence) -> Path:
     if suffix == ".npz":
         sequence.save(path)
     elif suffix == ".json":
-        with write_aside(path) as temporary_path:
+        with atomic_write(path) as temporary_path:
             temporary_path.write_text(json.dumps(to_coco(sequence)) + "\n", encoding="utf-8")
     elif suffix == ".gif":
         _write_gif(path, sequence)
@@ -127,7 +127,7 @@ def _write_gif(path: Path, sequence: MaskSequence) -> None:
     """Writes a grey GIF that loops for ever, with FFmpeg: Pillow merges equal frames, which loses the count."""
     hundredths = max(2, round(100 / sequence.fps))
     with (
-        write_aside(path) as temporary_path,
+        atomic_write(path) as temporary_path,
         av.open(str(temporary_path), "w", format="gif", options={"loop": "0"}) as file,
     ):
         stream = file.add_stream("gif", rate=Fraction(100, hundredths))

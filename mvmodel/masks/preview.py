@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mvmodel.errors import InputError
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.encode import write_mp4
@@ -52,7 +52,7 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
         write_mp4(path, coloured, sequence.fps)
     elif path.suffix.lower() == ".gif":
         pictures = [Image.fromarray(frame) for frame in coloured]
-        with write_aside(path) as temporary_path:
+        with atomic_write(path) as temporary_path:
             pictures[0].save(
                 temporary_path,
                 save_all=True,
@@ -63,6 +63,6 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
     else:
         raise InputError(f"{path} should end in .gif or .mp4, the two formats of a preview")
     sheet = path.with_name(f"{path.stem}-sheet.png")
-    with write_aside(sheet) as temporary_path:
+    with atomic_write(sheet) as temporary_path:
         contact_sheet(coloured[evenly_spaced_indices(_MAX_SHEET_FRAMES, len(coloured))]).save(temporary_path)
     return path, sheet

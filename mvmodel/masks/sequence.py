@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.files import hash_value, write_aside
+from mvmodel.files import atomic_write, hash_value
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class MaskSequence:
         arrays = {"bits": np.packbits(self.masks), "shape": np.array(self.masks.shape), "fps": np.array(self.fps)}
         if self.instances is not None:
             arrays |= {"instance_bits": np.packbits(self.instances), "names": np.array(self.names, dtype=np.str_)}
-        with write_aside(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
+        with atomic_write(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from mvmodel.errors import InputError
-from mvmodel.files import folder_aside, hash_file, write_json
+from mvmodel.files import atomic_folder, hash_file, write_json
 from mvmodel.packs.device import move_model
 from mvmodel.segmentation.sam_loading import load_sam
 
@@ -42,7 +42,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     full = kind == "sd15"
     dtype = torch.float16 if full else torch.float32
-    with folder_aside(folder) as out:
+    with atomic_folder(folder) as out:
         move_model(_build_vae(full), dtype).save_pretrained(out / "vae")
         unet = _build_unet(full)
         move_model(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -21,6 +21,6 @@ def render_page(path: Path, template: str, *folders: Path, **values: Any) -> Pat
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    with write_aside(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(environment.get_template(template).render(**values), encoding="utf-8")
     return path

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 
 
 class CheckpointSlots:
@@ -26,7 +26,7 @@ class CheckpointSlots:
         slot = next(slot for slot in self.slots if slot != self.newest())
         (slot / "complete").unlink(missing_ok=True)
         yield slot
-        with write_aside(slot / "complete") as temporary:
+        with atomic_write(slot / "complete") as temporary:
             temporary.write_text(str(step))
 
     @staticmethod

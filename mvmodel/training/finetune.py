@@ -15,7 +15,7 @@ from mvmodel import __version__
 from mvmodel.backends.backend import Backend, Trainee
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
-from mvmodel.files import folder_aside, hash_value, write_aside, write_json
+from mvmodel.files import atomic_folder, atomic_write, hash_value, write_json
 from mvmodel.training.cpu_kernels import math_attention
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.training.model_card import model_card
@@ -166,7 +166,7 @@ def _start_or_resume(work_dir: Path, recipe: str) -> None:
     """Keep the checkpoints of an interrupted run with this recipe; remove those of any other."""
     if work_dir.exists() and (not (work_dir / "recipe").exists() or (work_dir / "recipe").read_text() != recipe):
         shutil.rmtree(work_dir)
-    with write_aside(work_dir / "recipe") as temporary:
+    with atomic_write(work_dir / "recipe") as temporary:
         temporary.write_text(recipe)
 
 
@@ -218,7 +218,7 @@ def _train(
 
 def _write_adapter(out: Path, work_dir: Path, trainee: Trainee, frames: int, record: dict[str, Any]) -> None:
     """Write the adapter's folder, all of it or nothing."""
-    with folder_aside(out) as temporary:
+    with atomic_folder(out) as temporary:
         trainee.save(temporary, frames)
         shutil.copy(work_dir / "curve.jsonl", temporary / "curve.jsonl")
         for number, strip in enumerate(sorted(work_dir.glob("samples-*.png"))):

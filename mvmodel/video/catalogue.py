@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.files import folder_aside, hash_value
+from mvmodel.files import atomic_folder, hash_value
 from mvmodel.text import slugify
 from mvmodel.video.clips import Clip, VideoSource, find_clips, find_sources, read_clip_frames
 from mvmodel.video.config import IngestConfig
@@ -116,7 +116,7 @@ def ingest(
     refused: list[dict[str, str]] = list(lost)
     taken: set[str] = set()
     seen: dict[str, str] = {}
-    with folder_aside(Path(out)) as temporary_path:
+    with atomic_folder(Path(out)) as temporary_path:
         (temporary_path / "frames").mkdir()
         for done, source in enumerate(sources):
             if progress:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mvmodel.errors import InputError
-from mvmodel.files import folder_aside, write_aside
+from mvmodel.files import atomic_folder, atomic_write
 from mvmodel.video.frames import check_frames
 
 _REPEATABLE = "mbtree=0:b-adapt=0:scenecut=0:weightp=0"
@@ -33,7 +33,7 @@ def write_mp4(path: Path, frames: np.ndarray, fps: float, crf: int = 16) -> Path
     height, width = frames.shape[1:3]
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with (
-        write_aside(Path(path)) as temporary_path,
+        atomic_write(Path(path)) as temporary_path,
         av.open(str(temporary_path), "w", format="mp4", options=options) as file,
     ):
         stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
@@ -59,7 +59,7 @@ def write_png_folder(folder: Path, frames: np.ndarray) -> Path:
     pictures = frames.astype(np.uint8) * 255 if frames.dtype == np.bool_ else frames
     if pictures.ndim not in (3, 4) or pictures.dtype != np.uint8:
         raise InputError(f"pictures are uint8 (F, H, W, 3) or bool (F, H, W), not {frames.dtype} {frames.shape}")
-    with folder_aside(Path(folder)) as temporary_path:
+    with atomic_folder(Path(folder)) as temporary_path:
         for index, picture in enumerate(pictures):
             Image.fromarray(picture).save(temporary_path / f"{index:05d}.png")
     return Path(folder)

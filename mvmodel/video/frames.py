@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.video.decode import decode_video
 
 
@@ -35,6 +35,6 @@ def check_frames(frames: np.ndarray) -> None:
 
 def write_frames(path: Path, frames: np.ndarray) -> Path:
     """Writes frames, uint8 RGB (frames, height, width, 3), without any loss to a compressed .npz."""
-    with write_aside(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
+    with atomic_write(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
         np.savez_compressed(file, frames=frames)
     return Path(path)

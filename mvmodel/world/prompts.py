@@ -10,7 +10,7 @@ import csv
 import sys
 from pathlib import Path
 
-from mvmodel.files import folder_aside
+from mvmodel.files import atomic_folder
 from mvmodel.masks import MaskSequence
 from mvmodel.world.render import HELD_OUT, random_clip
 
@@ -26,7 +26,7 @@ HELD_OUT_SCENES: dict[str, tuple[tuple[str, str], ...]] = {
 
 def write_prompts(out: Path) -> Path:
     """Write requests.csv and masks/*.npz to `out`, which is replaced when they are complete; returns `out`."""
-    with folder_aside(out) as folder:
+    with atomic_folder(out) as folder:
         (folder / "masks").mkdir()
         rows = []
         for motion, scenes in HELD_OUT_SCENES.items():

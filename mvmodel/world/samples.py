@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvmodel.files import folder_aside
+from mvmodel.files import atomic_folder
 from mvmodel.masks import MaskSequence
 from mvmodel.video.encode import write_mp4
 from mvmodel.world.render import TRAIN, RenderedClip, random_clip
@@ -86,7 +86,7 @@ def render_samples() -> list[Sample]:
 def write_samples(out: Path) -> Path:
     """Write datasets/samples to `out`, which is replaced when it is complete; returns `out`."""
     samples = render_samples()
-    with folder_aside(Path(out)) as folder:
+    with atomic_folder(Path(out)) as folder:
         for sample in samples:
             write_mp4(folder / sample.file, sample.clip.frames, FPS)
             MaskSequence(sample.clip.masks, FPS).save(folder / "ground_truth" / f"{Path(sample.file).stem}.npz")

@@ -179,11 +179,11 @@ def contact_sheet_metadata(folder: Path, title: str) -> dg.MarkdownMetadataValue
 
 def publish_report(handle: Handle, settings: Settings, name: str) -> Path:
     """Copy a version's report to where people look for it: <home>/reports/<name>, always the latest."""
-    from mvmodel.files import write_aside
+    from mvmodel.files import atomic_write
 
     target = settings.home_folder / "reports" / name
     page = next(path for path in sorted(handle.folder.glob("*.html")))
-    with write_aside(target) as aside:
+    with atomic_write(target) as aside:
         shutil.copyfile(page, aside)
     return target
 

@@ -26,7 +26,7 @@ from upath import UPath
 
 from mvmodel.cache import Cache
 from mvmodel.errors import InputError, MvmodelError
-from mvmodel.files import folder_aside, hash_file, hash_value, write_json
+from mvmodel.files import atomic_folder, hash_file, hash_value, write_json
 from mvmodel.text import SLUG
 
 MANIFEST = "manifest.json"
@@ -258,7 +258,7 @@ class VersionStore:
         """Copy a version from an object store to a local folder, once."""
         folder = self.work / "fetched" / version.asset / (version.partition or NO_PARTITION) / version.sha[:SHORT]
         if not folder.exists():
-            with folder_aside(folder) as partial:
+            with atomic_folder(folder) as partial:
                 for name in version.files:
                     (partial / name).parent.mkdir(parents=True, exist_ok=True)
                     try:

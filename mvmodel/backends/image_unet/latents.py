@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 
 
@@ -88,7 +88,7 @@ def prepare(pack: Any, clips: Sequence[TrainingClip], file: Path, flip: bool) ->
             "text": text[1:].contiguous(),
             "empty": text[:1].contiguous(),
         }
-        with write_aside(file) as aside:
+        with atomic_write(file) as aside:
             save_file({name: value.contiguous() for name, value in data.items()}, aside)
     data = load_file(file)
     return TrainingLatents(data["latents"].float(), data["masks"].float(), data["text"], data["empty"])

@@ -19,7 +19,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.colour_match import match_background
 from mvmodel.backends.image_unet.noise import share_noise
 from mvmodel.backends.instances import Instance
-from mvmodel.files import hash_value, write_aside
+from mvmodel.files import atomic_write, hash_value
 
 Progress = Callable[[int, int], None]
 
@@ -80,7 +80,7 @@ class _State:
         self.frames[window.start : window.stop] = frames
         self.frames.flush()
         self.done, self.latents, self.anchor = window.stop, latents, anchor
-        with write_aside(self.folder / "state.npz") as aside, open(aside, "wb") as file:
+        with atomic_write(self.folder / "state.npz") as aside, open(aside, "wb") as file:
             np.savez(file, recipe=self.recipe, done=self.done, latents=latents.numpy(), anchor=anchor.numpy())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mvmodel.backends.image_unet.latents import TrainingLatents
-from mvmodel.files import write_aside
+from mvmodel.files import atomic_write
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT, FrameContext
 from mvmodel.video.sampling import evenly_spaced_indices
@@ -58,5 +58,5 @@ def write_strip(
         scaled = (picked / vae.config.scaling_factor).to(vae.device, vae.dtype)
         pictures = (vae.decode(scaled).sample.float().clamp(-1, 1) + 1) * 127.5
         shown.append(pictures.round().byte().permute(2, 0, 3, 1).flatten(1, 2))  # (H, F * W, 3)
-    with write_aside(png) as aside:
+    with atomic_write(png) as aside:
         Image.fromarray(torch.cat(shown).cpu().numpy()).save(aside)
