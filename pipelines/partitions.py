@@ -1,4 +1,4 @@
-"""The one partitioning: a motion, named by a slug. Keys come from `motion_groups`, never from a user's typing."""
+"""The only partitioning: by motion, named by a slug. The asset `motion_groups` adds the partitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ motions = dg.DynamicPartitionsDefinition(name="motion")
 
 
 def check_slug(name: str) -> str:
-    """`name`, if it may stand in paths, addresses and command lines; Dagster itself would take any text."""
+    """Return `name` if it is safe in paths, web addresses and command lines, which Dagster does not check.
+
+    Raises InputError if it is not.
+    """
     if not SLUG.fullmatch(name):
         raise InputError(
             f"{name!r} cannot name a motion: use a-z, 0-9, - and _, at most 63 characters, a letter or digit first"

@@ -1,4 +1,4 @@
-"""Which files a folder of raw clips holds, and whether it changed: the sensor's and `raw_clips`' view of it."""
+"""The files of a folder of raw clips, and whether they changed; for the sensor and the asset `raw_clips`."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from mvmodel.files import hash_file, hash_value, write_json
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Every file below `folder` that is not hidden, sorted; videos, frames, captions and manifests alike."""
-    found = (p for p in folder.rglob("*") if p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    """All files below `folder` that are not hidden, sorted: videos, frames, captions and manifests."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def stamp_files(folder: Path) -> dict[str, str]:
-    """Relative path -> size and time of change: cheap, for a sensor that looks every half minute."""
-    seen = {}
+    """Relative path -> size and modification time, which is cheap enough for a sensor that runs twice a minute."""
+    stamps = {}
     for path in list_files(folder):
         try:
             stat = path.stat()
-        except FileNotFoundError:  # moved away while we looked
+        except FileNotFoundError:  # moved since the folder was listed
             continue
-        seen[path.relative_to(folder).as_posix()] = f"{stat.st_size}-{stat.st_mtime_ns}"
-    return seen
+        stamps[path.relative_to(folder).as_posix()] = f"{stat.st_size}-{stat.st_mtime_ns}"
+    return stamps
 
 
-def hash_files(folder: Path, remembered: Path) -> list[dict[str, Any]]:
-    """[{file, sha256, bytes}] of a folder. `remembered` keeps hashes of files whose size and time have not changed."""
+def hash_files(folder: Path, cache_file: Path) -> list[dict[str, Any]]:
+    """[{file, sha256, bytes}] of a folder. cache_file: keeps the hashes of files whose stamp has not changed."""
     try:
-        known: dict[str, list[str]] = json.loads(remembered.read_text())
+        cached: dict[str, list[str]] = json.loads(cache_file.read_text())
     except (OSError, ValueError):
-        known = {}
+        cached = {}
     rows: list[dict[str, Any]] = []
-    fresh: dict[str, list[str]] = {}
+    hashed: dict[str, list[str]] = {}
     for name, stamp in stamp_files(folder).items():
         path = folder / name
         key = str(path.resolve())
-        sha = known[key][1] if known.get(key, [""])[0] == stamp else hash_file(path)
-        fresh[key] = [stamp, sha]
+        sha = cached[key][1] if cached.get(key, [""])[0] == stamp else hash_file(path)
+        hashed[key] = [stamp, sha]
         rows.append({"file": name, "sha256": sha, "bytes": path.stat().st_size})
-    write_json(remembered, {**known, **fresh})
+    write_json(cache_file, {**cached, **hashed})
     return rows
 
 
 def listing_hash(rows: list[dict[str, Any]]) -> str:
-    """Names and contents, without where the folder lies."""
+    """Hash of all names and contents; the same wherever the folder is."""
     return hash_value([[row["file"], row["sha256"]] for row in rows])

@@ -1,4 +1,4 @@
-"""The IO manager of handles: assets pass versions of the store to each other, never their contents."""
+"""The IO manager of handles: assets pass references to stored versions to each other, never their contents."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from pipelines.store.version_store import Handle
 
 
 class HandleIOManager(dg.ConfigurableIOManager):
-    """Hands over handles. Which version is current is the event log's word; whether it is whole is checked here."""
+    """Loads handles on the current versions. The event log says which ones; the store verifies their files."""
 
     store: ArtifactStore
 
     def handle_output(self, context: dg.OutputContext, obj: Handle) -> None:
+        """Check that the asset returned what `ArtifactStore.step` made; the files are stored already."""
         if not isinstance(obj, Handle):
             raise dg.Failure(
                 f"{context.asset_key.to_user_string()} returned {type(obj).__name__}, not a handle", allow_retries=False
             )
 
     def load_input(self, context: dg.InputContext) -> Handle | dict[str, Handle]:
-        """The upstream's current version, or {partition: handle} of those that exist when all partitions are read."""
-        key = context.asset_key
+        """The upstream asset's current version, or {partition: handle} if the asset reads all its partitions."""
+        key, instance, store = context.asset_key, context.instance, self.store.store
         if not context.has_asset_partitions:
-            return load_current(context.instance, self.store.store, key)
+            return load_current(instance, store, key)
         if context.has_partition_key:
-            return load_current(context.instance, self.store.store, key, context.asset_partition_key)
-        known = context.instance.get_materialized_partitions(key)
-        return {
-            k: load_current(context.instance, self.store.store, key, k)
-            for k in context.asset_partition_keys
-            if k in known
-        }
+            return load_current(instance, store, key, context.asset_partition_key)
+        materialized = instance.get_materialized_partitions(key)
+        partitions = [partition for partition in context.asset_partition_keys if partition in materialized]
+        return {partition: load_current(instance, store, key, partition) for partition in partitions}

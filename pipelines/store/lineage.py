@@ -1,4 +1,4 @@
-"""From a file back to everything that made it, by the manifests in the store: no database is asked."""
+"""From a file back to everything that it was made from, by the manifests in the store; no database is needed."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any
 
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file
-from pipelines.store.version_store import MANIFEST, SHORT, BrokenVersion, Version, VersionStore
+from pipelines.store.version_store import MANIFEST, SHORT, BrokenVersion, Version, VersionStore, format_key
 
 
 def find_version(path: Path, store: VersionStore) -> Version:
-    """The version that a file belongs to, by where it lies, else by its content. Raises InputError when unknown."""
+    """The version that a file belongs to: by the folder it is in, else by its content. Raises InputError if none."""
     path = path.expanduser().resolve()
     if not path.exists():
         raise InputError(f"there is no {path}")
     for folder in (path, *path.parents):
         if (folder / MANIFEST).is_file():
-            return Version.read((folder / MANIFEST).read_text())
+            return Version.from_json((folder / MANIFEST).read_text())
     if path.is_file():
         sha = hash_file(path)
         for version in sorted(store.versions(), key=lambda v: v.created, reverse=True):
             if sha in version.files.values():
                 return version
-    raise InputError(f"{path} is in no version of the store at {store.root}; give a file that a run of this home made")
+    raise InputError(f"{path} is in no version of the store at {store.root}; name a file that a run of this home wrote")
 
 
 def lineage_tree(version: Version, store: VersionStore) -> dict[str, Any]:
-    """A version and, below `inputs`, what it was made from, down to the raw clips."""
+    """A version and, below `inputs`, the versions that it was made from, back to the raw clips."""
     inputs: dict[str, Any] = {}
-    for name, made_of in version.inputs.items():
+    for name, source in version.inputs.items():
         try:
-            inputs[name] = lineage_tree(store.version(made_of["asset"], made_of["partition"], made_of["sha"]), store)
+            inputs[name] = lineage_tree(store.version(source["asset"], source["partition"], source["sha"]), store)
         except BrokenVersion:
-            inputs[name] = {**made_of, "lost": True}
+            inputs[name] = {**source, "lost": True}
     return {
         "asset": version.asset,
         "partition": version.partition,
@@ -48,13 +48,13 @@ def lineage_tree(version: Version, store: VersionStore) -> dict[str, Any]:
         "pack": version.pack,
         "libraries": version.libraries,
         "source": version.source,
-        "clips": _clips(store, version),
+        "clips": _list_clips(store, version),
         "inputs": inputs,
     }
 
 
-def _clips(store: VersionStore, version: Version) -> list[str]:
-    """The clips of a training set, by name and role; nothing for other assets."""
+def _list_clips(store: VersionStore, version: Version) -> list[str]:
+    """The clips of a training set, by name and role; empty for other assets."""
     path = store.path_of(version.asset, version.partition, version.sha) / "clips.json"
     if version.asset != "training_set" or not path.exists():
         return []
@@ -62,30 +62,30 @@ def _clips(store: VersionStore, version: Version) -> list[str]:
 
 
 def read_video_settings(path: Path) -> dict[str, Any]:
-    """The settings that a generated video was made with (prompt, seed, ...), from the .json of its name."""
-    beside = path.with_suffix(".json")
+    """The settings of a generated video (prompt, seed, ...), from the .json of the same name; empty if there is none."""
+    settings_file = path.with_suffix(".json")
     try:
-        value = json.loads(beside.read_text()) if beside.is_file() and beside != path else {}
+        value = json.loads(settings_file.read_text()) if settings_file.is_file() and settings_file != path else {}
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def format_lineage(tree: dict[str, Any], indent: str = "", seen: set[str] | None = None) -> Iterator[str]:
-    """The tree as text; a version that comes up again is named, not spelled out twice."""
-    seen = set() if seen is None else seen
-    key = tree["asset"] + (f"[{tree['partition']}]" if tree["partition"] else "")
-    short = str(tree.get("version", tree.get("sha", "")))[:SHORT]
+def format_lineage(tree: dict[str, Any], indent: str = "", printed: set[str] | None = None) -> Iterator[str]:
+    """The lines of a lineage as text. A version that occurs again is only named."""
+    printed = set() if printed is None else printed
+    sha = str(tree.get("version", tree.get("sha", "")))[:SHORT]
+    title = f"{format_key(tree['asset'], tree['partition'])} {sha}"
     if tree.get("lost"):
-        yield f"{indent}{key} {short} (no longer in the store)"
+        yield f"{indent}{title} (no longer in the store)"
         return
-    again = f"{key}{short}" in seen
-    yield f"{indent}{key} {short}" + (" (above)" if again else f"  {tree['created']}")
-    if again:
+    if title in printed:
+        yield f"{indent}{title} (above)"
         return
-    seen.add(f"{key}{short}")
+    printed.add(title)
+    yield f"{indent}{title}  {tree['created']}"
     pack = tree["pack"]
-    facts = {
+    details = {
         "code": tree["code"],
         "pack": f"{pack['name']} {pack['hash'][:SHORT]}" if pack else "",
         "config": json.dumps(tree["config"], sort_keys=True) if tree["config"] else "",
@@ -93,8 +93,8 @@ def format_lineage(tree: dict[str, Any], indent: str = "", seen: set[str] | None
         "clips": ", ".join(tree["clips"]),
         "path": tree["path"],
     }
-    for name, value in facts.items():
+    for name, value in details.items():
         if value:
             yield f"{indent}    {name}: {value}"
-    for below in tree["inputs"].values():
-        yield from format_lineage(below, indent + "  ", seen)
+    for source in tree["inputs"].values():
+        yield from format_lineage(source, indent + "  ", printed)
