@@ -62,7 +62,7 @@ def _list_clips(store: VersionStore, version: Version) -> list[str]:
 
 
 def read_video_settings(path: Path) -> dict[str, Any]:
-    """The settings of a generated video (prompt, seed, ...), from the .json of the same name; empty if there is none."""
+    """The settings of a generated video (prompt, seed, ...), from the .json of the same name; else empty."""
     settings_file = path.with_suffix(".json")
     try:
         value = json.loads(settings_file.read_text()) if settings_file.is_file() and settings_file != path else {}
