@@ -70,7 +70,7 @@ def measure_cell(pack: str, setting: str, change: dict[str, Any], number: int, f
 
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.backends.image_unet.long_video import long_video, windows
+    from mvmodel.backends.image_unet.long_video import generate_long_video, plan_windows
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
 
     models, clip = load_pack_once(pack), render_clips(number + 1)[number]
@@ -82,9 +82,9 @@ def measure_cell(pack: str, setting: str, change: dict[str, Any], number: int, f
     else:
         pipeline = build_pipeline(models, models.start_adapter(), config)
         with tempfile.TemporaryDirectory() as room:
-            video = np.array(long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room)))
+            video = np.array(generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room)))
     seconds = float("nan") if setting == TRUE_CLIPS else (time.perf_counter() - began) / frames
-    seams = [window.start for window in windows(frames, config)[1:]]
+    seams = [window.start for window in plan_windows(frames, config)[1:]]
     return {
         **measure_frames(models, video, masks, clip, stride),
         "seam": compute_seam_jump(video, masks, seams),

@@ -37,7 +37,7 @@ def _make(frames: int, steps: int, window: int) -> dict[str, float]:
 
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.backends.image_unet.long_video import call_options, long_video
+    from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline_options
     from mvmodel.packs import load_pack
     from mvmodel.world.render import random_clip
 
@@ -50,9 +50,9 @@ def _make(frames: int, steps: int, window: int) -> dict[str, float]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as room:
         if window:
-            long_video(pipeline, clip.caption, masks, clip.frames[0], config, 0, Path(room))
+            generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, 0, Path(room))
         else:
-            pipeline(clip.caption, masks, clip.frames[0], **call_options(config))
+            pipeline(clip.caption, masks, clip.frames[0], **pipeline_options(config))
     taken = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"frames": frames, "seconds": taken, "peak_megabytes": peak}

@@ -98,14 +98,14 @@ def measure_cell(
 
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.backends.image_unet.long_video import call_options
+    from mvmodel.backends.image_unet.long_video import pipeline_options
 
     generation = GenerationConfig(**variant.generate)
     pipeline = build_pipeline(pack, tune_variant(pack, variant, seed, work), generation)
     scores = []
     for number, (_, clip) in enumerate(clips):  # one by one: batches of four were no quicker on a CPU
         generator = torch.Generator().manual_seed(seed * 1000 + number)
-        options = {**call_options(generation), "mask_term": variant.mask_term, "generator": generator}
+        options = {**pipeline_options(generation), "mask_term": variant.mask_term, "generator": generator}
         video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
         scores.append(judge((video * 255).round().astype(np.uint8), clip))
     return scores

@@ -252,9 +252,9 @@ def train_lamp_like(
     pipeline.load_adapter(adapter.eval(), "lamp-like")
 
     def make(task: Task, first: np.ndarray) -> np.ndarray:
-        from mvmodel.backends.image_unet.long_video import call_options
+        from mvmodel.backends.image_unet.long_video import pipeline_options
 
-        options = {**call_options(config), "cache_first_frame": False}  # the convolution reads frame 1 itself
+        options = {**pipeline_options(config), "cache_first_frame": False}  # the convolution reads frame 1 itself
         own = torch.Generator().manual_seed(task.seed)
         frames = as_uint8(pipeline(task.prompt, task.masks, first, mask_term=False, generator=own, **options).frames[0])
         frames[0] = first
@@ -278,7 +278,7 @@ def _train(
     """
     from safetensors.torch import load_file, save_file
 
-    from mvmodel.backends.image_unet.latents import draw, prepare
+    from mvmodel.backends.image_unet.latents import cache_training_latents, draw_batch
     from mvmodel.training.cpu_kernels import math_attention
 
     if kept.exists():
@@ -287,11 +287,11 @@ def _train(
                 own.copy_(stored)
         return
 
-    data = prepare(pack, clips, work / "latents.safetensors", training.flip)
+    data = cache_training_latents(pack, clips, work / "latents.safetensors", training.flip)
     optimiser = torch.optim.AdamW(weights, lr=LAMP_LR, weight_decay=training.weight_decay)
     with math_attention():
         for index in range(training.steps):
-            loss = step(draw(data, training, index, pack.scheduler().config.num_train_timesteps))
+            loss = step(draw_batch(data, training, index, pack.scheduler().config.num_train_timesteps))
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)

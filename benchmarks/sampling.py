@@ -56,7 +56,7 @@ def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, 
     import torch
 
     from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.backends.image_unet.long_video import call_options
+    from mvmodel.backends.image_unet.long_video import pipeline_options
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
     from mvmodel.metrics.judge import judge_video
 
@@ -67,7 +67,7 @@ def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, 
     else:
         config = GenerationConfig(**SETTINGS[setting])
         pipeline = _pipeline(pack, config.scheduler)
-        options = {**call_options(config), "generator": torch.Generator().manual_seed(number)}
+        options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(number)}
         began = time.perf_counter()
         video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
         taken = time.perf_counter() - began
@@ -87,12 +87,12 @@ def _pipeline(pack: str, scheduler: str) -> Any:
     """The start adapter's pipeline, warm: the first call claims memory and builds kernels."""
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
-    from mvmodel.backends.image_unet.long_video import call_options
+    from mvmodel.backends.image_unet.long_video import pipeline_options
 
     models, clip = load_pack_once(pack), _clips(1)[0]
     config = GenerationConfig(scheduler=scheduler)
     built = build_pipeline(models, models.start_adapter(), config)
-    built(clip.caption, clip.masks, clip.frames[0], **call_options(config.model_copy(update={"steps": 2})))
+    built(clip.caption, clip.masks, clip.frames[0], **pipeline_options(config.model_copy(update={"steps": 2})))
     return built
 
 

@@ -116,8 +116,8 @@ def measure_cell(
     import torch
 
     from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.backends.image_unet.first_frame import control_frames
-    from mvmodel.backends.image_unet.long_video import call_options
+    from mvmodel.backends.image_unet.first_frame import generate_first_frames
+    from mvmodel.backends.image_unet.long_video import pipeline_options
     from mvmodel.backends.instances import Instance
     from mvmodel.text import with_article
 
@@ -129,8 +129,8 @@ def measure_cell(
     config, own = GenerationConfig(), seed * 1000 + number
     first = clip.frames[0]
     if not given_first:
-        first = control_frames(models, [clip.caption], clip.masks[:1], [own], config, instances=instances)[0]
-    options = {**call_options(config), "generator": torch.Generator().manual_seed(own)}
+        first = generate_first_frames(models, [clip.caption], clip.masks[:1], [own], config, instances=instances)[0]
+    options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(own)}
     options["unbound_words"] = "none" if "without" in setting else "union"
     video = _pipeline(pack)(clip.caption, clip.masks, first, instances=instances, **options).frames[0]
     return {"overlaps": compute_overlaps(models, (video * 255).round().astype(np.uint8), clip).tolist()}

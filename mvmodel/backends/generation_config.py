@@ -23,7 +23,7 @@ class GenerationConfig(Config):
     steps: int | None = Field(None, ge=1)
     """Denoising steps. None takes the pack's recommendation in `pack.json`, or 20 without one."""
     scheduler: str = Field("dpm++", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
-    """A name of `mvmodel.backends.image_unet.schedulers.SOLVERS`, or a diffusers scheduler's class name."""
+    """A name of `mvmodel.backends.image_unet.schedulers.SCHEDULERS`, or a diffusers scheduler's class name."""
     guidance_scale: float | None = Field(None, ge=1)
     """Classifier-free guidance. None takes the pack's recommendation, or 7.5 without one."""
     mask_guidance: bool = True

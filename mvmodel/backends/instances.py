@@ -1,4 +1,4 @@
-"""More than one object: masks with an identity, each bound to its own words of the prompt."""
+"""Several objects in one video: each with its own masks, bound to its own words of the prompt."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mvmodel.errors import InputError
 
 @dataclass(frozen=True)
 class Instance:
-    """One object of a video. words: as they stand in the prompt ("a dog"). masks: bool (frames, height, width).
+    """One object of a video. Copies of an object are instances with the same words.
 
-    Copies of an object are instances with the same words.
+    words: as they occur in the prompt, such as "a dog". masks: bool (frames, height, width).
     """
 
     words: str
@@ -29,40 +29,40 @@ class Instance:
             )
 
 
-def union(instances: Sequence[Instance]) -> np.ndarray:
+def union_masks(instances: Sequence[Instance]) -> np.ndarray:
     """All instances in one mask, bool (frames, height, width). Raises InputError when their sizes differ."""
     shapes = {instance.masks.shape for instance in instances}
     if len(shapes) != 1:
         raise InputError(f"the instances' masks differ in size ({sorted(shapes)}); give one length and size to all")
-    together: np.ndarray = np.logical_or.reduce([instance.masks for instance in instances])
-    return together
+    masks: np.ndarray = np.logical_or.reduce([instance.masks for instance in instances])
+    return masks
 
 
 def merge_by_words(instances: Sequence[Instance]) -> list[Instance]:
-    """One instance a phrase, in order of appearance: copies of an object share its words and so its mask term."""
+    """One instance per phrase, in order of appearance: copies of an object share their words and so their mask term."""
     phrases: dict[str, list[Instance]] = {}
     for instance in instances:
         phrases.setdefault(" ".join(instance.words.lower().split()), []).append(instance)
-    return [Instance(words, union(same)) for words, same in phrases.items()]
+    return [Instance(words, union_masks(copies)) for words, copies in phrases.items()]
 
 
-def word_weights(tokenizer: Any, prompt: str, words: str) -> np.ndarray:
-    """Which of the prompt's tokens are `words`: float32 (tokens,), 1 at every place where the phrase stands.
+def compute_token_weights(tokenizer: Any, prompt: str, words: str) -> np.ndarray:
+    """Which of the prompt's tokens are `words`: float32 (tokens,), 1 wherever the phrase occurs, else 0.
 
-    Raises InputError when the prompt does not contain it.
+    tokenizer: as in transformers. Raises InputError when the prompt does not contain the phrase.
     """
 
-    def ids(text: str, **options: Any) -> list[int]:
+    def encode(text: str, **options: Any) -> list[int]:
         return list(tokenizer(text, truncation=True, max_length=tokenizer.model_max_length, **options).input_ids)
 
-    whole = ids(prompt, padding="max_length")
-    phrase = ids(words, add_special_tokens=False)
-    out = np.zeros(len(whole), np.float32)
-    for start in range(len(whole) - len(phrase) + 1):
-        if phrase and whole[start : start + len(phrase)] == phrase:
-            out[start : start + len(phrase)] = 1
-    if not out.any():
+    prompt_ids = encode(prompt, padding="max_length")
+    phrase_ids = encode(words, add_special_tokens=False)
+    weights = np.zeros(len(prompt_ids), np.float32)
+    for start in range(len(prompt_ids) - len(phrase_ids) + 1):
+        if phrase_ids and prompt_ids[start : start + len(phrase_ids)] == phrase_ids:
+            weights[start : start + len(phrase_ids)] = 1
+    if not weights.any():
         raise InputError(
             f"the prompt {prompt!r} does not contain {words!r}; an instance is bound to words of the prompt"
         )
-    return out
+    return weights

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mvmodel.authoring.config import TextToMasksConfig
 from mvmodel.authoring.shapes import ShapeModels
-from mvmodel.backends.image_unet.noun_pictures import draw_noun_pictures
+from mvmodel.backends.load import load_backend
+from mvmodel.text import with_article
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -21,3 +26,19 @@ def load_shape_models(pack: Pack) -> ShapeModels:
         load_segmenter=pack.segmenter,
         load_scorer=pack.scorer,
     )
+
+
+def draw_noun_pictures(pack: Pack, nouns: Sequence[str], config: TextToMasksConfig) -> np.ndarray:
+    """Draw `config.pictures_per_noun` pictures of each noun, on the backgrounds that the pack was trained on.
+
+    Returns uint8 (nouns, pictures, height, width, 3).
+    """
+    backend = load_backend(pack)
+    backgrounds = list(pack.info.backgrounds.values()) or [""]
+    numbers = range(config.pictures_per_noun)
+    pictures = []
+    for noun in nouns:
+        prompts = [f"{with_article(noun)} {backgrounds[n % len(backgrounds)]}".strip() for n in numbers]
+        seeds = [config.seed + n for n in numbers]
+        pictures.append(backend.generate_images(prompts, seeds, config.steps, config.guidance_scale))
+    return np.stack(pictures)

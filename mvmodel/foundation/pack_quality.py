@@ -154,7 +154,7 @@ def find_objects(pack: Any, picture: np.ndarray) -> set[str]:
 
 def measure_controlnet(pack: Any, count: int = 48) -> dict[str, float]:
     """IoU of first frames with their masks by the automatic judge, which is not shown the masks."""
-    from mvmodel.backends.image_unet.first_frame import control_frames
+    from mvmodel.backends.image_unet.first_frame import generate_first_frames
     from mvmodel.metrics.adherence import find_foreground
 
     scores = []
@@ -163,7 +163,7 @@ def measure_controlnet(pack: Any, count: int = 48) -> dict[str, float]:
         masks = np.stack([s.mask for s in drawn])
         prompts = [compose_caption(s.objects, s.background) for s in drawn]
         seeds = list(range(start, start + len(drawn)))
-        frames = control_frames(pack, prompts, masks, seeds, GenerationConfig())
+        frames = generate_first_frames(pack, prompts, masks, seeds, GenerationConfig())
         for frame, still in zip(frames, drawn, strict=True):
             found = find_foreground(frame[None], pack.segmenter(), pack.scorer(), list(still.objects))[0]
             scores.append(mask_iou(found, still.mask))

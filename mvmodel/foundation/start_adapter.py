@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mvmodel.backends.image_unet.latents import TrainingLatents, draw, encode_frames, encode_text
+from mvmodel.backends.image_unet.latents import TrainingLatents, draw_batch, encode_frames, encode_text
 from mvmodel.backends.image_unet.loss import denoising_loss
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.foundation.text_to_image import TextToImageModels
@@ -98,7 +98,7 @@ def train_start_adapter(
     drawing = TrainConfig(clips_per_step=config.batch, dropout=DROPOUT, context_share=CONTEXT_SHARE, seed=config.seed)
 
     def batch(index: int) -> tuple[torch.Tensor, ...]:
-        return draw(data, drawing, index, models.scheduler.config.num_train_timesteps)
+        return draw_batch(data, drawing, index, models.scheduler.config.num_train_timesteps)
 
     def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
         return net(*drawn), {}

@@ -12,8 +12,8 @@ import torch
 
 from mvmodel.backends.generation_config import GENERIC_SAMPLING, GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.first_frame import control_frames
-from mvmodel.backends.image_unet.long_video import call_options, long_video
+from mvmodel.backends.image_unet.first_frame import generate_first_frames
+from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline_options
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.load import load_backend
 from mvmodel.generation.requests import Request, first_frames, generate
@@ -56,7 +56,7 @@ def test_first_frames_are_sampled_with_the_packs_guidance(recommending):
 
     def made(**guidance: float) -> np.ndarray:
         config = QUICK.model_copy(update=guidance)
-        return control_frames(recommending, ["a horse"], masks, [0], config)
+        return generate_first_frames(recommending, ["a horse"], masks, [0], config)
 
     assert np.array_equal(made(), made(first_frame_guidance=4.0))
     assert not np.array_equal(made(), made(first_frame_guidance=GENERIC_SAMPLING["first_frame_guidance"]))
@@ -90,14 +90,14 @@ def test_the_pipeline_keeps_it_through_saving_and_in_windows(recommending, tmp_p
     masks, picture = np.ones((6, 64, 64), bool), np.zeros((64, 64, 3), np.uint8)
 
     def made(config: GenerationConfig) -> np.ndarray:
-        options = {**call_options(config), "generator": torch.Generator().manual_seed(0)}
+        options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(0)}
         return pipeline("a cat", masks[:3], picture, **options).frames
 
     said = QUICK.model_copy(update={"guidance_scale": 3.0})
     assert np.array_equal(made(QUICK), made(said))
     assert not np.array_equal(made(QUICK), made(QUICK.model_copy(update={"guidance_scale": 7.5})))
     long = [
-        np.array(long_video(pipeline, "a cat", masks, picture, config, 0, tmp_path / str(number)))
+        np.array(generate_long_video(pipeline, "a cat", masks, picture, config, 0, tmp_path / str(number)))
         for number, config in enumerate((QUICK, said))
     ]
     assert np.array_equal(*long)

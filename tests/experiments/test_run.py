@@ -117,7 +117,7 @@ def test_first_frames_are_damaged_as_asked(make_bench, monkeypatch):
     from mvmodel.backends.image_unet import first_frame
 
     shown: dict[str, tuple] = {}
-    real = first_frame.control_frames
+    real = first_frame.generate_first_frames
 
     def recording(pack, prompts, masks, seeds, config):
         shown[name] = (prompts[0], masks[0], config.control_scale)

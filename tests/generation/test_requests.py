@@ -81,7 +81,7 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(backend, adapter, 
 
     from mvmodel.backends.image_unet import long_video
 
-    original, count = long_video._window, []
+    original, count = long_video._generate_window, []
 
     def cut(*given):
         count.append(1)
@@ -89,12 +89,12 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(backend, adapter, 
             raise KeyboardInterrupt
         return original(*given)
 
-    monkeypatch.setattr(long_video, "_window", cut)
+    monkeypatch.setattr(long_video, "_generate_window", cut)
     with pytest.raises(KeyboardInterrupt):
         generate(backend, adapter, [request], frames, config, tmp_path / "cut")
     assert (tmp_path / "cut" / ".long.windows" / "state.npz").exists()
     cut_off = generate(backend, adapter, [request], frames, config, tmp_path / "cut")
-    assert len(count) < 3 + len(long_video.windows(9, config))
+    assert len(count) < 3 + len(long_video.plan_windows(9, config))
     assert (cut_off / "long.mp4").read_bytes() == (whole / "long.mp4").read_bytes()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.image_unet.first_frame import generate_first_frames
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.model.saving import load_adapter
@@ -34,7 +34,7 @@ def test_one_training_and_one_denoising_step_at_full_size(tmp_path: Path):
     assert trainable <= 65e6
     assert (adapter / "diffusion_pytorch_model.safetensors").stat().st_size <= 130 * 2**20
     quick = GenerationConfig(steps=1, first_frame_steps=1)
-    first = control_frames(pack, ["a horse"], masks[:1], [0], quick)
+    first = generate_first_frames(pack, ["a horse"], masks[:1], [0], quick)
     pipeline = build_pipeline(pack, adapter, quick)
     video = pipeline("a horse", masks, first[0], num_inference_steps=1).frames
     assert video.shape == (1, 2, 64, 64, 3) and np.isfinite(video).all()

@@ -11,8 +11,8 @@ import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.first_frame import control_frames
-from mvmodel.backends.image_unet.long_video import long_video
+from mvmodel.backends.image_unet.first_frame import generate_first_frames
+from mvmodel.backends.image_unet.long_video import generate_long_video
 from mvmodel.backends.instances import Instance
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
@@ -76,8 +76,8 @@ def test_videos_are_those_of_the_whole_numbers_but_for_rounding(small_pack_folde
         pack = load_pack(small_pack_folder, dtype=name)
         pipeline = build_pipeline(pack, adapter, config)
         assert {part.dtype for part in (pipeline.unet, pipeline.vae, pipeline.adapter)} == {getattr(torch, name)}
-        first = control_frames(pack, ["a dog"], masks[:1], [1], config)[0]
-        video = long_video(pipeline, "a dog", masks, first, config, 1, tmp_path / name)
+        first = generate_first_frames(pack, ["a dog"], masks[:1], [1], config)[0]
+        video = generate_long_video(pipeline, "a dog", masks, first, config, 1, tmp_path / name)
         made[name] = np.array(video).astype(float)
     away = np.abs(made[dtype] - made["float32"]).mean()
     assert 0 < away < 0.1 * made["float32"].std()
@@ -91,7 +91,9 @@ def test_objects_bound_to_words_have_a_first_frame_in_half_precision(small_pack_
     monkeypatch.setattr(type(pack), "start_adapter", lambda self: adapter)
     masks = clip().masks
     both = [Instance("dog", masks), Instance("ball", ~masks)]
-    frames = control_frames(pack, ["a dog and a ball"], masks[:1], [1], GenerationConfig(steps=2), instances=both)
+    frames = generate_first_frames(
+        pack, ["a dog and a ball"], masks[:1], [1], GenerationConfig(steps=2), instances=both
+    )
     assert frames.shape == (1, 64, 64, 3) and frames.std() > 1
 
 

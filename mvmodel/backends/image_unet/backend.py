@@ -15,9 +15,9 @@ from mvmodel import __version__
 from mvmodel.backends.backend import Backend
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.first_frame import control_frames
-from mvmodel.backends.image_unet.latents import TrainingLatents, draw, prepare
-from mvmodel.backends.image_unet.long_video import call_options, long_video
+from mvmodel.backends.image_unet.first_frame import generate_first_frames
+from mvmodel.backends.image_unet.latents import TrainingLatents, cache_training_latents, draw_batch
+from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline_options
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.image_unet.text_to_image import generate_images
 from mvmodel.backends.image_unet.trainee import AdapterTrainee
@@ -27,6 +27,7 @@ from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.saving import WEIGHTS, load_adapter
+from mvmodel.video.tensors import to_uint8
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -92,7 +93,7 @@ class ImageUNetBackend(Backend):
         negative_prompts: Sequence[str] | None = None,
         instances: Sequence[Instance] | None = None,
     ) -> np.ndarray:
-        return control_frames(self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances)
+        return generate_first_frames(self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances)
 
     def generate_images(
         self, prompts: Sequence[str], seeds: Sequence[int], steps: int, guidance_scale: float
@@ -118,7 +119,7 @@ class ImageUNetBackend(Backend):
         pipeline = self._pipeline(adapter, weights, config)
         if config.window and len(masks) > config.window:
             with tempfile.TemporaryDirectory() if work_dir is None else nullcontext(work_dir) as folder:
-                frames = long_video(
+                frames = generate_long_video(
                     pipeline,
                     prompt,
                     masks,
@@ -139,10 +140,10 @@ class ImageUNetBackend(Backend):
             negative_prompt=negative_prompt,
             mask_term=mask_term,
             instances=instances,
-            **call_options(config),
+            **pipeline_options(config),
             generator=torch.Generator().manual_seed(seed),
         ).frames[0]
-        frames = (video * 255).round().astype(np.uint8)
+        frames = to_uint8(video)
         frames[0] = first_frame
         return frames
 
@@ -162,10 +163,10 @@ class ImageUNetBackend(Backend):
         return hash_file(Path(folder) / WEIGHTS)
 
     def cache_clips(self, clips: Sequence[TrainingClip], file: Path, flip: bool) -> TrainingLatents:
-        return prepare(self.pack, clips, file, flip)
+        return cache_training_latents(self.pack, clips, file, flip)
 
     def draw(self, cached: TrainingLatents, config: TrainConfig, index: int) -> tuple[torch.Tensor, ...]:
-        return draw(cached, config, index, self.pack.scheduler().config.num_train_timesteps)
+        return draw_batch(cached, config, index, self.pack.scheduler().config.num_train_timesteps)
 
     def new_trainee(self, config: TrainConfig, device: str) -> AdapterTrainee:
         adapter = MotionMaskAdapter.for_unet(

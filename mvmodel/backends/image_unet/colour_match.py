@@ -1,4 +1,4 @@
-"""Holding a long video's colours to those of its first frame."""
+"""Keeps a long video's background colours close to those of its first frame."""
 
 from __future__ import annotations
 
@@ -9,26 +9,34 @@ import torch.nn.functional as F
 def match_background(
     latents: torch.Tensor, first: torch.Tensor, masks: torch.Tensor, first_mask: torch.Tensor, share: float
 ) -> torch.Tensor:
-    """Latents whose background has, per channel, the mean and spread of frame 1's background; LAMP's AdaIN without the
-    object, which may change its size.
+    """Move the background's mean and standard deviation, per channel, to those of frame 1's background.
 
-    latents: (1, F, C, h, w). first: frame 1's, (1, C, h, w). masks: float 0/1 (F, H, W), first_mask (H, W), True is
-    foreground; a latent cell counts by the share of it that is background. share: 0 changes nothing, 1 matches fully.
-    Frames, or a first frame, with less than a cell of background are left as they are.
+    This is LAMP's AdaIN restricted to the background, because the object may change its size. Frames with less than one
+    latent cell of background stay as they are; all frames do if frame 1 has less.
+
+    Args:
+        latents: (1, F, C, h, w).
+        first: Latents of frame 1, (1, C, h, w).
+        masks: Float 0/1 (F, H, W), 1 is foreground. A latent cell counts by the share of it that is background.
+        first_mask: Mask of frame 1, float 0/1 (H, W).
+        share: 0 changes nothing, 1 matches completely.
+
+    Returns:
+        Latents (1, F, C, h, w).
     """
     size = (latents.shape[-2], latents.shape[-1])
-    free = 1 - F.adaptive_avg_pool2d(torch.cat([first_mask[None], masks])[:, None], size)  # (1 + F, 1, h, w)
-    own_mean, own_spread = _statistics(latents[0], free[1:])
-    mean, spread = _statistics(first, free[:1])
-    matched = (latents[0] - own_mean) / own_spread.clamp(min=1e-6) * spread + mean
-    room = (free.sum(dim=(1, 2, 3)) >= 1).to(latents.dtype)  # (1 + F,)
-    weight = (share * room[0] * room[1:])[:, None, None, None]
+    background = 1 - F.adaptive_avg_pool2d(torch.cat([first_mask[None], masks])[:, None], size)  # (1 + F, 1, h, w)
+    mean, std = _weighted_statistics(latents[0], background[1:])
+    target_mean, target_std = _weighted_statistics(first, background[:1])
+    matched = (latents[0] - mean) / std.clamp(min=1e-6) * target_std + target_mean
+    has_background = (background.sum(dim=(1, 2, 3)) >= 1).to(latents.dtype)  # (1 + F,)
+    weight = (share * has_background[0] * has_background[1:])[:, None, None, None]
     return (latents[0] + weight * (matched - latents[0]))[None]
 
 
-def _statistics(latents: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weighted mean and standard deviation over the places, (F, C, 1, 1) each."""
+def _weighted_statistics(latents: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted mean and standard deviation over height and width, (F, C, 1, 1) each."""
     share = weights / weights.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
     mean = (latents * share).sum(dim=(2, 3), keepdim=True)
-    spread = ((latents - mean).square() * share).sum(dim=(2, 3), keepdim=True).sqrt()
-    return mean, spread
+    std = ((latents - mean).square() * share).sum(dim=(2, 3), keepdim=True).sqrt()
+    return mean, std

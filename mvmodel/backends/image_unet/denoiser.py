@@ -1,4 +1,4 @@
-"""The UNet's guided prediction for the frames after frame 1, with what stays the same computed once."""
+"""The UNet's guided prediction for the frames after frame 1; what does not change between steps is computed once."""
 
 from __future__ import annotations
 
@@ -7,27 +7,45 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from diffusers import UNet2DConditionModel
+from diffusers.schedulers import KarrasDiffusionSchedulers
+from transformers import PreTrainedTokenizerBase
 
 from mvmodel.backends.generation_config import UnboundWords
 from mvmodel.backends.image_unet.guidance import Branches
-from mvmodel.backends.instances import Instance, merge_by_words, union, word_weights
+from mvmodel.backends.instances import Instance, compute_token_weights, merge_by_words, union_masks
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapters
 from mvmodel.model.context import FrameContext, KVCache, MaskTerm
 
+BoundMasks = tuple[torch.Tensor, torch.Tensor | None]
+"""Masks, float (B, F, H, W), and how much they act on each token, (1, L), or None for all tokens."""
+
 
 class Denoiser:
-    """Predicts what the UNet sees in noisy frames 2..n, given clean frame 1 and, perhaps, clean context after it.
+    """Predicts the noise in frames 2..n, given clean frame 1 and, optionally, clean context frames after it.
 
-    Frame 1 has its own timestep 0 and reads no other frame, so with `remember` it goes through the UNet once; so does
-    the context, which reads frame 1 and itself. Shapes: first (B, C, h, w), context (B, K, C, h, w) or None.
+    Frame 1 has its own timestep 0 and attends to no other frame. With `cache_first_frame` it therefore goes through the
+    UNet once, and so does the context, which attends to frame 1 and itself.
+
+    Args:
+        unet: The image UNet.
+        scheduler: Scales the model's input.
+        adapters: Name -> adapter and its scale; those with scale 0 are left out.
+        branches: The predictions that guidance combines.
+        first: Latents of frame 1, (B, C, h, w).
+        context: Latents of the K frames before the new ones, (B, K, C, h, w), or None.
+        context_timestep: Noise level of the context.
+        first_index: Position in time of the frame after frame 1.
+        first_frame_attention: Whether self-attention takes keys and values from frame 1.
+        cache_first_frame: Whether to cache frame 1's keys and values; always done if there is a context.
     """
 
     def __init__(
         self,
-        unet: Any,
-        scheduler: Any,
+        unet: UNet2DConditionModel,
+        scheduler: KarrasDiffusionSchedulers,
         adapters: Mapping[str, tuple[MotionMaskAdapter, float]],
         branches: Branches,
         first: torch.Tensor,
@@ -35,139 +53,143 @@ class Denoiser:
         context_timestep: int = 0,
         first_index: int = 1,
         first_frame_attention: bool = True,
-        remember: bool = True,
+        cache_first_frame: bool = True,
     ) -> None:
         self.unet, self.scheduler, self.branches = unet, scheduler, branches
-        self.adapters = {name: given for name, given in adapters.items() if given[1]}
+        self.adapters = {name: (adapter, scale) for name, (adapter, scale) in adapters.items() if scale}
         self.first, self.context = first, context
         self.context_timestep, self.first_index = context_timestep, first_index
         self.first_frame_attention = first_frame_attention
-        self.remember = (remember or context is not None) and bool(self.adapters)
-        self.terms: dict[str, list[MaskTerm]] = {}
-        self.memory: KVCache = {}
+        self.uses_cache = (cache_first_frame or context is not None) and bool(self.adapters)
+        self.mask_terms: dict[str, list[MaskTerm]] = {}
+        self.kv_cache: KVCache = {}
         self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """The adapters attached to the UNet; everything but `set_masks` belongs inside."""
+        """A context with the adapters attached to the UNet; `set_text` and `predict` need it."""
         with attach_adapters(self.unet, self.adapters, self.first_frame_attention):
             yield
 
     def set_masks(
         self,
-        cover: torch.Tensor,
+        masks: torch.Tensor,
         instances: Sequence[Instance] | None,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         prompt: Any,
         unbound_words: UnboundWords = "union",
     ) -> None:
-        """Encode the masks, float (B, F, H, W), or instead of them those of `instances` with their words.
+        """Encode masks, float (B, F, H, W); or, if there are instances, their masks with their words instead.
 
-        unbound_words: what acts on words that belong to no instance: the union of the instances, or nothing.
+        unbound_words: what acts on words that belong to no instance, the union of the instances or nothing.
         """
-        bound: list[tuple[torch.Tensor, torch.Tensor | None]] = [(cover, None)]
+        bound: list[BoundMasks] = [(masks, None)]
         if instances:
             if not isinstance(prompt, str):
                 raise InputError("instances are bound to the words of one prompt; give a single prompt with them")
-            bound = self._bind(cover, instances, tokenizer, prompt, unbound_words)
+            bound = self._bind(masks, instances, tokenizer, prompt, unbound_words)
+        clips, frames = masks.shape[:2]
         for name, (adapter, _) in self.adapters.items():
-            terms = []
-            for masks, words in bound:
-                flat = masks.to(self.first.device, self.first.dtype)
-                term = adapter.mask_term(flat.flatten(0, 1), words)
-                terms.append(self._unflatten(term, cover.shape[:2]))
-            self.terms[name] = terms
-
-    def _bind(
-        self,
-        cover: torch.Tensor,
-        instances: Sequence[Instance],
-        tokenizer: Any,
-        prompt: str,
-        unbound_words: UnboundWords,
-    ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
-        """(masks (1, F, H, W), words (1, L) or None) of every phrase."""
-        phrases = merge_by_words(instances)
-        if any(phrase.masks.shape != tuple(cover.shape[1:]) for phrase in phrases):
-            raise InputError(
-                f"the instances' masks are {phrases[0].masks.shape}, the masks {tuple(cover.shape[1:])}; "
-                f"give one length and size"
-            )
-        if len(phrases) == 1 and (unbound_words == "union" or phrases[0].words == " ".join(prompt.lower().split())):
-            word_weights(tokenizer, prompt, phrases[0].words)
-            return [(torch.from_numpy(phrases[0].masks)[None].float(), None)]  # one mask on all words: Eq. 7 itself
-        out: list[tuple[torch.Tensor, torch.Tensor | None]] = []
-        for phrase in phrases:
-            words = torch.from_numpy(word_weights(tokenizer, prompt, phrase.words))[None]
-            out.append((torch.from_numpy(phrase.masks)[None].float(), words.to(self.first.device, self.first.dtype)))
-        if unbound_words == "union":
-            taken = torch.stack([words for _, words in out if words is not None])
-            rest = 1 - taken.amax(dim=0)
-            out.append((torch.from_numpy(union(phrases))[None].float(), rest))
-        return out
-
-    @staticmethod
-    def _unflatten(term: MaskTerm, shape: Sequence[int]) -> MaskTerm:
-        """Rows (B * F, ..) -> (B, F, ..)."""
-
-        def by_frame(levels: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
-            return {tokens: value.unflatten(0, tuple(shape)) for tokens, value in levels.items()}
-
-        return MaskTerm(by_frame(term.features), by_frame(term.coverage), term.token_weights)
+            self.mask_terms[name] = []
+            for instance_masks, token_weights in bound:
+                rows = instance_masks.to(self.first.device, self.first.dtype).flatten(0, 1)
+                self.mask_terms[name].append(_split_rows(adapter.mask_term(rows, token_weights), clips, frames))
 
     def set_text(self, prompt: torch.Tensor, negative: torch.Tensor) -> None:
-        """Take embeddings (B, L, D), and compute anew what depends on them: the memory of frame 1 and the context."""
-        self.text = torch.cat([prompt if shown else negative for shown in self.branches.prompted])
-        if not self.remember:
+        """Set the text embeddings, (B, L, D) each, and cache frame 1 and the context, which depend on them."""
+        self.text = torch.cat([prompt if prompted else negative for prompted in self.branches.prompted])
+        if not self.uses_cache:
             return
-        self.memory = {}
-        self._run(self.first[:, None], torch.zeros(1, device=self.first.device).long(), slice(0, 1), 0, remember=True)
+        self.kv_cache = {}
+        clean = torch.zeros(1, device=self.first.device).long()
+        self._run(self.first[:, None], clean, slice(0, 1), 0, fill_cache=True)
         if self.context is not None:
             t = torch.full((1,), self.context_timestep, device=self.first.device).long()
             span = slice(1, 1 + self.context.shape[1])
-            self._run(self.context, t, span, self.first_index, remember=True)
+            self._run(self.context, t, span, self.first_index, fill_cache=True)
 
     def predict(self, latents: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """The guided prediction for the new frames, (B, F - 1 - K, C, h, w), at timestep `t`."""
         sample = self.scheduler.scale_model_input(latents, t)
-        if not self.adapters or (self.remember and self.memory):
-            skipped = 1 if self.context is None else 1 + self.context.shape[1]
-            index = self.first_index + skipped - 1
-            out = self._run(sample, t[None], slice(skipped, None), index)
+        if not self.adapters or (self.uses_cache and self.kv_cache):
+            cached_frames = 1 if self.context is None else 1 + self.context.shape[1]
+            first_index = self.first_index + cached_frames - 1
+            out = self._run(sample, t[None], slice(cached_frames, None), first_index)
         else:
-            whole = torch.cat([self.first[:, None], sample], dim=1)
-            own = t.expand(whole.shape[1]).clone()
-            own[0] = 0
-            out = self._run(whole, own, slice(None), 0)[:, :, 1:]
+            all_frames = torch.cat([self.first[:, None], sample], dim=1)
+            timesteps = t.expand(all_frames.shape[1]).clone()
+            timesteps[0] = 0
+            out = self._run(all_frames, timesteps, slice(None), 0)[:, :, 1:]
         return (out * self.weights).sum(dim=0)
 
+    def _bind(
+        self,
+        masks: torch.Tensor,
+        instances: Sequence[Instance],
+        tokenizer: PreTrainedTokenizerBase,
+        prompt: str,
+        unbound_words: UnboundWords,
+    ) -> list[BoundMasks]:
+        """The masks of every phrase with the tokens that they act on."""
+        phrases = merge_by_words(instances)
+        if any(phrase.masks.shape != tuple(masks.shape[1:]) for phrase in phrases):
+            raise InputError(
+                f"the instances' masks are {phrases[0].masks.shape}, the masks {tuple(masks.shape[1:])}; "
+                f"give one length and size"
+            )
+        if len(phrases) == 1 and (unbound_words == "union" or phrases[0].words == " ".join(prompt.lower().split())):
+            compute_token_weights(tokenizer, prompt, phrases[0].words)  # raises if the prompt lacks the words
+            return [(torch.from_numpy(phrases[0].masks)[None].float(), None)]  # one mask on all words: Eq. 7 itself
+        bound: list[BoundMasks] = []
+        for phrase in phrases:
+            weights = torch.from_numpy(compute_token_weights(tokenizer, prompt, phrase.words))[None]
+            weights = weights.to(self.first.device, self.first.dtype)
+            bound.append((torch.from_numpy(phrase.masks)[None].float(), weights))
+        if unbound_words == "union":
+            bound_tokens = torch.stack([weights for _, weights in bound if weights is not None]).amax(dim=0)
+            bound.append((torch.from_numpy(union_masks(phrases))[None].float(), 1 - bound_tokens))
+        return bound
+
     def _run(
-        self, sample: torch.Tensor, t: torch.Tensor, span: slice, first: int, remember: bool = False
+        self, sample: torch.Tensor, t: torch.Tensor, span: slice, first_index: int, fill_cache: bool = False
     ) -> torch.Tensor:
-        """The UNet on (B, F, C, h, w), each frame at its timestep of `t` (one, or F): (branches, B, F, C, h, w)."""
-        count, (clips, frames) = len(self.branches), sample.shape[:2]
-        rows = sample[None].expand(count, *sample.shape).flatten(0, 2)
+        """The UNet's output for every branch, (branches, B, F, C, h, w).
+
+        sample: latents (B, F, C, h, w). t: timesteps, (1,) or (F,). span: the frames' place in the mask sequence.
+        """
+        branches, (clips, frames) = len(self.branches), sample.shape[:2]
+        rows = sample[None].expand(branches, *sample.shape).flatten(0, 2)
         options: dict[str, Any] = {}
-        written: KVCache | None = {} if remember else None
+        cache_out: KVCache | None = {} if fill_cache else None
         if self.adapters:
-            terms = {name: [self._rows(term, span) for term in terms] for name, terms in self.terms.items()}
-            options["cross_attention_kwargs"] = {"context": FrameContext(frames, terms, self.memory, written, first)}
+            terms = {name: [self._branch_rows(term, span) for term in terms] for name, terms in self.mask_terms.items()}
+            context = FrameContext(frames, terms, self.kv_cache, cache_out, first_index)
+            options["cross_attention_kwargs"] = {"context": context}
         text = self.text if self.adapters else self.text.repeat_interleave(frames, dim=0)
-        out = self.unet(rows, t.expand(frames).repeat(count * clips), encoder_hidden_states=text, **options).sample
-        if written is not None:
-            self.memory = written
-        return out.unflatten(0, (count, clips, frames))
+        out = self.unet(rows, t.expand(frames).repeat(branches * clips), encoder_hidden_states=text, **options).sample
+        if cache_out is not None:
+            self.kv_cache = cache_out
+        return out.unflatten(0, (branches, clips, frames))
 
-    def _rows(self, term: MaskTerm, span: slice) -> MaskTerm:
-        """The term's frames in `span` for every branch, dropped where a branch does not see the mask."""
-        count = len(self.branches)
+    def _branch_rows(self, term: MaskTerm, span: slice) -> MaskTerm:
+        """The term's frames in `span`, one row for each branch, clip and frame; zero where the branch has no mask."""
+        branches = len(self.branches)
 
-        def rows(levels: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
-            chosen = {tokens: value[:, span] for tokens, value in levels.items()}
-            return {tokens: v[None].expand(count, *v.shape).flatten(0, 2) for tokens, v in chosen.items()}
+        def repeat(levels: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+            frames = {tokens: value[:, span] for tokens, value in levels.items()}
+            return {tokens: v[None].expand(branches, *v.shape).flatten(0, 2) for tokens, v in frames.items()}
 
         clips, frames = next(iter(term.features.values()))[:, span].shape[:2]
-        seen = torch.tensor(self.branches.masked, device=self.first.device, dtype=self.first.dtype)
-        return MaskTerm(rows(term.features), rows(term.coverage), term.token_weights).scale_rows(
-            seen.repeat_interleave(clips * frames)
+        masked = torch.tensor(self.branches.masked, device=self.first.device, dtype=self.first.dtype)
+        return MaskTerm(repeat(term.features), repeat(term.coverage), term.token_weights).scale_rows(
+            masked.repeat_interleave(clips * frames)
         )
+
+
+def _split_rows(term: MaskTerm, clips: int, frames: int) -> MaskTerm:
+    """The term with its rows (B * F, ...) as (B, F, ...)."""
+
+    def split(levels: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+        return {tokens: value.unflatten(0, (clips, frames)) for tokens, value in levels.items()}
+
+    return MaskTerm(split(term.features), split(term.coverage), term.token_weights)

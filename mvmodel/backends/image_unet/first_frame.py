@@ -1,20 +1,30 @@
-"""Frame 1: a text-to-image model with ControlNet, conditioned on the prompt and on mask 1 (paper, Eq. 3)."""
+"""Frame 1, by the pack's UNet and ControlNet from the prompt and mask 1 (paper, Eq. 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from diffusers import StableDiffusionControlNetPipeline
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.backends.instances import Instance, merge_by_words, word_weights
+from mvmodel.backends.image_unet.schedulers import build_scheduler
+from mvmodel.backends.instances import Instance, compute_token_weights, merge_by_words
 from mvmodel.errors import InputError
+from mvmodel.model.attachment import attach_adapter
+from mvmodel.model.context import DEFAULT, FrameContext
+from mvmodel.model.saving import load_adapter
+from mvmodel.video.tensors import to_uint8
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 
-def control_frames(
-    pack: Any,
+def generate_first_frames(
+    pack: Pack,
     prompts: Sequence[str],
     masks: np.ndarray,
     seeds: Sequence[int],
@@ -23,17 +33,25 @@ def control_frames(
     device: str | None = None,
     instances: Sequence[Instance] | None = None,
 ) -> np.ndarray:
-    """Sample a first frame for every mask.
+    """Generate a first frame for every prompt, mask and seed, in one batch.
 
-    masks: bool (n, height, width), True is foreground, shown to the ControlNet white on black. instances: for a single
-    prompt, its objects, of whose masks the first frame counts; the pack's start adapter then tells their places apart,
-    which the ControlNet's one mask cannot. Returns uint8 (n, height, width, 3). Raises InputError for an empty mask.
+    Args:
+        pack: Provides the models.
+        prompts: n prompts.
+        masks: bool (n, height, width), True is foreground. The ControlNet sees it white on black.
+        seeds: n seeds.
+        config: Steps, guidance, scheduler and ControlNet scale.
+        negative_prompts: n negative prompts, or None.
+        device: Where to run; None is the pack's device.
+        instances: The objects of a single prompt. The pack's start adapter binds each one's first mask to its words,
+            because the ControlNet's one mask cannot tell them apart.
+
+    Returns:
+        uint8 (n, height, width, 3).
+
+    Raises:
+        InputError: A mask is empty, or instances come with several prompts.
     """
-    import torch
-    from diffusers import StableDiffusionControlNetPipeline
-
-    from mvmodel.backends.image_unet.schedulers import build_scheduler
-
     for prompt, mask in zip(prompts, masks, strict=True):
         if not mask.any():
             raise InputError(f"the first mask of {prompt!r} is empty; frame 1 is made from it, so give it a foreground")
@@ -52,8 +70,8 @@ def control_frames(
     ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
     control = torch.from_numpy(np.ascontiguousarray(masks)).to(pack.unet().dtype)[:, None].expand(-1, 3, -1, -1)
-    with _told_apart(pack, prompts, instances, guidance > 1) as options:
-        out = pipeline(
+    with _bound_instances(pack, prompts, instances, guidance > 1) as attention_options:
+        images = pipeline(
             list(prompts),
             image=control.contiguous(),
             negative_prompt=list(negative_prompts) if negative_prompts else None,
@@ -64,35 +82,30 @@ def control_frames(
             height=masks.shape[1],
             width=masks.shape[2],
             output_type="np",
-            cross_attention_kwargs=options,
+            cross_attention_kwargs=attention_options,
         ).images
-    pictures: np.ndarray = (np.clip(out, 0, 1) * 255).round().astype(np.uint8)
-    return pictures
+    return to_uint8(images)
 
 
 @contextmanager
-def _told_apart(
-    pack: Any, prompts: Sequence[str], instances: Sequence[Instance] | None, guided: bool
+def _bound_instances(
+    pack: Pack, prompts: Sequence[str], instances: Sequence[Instance] | None, guided: bool
 ) -> Iterator[dict[str, Any] | None]:
-    """Keywords for the UNet's attention that bind each instance's first mask to its words; None without instances."""
-    if not instances or pack.start_adapter() is None:
+    """Cross-attention arguments that bind each instance's first mask to its words; None if there are no instances."""
+    folder = pack.start_adapter()
+    if not instances or folder is None:
         yield None
         return
-    import torch
-
-    from mvmodel.model.attachment import attach_adapter
-    from mvmodel.model.context import DEFAULT, FrameContext
-    from mvmodel.model.saving import load_adapter
-
     if len(prompts) != 1:
         raise InputError("instances are bound to the words of one prompt; make such first frames one by one")
     unet = pack.unet()
-    adapter = load_adapter(pack.start_adapter(), unet.dtype).to(unet.device)
-    rows = torch.tensor([0.0, 1.0] if guided else [1.0], device=unet.device, dtype=unet.dtype)
+    adapter = load_adapter(folder, unet.dtype).to(unet.device)
+    branches = torch.tensor([0.0, 1.0] if guided else [1.0], device=unet.device, dtype=unet.dtype)
     terms = []
-    for phrase in merge_by_words(instances):  # the mask of all of them is the ControlNet's part
-        words = torch.from_numpy(word_weights(pack.tokenizer(), prompts[0], phrase.words))[None].to(rows)
-        mask = torch.from_numpy(phrase.masks[:1]).to(rows)
-        terms.append(adapter.mask_term(mask.expand(len(rows), -1, -1), words).scale_rows(rows))
+    for phrase in merge_by_words(instances):  # the ControlNet already sees the union of their masks
+        weights = torch.from_numpy(compute_token_weights(pack.tokenizer(), prompts[0], phrase.words))[None]
+        mask = torch.from_numpy(phrase.masks[:1]).to(branches)
+        term = adapter.mask_term(mask.expand(len(branches), -1, -1), weights.to(branches))
+        terms.append(term.scale_rows(branches))
     with torch.no_grad(), attach_adapter(unet, adapter):
         yield {"context": FrameContext(1, {DEFAULT: terms})}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Branches:
-    """Which predictions a step needs and how they are added up; one entry a branch.
+    """The predictions of one step and how they are combined; one entry per branch.
 
-    prompted: does the branch see the prompt. masked: does it see the mask. weights: the guided prediction is the
-    weighted sum of the branches' predictions; they sum to 1.
+    prompted: whether the branch sees the prompt. masked: whether it sees the mask. weights: of the branches'
+    predictions in the guided prediction; they sum to 1.
     """
 
     prompted: tuple[bool, ...]
@@ -26,21 +26,20 @@ def guidance_branches(
 ) -> Branches:
     """Branches for prompt guidance g and mask guidance m, with e(prompt, mask) the UNet's prediction:
 
-    - no mask guidance: e(0, M) + g (e(p, M) - e(0, M));
-    - mask guidance with g: e(0, 0) + g (e(p, M) - e(0, 0));
-    - mask guidance with m of its own: e(0, 0) + g (e(p, 0) - e(0, 0)) + m (e(p, M) - e(p, 0)).
+    - without mask guidance: e(0, M) + g (e(p, M) - e(0, M));
+    - mask guidance with the same scale g: e(0, 0) + g (e(p, M) - e(0, 0));
+    - mask guidance with its own scale m: e(0, 0) + g (e(p, 0) - e(0, 0)) + m (e(p, M) - e(p, 0)).
 
-    A branch that would count 0 times is left out. mask_term False leaves the mask out everywhere.
+    Leaves out branches with weight 0. mask_term False removes the mask from all branches.
     """
     g, m = guidance_scale, mask_guidance_scale
     if not mask_term:
-        rows = [(False, False, 1 - g), (True, False, g)]
+        branches = [(False, False, 1 - g), (True, False, g)]
     elif not mask_guidance:
-        rows = [(False, True, 1 - g), (True, True, g)]
+        branches = [(False, True, 1 - g), (True, True, g)]
     elif m is None or m == g:
-        rows = [(False, False, 1 - g), (True, True, g)] if g > 1 else [(True, True, 1.0)]
+        branches = [(False, False, 1 - g), (True, True, g)] if g > 1 else [(True, True, 1.0)]
     else:
-        rows = [(False, False, 1 - g), (True, False, g - m), (True, True, m)]
-    kept = [row for row in rows if row[2]]
-    prompted, masked, weights = zip(*kept, strict=True)
+        branches = [(False, False, 1 - g), (True, False, g - m), (True, True, m)]
+    prompted, masked, weights = zip(*(branch for branch in branches if branch[2]), strict=True)
     return Branches(prompted, masked, weights)

@@ -1,8 +1,8 @@
-"""Videos of any length in the memory of one window: autoregressive extension, streamed to disk, resumable.
+"""Videos of any length in the memory of one window: generated window by window, streamed to disk, resumable.
 
-Frame 1 of the video anchors every window: its keys and values, and its share of the noise; or, with `reanchor`, a later
-frame in its turn. The last frames of the window before go in clean as context. Each window's noise is drawn from the
-seed and the window's place, so that a video that was killed and resumed has the bytes of an unbroken one.
+Every window is anchored to frame 1 of the video by its keys, its values and its share of the noise, or with `reanchor`
+to a later frame. The last frames of the previous window go in clean as context. Each window's noise depends on the seed
+and the window's position, so an interrupted and resumed video has the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ import torch
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.colour_match import match_background
 from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.instances import Instance
 from mvmodel.files import atomic_write, hash_value
+from mvmodel.video.tensors import to_uint8
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Window:
-    """Frames `start`..`stop` - 1 are made, with the `context` frames before them and the frame `anchor` given."""
+    """Generates frames `start`..`stop` - 1, given frame `anchor` and the `context` frames before `start`."""
 
     anchor: int
     context: int
@@ -34,59 +36,63 @@ class Window:
     stop: int
 
     @property
-    def seen(self) -> list[int]:
-        """Index in the video of every frame that the window's UNet calls know, in order."""
+    def frame_indices(self) -> list[int]:
+        """Index in the video of every frame that takes part, in order."""
         return [self.anchor, *range(self.start - self.context, self.stop)]
 
 
-def windows(frames: int, config: GenerationConfig) -> list[Window]:
-    """The windows that make frames 1.. of a video (frame 0 is given), each of at most `config.window` frames."""
-    out: list[Window] = []
+def plan_windows(frames: int, config: GenerationConfig) -> list[Window]:
+    """The windows that generate frames 1.. of a video, each of at most `config.window` frames; frame 0 is given."""
+    plan: list[Window] = []
     start, anchor = 1, 0
-    moved = 1 if config.anchor == "window" else config.reanchor
+    windows_per_anchor = 1 if config.anchor == "window" else config.reanchor
     while start < frames:
         context = min(config.overlap, start - 1)
-        if moved and out and len(out) % moved == 0:
+        if windows_per_anchor and plan and len(plan) % windows_per_anchor == 0:
             context = max(0, context - 1)
             anchor = start - context - 1
         elif anchor:
             context = min(context, start - 1 - anchor)  # a frame is either anchor or context
         stop = min(frames, start + config.window - 1 - context)
-        out.append(Window(anchor, context, start, stop))
+        plan.append(Window(anchor, context, start, stop))
         start = stop
-    return out
+    return plan
 
 
 class _State:
-    """What a video in the making needs to go on: the frames so far on disk, and the latents of the last few."""
+    """The state of an unfinished video: its frames so far, and the latents of the last few and of the anchor."""
 
     def __init__(self, folder: Path, recipe: str, shape: tuple[int, ...]) -> None:
         self.folder, self.recipe = folder, recipe
         folder.mkdir(parents=True, exist_ok=True)
-        self.done, self.latents, self.anchor = 1, None, None
+        self.next_frame, self.latents, self.anchor = 1, None, None
         file = folder / "state.npz"
         if file.exists() and (folder / "frames.npy").exists():
-            with np.load(file, allow_pickle=False) as data:
-                if str(data["recipe"]) == recipe:
-                    self.done = int(data["done"])
-                    self.latents, self.anchor = (torch.from_numpy(data[name]) for name in ("latents", "anchor"))
+            with np.load(file, allow_pickle=False) as state:
+                if str(state["recipe"]) == recipe:
+                    self.next_frame = int(state["next_frame"])
+                    self.latents, self.anchor = (torch.from_numpy(state[name]) for name in ("latents", "anchor"))
         if self.latents is None:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.uint8, shape)
         else:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "r+")
 
     def add(self, window: Window, frames: np.ndarray, latents: torch.Tensor, anchor: torch.Tensor) -> None:
-        """Keep a window's frames, then say that they are there. latents: of the last frames; anchor: of its own."""
+        """Store a window's frames, then record that they are complete.
+
+        latents: of the video's last frames. anchor: latents of the window's anchor.
+        """
         self.frames[window.start : window.stop] = frames
         self.frames.flush()
-        self.done, self.latents, self.anchor = window.stop, latents, anchor
-        with atomic_write(self.folder / "state.npz") as aside, open(aside, "wb") as file:
-            np.savez(file, recipe=self.recipe, done=self.done, latents=latents.numpy(), anchor=anchor.numpy())
+        self.next_frame, self.latents, self.anchor = window.stop, latents, anchor
+        state = {"latents": latents.numpy(), "anchor": anchor.numpy()}
+        with atomic_write(self.folder / "state.npz") as temporary, open(temporary, "wb") as file:
+            np.savez(file, recipe=self.recipe, next_frame=self.next_frame, **state)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
-def long_video(
-    pipeline: Any,
+def generate_long_video(
+    pipeline: MaskVideoPipeline,
     prompt: str,
     masks: np.ndarray,
     first_frame: np.ndarray,
@@ -99,45 +105,62 @@ def long_video(
     recipe: str = "",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Make a video window by window in `folder`; returns its frames, uint8 (F, H, W, 3), mapped from the file there.
+    """Generate a video window by window.
 
-    masks: bool (F, H, W). first_frame: uint8 (H, W, 3). recipe: identifies what the pipeline is made of; with another
-    one, or other inputs, what lies in `folder` is begun anew, with the same it is gone on with.
+    Args:
+        pipeline: Generates the windows.
+        prompt: What the video shows.
+        masks: bool (frames, height, width).
+        first_frame: uint8 (height, width, 3).
+        config: Window, overlap, anchor and all sampling settings.
+        seed: Of all noise.
+        folder: Keeps the frames and the state. An interrupted video with the same inputs and recipe resumes; anything
+            else that is there is overwritten.
+        negative_prompt: What the video should not show.
+        mask_term: False ignores the masks.
+        instances: The objects, bound to words of the prompt.
+        recipe: Identity of the pipeline's weights.
+        progress: Called after every window with the number of frames done and in all.
+
+    Returns:
+        uint8 (frames, height, width, 3), mapped from a file in `folder`.
     """
     guidance = config.guidance_scale or pipeline.config.default_guidance_scale
     steps = config.steps or pipeline.config.default_steps
     config = config.model_copy(update={"guidance_scale": guidance, "steps": steps})
-    about = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
-    about += [np.packbits(masks).tobytes().hex()]
-    about += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]
-    state = _State(Path(folder), hash_value(about), (*masks.shape, 3))
+    inputs = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
+    inputs += [np.packbits(masks).tobytes().hex()]
+    inputs += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]
+    state = _State(Path(folder), hash_value(inputs), (*masks.shape, 3))
     first = pipeline.encode_frames(first_frame[None])[:, None].float().cpu()  # (1, 1, C, h, w)
     state.frames[0] = first_frame
-    for window in windows(len(masks), config):
-        if window.stop <= state.done:
+    for window in plan_windows(len(masks), config):
+        if window.stop <= state.next_frame:
             continue
-        tail = first if state.latents is None else state.latents  # frames start - K .. start - 1
+        tail = first if state.latents is None else state.latents  # the last frames before `start`
         anchor = first[:, 0] if state.anchor is None else state.anchor
-        if 0 < window.anchor >= window.start - tail.shape[1]:  # it has moved on to a frame that is still at hand
+        if 0 < window.anchor >= window.start - tail.shape[1]:  # the anchor moves to a frame whose latents are in `tail`
             anchor = tail[:, window.anchor - window.start]
         context = tail[:, tail.shape[1] - window.context :] if window.context else None
-        words: dict[str, Any] = {"negative_prompt": negative_prompt, "mask_term": mask_term, "instances": None}
+        conditions: dict[str, Any] = {"negative_prompt": negative_prompt, "mask_term": mask_term, "instances": None}
         if instances is not None:
-            words["instances"] = [Instance(i.words, i.masks[window.seen]) for i in instances]
-        made = _window(pipeline, window, prompt, masks, config, seed, anchor, context, words)
+            conditions["instances"] = [Instance(i.words, i.masks[window.frame_indices]) for i in instances]
+        latents = _generate_window(pipeline, window, prompt, masks, config, seed, anchor, context, conditions)
         if config.match_background:
-            seen = torch.from_numpy(masks[[0, *range(window.start, window.stop)]]).float()
-            made = match_background(made, first[:, 0], seen[1:], seen[0], config.match_background)
-        frames = pipeline.decode_latents(made.to(pipeline._execution_device), "np")[0]
-        kept = torch.cat([tail, made], dim=1)[:, -config.overlap :].contiguous()
-        state.add(window, (frames * 255).round().astype(np.uint8), kept, anchor)
+            masks_with_first = torch.from_numpy(masks[[0, *range(window.start, window.stop)]]).float()
+            latents = match_background(
+                latents, first[:, 0], masks_with_first[1:], masks_with_first[0], config.match_background
+            )
+        frames = pipeline.decode_latents(latents.to(pipeline._execution_device), "np")[0]
+        tail = torch.cat([tail, latents], dim=1)[:, -config.overlap :].contiguous()
+        state.add(window, to_uint8(frames), tail, anchor)
         if progress:
             progress(window.stop, len(masks))
     return state.frames
 
 
-def _window(
-    pipeline: Any,
+def _generate_window(
+    pipeline: MaskVideoPipeline,
     window: Window,
     prompt: str,
     masks: np.ndarray,
@@ -145,38 +168,38 @@ def _window(
     seed: int,
     anchor: torch.Tensor,
     context: torch.Tensor | None,
-    words: dict[str, Any],
+    conditions: dict[str, Any],
 ) -> torch.Tensor:
-    """Latents of the window's new frames, float32 (1, new, C, h, w)."""
+    """Latents of the window's new frames, float32 (1, new frames, C, h, w)."""
     shape = anchor.shape[1:]
-    noise_of_first = torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(seed))
-    own = torch.Generator().manual_seed(int(hash_value([seed, window.start])[:15], 16))
-    noise = torch.randn(1, window.stop - window.start, *shape, generator=own)
-    latents = share_noise(torch.cat([noise_of_first, noise], dim=1), anchor, config.alpha, config.noise_sharing)
-    level = int(config.context_noise * pipeline.scheduler.config.num_train_timesteps)
-    if context is not None and level:
-        extra = torch.randn(context.shape, generator=own)
-        kept = pipeline.scheduler.alphas_cumprod[level]  # some schedulers' add_noise knows the sampled steps only
-        context = kept.sqrt() * context + (1 - kept).sqrt() * extra
-    out = pipeline(
+    first_noise = torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(int(hash_value([seed, window.start])[:15], 16))
+    noise = torch.randn(1, window.stop - window.start, *shape, generator=generator)
+    latents = share_noise(torch.cat([first_noise, noise], dim=1), anchor, config.alpha, config.noise_sharing)
+    timestep = int(config.context_noise * pipeline.scheduler.config.num_train_timesteps)
+    if context is not None and timestep:
+        context_noise = torch.randn(context.shape, generator=generator)
+        alpha = pipeline.scheduler.alphas_cumprod[timestep]  # some schedulers' add_noise knows the sampled steps only
+        context = alpha.sqrt() * context + (1 - alpha).sqrt() * context_noise
+    video = pipeline(
         prompt,
-        masks[window.seen],
-        **words,
-        **call_options(config),
-        generator=own,
+        masks[window.frame_indices],
+        **conditions,
+        **pipeline_options(config),
+        generator=generator,
         latents=latents,
         first_latents=anchor,
         context_latents=context,
-        context_timestep=level if context is not None else 0,
+        context_timestep=timestep if context is not None else 0,
         first_index=1 if config.positions == "window" else max(1, window.start - window.context),
         output_type="latent",
     ).frames
-    made: torch.Tensor = out[:, 1:].float().cpu()
-    return made
+    new_latents: torch.Tensor = video[:, 1:].float().cpu()
+    return new_latents
 
 
-def call_options(config: GenerationConfig) -> dict[str, Any]:
-    """The pipeline's arguments that `config` holds."""
+def pipeline_options(config: GenerationConfig) -> dict[str, Any]:
+    """The arguments of `MaskVideoPipeline` that `config` holds."""
     return {
         "num_inference_steps": config.steps,
         "guidance_scale": config.guidance_scale,

@@ -1,4 +1,4 @@
-"""First-frame shared noise (paper, Eq. 8)."""
+"""Noise that all frames share with frame 1 (paper, Eq. 8)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mvmodel.backends.generation_config import NoiseSharingMode
 def share_noise(
     noise: torch.Tensor, first_latents: torch.Tensor, alpha: float, mode: NoiseSharingMode = "paper"
 ) -> torch.Tensor:
-    """Starting noise of frames 2..n, tied together by frame 1.
+    """Starting noise of frames 2..n, mixed with frame 1.
 
-    noise: unit Gaussian (B, F, C, h, w) of all frames, frame 1's first. first_latents: E(frame 1), (B, C, h, w).
+    noise: standard normal (B, F, C, h, w), for frame 1 first. first_latents: E(frame 1), (B, C, h, w).
     Returns (B, F - 1, C, h, w):
     - "paper": alpha * E(frame 1) + (1 - alpha) * eps_i. Its variance is below 1 (0.82 standard deviations at 0.2).
     - "noise": alpha * eps_1 + (1 - alpha) * eps_i, frame 1's own noise, as LAMP mixes it.

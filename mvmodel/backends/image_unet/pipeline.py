@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.schedulers import KarrasDiffusionSchedulers
-from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
@@ -22,8 +19,9 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 from mvmodel.backends.generation_config import GENERIC_SAMPLING, NoiseSharingMode, UnboundWords
 from mvmodel.backends.image_unet.denoiser import Denoiser
 from mvmodel.backends.image_unet.guidance import guidance_branches
-from mvmodel.backends.image_unet.inputs import check_inputs, encode_first_frame, prepare_masks
+from mvmodel.backends.image_unet.inputs import Images, check_inputs, encode_images, prepare_images, prepare_masks
 from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.image_unet.pipeline_output import MaskVideoOutput, StepCallback
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -32,22 +30,14 @@ from mvmodel.model.saving import load_adapter
 from mvmodel.packs.device import move_model
 
 
-@dataclass
-class MaskVideoOutput(BaseOutput):  # type: ignore[misc]
-    """frames: by `output_type`, "np" float32 (B, F, H, W, 3) in 0..1, "pt" (B, F, 3, H, W) in 0..1, "pil" a list of
-    lists of images, "latent" scaled latents (B, F, C, h, w)."""
-
-    frames: Any
-
-
 class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
-    """Generates frames 2..n from frame 1, a prompt and a mask sequence. Frame 1 comes from
-    `mvmodel.backends.image_unet.first_frame` (ControlNet on mask 1) or from the user.
+    """Generates frames 2..n from frame 1, a prompt and a mask sequence.
 
-    Several motion adapters can be loaded, switched and scaled: `load_adapter`, `set_adapters`, `delete_adapter`. The
-    one given at construction is called "default", and is the one that `save_pretrained` writes.
+    Frame 1 comes from `mvmodel.backends.image_unet.first_frame` (ControlNet on mask 1) or from the user. Several motion
+    adapters can be loaded, switched and scaled: `load_adapter`, `set_adapters`, `delete_adapter`. The constructor's is
+    called "default", and is the one that `save_pretrained` writes.
 
-    default_guidance_scale, default_steps: what a call without them takes; `build_pipeline` sets the pack's.
+    default_guidance_scale, default_steps: used by a call without them; `build_pipeline` sets the pack's.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -79,35 +69,37 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         self._scales: dict[str, float] = {DEFAULT: 1.0} if adapter is not None else {}
 
     def load_adapter(self, adapter: MotionMaskAdapter | str | Path, name: str) -> None:
-        """Load another adapter (or its folder) beside the others, in use at scale 1.
+        """Load another adapter, or the one in a folder, in addition to the others; it is active at scale 1.
 
-        Raises PackError when it was made for another architecture, InputError when the name is taken.
+        Raises PackError when it was trained for another architecture, InputError when the name is taken.
         """
         if name in self._all_adapters():
             raise InputError(f"an adapter is already loaded as {name!r}; give another name, or delete it first")
-        made = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
-        made.check_fits(self.unet)
-        self._loaded[name] = move_model(made, self.unet.device, self.unet.dtype).eval()
+        loaded = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
+        loaded.check_fits(self.unet)
+        self._loaded[name] = move_model(loaded, self.unet.device, self.unet.dtype).eval()
         self._scales[name] = 1.0
 
     def set_adapters(self, names: str | Sequence[str], scales: float | Sequence[float] = 1.0) -> None:
-        """Use these adapters and no others, each at its scale; 0, or no name, is the base model."""
-        wanted = [names] if isinstance(names, str) else list(names)
-        strength = [scales] * len(wanted) if isinstance(scales, (int, float)) else list(scales)
-        unknown = sorted(set(wanted) - set(self._all_adapters()))
-        if unknown or len(strength) != len(wanted):
+        """Activate these adapters and no others, each at its scale; 0, or no name, is the base model."""
+        name_list = [names] if isinstance(names, str) else list(names)
+        scale_list = [scales] * len(name_list) if isinstance(scales, (int, float)) else list(scales)
+        unknown = sorted(set(name_list) - set(self._all_adapters()))
+        if unknown or len(scale_list) != len(name_list):
             loaded = ", ".join(self._all_adapters()) or "none"
-            raise InputError(f"adapters {wanted} at scales {strength}: give one scale each, of those loaded: {loaded}")
-        self._scales = dict(zip(wanted, strength, strict=True))
+            raise InputError(
+                f"adapters {name_list} at scales {scale_list}: give one scale each, of those loaded: {loaded}"
+            )
+        self._scales = dict(zip(name_list, scale_list, strict=True))
 
     def delete_adapter(self, name: str) -> None:
-        """Forget an adapter that `load_adapter` loaded."""
+        """Unload an adapter that `load_adapter` loaded."""
         if self._loaded.pop(name, None) is None:
             raise InputError(f"no adapter was loaded as {name!r}; there are {', '.join(self._loaded) or 'none'}")
         self._scales.pop(name, None)
 
     def get_active_adapters(self) -> dict[str, float]:
-        """Name -> scale of the adapters in use."""
+        """Name -> scale of the active adapters."""
         return dict(self._scales)
 
     def _all_adapters(self) -> dict[str, MotionMaskAdapter]:
@@ -117,8 +109,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         self, prompts: int, masks: torch.Tensor, size: tuple[int, int], callback_tensors: Sequence[str] = ()
     ) -> None:
         """Raise InputError, in one sentence, for inputs that do not fit together. size: frame 1's height and width."""
-        side = self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
-        check_inputs(prompts, masks, size, side)
+        multiple = self.vae_scale_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        check_inputs(prompts, masks, size, multiple)
         unknown = set(callback_tensors) - set(self._callback_tensor_inputs)
         if unknown:
             raise InputError(f"callbacks get {', '.join(self._callback_tensor_inputs)}, not {', '.join(unknown)}")
@@ -130,7 +122,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         prompt_embeds: torch.Tensor | None = None,
         negative_prompt_embeds: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings of the prompts and of the negative prompts, (B, tokens, width) each; given ones are kept."""
+        """Embeddings of the prompts and of the negative prompts, (B, L, D) each."""
         if prompt_embeds is None:
             prompt_embeds = self._embed([prompt] if isinstance(prompt, str) else list(prompt or ()))
         if negative_prompt_embeds is None:
@@ -144,9 +136,9 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         return prompt_embeds, negative_prompt_embeds
 
     def _embed(self, prompts: list[str]) -> torch.Tensor:
-        longest = self.tokenizer.model_max_length
+        max_length = self.tokenizer.model_max_length
         ids = self.tokenizer(
-            prompts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
+            prompts, padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
         ).input_ids
         return self.text_encoder(ids.to(self._execution_device))[0].to(self.unet.dtype)
 
@@ -159,7 +151,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         generator: torch.Generator | list[torch.Generator] | None,
         latents: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Starting latents of the frames after `first`, (B, frames - 1, C, h, w); given ones are only scaled."""
+        """Starting latents of the frames after `first`, (B, frames - 1, C, h, w); passed `latents` are only scaled."""
         if latents is None:
             shape = (first.shape[0], frames, *first.shape[1:])
             noise = randn_tensor(shape, generator=generator, device=first.device, dtype=first.dtype)
@@ -183,7 +175,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         self,
         prompt: str | list[str] | None = None,
         masks: np.ndarray | torch.Tensor | None = None,
-        first_frame: np.ndarray | torch.Tensor | PIL.Image.Image | list[PIL.Image.Image] | None = None,
+        first_frame: Images | None = None,
         negative_prompt: str | list[str] = "",
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -212,20 +204,28 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
     ) -> MaskVideoOutput | tuple[Any]:
-        """Generate.
+        """Generate frame 1 and the new frames. Raises InputError when the inputs' sizes do not fit together.
 
-        masks: bool or 0/1 (F, H, W) or (B, F, H, W), F counting frame 1; True is foreground. first_frame: uint8
-        (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images; or its latents as `first_latents`, (B, C, h, w).
-        mask_term False switches Eq. 7's M off everywhere. instances: for one prompt, masks that are bound to words of
-        it, `masks` then being left out; on the `unbound_words` acts their union, or nothing. latents: starting noise of
-        the frames to make, before the scheduler's scale. guidance_scale, num_inference_steps: None is the pipeline's
-        own default.
-
-        context_latents: (B, K, C, h, w), clean latents of the K frames that come before; `masks` then covers frame 1,
-        the context and the new frames. They go in at noise level `context_timestep`; first_index is the place in time
-        of the frame after frame 1. Returns frame 1 and the new frames.
-
-        Raises InputError when sizes do not fit.
+        Args:
+            masks: Bool or 0/1, (F, H, W) or (B, F, H, W), frame 1 included; True is foreground.
+            first_frame: uint8 (B, H, W, 3), float (B, 3, H, W) in 0..1, or PIL images.
+            num_inference_steps, guidance_scale: None takes the pipeline's default.
+            mask_guidance, mask_guidance_scale, mask_term: See `guidance_branches`.
+            instances: For a single prompt, objects bound to words of it; `masks` may then be left out.
+            unbound_words: See `Denoiser.set_masks`.
+            alpha, noise_sharing: How frame 1 is mixed into the starting noise; see `share_noise`.
+            adapter_scale: Multiplies the scales of all adapters.
+            first_frame_attention, cache_first_frame: See `Denoiser`.
+            eta, generator: As in diffusers.
+            latents: Starting noise of the new frames, (B, frames, C, h, w), before the scheduler's scale.
+            prompt_embeds, negative_prompt_embeds: (B, L, D) in place of prompts.
+            first_latents: Scaled latents of frame 1, (B, C, h, w), in place of `first_frame`.
+            context_latents: Clean latents of the K frames before the new ones, (B, K, C, h, w); `masks` then covers
+                frame 1, the context and the new frames.
+            context_timestep, first_index: See `Denoiser`.
+            decode_chunk_size: Frames decoded at a time.
+            output_type, return_dict: See `MaskVideoOutput`; False returns a tuple.
+            callback_on_step_end, callback_on_step_end_tensor_inputs: As in diffusers.
         """
         device, dtype = self._execution_device, self.unet.dtype
         if guidance_scale is None:
@@ -233,76 +233,88 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         steps = int(num_inference_steps or self.config.default_steps)
         self._guidance_scale, self._interrupt = guidance_scale, False
         batch = len(prompt_embeds) if prompt_embeds is not None else 1 if isinstance(prompt, str) else len(prompt or ())
-        cover = prepare_masks(masks, instances)
-        first = encode_first_frame(self, first_frame) if first_latents is None else first_latents
+        mask_tensor = prepare_masks(masks, instances)
+        first = self.encode_frames(first_frame) if first_latents is None else first_latents
         size = (first.shape[-2] * self.vae_scale_factor, first.shape[-1] * self.vae_scale_factor)
-        self.check_inputs(batch, cover, size, callback_on_step_end_tensor_inputs)
+        self.check_inputs(batch, mask_tensor, size, callback_on_step_end_tensor_inputs)
         first = first.to(device, dtype)
-        prompt_embeds, negative_prompt_embeds = self.encode_prompt(
-            prompt, negative_prompt, prompt_embeds, negative_prompt_embeds
-        )
+        text = self.encode_prompt(prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
         self.scheduler.set_timesteps(steps, device=device)
         self._num_timesteps = len(self.scheduler.timesteps)
-        skipped = 0 if context_latents is None else context_latents.shape[1]
-        latents = self.prepare_latents(first, cover.shape[1] - skipped, alpha, noise_sharing, generator, latents)
-        loaded = self._all_adapters()
+        context_frames = 0 if context_latents is None else context_latents.shape[1]
+        new_frames = mask_tensor.shape[1] - context_frames
+        latents = self.prepare_latents(first, new_frames, alpha, noise_sharing, generator, latents)
         denoiser = Denoiser(
             unet=self.unet,
             scheduler=self.scheduler,
-            adapters={
-                name: (move_model(loaded[name], device, dtype), scale * adapter_scale)
-                for name, scale in self._scales.items()
-            },
+            adapters=self._active_adapters(adapter_scale),
             branches=guidance_branches(guidance_scale, mask_guidance, mask_guidance_scale, mask_term),
             first=first,
             context=None if context_latents is None else context_latents.to(device, dtype),
             context_timestep=context_timestep,
             first_index=first_index,
             first_frame_attention=first_frame_attention,
-            remember=cache_first_frame,
+            cache_first_frame=cache_first_frame,
         )
-        denoiser.set_masks(cover, instances, self.tokenizer, prompt, unbound_words)
-        extra = self._step_options(eta, generator)
+        denoiser.set_masks(mask_tensor, instances, self.tokenizer, prompt, unbound_words)
+        step_options = self._step_options(eta, generator)
+        callback = StepCallback(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
+        latents = self._denoise(denoiser, latents, text, steps, step_options, callback)
+        video = self.decode_latents(torch.cat([first[:, None], latents], dim=1), output_type, decode_chunk_size)
+        self.maybe_free_model_hooks()
+        return MaskVideoOutput(frames=video) if return_dict else (video,)
+
+    def _active_adapters(self, adapter_scale: float) -> dict[str, tuple[MotionMaskAdapter, float]]:
+        """Name -> adapter on the UNet's device, and its scale."""
+        adapters, device, dtype = self._all_adapters(), self._execution_device, self.unet.dtype
+        return {
+            name: (move_model(adapters[name], device, dtype), scale * adapter_scale)
+            for name, scale in self._scales.items()
+        }
+
+    def _denoise(
+        self,
+        denoiser: Denoiser,
+        latents: torch.Tensor,
+        text: tuple[torch.Tensor, torch.Tensor],
+        steps: int,
+        step_options: dict[str, Any],
+        callback: StepCallback,
+    ) -> torch.Tensor:
+        """Run all timesteps on noisy latents (B, frames, C, h, w). text: embeddings, and negative embeddings."""
         with denoiser.attached():
-            denoiser.set_text(prompt_embeds, negative_prompt_embeds)
+            denoiser.set_text(*text)
             with self.progress_bar(total=steps) as bar:
                 for index, t in enumerate(self.scheduler.timesteps):
                     if self._interrupt:
                         continue
                     out = denoiser.predict(latents, t)
-                    latents = self.scheduler.step(out, t, latents, **extra, return_dict=False)[0]
-                    if callback_on_step_end is not None:
-                        values = {}
-                        for name in callback_on_step_end_tensor_inputs:
-                            values[name] = locals()[name]
-                        changed = callback_on_step_end(self, index, t, values) or {}
-                        latents = changed.pop("latents", latents)
-                        if changed:
-                            prompt_embeds = changed.pop("prompt_embeds", prompt_embeds)
-                            negative_prompt_embeds = changed.pop("negative_prompt_embeds", negative_prompt_embeds)
-                            denoiser.set_text(prompt_embeds, negative_prompt_embeds)
+                    latents = self.scheduler.step(out, t, latents, **step_options, return_dict=False)[0]
+                    latents, changed_text = callback(index, t, latents, text)
+                    if changed_text is not None:
+                        text = changed_text
+                        denoiser.set_text(*text)
                     if (index + 1) % self.scheduler.order == 0:
                         bar.update()
-        video = self.decode_latents(torch.cat([first[:, None], latents], dim=1), output_type, decode_chunk_size)
-        self.maybe_free_model_hooks()
-        return MaskVideoOutput(frames=video) if return_dict else (video,)
+        return latents
 
     def _step_options(self, eta: float, generator: Any) -> dict[str, Any]:
-        """What this scheduler's `step` takes of eta and generator."""
-        known = inspect.signature(self.scheduler.step).parameters
-        return {name: value for name, value in (("eta", eta), ("generator", generator)) if name in known}
+        """Those of eta and generator that this scheduler's `step` accepts."""
+        parameters = inspect.signature(self.scheduler.step).parameters
+        return {name: value for name, value in (("eta", eta), ("generator", generator)) if name in parameters}
 
     @torch.no_grad()
-    def encode_frames(self, frames: Any) -> torch.Tensor:
-        """Pictures in any form that `first_frame` may have, as scaled latents (B, C, h, w)."""
-        return encode_first_frame(self, frames)
+    def encode_frames(self, images: Images | None) -> torch.Tensor:
+        """Images in any form that `first_frame` accepts, as scaled latents (B, C, h, w)."""
+        pixels = prepare_images(images, self.image_processor)
+        return encode_images(self.vae, pixels.to(self._execution_device, self.vae.dtype))
 
     @torch.no_grad()
     def decode_latents(self, latents: torch.Tensor, output_type: str = "np", chunk: int = 8) -> Any:
-        """Scaled latents (B, F, C, h, w) as frames of `output_type`, `chunk` of them decoded at a time."""
+        """Scaled latents (B, F, C, h, w) as frames of `output_type`, decoded `chunk` at a time."""
         if output_type == "latent":
             return latents
         flat = latents.flatten(0, 1).to(self.vae.dtype) / self.vae.config.scaling_factor
-        pictures = torch.cat([self.vae.decode(part).sample for part in flat.split(chunk)])
-        video = pictures.unflatten(0, latents.shape[:2]).transpose(1, 2)  # (B, 3, F, H, W)
+        frames = torch.cat([self.vae.decode(part).sample for part in flat.split(chunk)])
+        video = frames.unflatten(0, latents.shape[:2]).transpose(1, 2)  # (B, 3, F, H, W)
         return self.video_processor.postprocess_video(video.float(), output_type=output_type)

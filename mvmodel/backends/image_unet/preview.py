@@ -1,62 +1,67 @@
-"""What training has come to, in one picture: a clip, and the model's guess of it with and without its masks."""
+"""A picture of what training has learned: a clip, and what the model predicts of it with and without its masks."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from PIL import Image
 
-from mvmodel.backends.image_unet.latents import TrainingLatents
+from mvmodel.backends.image_unet.latents import TrainingLatents, decode_frames
 from mvmodel.files import atomic_write
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.context import DEFAULT, FrameContext
 from mvmodel.video.sampling import evenly_spaced_indices
 
-SHARE = 0.8
-"""Noise level of the guess, as a share of the schedule: high enough that the object has to be put somewhere."""
+NOISE_LEVEL = 0.8
+"""As a share of the noise schedule: high enough that the model has to decide where the object is."""
 
 
 @torch.no_grad()
 def predict_clean_latents(
-    adapter: MotionMaskAdapter, unet: Any, scheduler: Any, data: TrainingLatents, mask: bool, seed: int = 0
+    adapter: MotionMaskAdapter,
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    cached: TrainingLatents,
+    mask: bool,
+    seed: int = 0,
 ) -> torch.Tensor:
-    """Clean latents of the first clip, guessed in one step from noisy ones: (F, C, h, w). `adapter` is attached."""
+    """Clean latents of the first clip, predicted in one step from noisy ones, (F, C, h, w). `adapter` is attached."""
     device = unet.device
-    clean = data.latents[0, 0].to(device)
-    t = torch.full((len(clean),), int(SHARE * scheduler.config.num_train_timesteps), device=device)
+    clean = cached.latents[0, 0].to(device)
+    t = torch.full((len(clean),), int(NOISE_LEVEL * scheduler.config.num_train_timesteps), device=device)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed)).to(device)
     noisy = scheduler.add_noise(clean, noise, t)
     noisy[0], t[0] = clean[0], 0
-    terms = {DEFAULT: (adapter.mask_term(data.masks[0, 0].to(device)),)} if mask else {}
-    text = data.text[:1].to(device)
+    terms = {DEFAULT: (adapter.mask_term(cached.masks[0, 0].to(device)),)} if mask else {}
     options = {"context": FrameContext(len(clean), terms)}
+    text = cached.text[:1].to(device)
     out = unet(noisy, t, encoder_hidden_states=text, cross_attention_kwargs=options).sample
-    kept = scheduler.alphas_cumprod.to(device)[t].view(-1, 1, 1, 1)
+    alpha = scheduler.alphas_cumprod.to(device)[t].view(-1, 1, 1, 1)
     if scheduler.config.prediction_type == "epsilon":
-        found = (noisy - (1 - kept).sqrt() * out) / kept.sqrt()
+        predicted = (noisy - (1 - alpha).sqrt() * out) / alpha.sqrt()
     else:
-        found = kept.sqrt() * noisy - (1 - kept).sqrt() * out
-    found[0] = clean[0]
-    return found
+        predicted = alpha.sqrt() * noisy - (1 - alpha).sqrt() * out
+    predicted[0] = clean[0]
+    return predicted
 
 
-@torch.no_grad()
-def write_strip(
-    png: Path, adapter: MotionMaskAdapter, unet: Any, scheduler: Any, vae: Any, data: TrainingLatents
+def write_preview_strip(
+    png: Path,
+    adapter: MotionMaskAdapter,
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    vae: AutoencoderKL,
+    cached: TrainingLatents,
 ) -> None:
-    """Write three rows of frames: the clip's latents decoded, the guess with masks, the guess without."""
-    from PIL import Image
-
-    rows = [
-        data.latents[0, 0],
-        *(predict_clean_latents(adapter, unet, scheduler, data, mask) for mask in (True, False)),
-    ]
-    shown = []
+    """Write three rows of frames: the clip itself, the prediction with its masks, and the prediction without them."""
+    rows = [cached.latents[0, 0]]
+    rows += [predict_clean_latents(adapter, unet, scheduler, cached, mask) for mask in (True, False)]
+    strips = []
     for latents in rows:
-        picked = latents[evenly_spaced_indices(8, len(latents))]
-        scaled = (picked / vae.config.scaling_factor).to(vae.device, vae.dtype)
-        pictures = (vae.decode(scaled).sample.float().clamp(-1, 1) + 1) * 127.5
-        shown.append(pictures.round().byte().permute(2, 0, 3, 1).flatten(1, 2))  # (H, F * W, 3)
-    with atomic_write(png) as aside:
-        Image.fromarray(torch.cat(shown).cpu().numpy()).save(aside)
+        frames = decode_frames(vae, latents[evenly_spaced_indices(8, len(latents))])
+        strips.append(np.concatenate(list(frames), axis=1))
+    with atomic_write(png) as temporary:
+        Image.fromarray(np.concatenate(strips)).save(temporary)

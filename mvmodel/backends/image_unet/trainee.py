@@ -12,7 +12,7 @@ import torch
 from mvmodel.backends.backend import Trainee
 from mvmodel.backends.image_unet.latents import TrainingLatents
 from mvmodel.backends.image_unet.loss import denoising_loss
-from mvmodel.backends.image_unet.preview import write_strip
+from mvmodel.backends.image_unet.preview import write_preview_strip
 from mvmodel.backends.training_config import TrainConfig
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
@@ -68,7 +68,7 @@ class AdapterTrainee(Trainee):
 
     def write_preview(self, png: Path, cached: TrainingLatents) -> None:
         pack = self._pack
-        write_strip(png, self.adapter, pack.unet(), pack.scheduler(), pack.vae(), cached)
+        write_preview_strip(png, self.adapter, pack.unet(), pack.scheduler(), pack.vae(), cached)
 
     def save(self, folder: Path, frames: int) -> None:
         save_adapter(self.adapter.cpu().eval(), folder, frames)

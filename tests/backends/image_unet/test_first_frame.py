@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.backends.image_unet.first_frame import control_frames
+from mvmodel.backends.image_unet.first_frame import generate_first_frames
 from mvmodel.backends.instances import Instance
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -24,7 +24,7 @@ def test_instances_tell_the_first_frame_what_is_where(small_pack, tmp_path, monk
     def made(*words: str) -> np.ndarray:
         bound = [Instance(word, mask) for word, mask in zip(words, masks, strict=False)]
         both = np.logical_or(masks[0], masks[1])
-        return control_frames(
+        return generate_first_frames(
             small_pack, ["a dog and a ball"], both, [0], GenerationConfig(first_frame_steps=2), instances=bound or None
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mvmodel.backends.image_unet.latents import TrainingLatents, draw
+from mvmodel.backends.image_unet.latents import TrainingLatents, draw_batch
 from mvmodel.backends.training_config import TrainConfig
 
 
@@ -18,7 +18,7 @@ def test_draw_drops_prompt_and_mask_together_and_each_alone():
         config = TrainConfig(clips_per_step=4, **options)
         seen: dict[tuple[bool, bool], float] = {}
         for index in range(100):
-            _, _, text, _, _, keep, clean = draw(data, config, index)
+            _, _, text, _, _, keep, clean = draw_batch(data, config, index)
             assert clean.min() >= 1 and clean.max() <= 2
             for sentence, flag, given in zip(text, keep, clean, strict=True):
                 key = (bool(sentence.any()), bool(flag))

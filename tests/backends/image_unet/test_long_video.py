@@ -8,7 +8,7 @@ import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.long_video import Window, call_options, long_video, windows
+from mvmodel.backends.image_unet.long_video import Window, generate_long_video, pipeline_options, plan_windows
 from mvmodel.backends.instances import Instance
 from mvmodel.model.adapter import MotionMaskAdapter
 
@@ -42,39 +42,39 @@ def inputs():
 @pytest.mark.parametrize(("window", "overlap"), [(16, 4), (5, 2), (4, 1)])
 def test_windows_make_every_frame_once_and_stay_small(frames, anchor, window, overlap):
     config = GenerationConfig(window=window, overlap=overlap, anchor=anchor)
-    made = windows(frames, config)
+    made = plan_windows(frames, config)
     assert [i for one in made for i in range(one.start, one.stop)] == list(range(1, frames))
     for one in made:
-        assert len(one.seen) <= window and one.seen == sorted(set(one.seen))
-        assert one.anchor == (0 if anchor == "video" else one.seen[0])
-        assert one.start - one.seen[1 if anchor == "video" else 0] <= max(overlap, 1)
+        assert len(one.frame_indices) <= window and one.frame_indices == sorted(set(one.frame_indices))
+        assert one.anchor == (0 if anchor == "video" else one.frame_indices[0])
+        assert one.start - one.frame_indices[1 if anchor == "video" else 0] <= max(overlap, 1)
 
 
 def test_windows_of_a_short_example():
-    assert windows(9, QUICK) == [Window(0, 0, 1, 5), Window(0, 2, 5, 7), Window(0, 2, 7, 9)]
+    assert plan_windows(9, QUICK) == [Window(0, 0, 1, 5), Window(0, 2, 5, 7), Window(0, 2, 7, 9)]
     other = QUICK.model_copy(update={"anchor": "window"})
-    assert windows(9, other) == [Window(0, 0, 1, 5), Window(3, 1, 5, 8), Window(6, 1, 8, 9)]
+    assert plan_windows(9, other) == [Window(0, 0, 1, 5), Window(3, 1, 5, 8), Window(6, 1, 8, 9)]
 
 
 @pytest.mark.parametrize("reanchor", [1, 2, 3])
 @pytest.mark.parametrize(("window", "overlap"), [(16, 4), (5, 2), (4, 1), (6, 4)])
 def test_the_anchor_moves_on_after_so_many_windows(window, overlap, reanchor):
     config = GenerationConfig(window=window, overlap=overlap, reanchor=reanchor)
-    made = windows(100, config)
+    made = plan_windows(100, config)
     assert [i for one in made for i in range(one.start, one.stop)] == list(range(1, 100))
     for number, one in enumerate(made):
-        assert len(one.seen) <= window and one.seen == sorted(set(one.seen))
+        assert len(one.frame_indices) <= window and one.frame_indices == sorted(set(one.frame_indices))
         begun = made[number // reanchor * reanchor]  # the window in which this anchor was taken
         assert one.anchor == begun.anchor and one.anchor < one.start - one.context
         assert one.anchor == 0 if number < reanchor else begun.start - overlap <= one.anchor < begun.start
-    by_window = windows(100, config.model_copy(update={"anchor": "window", "reanchor": 0}))
+    by_window = plan_windows(100, config.model_copy(update={"anchor": "window", "reanchor": 0}))
     assert reanchor != 1 or made == by_window
 
 
 def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
     """With the noise that the window draws, handed to the pipeline."""
     short = {**inputs, "masks": inputs["masks"][:5]}
-    made = long_video(pipeline, **short, config=QUICK, folder=tmp_path)
+    made = generate_long_video(pipeline, **short, config=QUICK, folder=tmp_path)
     kept: list[torch.Tensor] = []
     original = pipeline.prepare_latents
 
@@ -83,10 +83,12 @@ def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
         return original(*given, **named)
 
     pipeline.prepare_latents = spy
-    again = long_video(pipeline, **short, config=QUICK, folder=tmp_path / "b")
+    again = generate_long_video(pipeline, **short, config=QUICK, folder=tmp_path / "b")
     assert np.array_equal(made, again)
     pipeline.prepare_latents = original
-    whole = pipeline("a horse", short["masks"], short["first_frame"], latents=kept[0], **call_options(QUICK)).frames[0]
+    whole = pipeline(
+        "a horse", short["masks"], short["first_frame"], latents=kept[0], **pipeline_options(QUICK)
+    ).frames[0]
     assert np.abs(made[1:].astype(int) - (whole[1:] * 255).round()).max() <= 1
     assert np.array_equal(made[0], short["first_frame"])
 
@@ -103,7 +105,7 @@ def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
     pipeline, inputs, tmp_path, change, killed_at, rest
 ):
     config = QUICK.model_copy(update=change)
-    whole = np.array(long_video(pipeline, **inputs, config=config, folder=tmp_path / "whole"))
+    whole = np.array(generate_long_video(pipeline, **inputs, config=config, folder=tmp_path / "whole"))
     told: list[tuple[int, int]] = []
 
     def kill(done: int, of: int) -> None:
@@ -112,13 +114,15 @@ def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        long_video(pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=kill)
+        generate_long_video(pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=kill)
     told.clear()
-    resumed = long_video(pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=lambda *p: told.append(p))
+    resumed = generate_long_video(
+        pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=lambda *p: told.append(p)
+    )
     assert told == rest
     assert np.array_equal(resumed, whole)
     other = {**inputs, "seed": 4}
-    assert not np.array_equal(long_video(pipeline, **other, config=config, folder=tmp_path / "cut"), whole)
+    assert not np.array_equal(generate_long_video(pipeline, **other, config=config, folder=tmp_path / "cut"), whole)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +138,8 @@ def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
     ],
 )
 def test_every_option_changes_the_video(pipeline, inputs, tmp_path, change):
-    plain = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "plain")
-    other = long_video(pipeline, **inputs, config=QUICK.model_copy(update=change), folder=tmp_path / "other")
+    plain = generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "plain")
+    other = generate_long_video(pipeline, **inputs, config=QUICK.model_copy(update=change), folder=tmp_path / "other")
     assert other.shape == plain.shape and not np.array_equal(other[5:], plain[5:])
     assert np.isfinite(other).all() and other[5:].std() > 0
 
@@ -145,7 +149,7 @@ def test_every_window_is_given_the_latents_of_its_anchor_and_context(pipeline, i
     from mvmodel.backends.image_unet import long_video as module
 
     made = {0: pipeline.encode_frames(inputs["first_frame"][None])}
-    original, anchors = module._window, []
+    original, anchors = module._generate_window, []
 
     def spy(pipe, window, *given):
         anchor, context = given[4], given[5]
@@ -157,27 +161,27 @@ def test_every_window_is_given_the_latents_of_its_anchor_and_context(pipeline, i
         anchors.append(window.anchor)
         return out
 
-    monkeypatch.setattr(module, "_window", spy)
+    monkeypatch.setattr(module, "_generate_window", spy)
     config = QUICK.model_copy(update=change)
-    long_video(pipeline, **inputs, config=config, folder=tmp_path)
+    generate_long_video(pipeline, **inputs, config=config, folder=tmp_path)
     assert sorted(made) == list(range(11)) and (len(set(anchors)) > 1) == bool(change)
 
 
 def test_reanchoring_every_window_is_the_anchor_of_the_window(pipeline, inputs, tmp_path):
     moved, own = (QUICK.model_copy(update=change) for change in ({"reanchor": 1}, {"anchor": "window"}))
-    made = np.array(long_video(pipeline, **inputs, config=moved, folder=tmp_path / "a"))
-    assert np.array_equal(made, long_video(pipeline, **inputs, config=own, folder=tmp_path / "b"))
+    made = np.array(generate_long_video(pipeline, **inputs, config=moved, folder=tmp_path / "a"))
+    assert np.array_equal(made, generate_long_video(pipeline, **inputs, config=own, folder=tmp_path / "b"))
 
 
 def test_instances_are_cut_to_their_windows(pipeline, inputs, tmp_path):
     given = [Instance("a horse", inputs["masks"])]
-    made = long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "a", instances=given)
-    assert np.array_equal(made, long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "b"))
+    made = generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "a", instances=given)
+    assert np.array_equal(made, generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "b"))
 
 
 def test_the_unet_never_sees_more_than_a_window(pipeline, inputs, tmp_path):
     seen: list[int] = []
     hook = pipeline.unet.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
-    long_video(pipeline, **inputs, config=QUICK, folder=tmp_path)
+    generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path)
     hook.remove()
     assert max(seen) <= 2 * (QUICK.window - 1)

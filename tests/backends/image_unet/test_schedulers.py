@@ -8,11 +8,11 @@ import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.schedulers import SOLVERS, build_scheduler
+from mvmodel.backends.image_unet.schedulers import SCHEDULERS, build_scheduler
 from mvmodel.errors import InputError
 
 
-@pytest.mark.parametrize("name", [*SOLVERS, "LMSDiscreteScheduler"])
+@pytest.mark.parametrize("name", [*SCHEDULERS, "LMSDiscreteScheduler"])
 def test_every_solver_runs_the_pipeline_and_keeps_the_noise_schedule(small_pack, name):
     built = build_scheduler(small_pack, name)
     betas = small_pack.scheduler().betas
