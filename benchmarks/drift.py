@@ -82,7 +82,9 @@ def measure_cell(pack: str, setting: str, change: dict[str, Any], number: int, f
     else:
         pipeline = build_pipeline(models, models.start_adapter(), config)
         with tempfile.TemporaryDirectory() as room:
-            video = np.array(generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room)))
+            video = np.array(
+                generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room))
+            )
     seconds = float("nan") if setting == TRUE_CLIPS else (time.perf_counter() - began) / frames
     seams = [window.start for window in plan_windows(frames, config)[1:]]
     return {
