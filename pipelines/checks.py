@@ -1,7 +1,7 @@
-"""Asset checks. Blocking ones keep what is built on a bad result from being built in the same run.
+"""Asset checks. A blocking check that fails stops the run before anything downstream is built.
 
-The promotion's gates stand here so that the UI shows them; `promoted_adapter` asks the same rules again, since a check
-only stops the run that it is in.
+The promotion gates are checks so that the UI shows them. `promoted_adapter` applies the same gates again, because a
+check only stops the run that it is part of.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
@@ -27,11 +27,14 @@ from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import load_current
 from pipelines.store.version_store import Handle
 
-# Partitions on checks are what makes a gate's verdict one motion's; Dagster 1.13 warns that they are a preview.
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A gate's result belongs to one motion, so these checks are partitioned, which Dagster 1.13 calls a preview feature.
 warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")
 
 MAX_WEAK_SHARE = 0.5
-"""More weak mask sequences than this share is worth a warning."""
+"""Share of weak mask sequences from which the check warns."""
 
 
 @dg.asset_check(asset="clips", blocking=True, description="At least one clip is usable.")
@@ -39,17 +42,18 @@ MAX_WEAK_SHARE = 0.5
 def has_usable_clips(clips: Handle) -> dg.AssetCheckResult:
     import pandas as pd
 
-    usable, refused = (len(pd.read_parquet(clips.folder / f"{n}.parquet")) for n in ("catalogue", "quarantine"))
-    said = "ok" if usable else "no clip can be used; the quarantine table says why for each file"
-    return dg.AssetCheckResult(passed=usable > 0, metadata={"clips": usable, "quarantined": refused}, description=said)
+    usable, refused = (len(pd.read_parquet(clips.folder / f"{name}.parquet")) for name in ("catalogue", "quarantine"))
+    reason = "ok" if usable else "No clip is usable. The quarantine table gives the reason for each file."
+    metadata = {"clips": usable, "quarantined": refused}
+    return dg.AssetCheckResult(passed=usable > 0, metadata=metadata, description=reason)
 
 
 @dg.asset_check(asset="foreground_masks", description="Most mask sequences are reliable.")
 @user_errors_as_failures
 def masks_are_reliable(foreground_masks: Handle) -> dg.AssetCheckResult:
-    import pandas as pd
+    from mvmodel.segmentation.catalogue_masks import read_mask_quality
 
-    quality = pd.read_parquet(foreground_masks.folder / "quality.parquet")
+    quality = read_mask_quality(foreground_masks.folder)
     share = float(quality["weak"].mean()) if len(quality) else 1.0
     return dg.AssetCheckResult(
         passed=share <= MAX_WEAK_SHARE,
@@ -58,7 +62,7 @@ def masks_are_reliable(foreground_masks: Handle) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="motion_groups", description="At least one motion has enough clips; labels and masks agree.")
+@dg.asset_check(asset="motion_groups", description="At least one motion has enough clips, and labels agree with masks.")
 @user_errors_as_failures
 def has_trainable_motions(motion_groups: Handle) -> dg.AssetCheckResult:
     groups = read_motion_groups(motion_groups.folder)
@@ -74,7 +78,7 @@ def has_trainable_motions(motion_groups: Handle) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset="motion_adapter", blocking=True, partitions_def=motions, description="Every loss of the training is finite."
+    asset="motion_adapter", blocking=True, partitions_def=motions, description="Every training loss is finite."
 )
 @user_errors_as_failures
 def finite_loss(context: dg.AssetCheckExecutionContext, store: ArtifactStore) -> dg.AssetCheckResult:
@@ -89,9 +93,11 @@ def finite_loss(context: dg.AssetCheckExecutionContext, store: ArtifactStore) ->
 
 GATE_DESCRIPTIONS = {
     "iou_gate": "The object follows held-out masks.",
-    "alignment_gate": "The videos show what their prompts say.",
-    "no_regression_gate": "The adapter is not worse than the one in use by more than the tolerance.",
+    "alignment_gate": "The videos match their prompts.",
+    "no_regression_gate": "The adapter is at most `gates.max_regression` worse than the promoted one.",
 }
+GATE_CHECK_METRICS = ("iou", "alignment", "consistency", "motion")
+"""Metrics in the metadata of every gate's check."""
 
 
 @dg.multi_asset_check(
@@ -106,35 +112,35 @@ GATE_DESCRIPTIONS = {
 def promotion_gates(
     context: dg.AssetCheckExecutionContext, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> Iterator[dg.AssetCheckResult]:
-    """Between training and generation: an adapter that fails one of these is not promoted."""
+    """Between training and generation. An adapter that fails a gate is not promoted."""
     motion = context.partition_key
     adapter, evaluation = (
         load_current(context.instance, store.store, name, motion) for name in ("motion_adapter", "adapter_evaluation")
     )
     metrics = json.loads((evaluation.folder / "metrics.json").read_text())
     gates = settings.read("gates", GateConfig)
-    thresholds: dict[str, dict[str, float]] = {
+    limits: dict[str, dict[str, float]] = {
         "iou_gate": {"threshold": gates.min_iou},
         "alignment_gate": {"threshold": gates.min_alignment},
         "no_regression_gate": {"max_regression": gates.max_regression},
     }
-    for verdict in promotion.judge_adapter(context.instance, store.store, settings, pack, adapter, evaluation):
+    for result in promotion.judge_adapter(context.instance, store.store, settings, pack, adapter, evaluation):
         yield dg.AssetCheckResult(
             asset_key="adapter_evaluation",
-            check_name=verdict.gate,
-            passed=verdict.passed,
-            description=verdict.reason,
+            check_name=result.gate,
+            passed=result.passed,
+            description=result.reason,
             metadata={
-                **{name: metrics[name] for name in ("iou", "alignment", "consistency", "motion") if name in metrics},
-                **thresholds.get(verdict.gate, {}),
+                **{name: metrics[name] for name in GATE_CHECK_METRICS if name in metrics},
+                **limits.get(result.gate, {}),
             },
         )
 
 
 METRIC_CHECKS = {
-    "follows_masks": "The objects fill their control masks.",
-    "mask_term_improves_iou": "With the mask term the objects fill their masks better than with it off.",
-    "videos_have_motion": "The objects move: a frozen video would be the most consistent of all.",
+    "follows_masks": "The objects follow their control masks.",
+    "mask_term_improves_iou": "The objects follow their masks better with the mask term than without it.",
+    "videos_have_motion": "The objects move. A still video would have perfect consistency.",
 }
 
 
@@ -149,7 +155,7 @@ METRIC_CHECKS = {
 def video_metric_checks(
     context: dg.AssetCheckExecutionContext, settings: Settings, store: ArtifactStore
 ) -> Iterator[dg.AssetCheckResult]:
-    """What the videos' metrics say, each measured value beside the threshold that it is held against."""
+    """Compare the means of the videos' metrics with their thresholds."""
     import pandas as pd
 
     from mvmodel.metrics.flow import MIN_SPEED
@@ -157,39 +163,39 @@ def video_metric_checks(
 
     handle = load_current(context.instance, store.store, "video_metrics", context.partition_key)
     card = summarise(pd.read_parquet(handle.folder / "metrics.parquet"))
-
-    def mean(condition: str, metric: str) -> float:
-        rows = card[(card["condition"] == condition) & (card["metric"] == metric)]
-        return float(rows["mean"].iloc[0]) if len(rows) else math.nan
-
-    full = card[(card["condition"] == "full") & (card["metric"] == "iou")]
-    counts = {name: int(full[name].iloc[0]) for name in ("videos", "prompts", "seeds") if len(full)}
-    held = {
-        "follows_masks": (mean("full", "iou"), float(settings.read("gates", GateConfig).min_iou), "IoU"),
-        "mask_term_improves_iou": (mean("full", "iou") - mean("no_mask", "iou"), 0.0, "IoU gained by the mask term"),
-        "videos_have_motion": (mean("full", "motion"), MIN_SPEED, "motion in pixels per frame"),
+    iou, motion = _find_mean(card, "full", "iou"), _find_mean(card, "full", "motion")
+    gain = iou - _find_mean(card, "no_mask", "iou")
+    row = card[(card["condition"] == "full") & (card["metric"] == "iou")]
+    counts = {name: int(row[name].iloc[0]) for name in ("videos", "prompts", "seeds") if len(row)}
+    consistency = _find_mean(card, "full", "consistency")
+    stillness = {
+        name: round(v, 4)
+        for name, v in zip(("consistency", "motion"), (consistency, motion), strict=True)
+        if math.isfinite(v)
     }
-    for name, (measured, threshold, what) in held.items():
-        skipped = math.isnan(measured)  # no video was made with the term off, say
-        said = f"{what} was not measured" if skipped else f"{what} {measured:.3f}, above {threshold:g} is asked"
-        beside = {metric: mean("full", metric) for metric in ("consistency", "motion")}
-        yield dg.AssetCheckResult(
-            asset_key="video_metrics",
-            check_name=name,
-            passed=skipped or measured > threshold,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=said,
-            metadata={
-                **({} if skipped else {"measured": round(measured, 4)}),
-                "threshold": threshold,
-                **counts,
-                **(
-                    {n: round(v, 4) for n, v in beside.items() if math.isfinite(v)}
-                    if name == "videos_have_motion"
-                    else {}
-                ),
-            },
-        )
+    min_iou = settings.read("gates", GateConfig).min_iou
+    yield _compare("follows_masks", "IoU", iou, min_iou, counts)
+    yield _compare("mask_term_improves_iou", "the IoU gained by the mask term", gain, 0.0, counts)
+    yield _compare("videos_have_motion", "motion in pixels per frame", motion, MIN_SPEED, {**counts, **stillness})
+
+
+def _find_mean(card: pd.DataFrame, condition: str, metric: str) -> float:
+    """A mean from a table of `summarise`; NaN if it has none."""
+    rows = card[(card["condition"] == condition) & (card["metric"] == metric)]
+    return float(rows["mean"].iloc[0]) if len(rows) else math.nan
+
+
+def _compare(name: str, label: str, value: float, threshold: float, metadata: dict[str, Any]) -> dg.AssetCheckResult:
+    """A warning unless `value` is above `threshold`. A value that was not measured passes."""
+    missing = math.isnan(value)  # for example, no video was generated without the mask term
+    return dg.AssetCheckResult(
+        asset_key="video_metrics",
+        check_name=name,
+        passed=missing or value > threshold,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{label} was not measured" if missing else f"{label} is {value:.3f}; the minimum is {threshold:g}",
+        metadata={**({} if missing else {"measured": round(value, 4)}), "threshold": threshold, **metadata},
+    )
 
 
 all_checks = [

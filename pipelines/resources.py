@@ -117,7 +117,7 @@ class Gpu(dg.ConfigurableResource):
     precision: str = "auto"
     """auto, fp32, bf16 or fp16; auto is bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
 
-    def chosen(self) -> dict[str, Any]:
+    def get_hardware(self) -> dict[str, Any]:
         """{"device", "precision", "memory_gb"}. Raises InputError when a named device is not there."""
         import torch
 
@@ -134,7 +134,7 @@ class Gpu(dg.ConfigurableResource):
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return {"device": device, "precision": precision, "memory_gb": round(memory / 2**30, 1)}
 
-    def peak_gb(self) -> float:
+    def peak_memory_gb(self) -> float:
         """Peak memory since the process began: of the GPU when there is one, else of the process."""
         import resource
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.backends.training_config import TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.text import find_object_words, replace_noun
@@ -84,6 +85,17 @@ def write_requests(folder: Path, motion: str, wanted: Sequence[RequestSpec], fps
             masks.save(folder / "masks" / f"{name}.npz")
             rows.writerow([name, motion, request.prompt, f"masks/{name}.npz", request.seed, request.negative_prompt])
     return path
+
+
+def write_default_requests(
+    folder: Path, motion: str, clips: Sequence[TrainingClip], objects: Sequence[str], fps: float, count: int, seed: int
+) -> Path:
+    """Write `count` default requests for a motion's clips to `folder`; returns requests.csv.
+
+    clips: the first ones are used first. objects: the words that the pack knows. fps: of the masks.
+    """
+    specs = default_requests([(clip.name, clip.caption, clip.masks) for clip in clips], objects, count, seed)
+    return write_requests(folder, motion, specs, fps)
 
 
 def describe_requests(requests: Sequence[Any]) -> list[dict[str, Any]]:

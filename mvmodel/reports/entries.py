@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,3 +33,10 @@ class VideoEntry:
         for what in (self.masks, self.detected):
             if what is not None and what.shape != self.frames.shape[:3]:
                 raise InputError(f"video {self.name}: masks {what.shape} do not fit frames {self.frames.shape}")
+
+
+def rank_videos(videos: Sequence[VideoEntry], count: int) -> tuple[list[VideoEntry], list[VideoEntry]]:
+    """The full method's `count` best and `count` worst videos by IoU, best first; none is in both lists."""
+    full = [video for video in videos if video.condition == "full" and "iou" in video.metrics]
+    ranked = sorted(full, key=lambda video: -video.metrics["iou"])
+    return ranked[:count], ranked[count:][-count:]

@@ -14,7 +14,7 @@ from mvmodel.metrics.score import METRICS
 from mvmodel.motion.motion_map import MotionMap
 from mvmodel.reports import media, paper_tables, plots, sentences, tables
 from mvmodel.reports.conditions import Condition, get_condition
-from mvmodel.reports.entries import VideoEntry
+from mvmodel.reports.entries import VideoEntry, rank_videos
 from mvmodel.reports.formatting import format_count, format_number, format_provenance
 from mvmodel.reports.motion_map_plots import plot_motion_map, plot_trajectories
 from mvmodel.reports.templating import render_page
@@ -105,7 +105,7 @@ def write_leaderboard(
     tagged = [rows.assign(slug=slug) for slug, rows in motions.items()]
     rows = pd.concat(tagged) if tagged else pd.DataFrame({"slug": [], "condition": []})
     card = summarise(rows, by=("slug", "condition"))  # the column `motion` is a metric
-    best, worst = _rank_videos(videos)
+    best, worst = rank_videos(videos, RANKED_VIDEOS)
     return _render(
         Path(folder) / "leaderboard.html",
         "leaderboard.html.j2",
@@ -141,13 +141,6 @@ def _build_header(card: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
         "stillness": sentences.describe_stillness(card),
         "compared": compared,
     }
-
-
-def _rank_videos(videos: Sequence[VideoEntry]) -> tuple[list[VideoEntry], list[VideoEntry]]:
-    """The full method's best and worst videos by IoU, none in both."""
-    full = [video for video in videos if video.condition == "full" and "iou" in video.metrics]
-    ranked = sorted(full, key=lambda video: -video.metrics["iou"])
-    return ranked[:RANKED_VIDEOS], ranked[RANKED_VIDEOS:][-RANKED_VIDEOS:]
 
 
 def _plot_board(card: pd.DataFrame, history: pd.DataFrame | None) -> list[tuple[str, str, str]]:

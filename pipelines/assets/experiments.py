@@ -1,13 +1,14 @@
-"""Experiments on the promoted adapters: on demand only, cell by cell, each cell made once whatever asks for it.
+"""Experiments on the promoted adapters. They run on demand only, and resume cell by cell.
 
-A study's sizes are in the section `experiments` of the settings: `{"quick": true}` for the smallest, or sizes under a
-study's name, such as `{"mask_robustness": {"requests": 4}}`.
+The section `experiments` of the settings holds their sizes: `{"quick": true}` for the smallest ones, or sizes by
+experiment, such as `{"mask_robustness": {"requests": 4}}`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,144 +31,128 @@ if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.config import ExperimentConfig
+    from mvmodel.experiments.experiment import Experiment
+    from mvmodel.packs import Pack
 
-CODE = code_version("mvmodel.experiments.run", files=(__file__,))
+EXPERIMENT_CODE = code_version("mvmodel.experiments.run", files=(__file__,))
 MOTION_EXPERIMENTS = {
-    "ablation_study": "What each part of the method brings; learned motion against the mask's constraint.",
-    "noise_sharing_sweep": "The share of frame 1 in the later frames' noise, in three ways of mixing it in.",
-    "mask_generalization": "Shapes, sizes, motions and object classes that the training clips do not have.",
+    "ablation_study": "The effect of each part of the method, and how much of the motion is learned, not only "
+    "constrained by the mask.",
+    "noise_sharing_sweep": "Shares of frame 1 in the noise of the later frames, with three ways of mixing it in.",
+    "mask_generalization": "Shapes, sizes, motions and objects that are not in the training clips.",
     "mask_robustness": "Masks that are eroded, dilated, shifted, or missing in some frames.",
-    "first_frame_sensitivity": "A bad first frame, and how its error travels along the later frames.",
-    "long_video_drift": "Videos of 24 to 200 frames, extended window by window: what adds up.",
+    "first_frame_sensitivity": "A damaged first frame, and how its error spreads to the later frames.",
+    "long_video_drift": "Videos of 24 to 200 frames, extended window by window, and the errors that add up.",
 }
-"""Experiment -> its asset's description."""
+"""Experiment -> description of its asset."""
 VOLATILE_FILES = ("timing.json",)
-"""Seconds differ from run to run, and make no other version."""
+"""Run times differ between two runs with the same results."""
 MAX_PLOTTED_GROUPS = 12
-"""Settings whose means become metrics that plot over time; the tables have all."""
+"""Groups whose means become numbers that the UI plots over time; the tables hold all of them."""
 
 
-def load_motion(name: str, training: Path, requests: Path, pack: Any) -> Motion:
-    """A motion's requests and training clips, as experiments take them."""
-    from mvmodel.experiments.bench import Motion
-    from mvmodel.experiments.tasks import load_tasks
-    from mvmodel.training.training_set import read_training_set
+@dataclass(frozen=True)
+class ExperimentSettings:
+    """The sizes of an experiment, and the home's settings of generation and training, which its cells vary."""
 
-    clips, _ = read_training_set(training)
-    return Motion(name, load_tasks(requests / "requests.csv", None, pack), clips)
+    sizes: ExperimentConfig
+    generation: GenerationConfig
+    training: TrainConfig
 
+    @classmethod
+    def read(cls, name: str, settings: Settings, pack: PackResource) -> ExperimentSettings:
+        from mvmodel.backends.training_config import TrainConfig
+        from mvmodel.experiments.config import ExperimentsConfig
 
-def base_configs(settings: Settings, pack: PackResource) -> tuple[GenerationConfig, TrainConfig]:
-    """The settings that every cell changes one thing of: the home's own for generation and training."""
-    from mvmodel.backends.training_config import TrainConfig
+        start = "start" if pack.backend().start_adapter() is not None else None
+        sizes = settings.read("experiments", ExperimentsConfig).sizes(name)
+        return cls(sizes, pack.generation(settings), settings.read("training", TrainConfig, init_from=start))
 
-    start = "start" if pack.load().start_adapter() is not None else None
-    return pack.generation(settings), settings.read("training", TrainConfig, init_from=start)
-
-
-def experiment_metadata(folder: Path) -> dict[str, Any]:
-    """An experiment's conclusion, tables and pictures as metadata."""
-    import pandas as pd
-    from PIL import Image
-
-    from mvmodel.experiments.catalogue import EXPERIMENTS
-
-    rows = pd.read_parquet(folder / "videos.parquet")
-    timing = json.loads((folder / "timing.json").read_text())
-    experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
-    claims = json.loads((folder / "conclusion.json").read_text())["claims"]
-    groups = list(rows.groupby(experiment.factors[-1], sort=False))[:MAX_PLOTTED_GROUPS]
-    metrics: dict[str, float] = {}
-    for group, own in groups:
-        metrics |= ui_metadata.finite_numbers(
-            dict(own[[m for m in experiment.headline if m in own]].mean()), f"{group}/"
-        )
-    plot = next(iter(sorted((folder / "plots").glob("*.png"))))
-    return {
-        "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
-        "report": dg.MetadataValue.path(str(folder / "report.html")),
-        "plot": ui_metadata.inline_image(Image.open(plot), plot.stem),
-        "sheet": ui_metadata.inline_image(Image.open(folder / "sheet.jpg"), "one setting a row"),
-        "videos": len(rows),
-        "cells_made": timing["videos_generated"],
-        "minutes": round(timing["seconds"] / 60, 2),
-        "claims": len(claims),
-        "claims_that_hold": sum(claim["holds"] is True for claim in claims),
-        "means": group_means_table(experiment, rows),
-        "summary": ui_metadata.table(pd.read_csv(folder / "summary.csv")),
-        **metrics,
-    }
-
-
-def group_means_table(experiment: Any, rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row a setting: its factors, the means of the metrics that matter most, and the number of videos."""
-    import pandas as pd
-
-    lines = []
-    for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
-        said = dict(zip(experiment.factors, map(experiment.format_factor, key), strict=True))
-        metrics = ui_metadata.finite_numbers(
-            {name: group[name].mean() for name in experiment.headline if name in group}
-        )
-        lines.append({**said, **metrics, "videos": len(group)})
-    return ui_metadata.table(pd.DataFrame(lines))
+    def as_json(self) -> dict[str, Any]:
+        """For the recipe."""
+        return {
+            "experiment": self.sizes.model_dump(mode="json"),
+            "generation": self.generation.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+        }
 
 
 def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
     def run(
         context: dg.AssetExecutionContext,
-        training_set: Handle,
-        generation_requests: Handle,
-        promoted_adapter: Handle,
         settings: Settings,
         pack: PackResource,
         store: ArtifactStore,
+        **inputs: Handle,
     ) -> dg.MaterializeResult[Handle]:
-        from mvmodel.experiments.config import ExperimentsConfig
+        adapter = promotion.open_promoted(inputs["promoted_adapter"], store.store)
+        config = ExperimentSettings.read(name, settings, pack)
 
-        adapter = promotion.open_promoted(promoted_adapter, store.store)
-        config = settings.read("experiments", ExperimentsConfig).sizes(name)
-        generation, training = base_configs(settings, pack)
+        def build(folder: Path) -> None:
+            from mvmodel.experiments.bench import MOTION_ADAPTER
 
-        def build_folder(folder: Path) -> None:
-            from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
-            from mvmodel.experiments.run import run_experiment
-
-            model = pack.load()
-            motion = load_motion(context.partition_key, training_set.folder, generation_requests.folder, model)
-            cache = store.store.cache
+            training_set, requests = inputs["training_set"], inputs["generation_requests"]
+            motion = _load_motion(context.partition_key, training_set, requests, pack.load())
             adapters = {MOTION_ADAPTER: adapter.folder / TUNED_ADAPTER}
-            bench = Bench(model, [motion], cache, adapters, generation, training, log=context.log.info)
-            run_experiment(name, bench, folder, config)
+            _run_experiment(name, context, pack, store, config, [motion], adapters, folder)
 
-        inputs = {
-            "training_set": training_set,
-            "generation_requests": generation_requests,
-            "promoted_adapter": promoted_adapter,
-        }
-        recorded = _configs_as_json(config, generation, training)
         source = {"adapter": adapter.sha}
         return store.step(
-            context, inputs, recorded, build_folder, experiment_metadata, pack.recipe(), VOLATILE_FILES, source=source
+            context,
+            inputs,
+            config.as_json(),
+            build,
+            experiment_metadata,
+            pack.recipe(),
+            VOLATILE_FILES,
+            source=source,
         )
 
-    run.__name__, run.__doc__ = name, description
-    made: dg.AssetsDefinition = mvmodel_asset(
-        "experiments", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=CODE, name=name
-    )(run)
-    return made
+    run.__name__ = name
+    decorate = mvmodel_asset(
+        "experiments",
+        "pytorch",
+        "parquet",
+        gpu=True,
+        name=name,
+        description=description,
+        partitions_def=motions,
+        ins={upstream: dg.AssetIn() for upstream in ("training_set", "generation_requests", "promoted_adapter")},
+        code_version=EXPERIMENT_CODE,
+    )
+    return decorate(run)
 
 
-def _configs_as_json(config: ExperimentConfig, generation: GenerationConfig, training: TrainConfig) -> dict[str, Any]:
-    return {
-        "experiment": config.model_dump(mode="json"),
-        "generation": generation.model_dump(mode="json"),
-        "training": training.model_dump(mode="json"),
-    }
+def _load_motion(name: str, training_set: Handle, requests: Handle, pack: Pack) -> Motion:
+    """A motion's requests and training clips, as experiments take them."""
+    from mvmodel.experiments.bench import Motion
+    from mvmodel.experiments.tasks import load_tasks
+    from mvmodel.training.training_set import read_training_set
+
+    clips, _ = read_training_set(training_set.folder)
+    return Motion(name, load_tasks(requests.folder / "requests.csv", None, pack), clips)
+
+
+def _run_experiment(
+    name: str,
+    context: dg.AssetExecutionContext,
+    pack: PackResource,
+    store: ArtifactStore,
+    config: ExperimentSettings,
+    motions: list[Motion],
+    adapters: Mapping[str, Path],
+    folder: Path,
+) -> None:
+    from mvmodel.experiments.bench import Bench
+    from mvmodel.experiments.run import run_experiment
+
+    generation, training = config.generation, config.training
+    bench = Bench(pack.load(), motions, store.store.cache, dict(adapters), generation, training, log=context.log.info)
+    run_experiment(name, bench, folder, config.sizes)
 
 
 motion_experiments = [_motion_experiment(name, description) for name, description in MOTION_EXPERIMENTS.items()]
-"""The experiments that every motion has for itself."""
+"""The experiments that every motion has."""
 
 
 @mvmodel_asset(
@@ -179,7 +164,7 @@ motion_experiments = [_motion_experiment(name, description) for name, descriptio
         "training_set": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
         "generation_requests": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
     },
-    code_version=CODE,
+    code_version=EXPERIMENT_CODE,
 )
 def zero_shot_motion(
     context: dg.AssetExecutionContext,
@@ -189,32 +174,71 @@ def zero_shot_motion(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """One adapter over many motions against one per motion, on motions that the first has never seen."""
-    from mvmodel.experiments.config import ExperimentsConfig
-
-    config = settings.read("experiments", ExperimentsConfig).sizes("zero_shot_motion")
-    generation, training = base_configs(settings, pack)
+    """One adapter for many motions compared with one adapter per motion, on motions that the former has not seen."""
+    config = ExperimentSettings.read("zero_shot_motion", settings, pack)
     names = sorted(set(training_set) & set(generation_requests))
 
-    def build_folder(folder: Path) -> None:
-        from mvmodel.experiments.bench import Bench
-        from mvmodel.experiments.run import run_experiment
-
+    def build(folder: Path) -> None:
         model = pack.load()
-        every = [load_motion(n, training_set[n].folder, generation_requests[n].folder, model) for n in names]
-        bench = Bench(model, every, store.store.cache, {}, generation, training, log=context.log.info)
-        run_experiment("zero_shot_motion", bench, folder, config)
+        motions = [_load_motion(name, training_set[name], generation_requests[name], model) for name in names]
+        _run_experiment("zero_shot_motion", context, pack, store, config, motions, {}, folder)
 
-    inputs: dict[str, Handle | Mapping[str, Handle]] = {
+    inputs = {
         "training_set": {name: training_set[name] for name in names},
         "generation_requests": {name: generation_requests[name] for name in names},
     }
-    return store.step(
-        context,
-        inputs,
-        _configs_as_json(config, generation, training),
-        build_folder,
-        experiment_metadata,
-        pack.recipe(),
-        VOLATILE_FILES,
-    )
+    recorded = config.as_json()
+    return store.step(context, inputs, recorded, build, experiment_metadata, pack.recipe(), VOLATILE_FILES)
+
+
+def experiment_metadata(folder: Path) -> dict[str, Any]:
+    """An experiment's conclusion, tables and pictures."""
+    import pandas as pd
+    from PIL import Image
+
+    from mvmodel.experiments.catalogue import EXPERIMENTS
+
+    rows = pd.read_parquet(folder / "videos.parquet")
+    timing = json.loads((folder / "timing.json").read_text())
+    experiment = EXPERIMENTS[json.loads((folder / "config.json").read_text())["experiment"]]
+    claims = json.loads((folder / "conclusion.json").read_text())["claims"]
+    plot = next(iter(sorted((folder / "plots").glob("*.png"))))
+    return {
+        "conclusion": dg.MetadataValue.md((folder / "conclusion.md").read_text()),
+        "report": dg.MetadataValue.path(str(folder / "report.html")),
+        "plot": ui_metadata.inline_image(Image.open(plot), plot.stem),
+        "sheet": ui_metadata.inline_image(Image.open(folder / "sheet.jpg"), "one setting per row"),
+        "videos": len(rows),
+        "videos_generated": timing["videos_generated"],
+        "minutes": round(timing["seconds"] / 60, 2),
+        "claims": len(claims),
+        "claims_that_hold": sum(claim["holds"] is True for claim in claims),
+        "means": _means_table(experiment, rows),
+        "summary": ui_metadata.table(pd.read_csv(folder / "summary.csv")),
+        **_group_means(experiment, rows),
+    }
+
+
+def _group_means(experiment: Experiment[Any], rows: pd.DataFrame) -> dict[str, float]:
+    """group/metric -> mean, for the first groups."""
+    groups = list(rows.groupby(experiment.factors[-1], sort=False))[:MAX_PLOTTED_GROUPS]
+    means: dict[str, float] = {}
+    for name, group in groups:
+        means |= ui_metadata.finite_numbers(_headline_means(experiment, group), f"{name}/")
+    return means
+
+
+def _means_table(experiment: Experiment[Any], rows: pd.DataFrame) -> dg.TableMetadataValue:
+    """One row per cell: its factors, the means of the most important metrics, and the number of videos."""
+    import pandas as pd
+
+    lines = []
+    for key, group in rows.groupby(list(experiment.factors), sort=False, dropna=False):
+        factors = dict(zip(experiment.factors, map(experiment.format_factor, key), strict=True))
+        means = ui_metadata.finite_numbers(_headline_means(experiment, group))
+        lines.append({**factors, **means, "videos": len(group)})
+    return ui_metadata.table(pd.DataFrame(lines))
+
+
+def _headline_means(experiment: Experiment[Any], rows: pd.DataFrame) -> dict[str, float]:
+    return {metric: rows[metric].mean() for metric in experiment.headline if metric in rows}

@@ -1,17 +1,16 @@
-"""The tiny pack, trained from the motion world. Hours, not minutes: a group of its own that no other job touches.
+"""The tiny pack, trained from scratch on the motion world. It takes hours, so no other job includes this group.
 
-Every model trains in `foundation/<name>` of the repository's `.mvmodel` folder (or `MVMODEL_FOUNDATION`), where
-`make foundation` trains too; it resumes there from its checkpoint, and what is finished there is taken as it is: remove
-the folder to train anew. A model is handed on by the hash of what it wrote.
+Every stage trains in its own folder below `MVMODEL_FOUNDATION`, by default .mvmodel/foundation in the repository, where
+`make foundation` trains too. An interrupted stage resumes from its checkpoint and a finished one is used as it is;
+delete its folder to train it again. Assets pass models on by the hash of their files.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import shutil
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +24,56 @@ from pipelines.settings import REPOSITORY
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
-MODELS = {
-    "tiny_vae": ("vae", (), "The autoencoder: 8 times down, 8 latent channels."),
-    "tiny_decoder": ("decoder", ("tiny_vae",), "The autoencoder with its decoder trained on, its encoder fixed."),
-    "tiny_text_to_image": ("text_to_image", ("tiny_vae",), "Text encoder and UNet."),
-    "tiny_controlnet": ("controlnet", ("tiny_vae", "tiny_text_to_image"), "ControlNet on the mask picture."),
-    "tiny_segmenter": ("segmenter", (), "A small segment-anything model."),
-    "tiny_scorer": ("scorer", (), "A small open_clip CLIP."),
-    "tiny_start_adapter": (
+
+@dataclass(frozen=True)
+class FoundationModel:
+    """stage: of mvmodel.foundation. inputs: the models that it builds on. description: of its asset."""
+
+    stage: str
+    inputs: tuple[str, ...]
+    description: str
+
+
+FOUNDATION_MODELS = {
+    "tiny_vae": FoundationModel("vae", (), "The autoencoder: 8 latent channels at an eighth of the resolution."),
+    "tiny_decoder": FoundationModel(
+        "decoder", ("tiny_vae",), "The autoencoder with its decoder trained further and its encoder fixed."
+    ),
+    "tiny_text_to_image": FoundationModel("text_to_image", ("tiny_vae",), "The text encoder and the UNet."),
+    "tiny_controlnet": FoundationModel(
+        "controlnet", ("tiny_vae", "tiny_text_to_image"), "The ControlNet, conditioned on a picture of the mask."
+    ),
+    "tiny_segmenter": FoundationModel("segmenter", (), "A small segment-anything model."),
+    "tiny_scorer": FoundationModel("scorer", (), "A small open_clip CLIP."),
+    "tiny_start_adapter": FoundationModel(
         "start_adapter",
         ("tiny_vae", "tiny_text_to_image", "tiny_controlnet"),
-        "An adapter over many motions, from which a motion's own may start.",
+        "An adapter trained on many motions. Tuning on one motion can start from it.",
     ),
 }
-"""Asset -> (module of mvmodel.foundation, models it rests on, description)."""
+PACK_MODELS = (
+    "tiny_decoder",
+    "tiny_text_to_image",
+    "tiny_controlnet",
+    "tiny_segmenter",
+    "tiny_scorer",
+    "tiny_start_adapter",
+)
 PACK_FILES = ("*.safetensors", "*.json", "*.jsonl", "*.png", "*.txt", "*.pt", "*.md")
+VOLATILE_FILES = ("*.jsonl", "**/*.jsonl", "*.png", "**/*.png")
+"""Differ between two trainings that give the same model."""
+RENDER_SEEDS = range(24)
 
 
 def foundation_folder() -> Path:
-    """Where the models train, over days perhaps, whatever the home."""
-    named = os.environ.get("MVMODEL_FOUNDATION")
-    return Path(named) if named else REPOSITORY / ".mvmodel" / "foundation"
+    """The folder in which all stages train. Every home uses the same one."""
+    folder = os.environ.get("MVMODEL_FOUNDATION")
+    return Path(folder) if folder else REPOSITORY / ".mvmodel" / "foundation"
 
 
 @mvmodel_asset("foundation", "video", code_version=code_version("mvmodel.world.render", files=(__file__,)))
 def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.MaterializeResult[Handle]:
-    """A look at the motion world that everything here learns from; trainings render their own, endlessly."""
-    seeds = list(range(24))
+    """Examples of the motion world that the models are trained on. Trainings render their own clips."""
 
     def build(folder: Path) -> None:
         import numpy as np
@@ -59,55 +81,40 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
         from mvmodel.video.frames import write_frames
         from mvmodel.world.render import random_clip
 
-        empty_folder(folder)
-        middles = [random_clip((99, seed), frames=8).frames[4] for seed in seeds]
-        write_frames(folder / "renders.npz", np.stack(middles))
+        middle_frames = [random_clip((99, seed), frames=8).frames[4] for seed in RENDER_SEEDS]
+        write_frames(empty_folder(folder) / "renders.npz", np.stack(middle_frames))
 
     def describe(folder: Path) -> dict[str, Any]:
         from mvmodel.video.frames import read_frames
 
-        return {
-            "sheet": ui_metadata.inline_image(
-                ui_metadata.image_grid(read_frames(folder / "renders.npz")), "the motion world"
-            )
-        }
+        return {"sheet": ui_metadata.contact_sheet(read_frames(folder / "renders.npz"), "the motion world")}
 
-    return store.step(context, {}, {"seeds": seeds}, build, describe)
+    return store.step(context, {}, {"seeds": list(RENDER_SEEDS)}, build, describe)
 
 
-def _model_asset(name: str, module: str, needs: tuple[str, ...], description: str) -> dg.AssetsDefinition:
+def _model_asset(name: str, model: FoundationModel) -> dg.AssetsDefinition:
     def train(
         context: dg.AssetExecutionContext, store: ArtifactStore, **inputs: Handle
     ) -> dg.MaterializeResult[Handle]:
         def build(work: Path) -> None:
             from mvmodel.foundation.stages import run_stage
 
-            _copy_results(run_stage(module, foundation_folder()), empty_folder(work))
+            _copy_results(run_stage(model.stage, foundation_folder()), empty_folder(work))
 
-        return store.step(
-            context, inputs, {}, build, _training_metadata, volatile=("*.jsonl", "**/*.jsonl", "*.png", "**/*.png")
-        )
+        return store.step(context, inputs, {}, build, _training_metadata, volatile=VOLATILE_FILES)
 
+    train.__name__ = name
     decorate = mvmodel_asset(
         "foundation",
         "pytorch",
         gpu=True,
         name=name,
+        ins={upstream: dg.AssetIn() for upstream in model.inputs},
         deps=["world_renders"],
-        description=description,
-        code_version=code_version(f"mvmodel.foundation.{module}", files=(__file__,)),
+        description=model.description,
+        code_version=code_version(f"mvmodel.foundation.{model.stage}", files=(__file__,)),
     )
-    return decorate(_with_inputs(train, needs))
-
-
-def _with_inputs(function: Callable[..., Any], needs: tuple[str, ...]) -> Callable[..., Any]:
-    """`function` with its inputs as named parameters, as Dagster reads them."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    named = [inspect.Parameter(need, kind, annotation=Handle) for need in needs]
-    function.__signature__ = inspect.Signature([*own, *named])  # type: ignore[attr-defined]
-    function.__annotations__ = {p.name: p.annotation for p in (*own, *named)}
-    return function
+    return decorate(train)
 
 
 def _copy_results(folder: Path, target: Path) -> None:
@@ -121,6 +128,7 @@ def _copy_results(folder: Path, target: Path) -> None:
 
 
 def _training_metadata(folder: Path) -> dict[str, Any]:
+    """The last point of the training curve, and the latest picture of samples."""
     from PIL import Image
 
     metadata: dict[str, Any] = {}
@@ -133,31 +141,19 @@ def _training_metadata(folder: Path) -> dict[str, Any]:
     return metadata
 
 
-model_assets = [_model_asset(name, *rest) for name, rest in MODELS.items()]
+model_assets = [_model_asset(name, model) for name, model in FOUNDATION_MODELS.items()]
 
 
 @mvmodel_asset(
-    "foundation", "pytorch", code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,))
+    "foundation",
+    "pytorch",
+    ins={name: dg.AssetIn() for name in PACK_MODELS},
+    code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,)),
 )
 def tiny_pack(
-    context: dg.AssetExecutionContext,
-    tiny_decoder: Handle,
-    tiny_text_to_image: Handle,
-    tiny_controlnet: Handle,
-    tiny_segmenter: Handle,
-    tiny_scorer: Handle,
-    tiny_start_adapter: Handle,
-    store: ArtifactStore,
+    context: dg.AssetExecutionContext, store: ArtifactStore, **inputs: Handle
 ) -> dg.MaterializeResult[Handle]:
-    """The models as one pack, fp16, with its measured quality. Copy it to `mvmodel/packs/tiny` to ship it."""
-    inputs = {
-        "tiny_decoder": tiny_decoder,
-        "tiny_text_to_image": tiny_text_to_image,
-        "tiny_controlnet": tiny_controlnet,
-        "tiny_segmenter": tiny_segmenter,
-        "tiny_scorer": tiny_scorer,
-        "tiny_start_adapter": tiny_start_adapter,
-    }
+    """The models as one fp16 pack with its measured quality. Copy it to `mvmodel/packs/tiny` to ship it."""
 
     def build(work: Path) -> None:
         from mvmodel.foundation.stages import run_stage

@@ -1,17 +1,15 @@
-"""Requests to videos: the first frame by ControlNet, the rest by the promoted adapter."""
+"""Requests -> videos: the first frame by ControlNet, the other frames by the promoted adapter."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
-from mvmodel.generation.default_requests import default_requests, describe_requests, write_requests
-from mvmodel.reports.conditions import CONDITIONS
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.training import SCRATCH_ADAPTER
@@ -24,24 +22,19 @@ from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import load_current
 from pipelines.store.version_store import Handle
 
+if TYPE_CHECKING:
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.generation.requests import Request
+    from mvmodel.packs import Pack
+
+REQUESTS_CODE = code_version("mvmodel.generation.request_masks", "mvmodel.backends.shape_models", files=(__file__,))
+GENERATION_CODE = code_version("mvmodel.backends.load", "mvmodel.generation.requests", files=(__file__,))
+ASSUMPTIONS_FILE = "assumptions.json"
 ADAPTERS = {"tuned": TUNED_ADAPTER, "scratch": SCRATCH_ADAPTER}
 """Adapter of a condition -> its folder in a `motion_adapter` version."""
 
 
-def _shipped(settings: Settings, config: RequestsConfig, motion: str) -> list[Any]:
-    from mvmodel.generation.requests import read_requests
-
-    path = settings.path(config.file)
-    return [r for r in read_requests(path) if r.motion == motion] if config.file and path.exists() else []
-
-
-@mvmodel_asset(
-    "generation",
-    "parquet",
-    partitions_def=motions,
-    deps=["mask_library"],
-    code_version=code_version("mvmodel.generation.request_masks", "mvmodel.backends.shape_models", files=(__file__,)),
-)
+@mvmodel_asset("generation", "parquet", partitions_def=motions, deps=["mask_library"], code_version=REQUESTS_CODE)
 def generation_requests(
     context: dg.AssetExecutionContext,
     training_set: Handle,
@@ -49,84 +42,97 @@ def generation_requests(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """What to generate: the request file's rows for this motion, or requests made up from its clips' masks.
+    """The videos to generate: this motion's rows of the request file, or default requests from its clips' masks.
 
-    A row may name a file, words, or an entry of the mask library, each with edits behind it.
+    A row takes its masks from a file, from words or from the mask library, with optional edits.
     """
     from mvmodel.generation.request_masks import get_source_kind, hash_mask_source
-    from mvmodel.generation.requests import read_requests
-    from mvmodel.masks import MaskSequence
 
-    motion = context.partition_key
-    config = settings.read("requests", RequestsConfig)
-    shipped = _shipped(settings, config, motion)
-    source_kinds = {get_source_kind(request) for request in shipped}
+    motion, config = context.partition_key, settings.read("requests", RequestsConfig)
+    table = settings.path(config.file)
+    listed = _read_listed_requests(table, motion) if config.file else []
+    source_kinds = {get_source_kind(request) for request in listed}
     library = load_current(context.instance, store.store, "mask_library") if "library" in source_kinds else None
 
     def build(folder: Path) -> None:
-        empty_folder(folder)
-        models = pack.load()
-        if shipped:
-            from mvmodel.authoring.library import Library
-            from mvmodel.authoring.mask_sources import MaskSourceLoader
-            from mvmodel.backends.shape_models import load_shape_models
-            from mvmodel.generation.request_masks import prepare_requests
-
-            loader = MaskSourceLoader(
-                folder=settings.path(config.file).parent,
-                size=(models.info.resolution, models.info.resolution),
-                frames=models.info.frames,
-                fps=models.info.fps,
-                models=load_shape_models(models),
-                library=Library.load(library.folder) if library else None,
-            )
-            specs, assumptions = prepare_requests(shipped, loader)
-            (folder / "assumptions.json").write_text(json.dumps(assumptions, indent=1))
+        if listed:
+            _write_listed_requests(empty_folder(folder), motion, listed, table.parent, pack.load(), library)
         else:
-            from mvmodel.training.training_set import read_training_set
+            _write_default_requests(empty_folder(folder), motion, training_set, pack.load(), config)
 
-            train, held = read_training_set(training_set.folder)
-            clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
-            specs = default_requests(clips, list(models.info.objects), config.count, config.seed)
-        write_requests(folder, motion, specs, float(models.info.fps))
-
-    def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
-
-        from mvmodel.video.contact_sheet import mask_to_picture
-        from mvmodel.video.sampling import evenly_spaced_indices
-
-        requests = read_requests(folder / "requests.csv")
-        shown = []
-        for request in requests:
-            masks = MaskSequence.load(request.masks).masks
-            shown += list(mask_to_picture(masks[evenly_spaced_indices(8, len(masks), repeat=True)]))
-        assumptions = folder / "assumptions.json"
-        return {
-            "requests": len(requests),
-            "made_up": not shipped,
-            "assumptions": dg.MetadataValue.json(json.loads(assumptions.read_text()) if assumptions.exists() else {}),
-            "prompts": ui_metadata.table(pd.DataFrame(describe_requests(requests))),
-            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), "control masks"),
-        }
-
-    # Shipped requests do not depend on the clips: a retrained motion is asked for the very same videos.
-    table_folder = settings.path(config.file).parent
-    rows = [[r.name, r.prompt, hash_mask_source(r, table_folder), r.seed, r.negative_prompt] for r in shipped]
-    inputs: dict[str, Handle] = {} if shipped else {"training_set": training_set}
+    # Listed requests do not depend on the clips: a retrained motion generates the very same videos.
+    inputs = {} if listed else {"training_set": training_set}
     if library is not None:
         inputs["mask_library"] = library
+    rows = [[r.name, r.prompt, hash_mask_source(r, table.parent), r.seed, r.negative_prompt] for r in listed]
     models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
-    return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, describe, models)
+    return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, _requests_metadata, models)
 
 
-@mvmodel_asset(
-    "generation",
-    "pytorch",
-    gpu=True,
-    partitions_def=motions,
-    code_version=code_version("mvmodel.backends.load", "mvmodel.generation.requests", files=(__file__,)),
-)
+def _read_listed_requests(table: Path, motion: str) -> list[Request]:
+    """The motion's rows of the request table; none if there is no such file."""
+    from mvmodel.generation.requests import read_requests
+
+    return [request for request in read_requests(table) if request.motion == motion] if table.exists() else []
+
+
+def _write_listed_requests(
+    folder: Path, motion: str, requests: list[Request], table_folder: Path, pack: Pack, library: Handle | None
+) -> None:
+    """requests.csv, a mask file per request, and the assumptions that were made to turn words into masks."""
+    from mvmodel.authoring.library import Library
+    from mvmodel.authoring.mask_sources import MaskSourceLoader
+    from mvmodel.backends.shape_models import load_shape_models
+    from mvmodel.generation.default_requests import write_requests
+    from mvmodel.generation.request_masks import prepare_requests
+
+    info = pack.info
+    loader = MaskSourceLoader(
+        folder=table_folder,
+        size=(info.resolution, info.resolution),
+        frames=info.frames,
+        fps=info.fps,
+        models=load_shape_models(pack),
+        library=Library.load(library.folder) if library else None,
+    )
+    specs, assumptions = prepare_requests(requests, loader)
+    (folder / ASSUMPTIONS_FILE).write_text(json.dumps(assumptions, indent=1))
+    write_requests(folder, motion, specs, float(info.fps))
+
+
+def _write_default_requests(
+    folder: Path, motion: str, training_set: Handle, pack: Pack, config: RequestsConfig
+) -> None:
+    """Requests from the masks of the motion's clips, held-out clips first."""
+    from mvmodel.generation.default_requests import write_default_requests
+    from mvmodel.training.training_set import read_training_set
+
+    train, held_out = read_training_set(training_set.folder)
+    clips, info = [*held_out, *train], pack.info
+    write_default_requests(folder, motion, clips, list(info.objects), float(info.fps), config.count, config.seed)
+
+
+def _requests_metadata(folder: Path) -> dict[str, Any]:
+    import pandas as pd
+
+    from mvmodel.generation.default_requests import describe_requests
+    from mvmodel.generation.requests import read_requests
+    from mvmodel.masks import MaskSequence
+    from mvmodel.video.contact_sheet import mask_to_picture
+
+    requests = read_requests(folder / "requests.csv")
+    assumptions = folder / ASSUMPTIONS_FILE
+    masks = (mask_to_picture(MaskSequence.load(request.masks).masks) for request in requests)
+    return {
+        "requests": len(requests),
+        "default_requests": not assumptions.exists(),
+        "assumptions": dg.MetadataValue.json(json.loads(assumptions.read_text()) if assumptions.exists() else {}),
+        "prompts": ui_metadata.table(pd.DataFrame(describe_requests(requests))),
+        "sheet": ui_metadata.video_rows(masks, "control masks"),
+    }
+
+
+@mvmodel_asset("generation", "pytorch", gpu=True, partitions_def=motions, code_version=GENERATION_CODE)
 def first_frames(
     context: dg.AssetExecutionContext,
     generation_requests: Handle,
@@ -134,24 +140,21 @@ def first_frames(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """Each video's first frame, by the pack's text-to-image model under ControlNet and the first mask."""
-    from mvmodel.generation import requests as batches
-
+    """The first frame of every video, by the pack's text-to-image model with ControlNet and the first mask."""
     config = pack.generation(settings)
 
     def build(folder: Path) -> None:
-        requests = batches.read_requests(generation_requests.folder / "requests.csv")
-        batches.first_frames(pack.backend(), requests, config, folder)
+        from mvmodel.generation import requests
+
+        listed = requests.read_requests(generation_requests.folder / "requests.csv")
+        requests.first_frames(pack.backend(), listed, config, folder)
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np
         from PIL import Image
 
         frames = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
-        return {
-            "frames": len(frames),
-            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(frames), "first frames"),
-        }
+        return {"frames": len(frames), "sheet": ui_metadata.contact_sheet(frames, "first frames")}
 
     inputs = {"generation_requests": generation_requests}
     return store.step(context, inputs, config, build, describe, pack.recipe(), volatile=("*.json",))
@@ -163,65 +166,74 @@ def first_frames(
     "video",
     gpu=True,
     partitions_def=motions,
-    code_version=code_version("mvmodel.backends.load", "mvmodel.generation.requests", files=(__file__,)),
+    ins={name: dg.AssetIn() for name in ("generation_requests", "first_frames", "promoted_adapter")},
+    code_version=GENERATION_CODE,
 )
 def generated_videos(
-    context: dg.AssetExecutionContext,
-    generation_requests: Handle,
-    first_frames: Handle,
-    promoted_adapter: Handle,
-    settings: Settings,
-    pack: PackResource,
-    store: ArtifactStore,
+    context: dg.AssetExecutionContext, settings: Settings, pack: PackResource, store: ArtifactStore, **inputs: Handle
 ) -> dg.MaterializeResult[Handle]:
-    """The videos by the promoted adapter; to compare, also without its mask term, from scratch, and resampled."""
-    from mvmodel.generation.requests import generate, read_requests
-
+    """The videos of the promoted adapter, and for comparison those of the other conditions of the report."""
     config = pack.generation(settings)
-    adapter = promotion.open_promoted(promoted_adapter, store.store)
-    compare = settings.read("comparison", ComparisonConfig)
-    wanted = {
-        "full": None,
-        "no_mask": None if compare.no_mask else 0,
-        "scratch": None if compare.scratch and (adapter.folder / SCRATCH_ADAPTER).is_dir() else 0,
-        "ddim_50": compare.scheduler_requests,
-        "multistep_20": compare.scheduler_requests,
-    }
-    chosen = {name: most for name, most in wanted.items() if most != 0}
+    adapter = promotion.open_promoted(inputs["promoted_adapter"], store.store)
+    conditions = _select_conditions(settings.read("comparison", ComparisonConfig), adapter.folder)
 
     def build(folder: Path) -> None:
-        requests = read_requests(generation_requests.folder / "requests.csv")
-        for name, most in chosen.items():  # resumes request by request from what a killed step left in the folder
-            condition = CONDITIONS[name]
-            own = config.model_copy(update=dict(condition.generation))
-            asked = requests[:most]
-            context.log.info(f"{context.partition_key}: {len(asked)} videos, condition {name}")
-            weights = adapter.folder / ADAPTERS[condition.adapter]
-            generate(
-                pack.backend(), weights, asked, first_frames.folder, own, folder / name, mask_term=condition.mask_term
-            )
+        requests, frames = inputs["generation_requests"].folder / "requests.csv", inputs["first_frames"].folder
+        _generate_conditions(context, pack, conditions, adapter.folder, requests, frames, config, folder)
 
     def describe(folder: Path) -> dict[str, Any]:
         from mvmodel.video.frames import read_frames
-        from mvmodel.video.sampling import evenly_spaced_indices
 
-        shown = []
-        for path in sorted((folder / "full").glob("*.npz")):
-            frames = read_frames(path)
-            shown += list(frames[evenly_spaced_indices(8, len(frames), repeat=True)])
+        videos = (read_frames(path) for path in sorted((folder / "full").glob("*.npz")))
         return {
             "videos": len(list(folder.glob("full/*.mp4"))),
-            "conditions": ", ".join(chosen),
+            "conditions": ", ".join(conditions),
             "adapter": adapter.sha,
-            "sheet": ui_metadata.inline_image(
-                ui_metadata.image_grid(shown), f"{context.partition_key}: one video a row"
-            ),
+            "sheet": ui_metadata.video_rows(videos, f"{context.partition_key}: one video per row"),
         }
 
-    inputs = {
-        "generation_requests": generation_requests,
-        "first_frames": first_frames,
-        "promoted_adapter": promoted_adapter,
-    }
-    recorded = {"generation": config.model_dump(mode="json"), "conditions": chosen}
+    recorded = {"generation": config.model_dump(mode="json"), "conditions": conditions}
     return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/*.json",))
+
+
+def _select_conditions(config: ComparisonConfig, adapter: Path) -> dict[str, int | None]:
+    """Condition -> number of requests to generate, None for all. adapter: a `motion_adapter` version's folder."""
+    requests = {
+        "full": None,
+        "no_mask": None if config.no_mask else 0,
+        "scratch": None if config.scratch and (adapter / SCRATCH_ADAPTER).is_dir() else 0,
+        "ddim_50": config.scheduler_requests,
+        "multistep_20": config.scheduler_requests,
+    }
+    return {name: count for name, count in requests.items() if count != 0}
+
+
+def _generate_conditions(
+    context: dg.AssetExecutionContext,
+    pack: PackResource,
+    conditions: dict[str, int | None],
+    adapter: Path,
+    requests: Path,
+    first_frames: Path,
+    config: GenerationConfig,
+    folder: Path,
+) -> None:
+    """Generate every condition into `folder`/CONDITION. Requests that an interrupted step finished are kept."""
+    from mvmodel.generation.requests import generate, read_requests
+    from mvmodel.reports.conditions import CONDITIONS
+
+    all_requests = read_requests(requests)
+    for name, count in conditions.items():
+        condition = CONDITIONS[name]
+        settings = config.model_copy(update=dict(condition.generation))
+        context.log.info(f"{context.partition_key}: {len(all_requests[:count])} videos, condition {name}")
+        weights, target = adapter / ADAPTERS[condition.adapter], folder / name
+        generate(
+            pack.backend(),
+            weights,
+            all_requests[:count],
+            first_frames,
+            settings,
+            target,
+            mask_term=condition.mask_term,
+        )

@@ -1,4 +1,4 @@
-"""Raw footage to clips of one size and length, with what cannot be used in quarantine."""
+"""Raw footage -> clips of one length and size, and a quarantine table of the files that cannot be used."""
 
 from __future__ import annotations
 
@@ -19,50 +19,59 @@ from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
 RAW_CLIPS_CODE_VERSION = "1"
+SHEET_CLIPS = 32
+"""Clips on the contact sheet."""
+CATALOGUE_COLUMNS = (
+    "clip",
+    "file",
+    "caption",
+    "motion",
+    "source_frames",
+    "source_width",
+    "source_height",
+    "source_fps",
+)
+"""Columns of the catalogue that the UI's table has."""
 
 
 def list_raw_files(settings: Settings) -> list[dict[str, Any]]:
-    """The raw files and their hashes. Raises InputError when there is none."""
-    rows = raw_files.hash_files(settings.clips_folder, settings.home_folder / "work" / "hashes.json")
-    if not rows:
-        raise InputError(f"{settings.clips_folder} holds no file; put videos there or name another folder with --clips")
-    return rows
+    """The raw files with their sizes and hashes. Raises InputError if there are none."""
+    files = raw_files.hash_files(settings.clips_folder, settings.home_folder / "work" / "hashes.json")
+    if not files:
+        raise InputError(f"{settings.clips_folder} is empty; put videos there or name another folder with --clips")
+    return files
 
 
 @mvmodel_asset("ingestion", "video", code_version=RAW_CLIPS_CODE_VERSION)
 def raw_clips(
     context: dg.AssetExecutionContext, settings: Settings, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
-    """The files in the folder of raw clips: names, sizes, hashes. They stay where they are; nothing is copied."""
-    rows = list_raw_files(settings)
+    """The files in the folder of raw clips, with their sizes and hashes. Nothing is copied."""
+    files = list_raw_files(settings)
 
     def build(folder: Path) -> None:
-        (folder / "files.json").write_text(json.dumps(rows, indent=1))
+        (folder / "files.json").write_text(json.dumps(files, indent=1))
 
     def describe(folder: Path) -> dict[str, Any]:
         import pandas as pd
 
         return {
-            "raw_files": len(rows),
-            "raw_megabytes": round(sum(row["bytes"] for row in rows) / 1e6, 3),
+            "raw_files": len(files),
+            "raw_megabytes": round(sum(file["bytes"] for file in files) / 1e6, 3),
             "folder": dg.MetadataValue.path(str(settings.clips_folder)),
-            "listing": ui_metadata.table(pd.DataFrame(rows)),
+            "files_table": ui_metadata.table(pd.DataFrame(files)),
         }
 
-    config = {"listing": raw_files.listing_hash(rows)}
+    config = {"listing": raw_files.listing_hash(files)}
     return store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
 
 
 @mvmodel_asset("ingestion", "video", "parquet", code_version=code_version("mvmodel.video.catalogue", files=(__file__,)))
 def clips(
-    context: dg.AssetExecutionContext,
-    raw_clips: Handle,
-    settings: Settings,
-    pack: PackResource,
-    store: ArtifactStore,
+    context: dg.AssetExecutionContext, raw_clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
-    """The catalogue: usable clips, cut, sampled to the pack's rate and length, resized; and the quarantine table."""
-    from mvmodel.video.catalogue import Catalogue, ingest
+    """The usable clips, cut, resized and resampled to the pack's frame rate and length; and a quarantine table."""
+    from mvmodel.video.catalogue import ingest
     from mvmodel.video.config import IngestConfig
 
     info = pack.load().info
@@ -71,26 +80,27 @@ def clips(
     def build(folder: Path) -> None:
         listed = json.loads((raw_clips.folder / "files.json").read_text())
         if raw_files.listing_hash(listed) != raw_files.listing_hash(list_raw_files(settings)):
-            raise InputError(f"{settings.clips_folder} has changed since it was listed; materialise raw_clips again")
+            raise InputError(f"{settings.clips_folder} has changed since raw_clips; materialize raw_clips again")
         ingest(settings.clips_folder, empty_folder(folder), config)
 
-    def describe(folder: Path) -> dict[str, Any]:
-        catalogue = Catalogue.load(folder)
-        clips, quarantine = catalogue.table, catalogue.quarantine
-        shown = ["clip", "file", "caption", "motion", "source_frames", "source_width", "source_height", "source_fps"]
-        metadata: dict[str, Any] = {
-            "clips": len(clips),
-            "quarantined": len(quarantine),
-            "captioned": int((clips["caption"] != "").sum()),
-            "labelled": int((clips["motion"] != "").sum()),
-            "catalogue": ui_metadata.table(clips[[name for name in shown if name in clips]]),
-            "quarantine": ui_metadata.table(quarantine),
-        }
-        if len(clips):
-            middles = [catalogue.frames(clip) for clip in clips["clip"].head(32)]
-            metadata["sheet"] = ui_metadata.inline_image(
-                ui_metadata.image_grid([f[len(f) // 2] for f in middles]), "clips"
-            )
-        return metadata
+    return store.step(context, {"raw_clips": raw_clips}, config, build, _clips_metadata)
 
-    return store.step(context, {"raw_clips": raw_clips}, config, build, describe)
+
+def _clips_metadata(folder: Path) -> dict[str, Any]:
+    """Counts, the tables of clips and refused files, and the middle frame of the first clips."""
+    from mvmodel.video.catalogue import Catalogue
+
+    catalogue = Catalogue.load(folder)
+    table, quarantine = catalogue.table, catalogue.quarantine
+    metadata: dict[str, Any] = {
+        "clips": len(table),
+        "quarantined": len(quarantine),
+        "captioned": int((table["caption"] != "").sum()),
+        "labelled": int((table["motion"] != "").sum()),
+        "catalogue": ui_metadata.table(table[[name for name in CATALOGUE_COLUMNS if name in table]]),
+        "quarantine": ui_metadata.table(quarantine),
+    }
+    if len(table):
+        videos = [catalogue.frames(clip) for clip in table["clip"].head(SHEET_CLIPS)]
+        metadata["sheet"] = ui_metadata.contact_sheet([frames[len(frames) // 2] for frames in videos], "clips")
+    return metadata

@@ -1,4 +1,4 @@
-"""Masks to motions: a descriptor per clip, clips grouped, each group of enough clips a partition."""
+"""Masks -> motions: a descriptor per clip, and groups of clips. Each group that is large enough is a partition."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from pipelines.resources import Settings
 from pipelines.store.artifact_store import ArtifactStore, with_metadata
 from pipelines.store.version_store import Handle
 
-
-@mvmodel_asset(
-    "motion",
-    "parquet",
-    code_version=code_version(
-        "mvmodel.motion.descriptor", "mvmodel.motion.attributes", "mvmodel.motion.trajectory", files=(__file__,)
-    ),
+DESCRIPTORS_CODE = code_version(
+    "mvmodel.motion.descriptor", "mvmodel.motion.attributes", "mvmodel.motion.trajectory", files=(__file__,)
 )
+GROUPS_CODE = code_version("mvmodel.motion.grouping", "mvmodel.reports.motion_map_plots", files=(__file__,))
+
+
+@mvmodel_asset("motion", "parquet", code_version=DESCRIPTORS_CODE)
 def motion_descriptors(
     context: dg.AssetExecutionContext, clips: Handle, foreground_masks: Handle, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
-    """How each clip's foreground moves, as named numbers, whatever and wherever it is; and what the camera did."""
+    """How each clip's foreground and camera move, as named numbers that do not depend on the object or its place."""
 
     def build(folder: Path) -> None:
         import pandas as pd
@@ -39,31 +38,27 @@ def motion_descriptors(
         from mvmodel.video.catalogue import Catalogue
 
         catalogue = Catalogue.load(clips.folder)
-        masks = {p.stem: MaskSequence.load(p) for p in sorted(foreground_masks.folder.glob("*.npz"))}
-        rows = {
-            clip: compute_descriptor(sequence)
-            | compute_motion_attributes(sequence, estimate_camera_trajectory(catalogue.frames(clip)))
-            for clip, sequence in masks.items()
-        }
+        masks = {path.stem: MaskSequence.load(path) for path in sorted(foreground_masks.folder.glob("*.npz"))}
+        rows = {}
+        for clip, sequence in masks.items():
+            camera = estimate_camera_trajectory(catalogue.frames(clip))
+            rows[clip] = compute_descriptor(sequence) | compute_motion_attributes(sequence, camera)
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
         trajectories = {clip: compute_trajectory(sequence).tolist() for clip, sequence in masks.items()}
         (folder / "trajectories.json").write_text(json.dumps(trajectories))
 
-    def show(folder: Path) -> dict[str, Any]:
-        import pandas as pd
-
-        descriptors = pd.read_parquet(folder / "descriptors.parquet")
-        return {"clips": len(descriptors), "descriptors": ui_metadata.table(descriptors.reset_index())}
-
-    return store.step(context, {"clips": clips, "foreground_masks": foreground_masks}, {}, build, show)
+    inputs = {"clips": clips, "foreground_masks": foreground_masks}
+    return store.step(context, inputs, {}, build, _descriptors_metadata)
 
 
-@mvmodel_asset(
-    "motion",
-    "scikitlearn",
-    "parquet",
-    code_version=code_version("mvmodel.motion.grouping", "mvmodel.reports.motion_map_plots", files=(__file__,)),
-)
+def _descriptors_metadata(folder: Path) -> dict[str, Any]:
+    import pandas as pd
+
+    descriptors = pd.read_parquet(folder / "descriptors.parquet")
+    return {"clips": len(descriptors), "descriptors": ui_metadata.table(descriptors.reset_index())}
+
+
+@mvmodel_asset("motion", "scikitlearn", "parquet", code_version=GROUPS_CODE)
 def motion_groups(
     context: dg.AssetExecutionContext,
     clips: Handle,
@@ -71,54 +66,59 @@ def motion_groups(
     settings: Settings,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """Which clips share a motion. A group of enough clips becomes a partition of everything downstream; fewer wait."""
+    """Which clips share a motion. A group with enough clips becomes a partition; smaller ones wait for more clips."""
     from mvmodel.motion.config import GroupConfig
 
     config = settings.read("groups", GroupConfig)
 
     def build(folder: Path) -> None:
-        import pandas as pd
-
-        from mvmodel.motion.grouping import group_clips
-        from mvmodel.motion.motion_map import MotionMap
-        from mvmodel.reports.motion_map_plots import draw_overview
-        from mvmodel.video.catalogue import Catalogue
-
-        descriptors = pd.read_parquet(motion_descriptors.folder / "descriptors.parquet")
-        labels = Catalogue.load(clips.folder).table.set_index("clip")["motion"].reindex(descriptors.index).fillna("")
-        groups = group_clips(descriptors, labels, config)
-        kept = {"motions": groups.motions, "undersized": groups.undersized, "disagreements": groups.disagreements}
-        (folder / "motions.json").write_text(json.dumps(kept, indent=1, default=str))
-        trajectories = json.loads((motion_descriptors.folder / "trajectories.json").read_text())
-        grouping = MotionMap.from_groups(descriptors, trajectories, groups.table)
-        grouping.save(folder)
-        if len(descriptors):
-            draw_overview(grouping).save(folder / "groups.png")
-
-    def show(folder: Path) -> dict[str, Any]:
-        import pandas as pd
-
-        groups = read_motion_groups(folder)
-        drawn = {}
-        if (folder / "groups.png").exists():
-            from PIL import Image
-
-            drawn["map"] = ui_metadata.inline_image(Image.open(folder / "groups.png"), "motions and their trajectories")
-        return {
-            **drawn,
-            "motions": len(groups["motions"]),
-            "undersized": len(groups["undersized"]),
-            "disagreements": len(groups["disagreements"]),
-            "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
-            "groups": ui_metadata.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
-        }
+        _write_groups(folder, clips.folder, motion_descriptors.folder, config)
 
     inputs = {"clips": clips, "motion_descriptors": motion_descriptors}
-    result = store.step(context, inputs, config, build, show)
-    found = sorted(check_slug(name) for name in read_motion_groups(result.value.folder)["motions"])
-    new = [name for name in found if not context.instance.has_dynamic_partition(str(motions.name), name)]
-    context.instance.add_dynamic_partitions(str(motions.name), new)
-    return with_metadata(result, added_partitions=dg.MetadataValue.json(new))
+    result = store.step(context, inputs, config, build, _groups_metadata)
+    slugs = sorted(check_slug(name) for name in read_motion_groups(result.value.folder)["motions"])
+    added = [slug for slug in slugs if not context.instance.has_dynamic_partition(str(motions.name), slug)]
+    context.instance.add_dynamic_partitions(str(motions.name), added)
+    return with_metadata(result, added_partitions=dg.MetadataValue.json(added))
+
+
+def _write_groups(folder: Path, clips: Path, descriptors_folder: Path, config: Any) -> None:
+    """motions.json, groups.parquet, and groups.png if there are clips. config: a `GroupConfig`."""
+    import pandas as pd
+
+    from mvmodel.motion.grouping import group_clips
+    from mvmodel.motion.motion_map import MotionMap
+    from mvmodel.reports.motion_map_plots import draw_overview
+    from mvmodel.video.catalogue import Catalogue
+
+    descriptors = pd.read_parquet(descriptors_folder / "descriptors.parquet")
+    labels = Catalogue.load(clips).table.set_index("clip")["motion"].reindex(descriptors.index).fillna("")
+    groups = group_clips(descriptors, labels, config)
+    summary = {"motions": groups.motions, "undersized": groups.undersized, "disagreements": groups.disagreements}
+    (folder / "motions.json").write_text(json.dumps(summary, indent=1, default=str))
+    trajectories = json.loads((descriptors_folder / "trajectories.json").read_text())
+    motion_map = MotionMap.from_groups(descriptors, trajectories, groups.table)
+    motion_map.save(folder)
+    if len(descriptors):
+        draw_overview(motion_map).save(folder / "groups.png")
+
+
+def _groups_metadata(folder: Path) -> dict[str, Any]:
+    import pandas as pd
+    from PIL import Image
+
+    groups = read_motion_groups(folder)
+    metadata: dict[str, Any] = {
+        "motions": len(groups["motions"]),
+        "undersized": len(groups["undersized"]),
+        "disagreements": len(groups["disagreements"]),
+        "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
+        "groups": ui_metadata.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
+    }
+    if (folder / "groups.png").exists():
+        overview = ui_metadata.inline_image(Image.open(folder / "groups.png"), "motions and their trajectories")
+        metadata = {"map": overview, **metadata}
+    return metadata
 
 
 def read_motion_groups(folder: Path) -> dict[str, Any]:

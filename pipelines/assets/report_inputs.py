@@ -1,8 +1,10 @@
-"""What reports and their assets show: videos with metrics, the ablation for the paper's table, versions over time."""
+"""What reports and their metadata are made from: the ablation, the versions of each motion, and means of metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -14,88 +16,115 @@ from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionS
 if TYPE_CHECKING:
     import pandas as pd
 
-
 ABLATION = "ablation_study"
-"""The experiment whose metrics stand in the paper's table."""
+"""The experiment whose metrics are in the report's table of the paper."""
+HEADLINE_METRICS = 4
+"""Metrics in front of all others in the metadata: the first ones of `MAIN_METRICS`."""
 
 
 def find_ablation(instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter: Handle) -> Handle | None:
-    """The motion's latest ablation, if there is one, whole, and of this adapter."""
+    """The motion's latest ablation if it exists and used this adapter, else None."""
     if latest_materialization(instance, dg.AssetKey(ABLATION), motion) is None:
         return None
     try:
         handle = load_current(instance, store, ABLATION, motion)
-    except dg.Failure:  # collected as garbage: the report says how to run it again
+    except dg.Failure:  # collected as garbage; the report says how to run it again
         return None
-    made = store.version(ABLATION, motion, handle.sha)
-    return handle if made.source.get("adapter") == adapter.sha else None
+    version = store.version(ABLATION, motion, handle.sha)
+    return handle if version.source.get("adapter") == adapter.sha else None
 
 
-def read_ablation_videos(studies: Sequence[Handle]) -> pd.DataFrame:
-    """One row a video of finished ablations."""
+def read_ablation_videos(ablations: Sequence[Handle]) -> pd.DataFrame:
+    """The videos of finished ablations, one row each."""
     import pandas as pd
 
-    return pd.concat([pd.read_parquet(study.folder / "videos.parquet") for study in studies], ignore_index=True)
+    return pd.concat([pd.read_parquet(handle.folder / "videos.parquet") for handle in ablations], ignore_index=True)
 
 
 def ablation_command(motion: str) -> str:
-    """What runs the ablation of a motion."""
+    """The command that runs the ablation of a motion."""
     return f"dagster asset materialize -m pipelines.definitions --select {ABLATION} --partition {motion}"
 
 
-def headline_means(rows: pd.DataFrame) -> dict[str, float]:
-    """The full method's means of the four most important metrics; they come first in the metadata."""
-    from mvmodel.reports.tables import MAIN_METRICS
+@dataclass(frozen=True)
+class ReportSources:
+    """What a `metric_report` version was made from.
 
-    full = rows[rows["condition"] == "full"]
-    return ui_metadata.finite_numbers({name: full[name].mean() for name in MAIN_METRICS[:4] if name in full.columns})
+    folders: of its metrics, videos and requests, in this order. ablation: None if the report has none.
+    """
+
+    folders: tuple[Path, Path, Path]
+    ablation: Handle | None
+
+
+def open_report_sources(store: VersionStore, motion: str, report: Handle) -> ReportSources:
+    """Open the versions that a `metric_report` version was made from."""
+    inputs = store.version(report.asset, motion, report.sha).inputs
+
+    def open_input(asset: str) -> Handle:
+        return store.open(asset, motion, inputs[asset]["sha"])
+
+    metrics, videos, requests = map(open_input, ("video_metrics", "generated_videos", "generation_requests"))
+    ablation = open_input(ABLATION) if ABLATION in inputs else None
+    return ReportSources((metrics.folder, videos.folder, requests.folder), ablation)
 
 
 def condition_means(rows: pd.DataFrame) -> dict[str, float]:
-    """The mean of every metric: of the full method under its own name, of the other conditions as condition/metric."""
+    """The mean of every metric: the full method's under the metric's name, other conditions' as condition/metric."""
     from mvmodel.reports.summaries import compute_condition_means
 
     return ui_metadata.finite_numbers(compute_condition_means(rows))
 
 
+def headline_means(rows: pd.DataFrame) -> dict[str, float]:
+    """The full method's means of the most important metrics."""
+    from mvmodel.reports.tables import MAIN_METRICS
+
+    full = rows[rows["condition"] == "full"]
+    metrics = [name for name in MAIN_METRICS[:HEADLINE_METRICS] if name in full.columns]
+    return ui_metadata.finite_numbers({name: full[name].mean() for name in metrics})
+
+
 def comparison_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row per metric: the full method's mean with its interval, the other conditions' means, and the counts."""
+    """One row per metric: the full method's mean and interval, the other conditions' means, and the counts."""
     from mvmodel.reports.summaries import build_comparison
 
     return ui_metadata.table(build_comparison(rows))
 
 
 def leaderboard_table(rows: pd.DataFrame) -> dg.TableMetadataValue:
-    """One row per motion and condition: its means and the counts behind them."""
+    """One row per motion and condition: its means and counts."""
     from mvmodel.reports.summaries import build_leaderboard
 
     return ui_metadata.table(build_leaderboard(rows))
 
 
 def report_versions(instance: dg.DagsterInstance, motion: str) -> list[str]:
-    """The versions of a motion's report, oldest first, each once."""
+    """The versions of a motion's report, oldest first, without repeats."""
     events = reversed(list_materializations(instance, dg.AssetKey("metric_report"), motion))
     return list(dict.fromkeys(str(event.metadata["sha256"].value) for event in events))
 
 
-def read_version_history(store: VersionStore, past: Mapping[str, list[str]]) -> pd.DataFrame:
-    """One row a motion and stored version, oldest first: motion, version, when, adapter, the full method's means."""
+def read_version_history(store: VersionStore, versions: Mapping[str, list[str]]) -> pd.DataFrame:
+    """One row per motion and stored version, oldest first: motion, version, when, adapter, the full method's means.
+
+    versions: motion -> hashes of its reports' versions, oldest first.
+    """
     import pandas as pd
 
     from mvmodel.reports.summaries import compute_mean_metrics
 
     rows: list[dict[str, Any]] = []
-    for motion, shas in past.items():
-        for number, sha in enumerate(shas, 1):
+    for motion, hashes in versions.items():
+        for number, sha in enumerate(hashes, 1):
             try:
                 handle = store.open("metric_report", motion, sha)
-            except BrokenVersion:  # collected as garbage: its place in the count stays
+            except BrokenVersion:  # collected as garbage; the later versions keep their numbers
                 continue
-            made = store.version("metric_report", motion, sha)
+            version = store.version("metric_report", motion, sha)
             table = pd.read_parquet(handle.folder / "metrics.parquet")
-            means = compute_mean_metrics(table[table["condition"] == "full"])
-            metrics = ui_metadata.finite_numbers(means)
-            metrics.pop("motion", None)  # the slug's column here
-            said = {"motion": motion, "version": number, "when": made.created, "promoted": True}
-            rows.append({**said, "adapter": str(made.source.get("adapter", ""))[:SHORT], **metrics})
+            metrics = ui_metadata.finite_numbers(compute_mean_metrics(table[table["condition"] == "full"]))
+            metrics.pop("motion", None)  # in this table, `motion` is the slug
+            columns = {"motion": motion, "version": number, "when": version.created, "promoted": True}
+            rows.append({**columns, "adapter": str(version.source.get("adapter", ""))[:SHORT], **metrics})
     return pd.DataFrame(rows)

@@ -1,17 +1,17 @@
-"""Videos to metrics, metrics to a report per motion and one across motions and versions."""
+"""Videos -> metrics; metrics -> a report per motion, and a leaderboard of all motions and versions."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mvmodel.code_version import code_version
-from mvmodel.files import empty_folder
+from mvmodel.files import atomic_write, empty_folder
 from pipelines.assets import provenance, report_inputs, ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.motion import read_motion_groups
@@ -21,20 +21,21 @@ from pipelines.promotion import evaluation, promotion
 from pipelines.promotion.evaluation import store_judgement
 from pipelines.resources import PackResource, Settings
 from pipelines.store.artifact_store import ArtifactStore
-from pipelines.store.version_store import Handle
+from pipelines.store.version_store import Handle, VersionStore
 
 if TYPE_CHECKING:
-    from mvmodel.reports.entries import VideoEntry
+    import pandas as pd
 
-SHEET_FILE = "sheet.png"
-"""In a report's version: control masks and videos, line under line."""
-RANKED_VIDEOS = 3
-"""Best videos on the leaderboard's sheet, and as many of the worst."""
+    from mvmodel.generation.requests import Request
+
 REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
 REPORT_CODE = code_version(
-    "mvmodel.reports.pages", "mvmodel.reports.stored_videos", "mvmodel.reports.summaries", files=REPORT_FILES
+    "mvmodel.reports.report_files", "mvmodel.reports.stored_videos", "mvmodel.reports.summaries", files=REPORT_FILES
 )
 METRICS_CODE = code_version("mvmodel.metrics.judge", files=(__file__, evaluation.__file__))
+REPORT_INPUTS = ("training_set", "generation_requests", "generated_videos", "promoted_adapter", "video_metrics")
+MEASURED_INPUTS = {"requests": "generation_requests", "videos": "generated_videos", "metrics": "video_metrics"}
+"""Name in a report's provenance -> asset."""
 
 
 @mvmodel_asset("reports", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=METRICS_CODE)
@@ -45,142 +46,139 @@ def video_metrics(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """Every metric of every video, one row each; the foreground is found without showing the segmenter the mask."""
-    from mvmodel.generation.requests import read_requests
-
-    requests = read_requests(generation_requests.folder / "requests.csv")
-    judges = pack.recipe("scorer", "segmenter")
+    """Every metric of every video, one row per video. The judge finds the object without seeing the control mask."""
+    judge = pack.recipe("scorer", "segmenter")
 
     def build(folder: Path) -> None:
         import pandas as pd
 
-        rows = []
-        for condition in sorted(path.name for path in generated_videos.folder.iterdir() if path.is_dir()):
-            (folder / "detections" / condition).mkdir(parents=True, exist_ok=True)
-            for request in requests:
-                video = generated_videos.folder / condition / f"{request.name}.npz"
-                if condition != "full" and not video.exists():
-                    continue  # some conditions are compared on the first requests alone
-                item = store_judgement(store.store, video, request, pack.load(), judges["hash"])
-                shutil.copyfile(item / "detections.npz", folder / "detections" / condition / f"{request.name}.npz")
-                said = {"slug": context.partition_key, "condition": condition, "name": request.name}
-                asked = {"prompt": request.prompt, "seed": request.seed}
-                rows.append({**said, **asked, **json.loads((item / "metrics.json").read_text())})
-        pd.DataFrame(rows).to_parquet(folder / "metrics.parquet", index=False)
+        from mvmodel.generation.requests import read_requests
 
-    def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
-
-        rows = pd.read_parquet(folder / "metrics.parquet")
-        return {
-            "videos": len(rows),
-            "summary": report_inputs.comparison_table(rows),
-            "metrics": ui_metadata.table(rows),
-            **report_inputs.condition_means(rows),
-        }
+        requests = read_requests(generation_requests.folder / "requests.csv")
+        rows = _judge_videos(folder, generated_videos.folder, requests, pack, store.store, judge["hash"])
+        table = [{"slug": context.partition_key, **row} for row in rows]
+        pd.DataFrame(table).to_parquet(folder / "metrics.parquet", index=False)
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
-    return store.step(context, inputs, {}, build, describe, judges)
+    return store.step(context, inputs, {}, build, _metrics_metadata, judge)
+
+
+def _judge_videos(
+    folder: Path, videos: Path, requests: Sequence[Request], pack: PackResource, store: VersionStore, judge_hash: str
+) -> list[dict[str, Any]]:
+    """One row per video; what the judge detected is copied to `folder`/detections/CONDITION/NAME.npz."""
+    rows = []
+    for condition in sorted(path.name for path in videos.iterdir() if path.is_dir()):
+        detections = folder / "detections" / condition
+        detections.mkdir(parents=True, exist_ok=True)
+        for request in requests:
+            video = videos / condition / f"{request.name}.npz"
+            if condition != "full" and not video.exists():
+                continue  # some conditions are generated for the first requests only
+            judgement = store_judgement(store, video, request, pack.load(), judge_hash)
+            shutil.copyfile(judgement / "detections.npz", detections / f"{request.name}.npz")
+            columns = {"name": request.name, "prompt": request.prompt, "seed": request.seed}
+            metrics = json.loads((judgement / "metrics.json").read_text())
+            rows.append({"condition": condition, **columns, **metrics})
+    return rows
+
+
+def _metrics_metadata(folder: Path) -> dict[str, Any]:
+    import pandas as pd
+
+    rows = pd.read_parquet(folder / "metrics.parquet")
+    return {
+        "videos": len(rows),
+        "summary": report_inputs.comparison_table(rows),
+        "metrics": ui_metadata.table(rows),
+        **report_inputs.condition_means(rows),
+    }
 
 
 @mvmodel_asset(
     "reports",
     "html",
     partitions_def=motions,
+    ins={name: dg.AssetIn() for name in REPORT_INPUTS},
     deps=[ABLATION],
     code_version=REPORT_CODE,
 )
 def metric_report(
-    context: dg.AssetExecutionContext,
-    training_set: Handle,
-    generation_requests: Handle,
-    generated_videos: Handle,
-    promoted_adapter: Handle,
-    video_metrics: Handle,
-    settings: Settings,
-    pack: PackResource,
-    store: ArtifactStore,
+    context: dg.AssetExecutionContext, settings: Settings, pack: PackResource, store: ArtifactStore, **inputs: Handle
 ) -> dg.MaterializeResult[Handle]:
-    """The motion's report: one HTML file with every video beside its mask and metrics, and the tables behind it.
+    """The motion's report: one HTML page with every video, its control masks and its metrics, and the tables behind it.
 
-    It waits for no experiment. Where ablation_study was run on the promoted adapter, its metrics stand in the paper's
-    table.
+    It does not wait for experiments. If ablation_study was run on the promoted adapter, its metrics are in the report.
     """
-    from mvmodel.metrics.report_card import summarise
-
-    motion = context.partition_key
-    adapter = promotion.open_promoted(promoted_adapter, store.store)
-    study = report_inputs.find_ablation(context.instance, store.store, motion, adapter)
+    motion, versions = context.partition_key, store.store
+    adapter = promotion.open_promoted(inputs["promoted_adapter"], versions)
+    ablation = report_inputs.find_ablation(context.instance, versions, motion, adapter)
 
     def build(folder: Path) -> None:
-        import pandas as pd
-
-        from mvmodel.reports.pages import write_motion_report
-        from mvmodel.reports.stored_videos import read_video_entries
-
-        empty_folder(folder)
-        rows = pd.read_parquet(video_metrics.folder / "metrics.parquet")
-        made = {"requests": generation_requests, "videos": generated_videos, "metrics": video_metrics}
-        entries = read_video_entries(video_metrics.folder, generated_videos.folder, generation_requests.folder)
-        write_motion_report(
-            folder,
-            motion,
-            entries,
-            rows,
-            provenance.motion_provenance(pack, store.store, adapter, made),
-            provenance.training_provenance(training_set, adapter),
-            study=None if study is None else report_inputs.read_ablation_videos([study]),
-            study_command=report_inputs.ablation_command(motion),
-        )
-        full = [(entry.masks, entry.frames) for entry in entries if entry.condition == "full"]
-        ui_metadata.masks_and_frames_grid(full).save(folder / SHEET_FILE)
-        rows.to_parquet(folder / "metrics.parquet", index=False)
-        rows.to_csv(folder / "metrics.csv", index=False)
-        summarise(rows).to_csv(folder / "summary.csv", index=False)
+        _write_motion_report(empty_folder(folder), motion, inputs, adapter, ablation, pack, versions)
 
     def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
+        not_run = f"not run on this adapter; {report_inputs.ablation_command(motion)}"
+        title = f"{motion}: control masks above the videos of the full method"
+        metadata = _report_metadata(folder, title, report_inputs.comparison_table)
+        return {**metadata, "adapter": adapter.sha, "ablation": not_run if ablation is None else ablation.key}
 
-        rows = pd.read_parquet(folder / "metrics.parquet")
-        return {
-            "report": dg.MetadataValue.path(str(folder / "report.html")),
-            "sheet": contact_sheet_metadata(
-                folder, f"{motion}: control masks, and the full method's videos under them"
-            ),
-            **report_inputs.headline_means(rows),
-            "summary": report_inputs.comparison_table(rows),
-            "adapter": adapter.sha,
-            "ablation": f"not run on this adapter; {report_inputs.ablation_command(motion)}"
-            if study is None
-            else study.key,
-            **report_inputs.condition_means(rows),
-        }
-
-    inputs = {
-        "training_set": training_set,
-        "generation_requests": generation_requests,
-        "generated_videos": generated_videos,
-        "promoted_adapter": promoted_adapter,
-        "video_metrics": video_metrics,
-        **({} if study is None else {ABLATION: study}),
-    }
-    result = store.step(context, inputs, {}, build, describe, pack.recipe(), source={"adapter": adapter.sha})
+    recipe_inputs = inputs if ablation is None else {**inputs, ABLATION: ablation}
+    result = store.step(context, recipe_inputs, {}, build, describe, pack.recipe(), source={"adapter": adapter.sha})
     publish_report(result.value, settings, f"{motion}.html")
     return result
 
 
-def contact_sheet_metadata(folder: Path, title: str) -> dg.MarkdownMetadataValue:
-    """The contact sheet of a report's version, as the UI shows it."""
+def _write_motion_report(
+    folder: Path,
+    motion: str,
+    inputs: Mapping[str, Handle],
+    adapter: Handle,
+    ablation: Handle | None,
+    pack: PackResource,
+    store: VersionStore,
+) -> None:
+    import pandas as pd
+
+    from mvmodel.reports.report_files import write_motion_report_folder
+    from mvmodel.reports.stored_videos import read_video_entries
+
+    measured = {name: inputs[asset] for name, asset in MEASURED_INPUTS.items()}
+    write_motion_report_folder(
+        folder,
+        motion,
+        read_video_entries(*(measured[name].folder for name in ("metrics", "videos", "requests"))),
+        pd.read_parquet(measured["metrics"].folder / "metrics.parquet"),
+        provenance.motion_provenance(pack, store, adapter, measured),
+        provenance.training_provenance(inputs["training_set"], adapter),
+        study=None if ablation is None else report_inputs.read_ablation_videos([ablation]),
+        study_command=report_inputs.ablation_command(motion),
+    )
+
+
+def _report_metadata(
+    folder: Path, sheet_title: str, summarise: Callable[[pd.DataFrame], dg.TableMetadataValue]
+) -> dict[str, Any]:
+    """The page's path, its contact sheet, a summary table and the means of its metrics."""
+    import pandas as pd
     from PIL import Image
 
+    from mvmodel.reports.report_files import SHEET_FILE
+
+    rows = pd.read_parquet(folder / "metrics.parquet")
     with Image.open(folder / SHEET_FILE) as image:
-        return ui_metadata.inline_image(image, title)
+        sheet = ui_metadata.inline_image(image, sheet_title)
+    return {
+        "report": dg.MetadataValue.path(str(next(folder.glob("*.html")))),
+        "sheet": sheet,
+        **report_inputs.headline_means(rows),
+        "summary": summarise(rows),
+        **report_inputs.condition_means(rows),
+    }
 
 
 def publish_report(handle: Handle, settings: Settings, name: str) -> Path:
-    """Copy a version's report to where people look for it: <home>/reports/<name>, always the latest."""
-    from mvmodel.files import atomic_write
-
+    """Copy a version's page to <home>/reports/<name>, which is always the latest one."""
     target = settings.home_folder / "reports" / name
     page = next(path for path in sorted(handle.folder.glob("*.html")))
     with atomic_write(target) as aside:
@@ -203,76 +201,52 @@ def leaderboard(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """All motions side by side, and each motion's versions over time: the report that the demo ends with."""
-    known = read_motion_groups(motion_groups.folder)["motions"]
-    reports = {motion: handle for motion, handle in metric_report.items() if motion in known}
-    past = {motion: report_inputs.report_versions(context.instance, motion) for motion in reports}
+    """All motions in one table, and each motion's versions over time. The demo ends with this report."""
+    slugs = read_motion_groups(motion_groups.folder)["motions"]
+    reports = {motion: handle for motion, handle in metric_report.items() if motion in slugs}
+    history = {motion: report_inputs.report_versions(context.instance, motion) for motion in reports}
 
     def build(folder: Path) -> None:
-        import pandas as pd
-
-        from mvmodel.metrics.report_card import summarise
-        from mvmodel.motion.motion_map import MotionMap
-        from mvmodel.reports.pages import write_leaderboard
-        from mvmodel.reports.stored_videos import read_video_entries
-
-        empty_folder(folder)
-        tables = {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()}
-        whole = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame({"slug": [], "condition": []})
-        whole.to_parquet(folder / "metrics.parquet", index=False)
-        whole.to_csv(folder / "metrics.csv", index=False)
-        summarise(whole, by=("slug", "condition")).to_csv(folder / "summary.csv", index=False)
-        versions = report_inputs.read_version_history(store.store, past)
-        versions.to_csv(folder / "versions.csv", index=False)
-        quarantine = pd.read_parquet(clips.folder / "quarantine.parquet")
-        entries: list[VideoEntry] = []
-        studies: list[Handle] = []
-        for motion, handle in reports.items():
-            made_of = store.store.version(handle.asset, motion, handle.sha).inputs
-            metrics, videos, asked = (
-                store.store.open(name, motion, made_of[name]["sha"]).folder
-                for name in ("video_metrics", "generated_videos", "generation_requests")
-            )
-            entries += read_video_entries(metrics, videos, asked, prefix=f"{motion}/")
-            if ABLATION in made_of:
-                studies.append(store.store.open(ABLATION, motion, made_of[ABLATION]["sha"]))
-        ranked = sorted(
-            (entry for entry in entries if entry.condition == "full"), key=lambda e: -e.metrics.get("iou", 0.0)
-        )
-        ends = [*ranked[:RANKED_VIDEOS], *ranked[RANKED_VIDEOS:][-RANKED_VIDEOS:]]
-        ui_metadata.masks_and_frames_grid([(entry.masks, entry.frames) for entry in ends]).save(folder / SHEET_FILE)
-        write_leaderboard(
-            folder,
-            tables,
-            versions,
-            videos=entries,
-            reports={motion: f"{motion}.html" for motion in reports},
-            quarantined=[dict(row) for row in json.loads(quarantine.to_json(orient="records"))],
-            provenance=provenance.leaderboard_provenance(pack, store.store, reports, code=REPORT_CODE),
-            study=report_inputs.read_ablation_videos(studies) if studies else None,
-            study_command=report_inputs.ablation_command("MOTION"),
-            motion_map=MotionMap.load(motion_groups.folder),
-        )
+        _write_leaderboard(empty_folder(folder), clips, motion_groups, reports, history, pack, store.store)
 
     def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
+        title = "control masks above videos: the best first, the worst last"
+        metadata = _report_metadata(folder, title, report_inputs.leaderboard_table)
+        missing = dg.MetadataValue.json(sorted(set(slugs) - set(reports)))
+        return {**metadata, "motions": len(reports), "without_report": missing}
 
-        rows = pd.read_parquet(folder / "metrics.parquet")
-        return {
-            "report": dg.MetadataValue.path(str(folder / "leaderboard.html")),
-            "sheet": contact_sheet_metadata(folder, "control masks and videos, the best first, the worst last"),
-            **(report_inputs.headline_means(rows) if len(rows) else {}),
-            "summary": report_inputs.leaderboard_table(rows),
-            "motions": len(reports),
-            "without_report": dg.MetadataValue.json(sorted(set(known) - set(reports))),
-            **(report_inputs.condition_means(rows) if len(rows) else {}),
-        }
-
-    inputs: dict[str, Handle | Mapping[str, Handle]] = {
-        "clips": clips,
-        "motion_groups": motion_groups,
-        "metric_report": reports,
-    }
-    result = store.step(context, inputs, {"versions": past}, build, describe, pack.recipe())
+    inputs = {"clips": clips, "motion_groups": motion_groups, "metric_report": reports}
+    result = store.step(context, inputs, {"versions": history}, build, describe, pack.recipe())
     publish_report(result.value, settings, "index.html")
     return result
+
+
+def _write_leaderboard(
+    folder: Path,
+    clips: Handle,
+    motion_groups: Handle,
+    reports: Mapping[str, Handle],
+    history: Mapping[str, list[str]],
+    pack: PackResource,
+    store: VersionStore,
+) -> None:
+    import pandas as pd
+
+    from mvmodel.motion.motion_map import MotionMap
+    from mvmodel.reports.report_files import write_leaderboard_folder
+    from mvmodel.reports.stored_videos import read_video_entries
+
+    sources = {motion: report_inputs.open_report_sources(store, motion, handle) for motion, handle in reports.items()}
+    ablations = [source.ablation for source in sources.values() if source.ablation is not None]
+    write_leaderboard_folder(
+        folder,
+        {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()},
+        report_inputs.read_version_history(store, history),
+        [entry for motion, s in sources.items() for entry in read_video_entries(*s.folders, prefix=f"{motion}/")],
+        pd.read_parquet(clips.folder / "quarantine.parquet"),
+        reports={motion: f"{motion}.html" for motion in reports},
+        provenance=provenance.leaderboard_provenance(pack, store, reports, code=REPORT_CODE),
+        study=report_inputs.read_ablation_videos(ablations) if ablations else None,
+        study_command=report_inputs.ablation_command("MOTION"),
+        motion_map=MotionMap.load(motion_groups.folder),
+    )

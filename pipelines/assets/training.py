@@ -1,9 +1,10 @@
-"""A motion's clips to an adapter that is measured, and promoted only if it passes its gates."""
+"""Clips of a motion -> an adapter that is measured, and promoted only if it passes the gates."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.motion import read_motion_groups
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
-from pipelines.promotion.evaluation import evaluate
+from pipelines.promotion.evaluation import evaluate, write_evaluation_requests
 from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
@@ -25,85 +26,90 @@ from pipelines.store.artifact_store import ArtifactStore, with_metadata
 from pipelines.store.version_store import Handle
 
 if TYPE_CHECKING:
-    pass
+    from mvmodel.backends.training_config import TrainConfig
 
 SCRATCH_ADAPTER = "scratch/adapter"
-"""In a `motion_adapter` version: the adapter trained without a start, to compare."""
+"""In a `motion_adapter` version: the adapter trained without the pack's start adapter, for comparison."""
+TRAINING_SET_CODE = code_version("mvmodel.training.captions", "mvmodel.training.training_set", files=(__file__,))
+TRAINING_CODE = code_version("mvmodel.training.finetune", files=(__file__,), without=SAMPLING_MODULES)
+EVALUATION_CODE = code_version(
+    "mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)
+)
+PROMOTION_CODE = code_version(files=(__file__, promotion.__file__))
+MAX_CARD_CHARACTERS = 20_000
+"""Length of the model card in the UI."""
 
 
 @mvmodel_asset(
     "training",
     "parquet",
     partitions_def=motions,
-    code_version=code_version("mvmodel.training.captions", "mvmodel.training.training_set", files=(__file__,)),
+    ins={name: dg.AssetIn() for name in ("clips", "foreground_masks", "motion_groups")},
+    code_version=TRAINING_SET_CODE,
 )
 def training_set(
-    context: dg.AssetExecutionContext,
-    clips: Handle,
-    foreground_masks: Handle,
-    motion_groups: Handle,
-    settings: Settings,
-    pack: PackResource,
-    store: ArtifactStore,
+    context: dg.AssetExecutionContext, settings: Settings, pack: PackResource, store: ArtifactStore, **inputs: Handle
 ) -> dg.MaterializeResult[Handle]:
-    """The clips, masks and captions that one motion's adapter is trained on, and those held out from it."""
-    motion = context.partition_key
-    config = settings.read("training_set", TrainingSetConfig)
+    """The clips, masks and captions that one motion's adapter is trained on, and those held out from training."""
+    motion, config = context.partition_key, settings.read("training_set", TrainingSetConfig)
 
     def build(folder: Path) -> None:
-        import pandas as pd
-
         from mvmodel.training.captions import propose_caption
-        from mvmodel.training.training_set import split_clips, write_training_set
+        from mvmodel.training.training_set import write_training_set
         from mvmodel.video.catalogue import Catalogue
 
-        empty_folder(folder)
-        table = Catalogue.load(clips.folder).table
+        table = Catalogue.load(inputs["clips"].folder).table
         captions = dict(zip(table["clip"], table["caption"].astype(str), strict=True))
-        quality = pd.read_parquet(foreground_masks.folder / "quality.parquet")
-        members = read_motion_groups(motion_groups.folder)["motions"].get(motion)
-        if not members:
-            raise InputError(
-                f"no clips make up the motion {motion!r} any more; see motion_groups for those that there are"
-            )
-        groups = pd.read_parquet(motion_groups.folder / "groups.parquet")
-        distances = dict(zip(groups["clip"], groups["distance"].astype(float), strict=True))
-        weak = set(quality["clip"][quality["weak"]])
-        roles = split_clips(motion, members, weak, distances, **config.model_dump())
-        frames, masks = clips.folder / "frames", foreground_masks.folder
-        write_training_set(folder, motion, roles, captions, frames, masks, lambda f: propose_caption(pack.load(), f))
+        roles = _split_motion(motion, inputs["motion_groups"].folder, inputs["foreground_masks"].folder, config)
+        frames, masks = inputs["clips"].folder / "frames", inputs["foreground_masks"].folder
+        propose = lambda clip: propose_caption(pack.load(), clip)  # noqa: E731
+        write_training_set(empty_folder(folder), motion, roles, captions, frames, masks, propose)
 
     def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
+        return _training_set_metadata(folder, motion)
 
-        from mvmodel.training.training_set import read_training_set
-
-        train, held = read_training_set(folder)
-        rows = json.loads((folder / "clips.json").read_text())["clips"]
-        shown = [
-            ui_metadata.dim_background(c.frames[i], c.masks[i])
-            for c in (*train, *held)
-            for i in (0, len(c.frames) // 2)
-        ]
-        return {
-            "clips": len(train),
-            "held_out": len(held),
-            "captions": ui_metadata.table(pd.DataFrame(rows)),
-            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), motion),
-        }
-
-    inputs = {"clips": clips, "foreground_masks": foreground_masks, "motion_groups": motion_groups}
     return store.step(context, inputs, config, build, describe, pack=pack.recipe("scorer"))
 
 
-@mvmodel_asset(
-    "training",
-    "pytorch",
-    "safetensors",
-    gpu=True,
-    partitions_def=motions,
-    code_version=code_version("mvmodel.training.finetune", files=(__file__,), without=SAMPLING_MODULES),
-)
+def _split_motion(motion: str, groups_folder: Path, masks_folder: Path, config: TrainingSetConfig) -> dict[str, Any]:
+    """Clip -> "train" or "held_out". Raises InputError if too few clips have reliable masks."""
+    import pandas as pd
+
+    from mvmodel.segmentation.catalogue_masks import read_mask_quality
+    from mvmodel.training.training_set import split_clips
+
+    members = read_motion_groups(groups_folder)["motions"].get(motion)
+    if not members:
+        raise InputError(f"the motion {motion!r} has no clips any more; motion_groups lists the motions that have some")
+    quality = read_mask_quality(masks_folder)
+    groups = pd.read_parquet(groups_folder / "groups.parquet")
+    distances = dict(zip(groups["clip"], groups["distance"].astype(float), strict=True))
+    weak = set(quality["clip"][quality["weak"]])
+    return dict(split_clips(motion, members, weak, distances, **config.model_dump()))
+
+
+def _training_set_metadata(folder: Path, motion: str) -> dict[str, Any]:
+    """Counts, captions, and the first and the middle frame of every clip."""
+    import pandas as pd
+
+    from mvmodel.training.training_set import read_training_set
+
+    train, held_out = read_training_set(folder)
+    rows = json.loads((folder / "clips.json").read_text())["clips"]
+    pictures = [
+        ui_metadata.dim_background(clip.frames[index], clip.masks[index])
+        for clip in (*train, *held_out)
+        for index in (0, len(clip.frames) // 2)
+    ]
+    return {
+        "clips": len(train),
+        "held_out": len(held_out),
+        "captions": ui_metadata.table(pd.DataFrame(rows)),
+        "sheet": ui_metadata.contact_sheet(pictures, motion),
+    }
+
+
+@mvmodel_asset("training", "pytorch", "safetensors", gpu=True, partitions_def=motions, code_version=TRAINING_CODE)
 def motion_adapter(
     context: dg.AssetExecutionContext,
     training_set: Handle,
@@ -112,89 +118,79 @@ def motion_adapter(
     gpu: Gpu,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """The motion's adapter, tuned from the pack's start adapter where it has one; and one from scratch to compare."""
-    from mvmodel.backends.training_config import TrainConfig
-    from mvmodel.training.finetune import finetune
-    from mvmodel.training.training_set import read_training_set
-    from pipelines.driver.progress import throttled
+    """The motion's adapter, tuned from the pack's start adapter if it has one; and one from scratch to compare."""
+    runs, hardware = _training_runs(settings, pack, gpu), gpu.get_hardware()
 
-    backend, hardware = pack.backend(), gpu.chosen()
-    start = "start" if backend.start_adapter() is not None else None
+    def build(folder: Path) -> None:
+        from mvmodel.training.finetune import finetune
+        from mvmodel.training.training_set import read_training_set
+        from pipelines.driver.progress import throttled
+
+        train, held_out = read_training_set(training_set.folder)
+        for name, config in runs.items():  # returns a finished adapter, resumes an interrupted one from its checkpoint
+            report = throttled(context, f"{context.partition_key} {Path(name).parent}")
+            target = (folder / name).parent
+            finetune(pack.backend(), train, config, target, held_out, report, device=hardware["device"])
+
+    def describe(folder: Path) -> dict[str, Any]:
+        return {**_adapters_metadata(folder, runs), **hardware}
+
+    recorded = {name: config.model_dump(mode="json") for name, config in runs.items()}
+    inputs = {"training_set": training_set}
+    result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/curve.jsonl",))
+    computed = (result.metadata or {}).get("computed")
+    return with_metadata(result, peak_memory_gb=gpu.peak_memory_gb()) if computed else result
+
+
+def _training_runs(settings: Settings, pack: PackResource, gpu: Gpu) -> dict[str, TrainConfig]:
+    """Folder of an adapter -> how it is trained."""
+    from mvmodel.backends.training_config import TrainConfig
+
+    start = "start" if pack.backend().start_adapter() is not None else None
     precision = {"fp32": "no"}.get(gpu.precision, gpu.precision)
     config = settings.read("training", TrainConfig, init_from=start, precision=precision)
     runs = {TUNED_ADAPTER: config}
     if config.init_from is not None and settings.read("comparison", ComparisonConfig).scratch:
         runs[SCRATCH_ADAPTER] = config.model_copy(update={"init_from": None})
+    return runs
 
-    def build(folder: Path) -> None:
-        train, held = read_training_set(training_set.folder)
-        for name, how in runs.items():  # a finished one is returned at once, a stopped one resumes from its checkpoint
-            report = throttled(context, f"{context.partition_key} {Path(name).parent}")
-            finetune(backend, train, how, (folder / name).parent, held, report, device=hardware["device"])
 
-    def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
+def _adapters_metadata(folder: Path, runs: Mapping[str, TrainConfig]) -> dict[str, Any]:
+    """Size, losses and trained parameters of every adapter, and the model card of the tuned one."""
+    import pandas as pd
 
-        metadata: dict[str, Any] = {}
-        for name, how in runs.items():
-            short = Path(name).parent.name
-            size = sum(path.stat().st_size for path in (folder / name).glob("*.safetensors"))
-            metadata[f"{short}/megabytes"] = round(size / 1e6, 3)
-            metadata[f"{short}/init_from"] = how.init_from or "scratch"
-            recorded = read_json(folder / name / "train.json")
-            losses = {key: value for key, value in recorded.items() if key.startswith("validation_loss")}
-            if counts := recorded.get("parameters"):
-                metadata[f"{short}/trained"] = ui_metadata.table(
-                    pd.DataFrame(counts.items(), columns=["part", "weights"])
-                )
-            metadata |= ui_metadata.finite_numbers(losses, f"{short}/")
-            if curve := read_training_curve(folder / name):
-                metadata |= ui_metadata.finite_numbers(curve[-1], f"{short}/")
-        card = folder / TUNED_ADAPTER / "README.md"
-        if card.exists():
-            metadata["card"] = dg.MetadataValue.md(card.read_text()[:20_000])
-        return {**metadata, **hardware}
-
-    recorded = {name: how.model_dump(mode="json") for name, how in runs.items()}
-    inputs = {"training_set": training_set}
-    result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/curve.jsonl",))
-    if (result.metadata or {}).get("computed"):
-        return with_metadata(result, peak_memory_gb=gpu.peak_gb())
-    return result
+    metadata: dict[str, Any] = {}
+    for name, config in runs.items():
+        prefix, record = Path(name).parent.name, read_json(folder / name / "train.json")
+        size = sum(path.stat().st_size for path in (folder / name).glob("*.safetensors"))
+        metadata[f"{prefix}/megabytes"] = round(size / 1e6, 3)
+        metadata[f"{prefix}/init_from"] = config.init_from or "scratch"
+        if counts := record.get("parameters"):
+            parameters = pd.DataFrame(counts.items(), columns=["part", "weights"])
+            metadata[f"{prefix}/trained"] = ui_metadata.table(parameters)
+        losses = {key: value for key, value in record.items() if key.startswith("validation_loss")}
+        metadata |= ui_metadata.finite_numbers(losses, f"{prefix}/")
+        if curve := read_training_curve(folder / name):
+            metadata |= ui_metadata.finite_numbers(curve[-1], f"{prefix}/")
+    card = folder / TUNED_ADAPTER / "README.md"
+    if card.exists():
+        metadata["card"] = dg.MetadataValue.md(card.read_text()[:MAX_CARD_CHARACTERS])
+    return metadata
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file's table; empty when there is none."""
+    """The table in a JSON file; empty if there is no file."""
     value = json.loads(path.read_text()) if path.exists() else {}
     return value if isinstance(value, dict) else {}
 
 
 def read_training_curve(adapter: Path) -> list[dict[str, Any]]:
-    """The training curve of an adapter's folder; empty when it has none."""
+    """The training curve in an adapter's folder; empty if it has none."""
     path = adapter / "curve.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
 
 
-def write_evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Any) -> Path:
-    """The fixed set an adapter of this motion is measured on, written to `folder`: held-out masks, other objects."""
-    from mvmodel.generation.default_requests import default_requests, write_requests
-    from mvmodel.training.training_set import read_training_set
-
-    train, held = read_training_set(training)
-    clips = [(clip.name, clip.caption, clip.masks) for clip in (*held, *train)]
-    wanted = default_requests(clips[: max(len(held), 1)], list(pack.info.objects), config.count, config.seed)
-    return write_requests(empty_folder(folder), motion, wanted, float(pack.info.fps))
-
-
-@mvmodel_asset(
-    "training",
-    "pytorch",
-    gpu=True,
-    partitions_def=motions,
-    code_version=code_version(
-        "mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)
-    ),
-)
+@mvmodel_asset("training", "pytorch", gpu=True, partitions_def=motions, code_version=EVALUATION_CODE)
 def adapter_evaluation(
     context: dg.AssetExecutionContext,
     training_set: Handle,
@@ -203,46 +199,43 @@ def adapter_evaluation(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """The adapter measured on held-out masks with prompts of other objects; what its promotion is decided by."""
-    config = settings.read("evaluation", EvaluationConfig)
-    generation = pack.generation(settings)
+    """The adapter's metrics on held-out masks, with prompts of other objects. The promotion gates read them."""
+    config, generation = settings.read("evaluation", EvaluationConfig), pack.generation(settings)
 
     def build(folder: Path) -> None:
-        empty_folder(folder)
-        write_evaluation_requests(training_set.folder, folder / "set", context.partition_key, config, pack.load())
+        requests = empty_folder(folder) / "set"
+        write_evaluation_requests(training_set.folder, requests, context.partition_key, config, pack.load())
         adapter = motion_adapter.folder / TUNED_ADAPTER
-        made = evaluate(store.store, adapter, motion_adapter.sha, folder / "set", generation, pack.load())
+        evaluation = evaluate(store.store, adapter, motion_adapter.sha, requests, generation, pack.load())
         for name in ("metrics.json", "rows.json"):
-            shutil.copyfile(made / name, folder / name)
-        shutil.copytree(made / "videos", folder / "videos")
+            shutil.copyfile(evaluation / name, folder / name)
+        shutil.copytree(evaluation / "videos", folder / "videos")
 
     def describe(folder: Path) -> dict[str, Any]:
-        import pandas as pd
-
-        from mvmodel.video.frames import read_frames
-        from mvmodel.video.sampling import evenly_spaced_indices
-
-        rows = json.loads((folder / "rows.json").read_text())
-        metrics = json.loads((folder / "metrics.json").read_text())
-        shown = []
-        for row in rows:
-            frames = read_frames(folder / "videos" / f"{row['name']}.npz")
-            shown += list(frames[evenly_spaced_indices(8, len(frames), repeat=True)])
-        return {
-            **ui_metadata.finite_numbers(metrics),
-            "missing": dg.MetadataValue.json(metrics["missing"]),
-            "videos_table": ui_metadata.table(pd.DataFrame(rows)),
-            "sheet": ui_metadata.inline_image(ui_metadata.image_grid(shown), context.partition_key),
-        }
+        return _evaluation_metadata(folder, context.partition_key)
 
     inputs = {"training_set": training_set, "motion_adapter": motion_adapter}
     recorded = {"evaluation": config.model_dump(), "generation": generation.model_dump(mode="json")}
     return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("videos/*.json",))
 
 
-@mvmodel_asset(
-    "training", "safetensors", partitions_def=motions, code_version=code_version(files=(__file__, promotion.__file__))
-)
+def _evaluation_metadata(folder: Path, motion: str) -> dict[str, Any]:
+    import pandas as pd
+
+    from mvmodel.video.frames import read_frames
+
+    rows = json.loads((folder / "rows.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text())
+    videos = (read_frames(folder / "videos" / f"{row['name']}.npz") for row in rows)
+    return {
+        **ui_metadata.finite_numbers(metrics),
+        "missing": dg.MetadataValue.json(metrics["missing"]),
+        "videos_table": ui_metadata.table(pd.DataFrame(rows)),
+        "sheet": ui_metadata.video_rows(videos, motion),
+    }
+
+
+@mvmodel_asset("training", "safetensors", partitions_def=motions, code_version=PROMOTION_CODE)
 def promoted_adapter(
     context: dg.AssetExecutionContext,
     motion_adapter: Handle,
@@ -251,27 +244,24 @@ def promoted_adapter(
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """The adapter in use for this motion. A new one takes over only if it passes its gates; `rollback` undoes it."""
-    verdicts = promotion.judge_adapter(
-        context.instance, store.store, settings, pack, motion_adapter, adapter_evaluation
-    )
-    failed = [f"{v.gate}: {v.reason}" for v in verdicts if not v.passed]
-    if failed:  # the checks stop a run before it comes here; this stops `--select promoted_adapter` too
-        raise InputError(f"{motion_adapter.key} is not promoted; {'; '.join(failed)}")
-    if kept := promotion.find_rolled_back(context.instance, store.store, context.partition_key, motion_adapter.sha):
-        return kept
+    """The adapter in use for this motion. A new one replaces it only if it passes its gates; `rollback` undoes that."""
+    instance, versions = context.instance, store.store
+    gates = promotion.judge_adapter(instance, versions, settings, pack, motion_adapter, adapter_evaluation)
+    failed = [f"{gate.gate}: {gate.reason}" for gate in gates if not gate.passed]
+    if failed:  # the blocking checks stop a run earlier; this also stops `--select promoted_adapter`
+        raise InputError(f"{motion_adapter.key} is not promoted: {'; '.join(failed)}")
+    if rolled_back := promotion.find_rolled_back(instance, versions, context.partition_key, motion_adapter.sha):
+        return rolled_back
 
     def build(folder: Path) -> None:
         promotion.write_pointer(empty_folder(folder), motion_adapter, adapter_evaluation)
 
     def describe(folder: Path) -> dict[str, Any]:
-        metrics = json.loads((adapter_evaluation.folder / "metrics.json").read_text())
-        gates = "\n".join(f"- {v.gate}: {v.reason}" for v in verdicts)
         return {
             "adapter": motion_adapter.sha,
             "promoted_by": "gates",
-            "gates": dg.MetadataValue.md(gates),
-            **ui_metadata.finite_numbers(metrics),
+            "gates": dg.MetadataValue.md("\n".join(f"- {gate.gate}: {gate.reason}" for gate in gates)),
+            **ui_metadata.finite_numbers(read_json(adapter_evaluation.folder / "metrics.json")),
         }
 
     inputs = {"motion_adapter": motion_adapter, "adapter_evaluation": adapter_evaluation}

@@ -1,14 +1,14 @@
-"""Metadata that makes the UI worth opening: small inline pictures, tables, numbers that plot over time.
+"""Metadata for Dagster's UI: inline images, tables, and numbers that the UI plots over time.
 
-Metadata is stored in the event log several times over, so a picture is kept under `PICTURE_BYTES` and a table under
-`TABLE_ROWS`; whatever is larger is a file in the store, and metadata gives its path.
+The event log stores metadata several times, so images stay below `MAX_IMAGE_BYTES` and tables below `MAX_TABLE_ROWS`.
+Anything larger is a file in the store, and metadata gives its path.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_IMAGE_BYTES = 100_000
-"""Of the JPEG; base64 makes a third more of it."""
+"""Largest size of an inline JPEG. Base64 adds a third."""
 MAX_TABLE_ROWS = 30
 
 
 def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
-    """A picture inside a markdown entry under its title, made smaller until it fits `PICTURE_BYTES`."""
+    """An image inside a markdown entry under its title, compressed and scaled down to at most `MAX_IMAGE_BYTES`."""
     from mvmodel.reports.media import data_url
 
     image = image.convert("RGB")
@@ -38,40 +38,34 @@ def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValu
             quality -= 15
         else:
             image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
-    said = f"{title}\n\n" if title else ""
-    return dg.MetadataValue.md(f"{said}![{title}]({data_url(buffer.getvalue(), 'image/jpeg')})")
+    heading = f"{title}\n\n" if title else ""
+    return dg.MetadataValue.md(f"{heading}![{title}]({data_url(buffer.getvalue(), 'image/jpeg')})")
 
 
-def image_grid(frames: Sequence[np.ndarray], columns: int = 8) -> Image.Image:
-    """A contact sheet of uint8 frames (height, width, 3) of one size."""
-    from mvmodel.video.contact_sheet import contact_sheet
+def contact_sheet(frames: Sequence[np.ndarray], title: str, columns: int = 8) -> dg.MarkdownMetadataValue:
+    """Frames of one size, uint8 (height, width, 3), side by side in one inline image."""
+    from mvmodel.video.contact_sheet import contact_sheet as draw
 
-    return contact_sheet(frames, columns=columns)
+    return inline_image(draw(frames, columns=columns), title)
 
 
-def masks_and_frames_grid(rows: Sequence[tuple[np.ndarray, np.ndarray]], columns: int = 8) -> Image.Image:
-    """Two lines a video: control masks, then frames. rows: masks bool (F, H, W) with frames uint8 (F, H, W, 3)."""
-    import numpy as np
-
-    from mvmodel.video.contact_sheet import mask_to_picture
+def video_rows(videos: Iterable[np.ndarray], title: str, columns: int = 8) -> dg.MarkdownMetadataValue:
+    """One row of `columns` evenly spaced frames per video. videos: uint8 (frames, height, width, 3)."""
     from mvmodel.video.sampling import evenly_spaced_indices
 
-    pictures: list[np.ndarray] = []
-    for masks, frames in rows:
-        indices = evenly_spaced_indices(columns, len(frames), repeat=True)
-        pictures += [*mask_to_picture(masks[indices]), *frames[indices]]
-    return image_grid(pictures or [np.full((16, 16, 3), 255, np.uint8)], columns)
+    frames = [frame for video in videos for frame in video[evenly_spaced_indices(columns, len(video), repeat=True)]]
+    return contact_sheet(frames, title, columns)
 
 
 def dim_background(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """A copy of `frame` (H, W, 3) uint8 with what lies outside `mask` (H, W) bool dimmed."""
+    """A copy of a frame, uint8 (height, width, 3), that is darker outside of the mask, bool (height, width)."""
     import numpy as np
 
     return np.where(mask[..., None], frame, (frame * 0.35 + 20).astype(np.uint8))
 
 
 def table(data: pd.DataFrame, rows: int = MAX_TABLE_ROWS) -> dg.TableMetadataValue:
-    """The first rows of a table, typed; cells that a table cannot hold are written as text."""
+    """The first rows of a table, with column types. Values that Dagster's tables cannot hold become text."""
     kinds = {"b": "bool", "i": "int", "u": "int", "f": "float"}
     columns = [dg.TableColumn(str(name), kinds.get(data[name].dtype.kind, "string")) for name in data.columns]
     records = [
@@ -84,16 +78,16 @@ def table(data: pd.DataFrame, rows: int = MAX_TABLE_ROWS) -> dg.TableMetadataVal
 
 
 def finite_numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Those entries that are finite numbers, under stable names, so that the UI plots them over time."""
-    found = {}
+    """The entries that are finite numbers, rounded. The UI plots numbers over time."""
+    finite = {}
     for name, value in values.items():
         try:
             number = float(value)
         except (TypeError, ValueError):
             continue
         if math.isfinite(number):
-            found[f"{prefix}{name}"] = round(number, 6)
-    return found
+            finite[f"{prefix}{name}"] = round(number, 6)
+    return finite
 
 
 def _cell(value: Any) -> str | int | float | bool | None:

@@ -1,27 +1,45 @@
-"""How good an adapter is, before anybody may use it: a few videos on masks and prompts that it was not trained on."""
+"""How good an adapter is before it can be promoted: a few videos on masks and prompts it was not trained on."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mvmodel.code_version import code_version
-from mvmodel.files import hash_file
+from mvmodel.files import empty_folder, hash_file, hash_folder
+from pipelines.settings import EvaluationConfig
 from pipelines.store.version_store import VersionStore, recipe_hash
 
 if TYPE_CHECKING:
+    from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.generation.requests import Request
     from mvmodel.metrics.judge import Judgement
     from mvmodel.packs import Pack
 
-CODE = code_version("mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,))
-SCORING = code_version("mvmodel.metrics.judge", files=(__file__,))
-"""What a video's metrics rest on: a changed report scores nothing again."""
+EVALUATION_CODE = code_version(
+    "mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)
+)
+JUDGE_CODE = code_version("mvmodel.metrics.judge", files=(__file__,))
+"""What a video's metrics depend on. A change to the reports does not measure any video again."""
+
+
+def write_evaluation_requests(training: Path, folder: Path, motion: str, config: EvaluationConfig, pack: Pack) -> Path:
+    """Write the fixed requests that a motion's adapters are measured on to `folder`: held-out masks, other objects.
+
+    training: a `training_set` version's folder. Without held-out clips, the first training clip takes their place.
+    """
+    from mvmodel.generation.default_requests import write_default_requests
+    from mvmodel.training.training_set import read_training_set
+
+    train, held_out = read_training_set(training)
+    clips = [*held_out, *train][: max(len(held_out), 1)]
+    objects, fps = list(pack.info.objects), float(pack.info.fps)
+    return write_default_requests(empty_folder(folder), motion, clips, objects, fps, config.count, config.seed)
 
 
 def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgement:
-    """Every metric of one generated video; `video` is its .npz."""
+    """Measure one generated video with every metric. video: its .npz."""
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.judge import judge_video
     from mvmodel.video.frames import read_frames
@@ -32,12 +50,12 @@ def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgemen
 
 
 def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:
-    """A folder with metrics.json (metrics and the scorer's record) and detections.npz, where the judge found the object.
+    """A folder with metrics.json (metrics and the scorer's record) and detections.npz (where the judge saw the object).
 
     Computed once for the same video, masks, prompt and judge. judge_hash: the hash of the pack's scorer and segmenter.
     """
 
-    def fill(folder: Path) -> None:
+    def build(folder: Path) -> None:
         from mvmodel.masks import MaskSequence
 
         judgement = judge_generated_video(video, request, pack)
@@ -46,42 +64,44 @@ def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pa
         (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.scorer}))
 
     inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
-    return store.cache.get_or_build("scores", recipe_hash(**inputs, code=SCORING, pack=judge_hash), fill)
+    return store.cache.get_or_build("scores", recipe_hash(**inputs, code=JUDGE_CODE, pack=judge_hash), build)
 
 
-def evaluate(store: VersionStore, adapter: Path, adapter_sha: str, requests: Path, generation: Any, pack: Pack) -> Path:
+def evaluate(
+    store: VersionStore, adapter: Path, adapter_sha: str, requests: Path, generation: GenerationConfig, pack: Pack
+) -> Path:
     """A folder with metrics.json, rows.json (one entry per video) and videos/; computed once for the same inputs.
 
     metrics.json: the mean of every metric over the videos that have it, the number of `videos`, how many of
     them each mean is over (`counts`), and the names of the others (`missing`).
 
-    adapter: an adapter's folder. requests: a folder with requests.csv and masks/, and what hashes as the set's version.
+    adapter: an adapter's folder. requests: a folder with requests.csv and masks/.
     """
-    from mvmodel.files import hash_folder
-
     recipe = recipe_hash(
         adapter=adapter_sha,
         set=hash_folder(requests),
         config=generation.model_dump(mode="json"),
-        code=CODE,
+        code=EVALUATION_CODE,
         pack=pack.hash,
     )
-    return store.cache.get_or_build(
-        "evaluation", recipe, lambda folder: _fill(folder, adapter, requests, generation, pack)
-    )
+
+    def build(folder: Path) -> None:
+        _generate_and_judge(folder, adapter, requests, generation, pack)
+
+    return store.cache.get_or_build("evaluation", recipe, build)
 
 
-def _fill(folder: Path, adapter: Path, requests: Path, generation: Any, pack: Pack) -> None:
+def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack) -> None:
     from mvmodel.backends.load import load_backend
     from mvmodel.generation.requests import first_frames, generate, read_requests
     from mvmodel.metrics.report_card import average_metrics
 
-    asked = read_requests(requests / "requests.csv")
-    backend = load_backend(pack)
-    first = first_frames(backend, asked, generation, folder / "first_frames")
-    generate(backend, adapter, asked, first, generation, folder / "videos")
-    metrics = {r.name: judge_generated_video(folder / "videos" / f"{r.name}.npz", r, pack).metrics for r in asked}
-    rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in asked]
+    requests = read_requests(table / "requests.csv")
+    backend, videos = load_backend(pack), folder / "videos"
+    first = first_frames(backend, requests, generation, folder / "first_frames")
+    generate(backend, adapter, requests, first, generation, videos)
+    metrics = {r.name: judge_generated_video(videos / f"{r.name}.npz", r, pack).metrics for r in requests}
+    rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in requests]
     card = average_metrics(metrics)
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
     summary = {**card.means, "videos": card.videos, "counts": card.counts, "missing": card.missing}

@@ -49,16 +49,24 @@ def note(what: str) -> None:
 
 
 def extract_masks(frames: np.ndarray, segmenter: Any, config: Any = None, fps: float = 8.0) -> Any:
-    from types import SimpleNamespace
-
     from mvmodel.masks import MaskSequence
+    from mvmodel.segmentation.quality import MaskQuality
+    from mvmodel.segmentation.tracking import MaskExtraction
 
     note("extract")
     masks = frames.max(axis=-1) > 140
-    quality = {"coverage": float(masks.mean()), "jitter": 0.0, "holes": 0.0, "border": 0.0, "confidence": 1.0}
-    return SimpleNamespace(
-        sequence=MaskSequence(masks, fps), quality=SimpleNamespace(**quality, weak=not masks.any(), reasons=[])
+    quality = MaskQuality(
+        coverage=float(masks.mean()),
+        jitter=0.0,
+        holes=0.0,
+        border=0.0,
+        missing=0.0,
+        confidence=1.0,
+        salience=None,
+        weak=not masks.any(),
+        reasons=[],
     )
+    return MaskExtraction(sequence=MaskSequence(masks, fps), quality=quality, confidence=[1.0] * len(masks))
 
 
 def finetune(
@@ -147,11 +155,11 @@ def judge_generated_video(video: Path, request: Any, pack: Any) -> Any:
 def install(patch: Any = setattr) -> None:
     """Put the stand-ins in the library's place; `patch(object, name, value)` may be a monkeypatch's setattr."""
     import mvmodel.generation.requests as generation
-    import mvmodel.segmentation.tracking as track
+    import mvmodel.segmentation.catalogue_masks as catalogue_masks
     import mvmodel.training.finetune as training
     from pipelines.promotion import evaluation
 
-    patch(track, "extract_masks", extract_masks)
+    patch(catalogue_masks, "extract_masks", extract_masks)
     patch(training, "finetune", finetune)
     patch(generation, "first_frames", first_frames)
     patch(generation, "generate", generate)

@@ -28,13 +28,13 @@ SOURCES = {
 @pytest.fixture
 def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A home with the shipped pack. Only finding foreground and judging are stand-ins; models train and generate."""
-    import mvmodel.segmentation.tracking as track
+    import mvmodel.segmentation.catalogue_masks as catalogue_masks
     from pipelines.promotion import evaluation
 
     for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
         monkeypatch.setenv(name, "")  # set, so that what the run sets is undone afterwards
         monkeypatch.delenv(name)
-    monkeypatch.setattr(track, "extract_masks", stand_ins.extract_masks)
+    monkeypatch.setattr(catalogue_masks, "extract_masks", stand_ins.extract_masks)
     monkeypatch.setattr(evaluation, "judge_generated_video", stand_ins.judge_generated_video)
     made = lab_kind(tmp_path / "home", stand_ins.write_clips(tmp_path / "clips", {"slide": 5}, bad=0), Path("tiny"))
     made.settings = {
