@@ -1,4 +1,4 @@
-"""The library finds what was put in: by word, by caption, by motion; and lends its motions to other shapes."""
+"""The library: search by word, caption and motion; its motions applied to other shapes."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ KINDS = ("gallop", "bounce", "spin", "grow", "zigzag")
 
 @pytest.fixture(scope="module")
 def entries() -> list[LibraryEntry]:
-    made = []
+    entries = []
     for number, motion in enumerate(KINDS):
-        for place, thing in enumerate(("horse", "ball")):
-            seed = (HELD_OUT, 77_000 + place, number)
-            clip = random_clip(seed, frames=12, side=96, motion=motion, objects=(thing,), pan=0.0, facing=1)
-            made.append(LibraryEntry(f"{thing}-{motion}", MaskSequence(clip.masks), clip.caption, motion, "render"))
-    return made
+        for index, noun in enumerate(("horse", "ball")):
+            seed = (HELD_OUT, 77_000 + index, number)
+            clip = random_clip(seed, frames=12, side=96, motion=motion, objects=(noun,), pan=0.0, facing=1)
+            entries.append(LibraryEntry(f"{noun}-{motion}", MaskSequence(clip.masks), clip.caption, motion, "render"))
+    return entries
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +32,38 @@ def library(entries, tmp_path_factory) -> Library:
 
 def test_words_find_verbs_in_any_form(library: Library) -> None:
     for query in ("gallop", "galloping", "something that gallops"):
-        hits = library.search(query)
-        assert {hit.name for hit in hits} == {"horse-gallop", "ball-gallop"}, query
+        results = library.search(query)
+        assert {result.name for result in results} == {"horse-gallop", "ball-gallop"}, query
     first = library.search("a ball bounces")[0]
     assert first.name == "ball-bounce" and "100%" in first.reason
     assert library.search("submarine") == []
     assert extract_keywords("A dog gallops in the snow") == {"dog", "gallop", "snow"}
 
 
-def test_embeddings_order_what_words_leave_open(entries, tmp_path: Path) -> None:
+def test_embeddings_rank_entries_that_share_the_same_words(entries, tmp_path: Path) -> None:
     def embed(texts):
         rows = np.array([[1.0, 0.0] if "horse" in text or "steed" in text else [0.0, 1.0] for text in texts])
         return rows
 
     library = write_library(tmp_path / "lib", entries, embed)
-    assert all("horse" in hit.name for hit in library.search("steed", embed))
+    assert all("horse" in result.name for result in library.search("steed", embed))
 
 
-def test_motion_finds_its_like(entries, tmp_path: Path) -> None:
+def test_search_by_motion(entries, tmp_path: Path) -> None:
     horses = write_library(tmp_path / "lib", [entry for entry in entries if entry.name.startswith("horse")])
     for entry in entries:
         if entry.name.startswith("ball") and entry.motion not in ("spin", "gallop"):  # a ball shows no angle
             assert horses.search("", moves_like=entry.sequence)[0].motion == entry.motion
 
 
-def test_retargeting_changes_length_place_size_and_direction(library: Library) -> None:
+def test_retargeting_changes_length_position_size_and_direction(library: Library) -> None:
     masks = library.sequence("horse-gallop")
     shape = np.zeros((20, 30), bool)
     shape[2:18, 2:28] = True
-    made = retarget(masks, 20, (64, 80), shape, heading=-1.0, coverage=0.05)
-    assert made.masks.shape == (20, 64, 80)
-    assert centroid(made.masks[-1])[0] < centroid(made.masks[0])[0] - 10
-    assert made.coverage().mean() == pytest.approx(0.05, rel=0.15)
+    result = retarget(masks, 20, (64, 80), shape, heading=-1.0, coverage=0.05)
+    assert result.masks.shape == (20, 64, 80)
+    assert centroid(result.masks[-1])[0] < centroid(result.masks[0])[0] - 10
+    assert result.coverage().mean() == pytest.approx(0.05, rel=0.15)
 
 
 def test_mistakes_are_named(library: Library, entries, tmp_path: Path) -> None:
@@ -73,12 +73,12 @@ def test_mistakes_are_named(library: Library, entries, tmp_path: Path) -> None:
         Library.load(tmp_path)
     with pytest.raises(InputError, match="cannot name an entry"):
         write_library(tmp_path / "a", [LibraryEntry("../x", entries[0].sequence)])
-    with pytest.raises(InputError, match="each name once"):
+    with pytest.raises(InputError, match="each name only once"):
         write_library(tmp_path / "a", [entries[0], entries[0]])
     assert write_library(tmp_path / "none", []).search("gallop") == []
 
 
-def test_a_library_that_another_scorer_wrote_is_embedded_anew(tmp_path, entries):
+def test_a_library_that_another_scorer_wrote_is_embedded_again(tmp_path, entries):
     def narrow(texts):
         return np.array([[len(text), 1.0] for text in texts], float)
 
@@ -86,7 +86,7 @@ def test_a_library_that_another_scorer_wrote_is_embedded_anew(tmp_path, entries)
         return np.array([[text.count("o"), text.count("a"), 1.0] for text in texts], float)
 
     library = write_library(tmp_path / "lib", entries, narrow)
-    fresh = write_library(tmp_path / "fresh", entries, wide)
+    other_library = write_library(tmp_path / "other", entries, wide)
     query = "something over there"
-    assert library.search(query, wide) == fresh.search(query, wide)
+    assert library.search(query, wide) == other_library.search(query, wide)
     assert library.search(query, wide) != [], "captions are compared although no word is shared"

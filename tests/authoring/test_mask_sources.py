@@ -14,7 +14,7 @@ from mvmodel.world.render import HELD_OUT, random_clip
 MASKS = MaskSequence(random_clip((HELD_OUT, 8), frames=6, side=64, motion="glide", pan=0.0).masks)
 
 
-def test_sources_are_told_apart() -> None:
+def test_sources_are_parsed() -> None:
     assert vars(parse_mask_source("a.npz")) == {"kind": "file", "value": "a.npz", "edits": ""}
     assert vars(parse_mask_source("Library: horse | flip | scale 2")) == {
         "kind": "library",
@@ -22,9 +22,9 @@ def test_sources_are_told_apart() -> None:
         "edits": "flip | scale 2",
     }
     assert parse_mask_source("words: a dog runs").value == "a dog runs"
-    for wrong in ("", "words:", " | flip"):
+    for text in ("", "words:", " | flip"):
         with pytest.raises(InputError, match="name nothing"):
-            parse_mask_source(wrong)
+            parse_mask_source(text)
 
 
 def test_sources_stay_inside_their_folder(tmp_path: Path) -> None:

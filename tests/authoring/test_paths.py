@@ -1,4 +1,4 @@
-"""Ways, speeds and physics against what is known of them."""
+"""Paths, speeds and physics against their known properties."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,10 @@ from mvmodel.errors import InputError
 
 @settings(deadline=None, max_examples=30, derandomize=True)
 @given(st.integers(2, 40), st.sampled_from(sorted(EASINGS)) | st.lists(st.floats(0.1, 5), min_size=1, max_size=5))
-def test_progress_rises_from_nothing_to_all(frames, speed) -> None:
-    done = progress(frames, speed)
-    assert done[0] == pytest.approx(0) and done[-1] == pytest.approx(1)
-    assert (np.diff(done) >= -1e-9).all()
+def test_progress_rises_from_0_to_1(frames, speed) -> None:
+    covered = progress(frames, speed)
+    assert covered[0] == pytest.approx(0) and covered[-1] == pytest.approx(1)
+    assert (np.diff(covered) >= -1e-9).all()
 
 
 def test_an_even_pace_is_even_whatever_the_points() -> None:
@@ -36,23 +36,23 @@ def test_svg_paths_go_where_they_say() -> None:
     assert points[:, 1].min() == pytest.approx(30, abs=0.5), "a Bezier curve reaches three quarters of its handles"
     ring = points_from_svg("M 0 5 A 5 5 0 1 1 0 4.999")
     assert np.linalg.norm(ring - ring.mean(axis=0), axis=1) == pytest.approx(5, abs=0.4)
-    for wrong in ("", "M 0 0", "L", "M 0 0 L 1 1 M 5 5 L 6 6", "hello"):
+    for path in ("", "M 0 0", "L", "M 0 0 L 1 1 M 5 5 L 6 6", "hello"):
         with pytest.raises(InputError, match="SVG path"):
-            points_from_svg(wrong)
+            points_from_svg(path)
 
 
-def test_a_dropped_ball_springs_back_to_restitution_squared() -> None:
+def test_a_dropped_ball_bounces_to_restitution_squared() -> None:
     _, y = simulate_bounce(400, 100.0, (0.5, 0.25), floor=0.85, gravity=2.0, restitution=0.8)
     assert y[0] == 0.25 and y.max() == pytest.approx(0.85, abs=2e-3)
     first = int(np.argmax(y > 0.83))
     assert first / 100 == pytest.approx(np.sqrt(2 * 0.6 / 2.0), abs=0.025), "h = g t^2 / 2"
     second = first + 5 + int(np.argmax(y[first + 5 :] > 0.83))
     assert 0.85 - y[first:second].min() == pytest.approx(0.6 * 0.8**2, rel=0.03)
-    x, still = simulate_fall(60, 20.0, (0.5, 0.2), floor=0.8)
-    assert (np.diff(still) >= -1e-9).all() and still[-1] == pytest.approx(0.8) and np.ptp(x) == 0
+    x, y = simulate_fall(60, 20.0, (0.5, 0.2), floor=0.8)
+    assert (np.diff(y) >= -1e-9).all() and y[-1] == pytest.approx(0.8) and np.ptp(x) == 0
 
 
-def test_energy_of_a_pendulum_and_turn_of_a_wheel() -> None:
+def test_energy_of_a_pendulum_and_rotation_of_a_wheel() -> None:
     x, y, angle = simulate_pendulum(300, 100.0, (0.5, 0.1), 0.5, degrees=60, gravity=2.0)
     assert np.hypot(x - 0.5, y - 0.1) == pytest.approx(0.5)
     assert angle.max() == pytest.approx(60, abs=0.1) and angle.min() == pytest.approx(-60, abs=0.3)
@@ -63,7 +63,7 @@ def test_energy_of_a_pendulum_and_turn_of_a_wheel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("call", "sentence"),
     [
         (lambda: progress(5, "warp"), "no speed named"),
         (lambda: progress(5, [0, 0]), "not all 0"),
@@ -75,6 +75,6 @@ def test_energy_of_a_pendulum_and_turn_of_a_wheel() -> None:
         (lambda: simulate_fall(0, 8, (0, 0)), "frames"),
     ],
 )
-def test_mistakes_are_named(wrong, sentence) -> None:
+def test_mistakes_are_named(call, sentence) -> None:
     with pytest.raises(InputError, match=sentence):
-        wrong()
+        call()

@@ -40,20 +40,20 @@ def test_physics_and_words_in_one_scene() -> None:
         {"name": "ball", "motion": {"kind": "fall", "start": [0.5, 0.2], "floor": 0.8}},
         {"name": "wheel", "shape": {"kind": "box"}, "motion": {"kind": "roll", "velocity": 0.3}},
         {"name": "lamp", "motion": {"kind": "swing"}},
-        {"name": "dog", "motion": {"kind": "words", "text": "runs from left to right, jumps twice"}},
+        {"name": "dog", "motion": {"kind": "words", "text": "runs from x to right, jumps twice"}},
     ]
     masks, assumptions = scene_to_masks(_scene(objects=objects, frames=17))
     assert masks.per_instance.shape == (4, 17, 64, 96)
     heights = [centroid(mask)[1] for mask in masks.instance("ball").masks]
     assert heights[0] == pytest.approx(0.2 * 64, abs=1) and heights[-1] == pytest.approx(0.8 * 64, abs=1)
     assert centroid(masks.instance("dog").masks[-1])[0] > 70
-    assert any("together was taken" in doubt for doubt in assumptions)
+    assert any("together was taken" in assumption for assumption in assumptions)
 
 
 def test_key_masks_and_shapes_from_files(tmp_path: Path) -> None:
-    for name, left in (("a", 10), ("b", 60)):
+    for name, x in (("a", 10), ("b", 60)):
         picture = np.zeros((64, 96), np.uint8)
-        picture[20:40, left : left + 20] = 255
+        picture[20:40, x : x + 20] = 255
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     keyed = {"motion": {"kind": "keys", "keys": {0: "a.png", 8: "b.png"}, "speed": "ease-in-out"}}
     masks, _ = scene_to_masks(_scene(objects=[keyed]), tmp_path)

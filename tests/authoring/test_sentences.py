@@ -1,4 +1,4 @@
-"""From words to motion: forty sentences with what they should show, held-out ones, and what is said about doubt."""
+"""Sentences: what forty of them and held-out ones should show, and which assumptions are reported."""
 
 import pytest
 
@@ -9,22 +9,22 @@ from mvmodel.authoring.grammar import parse_sentence
 from mvmodel.errors import InputError
 
 
-@pytest.mark.parametrize(("path", "count", "least"), [(FILE, 40, 36), (HELD_OUT, 20, 16)])
-def test_sentences_move_as_they_say(path, count, least) -> None:
+@pytest.mark.parametrize(("path", "count", "min_correct"), [(FILE, 40, 36), (HELD_OUT, 20, 16)])
+def test_sentences_move_as_they_say(path, count, min_correct) -> None:
     rows = judge_sentences(path)
-    wrong = [f"{row['sentence']}: {row['seen']}" for row in rows if not row["right"]]
-    print(f"{path.name}: {count - len(wrong)} of {len(rows)} right", *wrong, sep="\n")
+    failures = [f"{row['sentence']}: {row['seen']}" for row in rows if not row["right"]]
+    print(f"{path.name}: {count - len(failures)} of {len(rows)} right", *failures, sep="\n")
     assert len(rows) == count
-    assert count - len(wrong) >= least, wrong
+    assert count - len(failures) >= min_correct, failures
 
 
-def test_the_measurement_is_not_always_content() -> None:
-    """Against expectations of other sentences hardly anything agrees."""
+def test_the_measurement_can_fail() -> None:
+    """Hardly any sentence agrees with the expectations of another one."""
     rows = judge_sentences(FILE)
-    turned = rows[7:] + rows[:7]
+    shifted = rows[7:] + rows[:7]
     agree = sum(
-        row["seen"].agrees(other["direction"], other["count"] or "9", other["end"])
-        for row, other in zip(rows, turned, strict=True)
+        row["seen"].agrees(expected["direction"], expected["count"] or "9", expected["end"])
+        for row, expected in zip(rows, shifted, strict=True)
     )
     assert agree <= 6
 
@@ -40,7 +40,7 @@ def test_actors_moves_and_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "doubt"),
+    ("sentence", "assumption"),
     [
         ("a dog runs from left to right, jumps twice", "together was taken"),
         ("a car drives across the picture", "left to right was taken"),
@@ -50,14 +50,14 @@ def test_actors_moves_and_order() -> None:
         ("a truck drives into the middle", "the left was taken"),
     ],
 )
-def test_what_is_left_open_is_said(sentence, doubt) -> None:
+def test_assumptions_are_reported(sentence, assumption) -> None:
     story = parse_sentence(sentence)
-    _, more = choreograph(story, 12, 8.0, (96, 96))
-    said = [*story.assumptions, *more]
-    assert any(doubt in sentence for sentence in said), said
+    _, sentences = choreograph(story, 12, 8.0, (96, 96))
+    assumptions = [*story.assumptions, *sentences]
+    assert any(assumption in sentence for sentence in assumptions), assumptions
 
 
-def test_a_full_sentence_leaves_no_doubt() -> None:
+def test_a_complete_sentence_needs_no_assumptions() -> None:
     story = parse_sentence("a dog runs from left to right while jumping twice")
     assert not story.assumptions and not choreograph(story, 12, 8.0, (96, 96))[1]
 
@@ -71,7 +71,7 @@ def test_a_full_sentence_leaves_no_doubt() -> None:
         ("the weather is nice", "no verb"),
     ],
 )
-def test_what_cannot_be_read_is_refused(sentence, reason) -> None:
+def test_sentences_that_cannot_be_parsed_are_refused(sentence, reason) -> None:
     with pytest.raises(InputError, match=reason):
         parse_sentence(sentence)
 

@@ -22,26 +22,26 @@ def test_a_drawn_shape_is_moved_as_the_sentence_says(tiny_pack) -> None:
     models = load_shape_models(tiny_pack)
     sentence = "a car drives from left to right"
     config = TextToMasksConfig(pictures_per_noun=2, steps=8)
-    made = text_to_masks(sentence, models, 8, 8.0, (128, 128), config)
-    assert made.sequence.names == ("car",) and made.pictures["car"].shape == (128, 128, 3)
-    x = [centroid(mask)[0] for mask in made.sequence.masks]
+    result = text_to_masks(sentence, models, 8, 8.0, (128, 128), config)
+    assert result.sequence.names == ("car",) and result.pictures["car"].shape == (128, 128, 3)
+    x = [centroid(mask)[0] for mask in result.sequence.masks]
     assert x[0] < 40 and x[-1] > 88 and (np.diff(x) > 0).all()
-    again = text_to_masks(sentence, models, 8, 8.0, (128, 128), config)
-    assert np.array_equal(again.sequence.masks, made.sequence.masks)
+    repeated = text_to_masks(sentence, models, 8, 8.0, (128, 128), config)
+    assert np.array_equal(repeated.sequence.masks, result.sequence.masks)
 
 
-def test_several_actors_with_shapes_of_ones_own(tiny_pack) -> None:
+def test_several_actors_with_given_shapes(tiny_pack) -> None:
     shapes = {"dog": BLOCK, "cat": BLOCK}
     models = load_shape_models(tiny_pack)
-    made = text_to_masks("two dogs run to the left and a cat jumps twice", models, 12, 8.0, (96, 96), shapes=shapes)
-    assert made.sequence.names == ("dog", "dog", "cat")
-    assert not made.pictures
-    first = [centroid(mask)[0] for mask in made.sequence.instance(0).masks]
+    result = text_to_masks("two dogs run to the left and a cat jumps twice", models, 12, 8.0, (96, 96), shapes=shapes)
+    assert result.sequence.names == ("dog", "dog", "cat")
+    assert not result.pictures
+    first = [centroid(mask)[0] for mask in result.sequence.instance(0).masks]
     assert first[-1] < first[0] - 20
 
 
 @pytest.mark.slow
-def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
+def test_motion_from_the_library(tiny_pack, tmp_path) -> None:
     clips = {
         motion: random_clip((HELD_OUT, 50, 3), frames=12, side=96, motion=motion, pan=0.0, facing=1)
         for motion in ("spin", "gallop")
@@ -49,7 +49,7 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
     entries = [LibraryEntry(name, MaskSequence(clip.masks), clip.caption, name) for name, clip in clips.items()]
     library = write_library(tmp_path / "lib", entries, tiny_pack.scorer().texts)
     models = load_shape_models(tiny_pack)
-    made = text_to_masks(
+    result = text_to_masks(
         "a dog gallops to the left",
         models,
         16,
@@ -59,9 +59,9 @@ def test_the_library_lends_its_motion(tiny_pack, tmp_path) -> None:
         library=library,
         use_library_motion=True,
     )
-    assert made.source_entry == made.nearest[0].name == "gallop"
-    assert made.sequence.masks.shape == (16, 128, 128) and made.sequence.names == ("dog",)
-    assert centroid(made.sequence.masks[-1])[0] < centroid(made.sequence.masks[0])[0] - 15, (
+    assert result.source_entry == result.nearest[0].name == "gallop"
+    assert result.sequence.masks.shape == (16, 128, 128) and result.sequence.names == ("dog",)
+    assert centroid(result.sequence.masks[-1])[0] < centroid(result.sequence.masks[0])[0] - 15, (
         "mirrored, since it says left"
     )
     with pytest.raises(InputError, match="no verb of motion"):

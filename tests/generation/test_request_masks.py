@@ -61,10 +61,12 @@ def test_what_decides_masks_are_words_and_the_contents_of_all_files(folder: Path
     MASKS.save(folder / "b.npz")
     rows = ["glide,a,a.npz | combine b.npz,edited", "glide,b,a.npz,plain", "glide,c,words: a dog runs,said"]
     (folder / "requests.csv").write_text("\n".join(["motion,prompt,masks,name", *rows]) + "\n")
-    edited, plain, said = read_requests(folder / "requests.csv")
+    edited, unedited, from_words = read_requests(folder / "requests.csv")
     before = hash_mask_source(edited, folder)
     assert before[0] == "a.npz | combine b.npz" and len(before) == 3
-    assert hash_mask_source(plain, folder) == before[1:2] and hash_mask_source(said, folder) == ["words: a dog runs"]
+    assert hash_mask_source(unedited, folder) == before[1:2] and hash_mask_source(from_words, folder) == [
+        "words: a dog runs"
+    ]
     MaskSequence(MASKS.masks[:, ::-1].copy()).save(folder / "b.npz")
     after = hash_mask_source(edited, folder)
     assert after[:2] == before[:2] and after[2] != before[2], "another file of the same name is another recipe"

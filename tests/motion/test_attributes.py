@@ -1,4 +1,4 @@
-"""The facts of a motion, on ways whose facts are known, and what they do not depend on."""
+"""Attributes of motions whose attributes are known, and what they do not depend on."""
 
 import cv2
 import numpy as np
@@ -23,8 +23,8 @@ def _sequence(x: np.ndarray, y: np.ndarray, fps: float = 8.0) -> MaskSequence:
 
 
 def _straight(degrees: float, fps: float = 8.0) -> MaskSequence:
-    way = np.linspace(-1, 1, 9)
-    return _sequence(way * np.cos(np.radians(degrees)), way * np.sin(np.radians(degrees)), fps)
+    trajectory = np.linspace(-1, 1, 9)
+    return _sequence(trajectory * np.cos(np.radians(degrees)), trajectory * np.sin(np.radians(degrees)), fps)
 
 
 def _hops(cycles: float, frames: int, fps: float) -> MaskSequence:
@@ -34,12 +34,12 @@ def _hops(cycles: float, frames: int, fps: float) -> MaskSequence:
 
 @pytest.mark.parametrize("degrees", [0, 45, 90, 180, -90])
 def test_direction(degrees: float) -> None:
-    found = compute_motion_attributes(_straight(degrees))
-    assert np.cos(np.radians(found["direction"] - degrees)) > 0.999
-    assert found["rightward"] == pytest.approx(2 * np.cos(np.radians(degrees)), abs=0.07)
-    assert found["upward"] == pytest.approx(2 * np.sin(np.radians(degrees)), abs=0.07)
-    assert found["curvature"] < 0.6
-    assert found["unsteadiness"] < 0.3
+    attributes = compute_motion_attributes(_straight(degrees))
+    assert np.cos(np.radians(attributes["direction"] - degrees)) > 0.999
+    assert attributes["rightward"] == pytest.approx(2 * np.cos(np.radians(degrees)), abs=0.07)
+    assert attributes["upward"] == pytest.approx(2 * np.sin(np.radians(degrees)), abs=0.07)
+    assert attributes["curvature"] < 0.6
+    assert attributes["unsteadiness"] < 0.3
 
 
 def test_speed_is_a_second_whatever_the_frame_rate() -> None:
@@ -49,108 +49,114 @@ def test_speed_is_a_second_whatever_the_frame_rate() -> None:
 
 @pytest.mark.parametrize(("frames", "fps"), [(24, 12.0), (48, 24.0)])
 def test_frequency_and_amplitude_do_not_depend_on_the_frame_rate(frames: int, fps: float) -> None:
-    found = compute_motion_attributes(_hops(3, frames, fps))  # three hops in two seconds
-    assert found["frequency"] == pytest.approx(1.5, abs=0.1)
-    assert found["amplitude"] == pytest.approx(0.5, abs=0.06)
+    attributes = compute_motion_attributes(_hops(3, frames, fps))  # three hops in two seconds
+    assert attributes["frequency"] == pytest.approx(1.5, abs=0.1)
+    assert attributes["amplitude"] == pytest.approx(0.5, abs=0.06)
 
 
 def test_what_does_not_repeat_has_no_frequency() -> None:
-    found = compute_motion_attributes(_straight(30))
-    assert found["frequency"] == 0 and found["amplitude"] == 0
+    attributes = compute_motion_attributes(_straight(30))
+    assert attributes["frequency"] == 0 and attributes["amplitude"] == 0
 
 
 def test_a_circle_turns_by_one_over_its_radius() -> None:
-    around = np.linspace(0, 2 * np.pi, 25)
-    found = compute_motion_attributes(_sequence(1.5 * np.cos(around), 1.5 * np.sin(around)))
-    assert found["curvature"] == pytest.approx(1 / 1.5, rel=0.25)
-    assert found["direction"] == 0  # it ends where it began
+    phase = np.linspace(0, 2 * np.pi, 25)
+    attributes = compute_motion_attributes(_sequence(1.5 * np.cos(phase), 1.5 * np.sin(phase)))
+    assert attributes["curvature"] == pytest.approx(1 / 1.5, rel=0.25)
+    assert attributes["direction"] == 0  # it ends where it began
 
 
-def test_an_uneven_pace_is_said() -> None:
+def test_an_uneven_pace_is_unsteady() -> None:
     stop_and_go = np.array([-1, -1, -0.4, -0.4, 0.2, 0.2, 0.8, 0.8])
     assert compute_motion_attributes(_sequence(stop_and_go, 0 * stop_and_go))["unsteadiness"] > 0.8
 
 
 def test_mirroring_turns_the_direction_and_nothing_else() -> None:
     masks = random_clip((HELD_OUT, 3, 5), 12, motion="gallop", pan=0.0).masks
-    one, other = (
+    original, mirrored = (
         compute_motion_attributes(MaskSequence(masks)),
         compute_motion_attributes(MaskSequence(masks[:, :, ::-1])),
     )
-    assert other["rightward"] == pytest.approx(-one["rightward"], abs=1e-6)
-    assert other["upward"] == pytest.approx(one["upward"], abs=1e-6)
-    assert np.cos(np.radians(other["direction"])) == pytest.approx(-np.cos(np.radians(one["direction"])), abs=1e-6)
+    assert mirrored["rightward"] == pytest.approx(-original["rightward"], abs=1e-6)
+    assert mirrored["upward"] == pytest.approx(original["upward"], abs=1e-6)
+    assert np.cos(np.radians(mirrored["direction"])) == pytest.approx(
+        -np.cos(np.radians(original["direction"])), abs=1e-6
+    )
     for name in ("curvature", "speed", "unsteadiness", "frequency", "amplitude"):
-        assert other[name] == pytest.approx(one[name], rel=0.02, abs=0.02), name
+        assert mirrored[name] == pytest.approx(original[name], rel=0.02, abs=0.02), name
 
 
 def test_place_and_resolution_change_little() -> None:
     masks = random_clip((HELD_OUT, 4, 5), 12, motion="bounce", pan=0.0).masks
     larger = np.stack([cv2.resize(m.astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST) > 0 for m in masks])
-    moved = np.pad(masks, ((0, 0), (5, 40), (40, 5)))
-    for other in (larger, moved):
+    shifted = np.pad(masks, ((0, 0), (5, 40), (40, 5)))
+    for changed in (larger, shifted):
         for name, value in compute_motion_attributes(MaskSequence(masks)).items():
-            assert compute_motion_attributes(MaskSequence(other))[name] == pytest.approx(value, rel=0.1, abs=0.1), name
+            assert compute_motion_attributes(MaskSequence(changed))[name] == pytest.approx(value, rel=0.1, abs=0.1), (
+                name
+            )
 
 
 @pytest.mark.parametrize("pan", [-0.4, 0.0, 0.4])
 def test_the_camera_is_followed(pan: float) -> None:
-    found = []
+    trajectories = []
     for seed in range(4):
         clip = random_clip((HELD_OUT, seed, 6), 12, motion="bounce", background="forest", pan=pan)
-        found.append(estimate_camera_trajectory(clip.frames))
-    right, up = np.median(found, axis=0).T
-    assert right == pytest.approx(np.linspace(0, pan, 12), abs=0.1)
-    assert up == pytest.approx(np.zeros(12), abs=0.05)
+        trajectories.append(estimate_camera_trajectory(clip.frames))
+    x, y = np.median(trajectories, axis=0).T
+    assert x == pytest.approx(np.linspace(0, pan, 12), abs=0.1)
+    assert y == pytest.approx(np.zeros(12), abs=0.05)
 
 
 def test_what_the_camera_follows_does_not_stand_still() -> None:
-    still = np.zeros(9)
-    way = np.column_stack([np.linspace(0, 0.5, 9), np.linspace(0, 0.25, 9)])  # half a width right, a quarter up
-    found = compute_motion_attributes(_sequence(still, still), way)
+    zeros = np.zeros(9)
+    trajectory = np.column_stack([np.linspace(0, 0.5, 9), np.linspace(0, 0.25, 9)])  # half a width right, a quarter up
+    attributes = compute_motion_attributes(_sequence(zeros, zeros), trajectory)
     across = SIDE / SIZE
-    assert (found["rightward"], found["upward"]) == pytest.approx((across / 2, across / 4))
-    assert found["direction"] == pytest.approx(np.degrees(np.arctan2(1, 2)))
-    assert found["speed"] == pytest.approx(across * np.hypot(0.5, 0.25))
-    assert found["unsteadiness"] == pytest.approx(0, abs=1e-6) and found["curvature"] == pytest.approx(0, abs=1e-6)
+    assert (attributes["rightward"], attributes["upward"]) == pytest.approx((across / 2, across / 4))
+    assert attributes["direction"] == pytest.approx(np.degrees(np.arctan2(1, 2)))
+    assert attributes["speed"] == pytest.approx(across * np.hypot(0.5, 0.25))
+    assert attributes["unsteadiness"] == pytest.approx(0, abs=1e-6) and attributes["curvature"] == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_a_restless_camera_moves_nothing() -> None:
     shake = np.column_stack([0.125 * np.sin(np.arange(16)), 0.0625 * np.cos(np.arange(16))])
     across = SIDE / SIZE
-    found = compute_motion_attributes(
+    attributes = compute_motion_attributes(
         _sequence(-across * shake[:, 0], -across * shake[:, 1]), shake
-    )  # stands still in the world
+    )  # stands zeros in the world
     assert (
-        found["speed"]
+        attributes["speed"]
         < 0.5
         < compute_motion_attributes(_sequence(-across * shake[:, 0], -across * shake[:, 1]))["speed"]
     )
-    assert found["rightward"] == pytest.approx(0, abs=0.1)
-    assert found["frequency"] == 0
+    assert attributes["rightward"] == pytest.approx(0, abs=0.1)
+    assert attributes["frequency"] == 0
 
 
 @pytest.mark.parametrize("pan", [-0.4, 0.4])
 @pytest.mark.parametrize("facing", [-1, 1])
-def test_the_way_is_the_one_in_the_world(facing: int, pan: float) -> None:
-    """A rendered glide crosses half of the picture; seen by a camera that goes along or against it."""
-    apart = []
+def test_the_trajectory_is_that_in_the_world(facing: int, pan: float) -> None:
+    """A rendered glide crosses half of the picture, while the camera travels with it or against it."""
+    errors = []
     for seed in range(4):
         clip = random_clip((HELD_OUT, seed, 8), 12, motion="glide", background="forest", pan=pan, facing=facing)
         masks = MaskSequence(clip.masks)
         size = np.sqrt(masks.masks.sum(axis=(1, 2)).mean()) / masks.width
-        found = compute_motion_attributes(masks, estimate_camera_trajectory(clip.frames))
-        apart.append(found["rightward"] * size - (0.5 * facing + pan))
-    print(f"facing {facing}, pan {pan}: off by {np.round(apart, 3)} frame widths")
-    assert np.median(np.abs(apart)) < 0.08
+        attributes = compute_motion_attributes(masks, estimate_camera_trajectory(clip.frames))
+        errors.append(attributes["rightward"] * size - (0.5 * facing + pan))
+    print(f"facing {facing}, pan {pan}: off by {np.round(errors, 3)} frame widths")
+    assert np.median(np.abs(errors)) < 0.08
 
 
-def test_the_cameras_way_has_to_fit_the_masks() -> None:
+def test_the_camera_trajectory_must_have_as_many_frames_as_the_masks() -> None:
     with pytest.raises(InputError, match="for 6 masks it must be"):
         compute_motion_attributes(MaskSequence(np.zeros((6, 16, 16), bool)), np.zeros((5, 2)))
 
 
-def test_nothing_seen_gives_zeros_but_for_the_camera() -> None:
-    way = np.linspace((0, 0), (0.2, -0.1), 6)
-    found = compute_motion_attributes(MaskSequence(np.zeros((6, 16, 16), bool)), way)
-    assert found == {**dict.fromkeys(ATTRIBUTES, 0.0), "camera_right": 0.2, "camera_up": -0.1}
+def test_without_a_foreground_only_the_camera_is_not_zero() -> None:
+    trajectory = np.linspace((0, 0), (0.2, -0.1), 6)
+    attributes = compute_motion_attributes(MaskSequence(np.zeros((6, 16, 16), bool)), trajectory)
+    assert attributes == {**dict.fromkeys(ATTRIBUTES, 0.0), "camera_right": 0.2, "camera_up": -0.1}

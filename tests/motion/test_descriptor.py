@@ -10,8 +10,8 @@ from mvmodel.motion.distance import SPREAD, compute_distance
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
-def _masks(motion: str, seed: int = 0, **given: object) -> np.ndarray:
-    return random_clip((HELD_OUT, 700_000 + seed), frames=12, side=128, motion=motion, pan=0.0, **given).masks
+def _masks(motion: str, seed: int = 0, **options: object) -> np.ndarray:
+    return random_clip((HELD_OUT, 700_000 + seed), frames=12, side=128, motion=motion, pan=0.0, **options).masks
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

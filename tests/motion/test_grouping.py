@@ -52,10 +52,10 @@ def _rand_index(groups: Groups, truth: pd.Series) -> float:
 
 
 def test_motions_are_found_without_a_label(sets: list[pd.DataFrame]) -> None:
-    found = [_rand_index(group_clips(clips, _unlabelled(clips)), clips["truth"]) for clips in sets]
-    said = ", ".join(f"{index:.3f} (seeds from {first})" for first, index in zip(SETS, found, strict=True))
-    print(f"adjusted Rand index, ten motions of twelve clips: {said}; lowest {min(found):.3f}")
-    assert min(found) >= 0.85
+    indices = [_rand_index(group_clips(clips, _unlabelled(clips)), clips["truth"]) for clips in sets]
+    values = ", ".join(f"{index:.3f} (seeds from {first})" for first, index in zip(SETS, indices, strict=True))
+    print(f"adjusted Rand index, ten motions of twelve clips: {values}; lowest {min(indices):.3f}")
+    assert min(indices) >= 0.85
 
 
 def test_like_motions_are_told_apart(rendered: pd.DataFrame) -> None:
@@ -75,16 +75,16 @@ def test_unlabelled_clips_join_the_labelled_motion(rendered: pd.DataFrame) -> No
     table = group_clips(rendered, labels).table
     free = table[labels.to_numpy() == ""]
     truth = rendered["truth"].to_numpy()[labels.to_numpy() == ""]
-    right = float((free["motion"].to_numpy() == truth).mean())
-    wrong = float(((free["motion"].to_numpy() != truth) & free["motion"].isin(MOTIONS).to_numpy()).mean())
-    print(f"unlabelled clips: {right:.2f} joined the right motion, {wrong:.2f} a wrong one")
-    assert right > 0.9
-    assert wrong < 0.05
+    correct = float((free["motion"].to_numpy() == truth).mean())
+    incorrect = float(((free["motion"].to_numpy() != truth) & free["motion"].isin(MOTIONS).to_numpy()).mean())
+    print(f"unlabelled clips: {correct:.2f} joined the right motion, {incorrect:.2f} a wrong one")
+    assert correct > 0.9
+    assert incorrect < 0.05
     assert (free["source"] != "label").all()
     assert free["reason"].str.contains("moves like|is between").all()
 
 
-def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
+def test_a_label_decides_and_disagreement_is_reported(rendered: pd.DataFrame) -> None:
     labels = rendered["truth"].where(rendered["truth"].isin(["spin", "gallop"]), "")
     labels["spin-0"] = "Gallop"
     groups = group_clips(rendered, labels)
@@ -94,7 +94,7 @@ def test_a_label_wins_and_disagreement_is_said(rendered: pd.DataFrame) -> None:
     assert groups.disagreements[0].startswith("spin-0 is labelled gallop, but moves more like spin")
 
 
-def test_a_label_that_goes_the_other_way_is_said(rendered: pd.DataFrame) -> None:
+def test_a_label_of_the_opposite_direction_is_reported(rendered: pd.DataFrame) -> None:
     some = rendered[rendered["truth"].isin(["bounce", "fall"])].copy()
     some["rightward"], some["upward"] = some["sideways"], some["rise"]
     labels = some["truth"].map({"bounce": "bouncing-right", "fall": "falling"})
@@ -107,7 +107,9 @@ def test_a_label_that_goes_the_other_way_is_said(rendered: pd.DataFrame) -> None
     assert set(group_clips(some, labels).table["source"]) == {"label"}, "the label still wins"
 
 
-def test_few_wait_and_of_many_the_coherent_and_varied_are_chosen(rendered: pd.DataFrame) -> None:
+def test_small_groups_are_undersized_and_of_large_ones_the_coherent_and_varied_are_selected(
+    rendered: pd.DataFrame,
+) -> None:
     labels = rendered["truth"].where(rendered["truth"].isin(["grow", "spin"]), "")
     few = rendered[(rendered["truth"] == "grow") | rendered.index.isin([f"spin-{i}" for i in range(4)])]
     groups = group_clips(few, labels)
@@ -117,8 +119,8 @@ def test_few_wait_and_of_many_the_coherent_and_varied_are_chosen(rendered: pd.Da
     table = groups.table.set_index("clip")
     assert table.loc["spin-0", "reason"].endswith("the group has only 4 of the 5 clips it needs")
     assert table["selected"].sum() == 8
-    left = table[(table["motion"] == "grow") & ~table["selected"]]
-    assert left["reason"].str.contains("8 clips are enough").all()
+    not_selected = table[(table["motion"] == "grow") & ~table["selected"]]
+    assert not_selected["reason"].str.contains("8 clips are enough").all()
     assert table.loc[table["selected"], "reason"].str.contains("selected").all()
 
 
@@ -146,8 +148,8 @@ def test_names_say_which_way_when_all_go_there(sides: tuple[int, ...], name: str
 
 
 @pytest.mark.parametrize(("pan", "name"), [(0.4, "right"), (-0.4, "left")])
-def test_a_group_that_the_camera_follows_is_named_for_its_way_in_the_world(pan: float, name: str) -> None:
-    """Swaying on the spot in the picture, before a camera that goes along."""
+def test_a_group_that_the_camera_follows_is_named_after_its_trajectory_in_the_world(pan: float, name: str) -> None:
+    """Swaying on the spot in the picture, while the camera travels along."""
     rows = {}
     for index in range(6):
         clip = random_clip((HELD_OUT, 730_000, index), frames=12, motion="sway", background="forest", pan=pan)

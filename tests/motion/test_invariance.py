@@ -1,4 +1,4 @@
-"""What each number of a descriptor does not depend on, as the table in docs/masks.md says it, number by number."""
+"""What each number of a descriptor does not depend on, compared with the table in docs/masks.md."""
 
 import re
 from collections.abc import Callable
@@ -35,28 +35,28 @@ def _render(frames: int) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def documented(repository: Path) -> dict[str, float]:
-    """Number -> the most that half the frame rate changes it, from the table."""
+    """Number -> its largest change by half the frame rate, from the table."""
     text = (repository / "docs" / "masks.md").read_text().split("| half the frame rate |")[1].split("\n\n")[0]
     rows = [line.strip("|").split("|") for line in text.splitlines() if "`" in line]
     return {name: float(cells[-1]) for cells in rows for name in re.findall("`([a-z_]+)`", cells[0])}
 
 
 def _larger(masks: np.ndarray) -> np.ndarray:
-    grown = [cv2.resize(mask.astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST) for mask in masks]
-    return np.stack(grown) > 0
+    resized = [cv2.resize(mask.astype(np.uint8), (256, 256), interpolation=cv2.INTER_NEAREST) for mask in masks]
+    return np.stack(resized) > 0
 
 
 def _changes(clips: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-    """By how much every number changes at most, over the motions, in units of `SPREAD`."""
-    most = dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
+    """Largest change of every number over all clips, in units of `SPREAD`."""
+    largest = dict.fromkeys(DESCRIPTOR_NAMES, 0.0)
     for masks in clips.values():
-        one, other = compute_descriptor(MaskSequence(masks)), compute_descriptor(MaskSequence(change(masks)))
-        most = {name: max(most[name], abs(one[name] - other[name]) / SPREAD[name]) for name in most}
-    return most
+        original, changed = compute_descriptor(MaskSequence(masks)), compute_descriptor(MaskSequence(change(masks)))
+        largest = {name: max(largest[name], abs(original[name] - changed[name]) / SPREAD[name]) for name in largest}
+    return largest
 
 
 @pytest.mark.parametrize(
-    ("change", "least"),
+    ("change", "limit"),
     [
         (lambda masks: masks[:, :, ::-1], 0.01),
         (lambda masks: np.pad(masks, ((0, 0), (5, 40), (40, 5))), 0.01),
@@ -64,9 +64,9 @@ def _changes(clips: dict[str, np.ndarray], change: Callable[[np.ndarray], np.nda
     ],
     ids=["flip", "translation", "resolution"],
 )
-def test_flip_translation_and_resolution_change_no_number(clips, change, least: float) -> None:
-    changed = {name: round(value, 3) for name, value in _changes(clips, change).items() if value > least}
-    assert changed == {}
+def test_flip_translation_and_resolution_change_no_number(clips, change, limit: float) -> None:
+    changes = {name: round(value, 3) for name, value in _changes(clips, change).items() if value > limit}
+    assert changes == {}
 
 
 def test_the_table_names_every_number(documented: dict[str, float]) -> None:
@@ -83,13 +83,13 @@ def test_a_motion_rendered_at_half_the_frame_rate_is_every_second_frame(clips) -
     assert all(np.array_equal(masks, clips[name][::2]) for name, masks in _render(13).items())
 
 
-def test_the_way_does_not_depend_on_the_frame_rate(clips) -> None:
+def test_the_trajectory_does_not_depend_on_the_frame_rate(clips) -> None:
     for motion, masks in clips.items():
-        one, other = (
+        original, changed = (
             compute_motion_attributes(MaskSequence(masks, FPS)),
             compute_motion_attributes(MaskSequence(masks[::2], FPS / 2)),
         )
         for name in ("rightward", "upward"):
-            assert other[name] == pytest.approx(one[name], abs=0.02), (motion, name)
-        assert other["direction"] == pytest.approx(one["direction"], abs=1.0), motion
-        assert other["speed"] == pytest.approx(one["speed"], rel=0.15, abs=0.05), motion
+            assert changed[name] == pytest.approx(original[name], abs=0.02), (motion, name)
+        assert changed["direction"] == pytest.approx(original["direction"], abs=1.0), motion
+        assert changed["speed"] == pytest.approx(original["speed"], rel=0.15, abs=0.05), motion

@@ -1,4 +1,4 @@
-"""The groups' picture: ways measured in object sizes, a map that keeps groups together."""
+"""The motion map: trajectories in object sizes, and a map that keeps groups together."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from mvmodel.reports.motion_map_plots import draw_overview
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
-def test_a_way_is_in_object_sizes_and_up_is_up() -> None:
+def test_a_trajectory_is_in_object_sizes_and_up_is_up() -> None:
     masks = np.zeros((3, 60, 60), bool)
     for frame in range(3):
         masks[frame, 40 - 10 * frame : 50 - 10 * frame, 10 + 5 * frame : 20 + 5 * frame] = True
@@ -21,17 +21,18 @@ def test_a_way_is_in_object_sizes_and_up_is_up() -> None:
     assert not compute_trajectory(MaskSequence(np.zeros((3, 8, 8), bool))).any()
 
 
-def test_like_motions_lie_close_and_the_picture_is_drawn() -> None:
+def test_like_motions_are_close_and_the_picture_is_drawn() -> None:
     clips = {
         f"{motion}-{n}": MaskSequence(random_clip((HELD_OUT, 90 + n, k), 12, 64, motion, pan=0.0).masks)
         for k, motion in enumerate(("grow", "fall", "spin"))
         for n in range(5)
     }
     descriptors = pd.DataFrame.from_dict({name: compute_descriptor(s) for name, s in clips.items()}, orient="index")
-    places = compute_map_positions(descriptors).reshape(3, 5, 2)
-    inside = np.mean([np.linalg.norm(own - own.mean(axis=0), axis=1).mean() for own in places])
-    between = np.linalg.norm(places.mean(axis=1)[:, None] - places.mean(axis=1)[None], axis=2).sum() / 6
-    assert between > 2 * inside
+    positions = compute_map_positions(descriptors).reshape(3, 5, 2)
+    within_groups = np.mean([np.linalg.norm(group - group.mean(axis=0), axis=1).mean() for group in positions])
+    centres = positions.mean(axis=1)
+    between_groups = np.linalg.norm(centres[:, None] - centres[None], axis=2).sum() / 6
+    assert between_groups > 2 * within_groups
     table = group_clips(descriptors, pd.Series("", index=descriptors.index)).table
     picture = np.asarray(
         draw_overview(

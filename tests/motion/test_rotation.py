@@ -1,4 +1,4 @@
-"""Turns are read off outlines that are not round, whatever their elongation."""
+"""Rotations are measured of every shape that is not round, whatever its elongation."""
 
 import cv2
 import numpy as np
@@ -28,10 +28,10 @@ def _turning(kind: str, degrees: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("kind", ["square", "bar", "letter"])
 @pytest.mark.parametrize("frames", [13, 25])
-@pytest.mark.parametrize("whole", [360.0, -360.0, 90.0])
-def test_full_turns_add_up(kind: str, frames: int, whole: float) -> None:
-    angles, shows = measure_rotation(_turning(kind, np.linspace(0, whole, frames)))
-    assert angles == pytest.approx(np.linspace(0, whole, frames), abs=4)
+@pytest.mark.parametrize("total", [360.0, -360.0, 90.0])
+def test_full_turns_add_up(kind: str, frames: int, total: float) -> None:
+    angles, shows = measure_rotation(_turning(kind, np.linspace(0, total, frames)))
+    assert angles == pytest.approx(np.linspace(0, total, frames), abs=4)
     assert shows > 0.3
 
 
@@ -39,7 +39,7 @@ def test_round_shapes_show_no_angle() -> None:
     assert measure_rotation(_turning("disc", np.linspace(0, 360, 13)))[1] == 0
 
 
-def test_a_squash_looks_like_a_small_turn_at_most_and_is_taken_back() -> None:
+def test_a_squash_looks_like_a_small_rotation_at_most_and_is_undone() -> None:
     shape = _shape("letter").astype(np.float32)
     masks = []
     for factor in (1.0, 0.8, 0.6, 0.8, 1.0):
