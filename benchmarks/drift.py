@@ -14,12 +14,15 @@ import time
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.kept import Kept
 from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 CLIP_FRAMES = 12
 LENGTHS = (24, 50, 100, 200)
@@ -94,7 +97,9 @@ def measure_cell(pack: str, setting: str, change: dict[str, Any], number: int, f
     }
 
 
-def measure_frames(models: Any, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int) -> dict[str, list[float]]:
+def measure_frames(
+    models: Pack, video: np.ndarray, masks: np.ndarray, clip: Any, stride: int
+) -> dict[str, list[float]]:
     """ "frame" and `FIGURES` of every `stride`-th frame; sharpness is a share of frame 1's."""
     from mvmodel.metrics.appearance import colour_distances
     from mvmodel.metrics.judge import judge_iou

@@ -20,10 +20,13 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.kept import Figures, Kept, lifted
 from benchmarks.machine import describe_machine, format_lines, round_numbers
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 RANDOM_PACK = Path(".mvmodel/benchmarks/sd15-random")
 PASSES = ("image", "ours", "remembered", "full")
@@ -191,7 +194,7 @@ def _videos(size: Workload, method: str) -> Callable[[], object]:
 
 
 @cache
-def _pack(size: Workload) -> Any:
+def _pack(size: Workload) -> Pack:
     from mvmodel.packs import load_pack
 
     return load_pack(size.pack, size.device)
@@ -211,7 +214,7 @@ def _clip(size: Workload) -> Any:
     return TrainingClip("noise", frames, masks, PROMPT)
 
 
-def _wait(pack: Any) -> None:
+def _wait(pack: Pack) -> None:
     import torch
 
     if pack.device != "cpu":
@@ -230,7 +233,7 @@ def _seconds(run: Callable[[], object], size: Workload, repeats: int | None = No
     return statistics.median(taken)
 
 
-def _megabytes(pack: Any, run: Callable[[], object]) -> float:
+def _megabytes(pack: Pack, run: Callable[[], object]) -> float:
     """Peak memory of a run, its models included, on a GPU; on a CPU what the process grows by."""
     import torch
 

@@ -12,12 +12,15 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.mask_term_variants import DEFAULT, EXTRA_VARIANTS, VARIANTS, Variant
 from benchmarks.workers import add_cell_options, load_pack_once, run_in_processes, use_one_thread
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 MOTION = "gallop"
 OTHER_MOTIONS = ("bounce", "zigzag", "glide", "spin", "fall", "flap")
@@ -58,7 +61,7 @@ def render_training_clips(seed: int) -> list[Any]:
 class StridedJudge:
     """IoU of frames 2..n with their masks by the automatic judge, on every `stride`-th frame."""
 
-    def __init__(self, pack: Any, stride: int) -> None:
+    def __init__(self, pack: Pack, stride: int) -> None:
         self.pack, self.stride = pack, stride
 
     def __call__(self, frames: np.ndarray, clip: Any) -> float:
@@ -68,14 +71,14 @@ class StridedJudge:
         return float(judge_iou(frames[part], clip.masks[part], *models, list(clip.objects)).mean())
 
 
-def measure_ceiling(pack: Any, clips: Sequence[tuple[str, Any]], judge: StridedJudge) -> list[float]:
+def measure_ceiling(pack: Pack, clips: Sequence[tuple[str, Any]], judge: StridedJudge) -> list[float]:
     """The judge's IoU on the autoencoder's copy of each true clip: what a perfect video would get."""
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
 
     return [judge(reconstruct_frames(pack, clip.frames), clip) for _, clip in clips]
 
 
-def tune_variant(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
+def tune_variant(pack: Pack, variant: Variant, seed: int, work: Path) -> Path:
     """The variant's adapter, tuned if it has not been; variants that differ later share it."""
     from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
@@ -91,7 +94,7 @@ def tune_variant(pack: Any, variant: Variant, seed: int, work: Path) -> Path:
 
 
 def measure_cell(
-    pack: Any, variant: Variant, seed: int, clips: Sequence[tuple[str, Any]], judge: StridedJudge, work: Path
+    pack: Pack, variant: Variant, seed: int, clips: Sequence[tuple[str, Any]], judge: StridedJudge, work: Path
 ) -> list[Any]:
     """IoU of every test clip's video."""
     import torch

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from mvmodel.experiments.cells import Task
 from mvmodel.files import atomic_write
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 MakeVideo = Callable[[Task, np.ndarray], np.ndarray]
 """(request, first frame uint8 (H, W, 3)) -> uint8 (F, H, W, 3)."""
@@ -37,7 +40,7 @@ def repeat_first_frame(task: Task, first: np.ndarray) -> np.ndarray:
     return np.repeat(first[None], len(task.masks), axis=0)
 
 
-def load_parts(pack: Any, *names: str) -> dict[str, Any]:
+def load_parts(pack: Pack, *names: str) -> dict[str, Any]:
     """The pack's models as a pipeline's arguments, without safety checker."""
     known = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler", *names)}
     return {**known, "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
@@ -53,7 +56,7 @@ def control(masks: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(masks)).float()[:, None].repeat(1, 3, 1, 1)
 
 
-def frame_by_frame(pack: Any, config: GenerationConfig, with_masks: bool) -> MakeVideo:
+def frame_by_frame(pack: Pack, config: GenerationConfig, with_masks: bool) -> MakeVideo:
     """The base text-to-image model, every frame from noise of its own; with_masks: under ControlNet on its mask."""
     from diffusers import StableDiffusionControlNetPipeline, StableDiffusionPipeline
 
@@ -72,7 +75,7 @@ def frame_by_frame(pack: Any, config: GenerationConfig, with_masks: bool) -> Mak
     return make
 
 
-def text2video_zero(pack: Any, config: GenerationConfig, with_masks: bool) -> MakeVideo:
+def text2video_zero(pack: Pack, config: GenerationConfig, with_masks: bool) -> MakeVideo:
     """Text2Video-Zero: one noise for all frames, keys and values of frame 1; with_masks: under ControlNet.
 
     Without masks it is diffusers' pipeline, which moves the noise along a straight line; with them, as its authors do
@@ -143,7 +146,7 @@ def build_motion_modules(unet: Any, heads: int = 4) -> Any:
 
 
 def train_animatediff(
-    pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
+    pack: Pack, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
 ) -> tuple[MakeVideo, MakeVideo]:
     """AnimateDiff's motion modules, trained on the clips with the UNet frozen: (text alone, under ControlNet)."""
     from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, UNetMotionModel
@@ -225,7 +228,7 @@ class _Convolved(torch.nn.Module):
 
 
 def train_lamp_like(
-    pack: Any, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
+    pack: Pack, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
 ) -> MakeVideo:
     """Our adapter without mask term, with a gated causal convolution along the frames: LAMP's parts, our code.
 
@@ -264,7 +267,7 @@ def train_lamp_like(
 
 
 def _train(
-    pack: Any,
+    pack: Pack,
     clips: Sequence[TrainingClip],
     training: TrainConfig,
     weights: list[torch.nn.Parameter],

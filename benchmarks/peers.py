@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task, hash_masks
 from mvmodel.files import atomic_write, hash_value, write_json
 from mvmodel.metrics.judge import judge_video
 from mvmodel.video.frames import read_frames, write_frames
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 METHODS: dict[str, tuple[str, bool]] = {
     "ours": ("mvmodel, from the pack's start adapter", True),
@@ -95,7 +98,7 @@ def replace_table(page: Path, text: str) -> None:
 
 
 def compare_methods(
-    pack: Any, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cache: Cache
+    pack: Pack, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cache: Cache
 ) -> list[dict[str, Any]]:
     """One row a method and request of the motion; what an earlier run made is found."""
     start = "start" if pack.start_adapter() is not None else None
@@ -184,13 +187,13 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
     write_json(folder / "facts.json", facts)
 
 
-def _judge(pack: Any, task: Task, video: Path, folder: Path) -> None:
+def _judge(pack: Pack, task: Task, video: Path, folder: Path) -> None:
     frames = read_frames(video / "video.npz")
     judgement = judge_video(frames, task.masks, task.prompt, pack.scorer(), pack.segmenter(), task.words)
     write_json(folder / "metrics.json", judgement.metrics)
 
 
-def write_rows(rows: list[dict[str, Any]], out: Path, pack: Any, generation: GenerationConfig, steps: int) -> None:
+def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: GenerationConfig, steps: int) -> None:
     """The rows as CSV, and beside it what they were made with and on."""
     import pandas as pd
 

@@ -17,12 +17,15 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.kept import Kept
 from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 CONDITIONS = ("bound", "bound, other words without mask", "merged")
 TRUE_CLIPS = "true clips"
@@ -94,7 +97,7 @@ SCENES: dict[str, Callable[[int, int], Any]] = {
 }
 
 
-def compute_overlaps(pack: Any, frames: np.ndarray, clip: Any, stride: int = 2) -> np.ndarray:
+def compute_overlaps(pack: Pack, frames: np.ndarray, clip: Any, stride: int = 2) -> np.ndarray:
     """IoU of where each object is found (rows) with each object's mask (columns), mean over frames 2..n."""
     from mvmodel.metrics.adherence import find_foreground, iou
 

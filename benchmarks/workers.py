@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.kept import Figures, Kept
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 
 def add_cell_options(parser: argparse.ArgumentParser, out: str) -> None:
@@ -41,7 +44,7 @@ def _of_key(key: str, run: Callable[..., Figures], *given: Any) -> Figures:
 
 
 @cache
-def load_pack_once(pack: str | None) -> Any:
+def load_pack_once(pack: str | None) -> Pack:
     """A pack, or the default one for None, loaded once a process."""
     from mvmodel.packs import load_pack
 

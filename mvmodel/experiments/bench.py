@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
@@ -24,10 +26,9 @@ from mvmodel.experiments.cell_video import sample_cell_video, sample_first_frame
 from mvmodel.experiments.cells import Cell, Task, WorkCounts, hash_masks
 from mvmodel.experiments.config import ExperimentConfig
 from mvmodel.files import hash_value
+from mvmodel.packs import Pack
+from mvmodel.training.finetune import build_trainee, finetune
 from mvmodel.video.frames import read_frames, write_frames
-
-if TYPE_CHECKING:
-    from mvmodel.packs import Pack
 
 VIDEO_CODE = code_version("mvmodel.experiments.cell_video")
 METRICS_CODE = code_version("mvmodel.experiments.cell_metrics")
@@ -105,8 +106,6 @@ class Bench:
 
     def tune(self, name: str, clips: Sequence[TrainingClip], config: TrainConfig) -> str:
         """Tune an adapter, or find it; a killed tuning resumes. Returns `name`, now among the adapters."""
-        from mvmodel.training.finetune import finetune
-
         recipe = hash_value(
             {
                 "clips": [
@@ -138,10 +137,6 @@ class Bench:
         start = self.pack.start_adapter() if config.init_from == "start" else None
 
         def build(folder: Path) -> None:
-            import torch
-
-            from mvmodel.training.finetune import build_trainee
-
             torch.manual_seed(config.seed)
             build_trainee(self.backend, config).save(folder, self.pack.info.frames)
 
@@ -180,8 +175,6 @@ class Bench:
 
     def first_frame(self, cell: Cell) -> np.ndarray:
         """Frame 1, uint8 (height, width, 3); the same picture for all cells that ask for the same."""
-        from PIL import Image
-
         how, mask, config = cell.first, cell.masks[0], cell.generation
         sampled = config.model_dump(mode="json", include={"scheduler", "first_frame_steps", "first_frame_guidance"})
         recipe = hash_value(

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from mvmodel.metrics.report_card import bootstrap_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PAIR_COLUMNS = ["slug", "name", "seed"]
 """Columns that say which videos of two conditions belong together: the same request from the same seed."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from mvmodel.experiments.bench import Bench, CellResult
 from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.config import ExperimentConfig
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 ConfigT = TypeVar("ConfigT", bound=ExperimentConfig)
 

@@ -19,6 +19,7 @@ from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import scale, warp
 from mvmodel.masks.geometry import centroid
 from mvmodel.text import replace_noun
+from mvmodel.world.motions import MOTIONS, sample_poses
 
 FAMILIES = ("shape", "size", "motion", "class")
 SIZES = (0.4, 0.55, 0.7, 1.3, 1.6, 1.9)
@@ -57,8 +58,6 @@ def iterate_held_out(
 
 def transfer_motion(task: Task, motion: str) -> np.ndarray:
     """Mask 1 carried along the poses of another motion: bool (frames, height, width), whole in every frame."""
-    from mvmodel.world.motions import sample_poses
-
     frames, height, width = task.masks.shape
     pose = sample_poses(motion, frames, np.random.default_rng(task.seed), facing=1)
     angle = np.deg2rad(pose.angle - pose.angle[0])
@@ -76,8 +75,6 @@ def transfer_motion(task: Task, motion: str) -> np.ndarray:
 
 
 def _other_motions(motion: str) -> list[str]:
-    from mvmodel.world.motions import MOTIONS
-
     return [name for name in ("spin", "orbit", "fall", "sway", "grow", "glide", *MOTIONS) if name != motion]
 
 

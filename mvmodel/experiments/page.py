@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import CellResult
 from mvmodel.experiments.experiment import Conclusion, Experiment
+from mvmodel.masks import MaskSequence
 from mvmodel.reports import media
 from mvmodel.reports.formatting import NO_VALUE, format_interval, format_number, format_provenance
 from mvmodel.reports.pages import get_poster_index
 from mvmodel.reports.templating import render_page
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _TEMPLATES = Path(__file__).parent / "templates"
 MAX_VIDEOS = 24
@@ -79,8 +79,6 @@ def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str,
 
 def _films(experiment: Experiment[Any], results: Sequence[CellResult]) -> tuple[list[dict[str, Any]], int]:
     """The first request's videos of up to `MAX_VIDEOS` conditions, a row for each control mask; and how many are left out."""
-    from mvmodel.masks import MaskSequence
-
     first: dict[tuple[Any, ...], CellResult] = {}
     for result in results:
         first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mvmodel.metrics.report_card import bootstrap_interval
 from mvmodel.metrics.score import METRICS
 from mvmodel.reports.plot_style import PRINT_INK, PRINT_PALETTE, new_print_panels
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 EXPERIMENT_METRICS = {
     "iou_given": "IoU with the masks given",
@@ -82,8 +80,6 @@ def plot_curves(
         axis.set_title(get_metric_label(metric))
         axis.set_xlabel(xlabel or x)
     if by:
-        from matplotlib.lines import Line2D
-
         handles = [
             Line2D([], [], color=PRINT_PALETTE[i % len(PRINT_PALETTE)], marker="o" if markers else "")
             for i in range(len(groups))

@@ -6,7 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+import PIL.Image
+from PIL import Image, ImageDraw
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import Bench, CellResult
@@ -16,13 +20,10 @@ from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.page import write_experiment_page
 from mvmodel.files import atomic_write, write_json
 from mvmodel.metrics.report_card import summarise
+from mvmodel.metrics.score import METRICS
 from mvmodel.reports.formatting import format_count
 from mvmodel.reports.plot_style import save_print_figures
 from mvmodel.video.sampling import evenly_spaced_indices
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import PIL.Image
 
 SHEET_COLUMNS = 8
 TIMING_FILE = "timing.json"
@@ -92,8 +93,6 @@ def run_experiment(
 
 def build_tables(bench: Bench, experiment: Experiment[Any], results: Sequence[CellResult]) -> Tables:
     """The tidy tables of a finished grid."""
-    import pandas as pd
-
     slug_of = {id(task.masks): motion.name for motion in bench.motions for task in motion.tasks}
     videos, frames = [], []
     for result in results:
@@ -115,8 +114,6 @@ def build_tables(bench: Bench, experiment: Experiment[Any], results: Sequence[Ce
 
 def list_metrics(rows: pd.DataFrame) -> list[str]:
     """The metrics that a table has, in the order of reports."""
-    from mvmodel.metrics.score import METRICS
-
     return [name for name in (*METRICS, *plots.EXPERIMENT_METRICS) if name in rows.columns]
 
 
@@ -144,8 +141,6 @@ def render_markdown(experiment: Experiment[Any], conclusion: Conclusion, counts:
 
 def draw_sheet(experiment: Experiment[Any], results: Sequence[CellResult]) -> PIL.Image.Image:
     """Film strips, one a condition, of the first request that each condition has; the factors stand above each."""
-    from PIL import Image, ImageDraw
-
     first: dict[tuple[Any, ...], CellResult] = {}
     for result in results:
         first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mvmodel.backends.load import load_backend
 from mvmodel.experiments.cells import Task
 from mvmodel.generation.requests import Request, load_masks, read_requests
+from mvmodel.packs import Pack
 from mvmodel.text import find_object_words
-
-if TYPE_CHECKING:
-    from mvmodel.packs import Pack
 
 
 def load_task(request: Request, pack: Pack) -> Task:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DDIMScheduler,
+    StableDiffusionControlNetPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel
 
@@ -24,6 +31,7 @@ from mvmodel.foundation.text_to_image import (
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.world.render import HELD_OUT, render_stills
 
 CONTROLNET_LOOP = LoopConfig(
     steps=800, batch=24, lr=7e-4, warmup=50, ema=0.99, final_lr=0.05, checkpoint_every=200, sample_every=800
@@ -110,8 +118,6 @@ def train_controlnet(
         return (error * (1 + soft)).mean(), {"plain": float(error.detach().mean())}
 
     def sample(_: torch.nn.Module, png: Path) -> None:
-        from mvmodel.world.render import HELD_OUT, render_stills
-
         prompts = grid_prompts()
         masks = np.stack([s.mask for s in render_stills(HELD_OUT, 500, len(prompts), second_object=0)])
         save_grid(
@@ -143,8 +149,6 @@ def sample_first_frames(
     guidance: float = 3.0,
 ) -> np.ndarray:
     """Sample pictures on masks, bool (n, 128, 128), with diffusers' own ControlNet pipeline; uint8 (n, 128, 128, 3)."""
-    from diffusers import StableDiffusionControlNetPipeline
-
     pipe = StableDiffusionControlNetPipeline(
         vae=vae,
         text_encoder=text_encoder,
@@ -172,8 +176,6 @@ def sample_first_frames(
 
 def draw_outlines(pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Draw the outline of each mask on its picture."""
-    import cv2
-
     out = pictures.copy()
     for picture, mask in zip(out, masks, strict=True):
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.load import load_backend
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.generation.requests import generate_video
+from mvmodel.masks import MaskSequence
+from mvmodel.metrics.judge import judge_iou
+from mvmodel.packs import Pack
+from mvmodel.training.finetune import finetune
 from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
@@ -57,25 +63,18 @@ def render_test_clips(frames: int, count: int) -> list[RenderedClip]:
 
 
 @torch.no_grad()
-def reconstruct_frames(pack: Any, frames: np.ndarray) -> np.ndarray:
+def reconstruct_frames(pack: Pack, frames: np.ndarray) -> np.ndarray:
     """The autoencoder's copy of a video, uint8 (F, H, W, 3) in and out."""
     vae = pack.vae()
     parts = frames_to_tensor(frames).split(8)
     return tensor_to_frames(torch.cat([vae.decode(vae.encode(part).latent_dist.mode()).sample for part in parts]))
 
 
-def measure_few_shot(pack: Any, count: int = 12, seed: int = 0) -> dict[str, float]:
+def measure_few_shot(pack: Pack, count: int = 12, seed: int = 0) -> dict[str, float]:
     """IoU of generated videos, frames 2 to n, as a share of the judge's ceiling, mask term on and off.
 
     Tunes with the default `TrainConfig`. Frame 1 comes from the ControlNet, as in the pipeline.
     """
-    from mvmodel.backends.load import load_backend
-    from mvmodel.backends.training_config import TrainConfig, TrainingClip
-    from mvmodel.generation.requests import generate_video
-    from mvmodel.masks import MaskSequence
-    from mvmodel.metrics.judge import judge_iou
-    from mvmodel.training.finetune import finetune
-
     config, backend = GenerationConfig(), load_backend(pack)
     clips = render_test_clips(pack.info.frames, count)
     models = pack.scorer(), pack.segmenter()

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.load import load_backend
+from mvmodel.foundation.controlnet import draw_outlines
+from mvmodel.foundation.pack_quality import generate_pictures
+from mvmodel.generation.requests import generate_video
+from mvmodel.masks import MaskSequence
+from mvmodel.packs import Pack, load_pack
 from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.sampling import evenly_spaced_indices
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
@@ -28,19 +34,13 @@ def scenes() -> list[tuple[str, str]]:
     return [(names[i % len(names)], places[(i + 3 * (i // len(names))) % len(places)]) for i in range(count)]
 
 
-def text_to_image(pack: Any, seed: int) -> np.ndarray:
+def text_to_image(pack: Pack, seed: int) -> np.ndarray:
     """48 pictures by the text-to-image model alone, uint8 (48, side, side, 3)."""
-    from mvmodel.foundation.pack_quality import generate_pictures
-
     return generate_pictures(pack, [compose_caption((name,), place) for name, place in scenes()], seed)
 
 
-def first_frames(pack: Any, seed: int) -> np.ndarray:
+def first_frames(pack: Pack, seed: int) -> np.ndarray:
     """48 first frames by the ControlNet on held-out masks, their outlines drawn, uint8 (48, side, side, 3)."""
-    from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.backends.load import load_backend
-    from mvmodel.foundation.controlnet import draw_outlines
-
     drawn = list(render_stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
     masks = np.stack([still.mask for still in drawn])
     frames = []
@@ -52,14 +52,8 @@ def first_frames(pack: Any, seed: int) -> np.ndarray:
     return draw_outlines(np.concatenate(frames), masks)
 
 
-def videos(pack: Any, seed: int) -> np.ndarray:
+def videos(pack: Pack, seed: int) -> np.ndarray:
     """8 frames each of 6 videos by the start adapter on held-out mask sequences, uint8 (48, side, side, 3)."""
-    from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.backends.load import load_backend
-    from mvmodel.foundation.controlnet import draw_outlines
-    from mvmodel.generation.requests import generate_video
-    from mvmodel.masks import MaskSequence
-
     config, backend = GenerationConfig(), load_backend(pack)
     rows = []
     for number in range(ROWS):
@@ -73,8 +67,6 @@ def videos(pack: Any, seed: int) -> np.ndarray:
 
 
 def main(arguments: list[str]) -> int:
-    from mvmodel.packs import load_pack
-
     pack, out = load_pack(arguments[0]), Path(arguments[1])
     seed = int(arguments[2]) if len(arguments) > 2 else 5
     out.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModel
+
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder, hash_file, write_json
+from mvmodel.foundation.pack_quality import check_pack
 from mvmodel.packs.info import SHIPPED_PACKS, read_pack_info
+from mvmodel.packs.loader import Pack
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
 
@@ -45,11 +52,6 @@ def assemble_pack(
     start: a pack that lends the parts which have not been trained in `foundation`. Raises InputError naming the stage
     that has not been trained when there is none.
     """
-    import torch
-    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
-    from safetensors.torch import load_file, save_file
-    from transformers import CLIPTextModel
-
     sources = {part: foundation / folder for part, folder in TRAINED_FOLDERS.items()}
     lent = sorted(part for part, source in sources.items() if not source.is_dir())
     for part in lent:
@@ -92,9 +94,6 @@ def assemble_pack(
         info["hashes"] = {p.relative_to(aside).as_posix(): hash_file(p) for p in files}
         write_json(aside / "pack.json", info)
         if check:
-            from mvmodel.foundation.pack_quality import check_pack
-            from mvmodel.packs.loader import Pack
-
             info["quality"] = check_pack(Pack(aside), quick)["quality"]
             write_json(aside / "pack.json", info)
         (aside / "README.md").write_text(_card(info))

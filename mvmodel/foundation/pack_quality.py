@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.first_frame import generate_first_frames
 from mvmodel.foundation.few_shot_quality import measure_few_shot
+from mvmodel.foundation.text_to_image import TextToImage, sample_pictures
+from mvmodel.foundation.vae import measure_reconstruction
 from mvmodel.masks.geometry import bounding_box, mask_iou
+from mvmodel.metrics.adherence import cut_out, find_foreground
+from mvmodel.metrics.config import JudgeConfig
+from mvmodel.packs import Pack
 from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
@@ -36,15 +42,13 @@ CEILINGS = {"few_shot_share_without_mask": 0.35, "megabytes": 40.0}
 """What it must stay below: without the mask term little may follow the mask, and the pack must stay small."""
 
 
-def measure_autoencoder(pack: Any, count: int = 128) -> dict[str, float]:
-    """PSNR of the autoencoder's copy, of whole pictures and inside the objects' masks, as `foundation.vae.measure_reconstruction`."""
-    from mvmodel.foundation.vae import measure_reconstruction
-
+def measure_autoencoder(pack: Pack, count: int = 128) -> dict[str, float]:
+    """PSNR of the autoencoder's copy, of whole pictures and inside the objects' masks, see `measure_reconstruction`."""
     found = measure_reconstruction(pack.vae(), count)
     return {f"vae_{name}": value for name, value in found.items()}
 
 
-def measure_scorer(pack: Any, count: int = 384) -> dict[str, float]:
+def measure_scorer(pack: Pack, count: int = 384) -> dict[str, float]:
     """Zero-shot accuracy on held-out renders: the right object, the right background, each among all."""
     drawn = list(render_stills(HELD_OUT, 40_000, count, second_object=0))
     objects, backgrounds = classify_pictures(pack, np.stack([s.image for s in drawn]))
@@ -54,7 +58,7 @@ def measure_scorer(pack: Any, count: int = 384) -> dict[str, float]:
     }
 
 
-def classify_pictures(pack: Any, pictures: np.ndarray) -> tuple[list[str], list[str]]:
+def classify_pictures(pack: Pack, pictures: np.ndarray) -> tuple[list[str], list[str]]:
     """The object word and the background name that the scorer sees in each picture, uint8 (n, h, w, 3)."""
     judge = pack.scorer()
     images = judge.images(pictures)
@@ -66,10 +70,8 @@ def classify_pictures(pack: Any, pictures: np.ndarray) -> tuple[list[str], list[
     )
 
 
-def measure_segmenter(pack: Any, count: int = 96) -> dict[str, float]:
+def measure_segmenter(pack: Pack, count: int = 96) -> dict[str, float]:
     """IoU on held-out renders from one random point, from the box, and of the best-rated automatic mask."""
-    from mvmodel.metrics.adherence import find_foreground
-
     rng = np.random.default_rng(5)
     judge = pack.segmenter()
     point, box, automatic = [], [], []
@@ -95,10 +97,8 @@ def measure_segmenter(pack: Any, count: int = 96) -> dict[str, float]:
     }
 
 
-def generate_pictures(pack: Any, prompts: list[str], seed: int) -> np.ndarray:
+def generate_pictures(pack: Pack, prompts: list[str], seed: int) -> np.ndarray:
     """Pictures of the prompts by the text-to-image model alone, uint8 (prompts, side, side, 3)."""
-    from mvmodel.foundation.text_to_image import TextToImage, sample_pictures
-
     model = TextToImage(pack.text_encoder(), pack.unet())
     pictures = []
     for start in range(0, len(prompts), 24):
@@ -107,7 +107,7 @@ def generate_pictures(pack: Any, prompts: list[str], seed: int) -> np.ndarray:
     return np.concatenate(pictures)
 
 
-def measure_text_to_image(pack: Any, count: int = 500, seed: int = 9) -> dict[str, float]:
+def measure_text_to_image(pack: Pack, count: int = 500, seed: int = 9) -> dict[str, float]:
     """Generated pictures whose object and background the scorer, which never saw a generated picture, gets right."""
     rng = np.random.default_rng(seed)
     names = [str(rng.choice(list(OBJECTS))) for _ in range(count)]
@@ -120,7 +120,7 @@ def measure_text_to_image(pack: Any, count: int = 500, seed: int = 9) -> dict[st
     }
 
 
-def measure_two_objects(pack: Any, count: int = 96, seed: int = 19) -> dict[str, float]:
+def measure_two_objects(pack: Pack, count: int = 96, seed: int = 19) -> dict[str, float]:
     """Pictures of two objects in which both are found, by `objects_in`; beside it the same on held-out renders."""
     rng = np.random.default_rng(seed)
     pairs = [tuple(str(n) for n in rng.choice(list(OBJECTS), 2, replace=False)) for _ in range(count)]
@@ -137,11 +137,8 @@ def measure_two_objects(pack: Any, count: int = 96, seed: int = 19) -> dict[str,
     }
 
 
-def find_objects(pack: Any, picture: np.ndarray) -> set[str]:
+def find_objects(pack: Pack, picture: np.ndarray) -> set[str]:
     """What stands in a picture, uint8 (h, w, 3): the scorer's word for every automatic mask, cut out on grey."""
-    from mvmodel.metrics.adherence import cut_out
-    from mvmodel.metrics.config import JudgeConfig
-
     config, segmenter, judge = JudgeConfig(), pack.segmenter(), pack.scorer()
     masks = [c.mask for c in segmenter.automatic(segmenter.encode(picture[None])[0])]
     masks = [mask for mask in masks if config.min_area <= mask.mean() <= config.max_area]
@@ -152,11 +149,8 @@ def find_objects(pack: Any, picture: np.ndarray) -> set[str]:
     return {list(OBJECTS)[row] for row in (images @ table.T).argmax(axis=1)}
 
 
-def measure_controlnet(pack: Any, count: int = 48) -> dict[str, float]:
+def measure_controlnet(pack: Pack, count: int = 48) -> dict[str, float]:
     """IoU of first frames with their masks by the automatic judge, which is not shown the masks."""
-    from mvmodel.backends.image_unet.first_frame import generate_first_frames
-    from mvmodel.metrics.adherence import find_foreground
-
     scores = []
     for start in range(0, count, 12):
         drawn = list(render_stills(HELD_OUT, 60_000 + start, 12, second_object=0))
@@ -182,7 +176,7 @@ MEASUREMENTS: tuple[tuple[Callable[..., dict[str, float]], int], ...] = (
 """What is measured, and on how many pictures or videos."""
 
 
-def check_pack(pack: Any, quick: bool = False) -> dict[str, Any]:
+def check_pack(pack: Pack, quick: bool = False) -> dict[str, Any]:
     """Measure everything; `quick` on a quarter of the pictures. Keys of `quality` are those of `FLOORS` and more."""
     share = 4 if quick else 1
     began = time.time()

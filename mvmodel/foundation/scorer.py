@@ -10,9 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from open_clip.model import CLIP
+from safetensors.torch import save_file
 
 from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.foundation.warm_start import load_matching_weights
@@ -62,8 +65,6 @@ PREPROCESS = {
 
 
 def build_scorer() -> Any:
-    from open_clip.model import CLIP
-
     config = model_config()
     config["text_cfg"].pop("hf_tokenizer_name")
     return CLIP(**config)
@@ -79,8 +80,6 @@ def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
 
 def _shown(still: RenderedStill, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
     """A picture as the tower sees it, and its background, None for a cut-out."""
-    import cv2
-
     image: np.ndarray = still.image
     background: str | None = still.background
     if len(still.objects) == 1 and still.mask.sum() > 40 and rng.random() < CUT_OUT:
@@ -183,8 +182,6 @@ def measure_accuracy(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, f
 
 def save_scorer(clip: Any, tokenizer: Any, folder: Path) -> None:
     """Write open_clip's folder form: `local-dir:` of open_clip loads it."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": model_config(), "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2))

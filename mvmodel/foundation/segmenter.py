@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from segment_anything.modeling import Sam
 
 from mvmodel.foundation.warm_start import load_matching_weights
@@ -33,8 +35,6 @@ def _picture(split: int, position: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _roughen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    import cv2
-
     out: np.ndarray = image.astype(np.float32)
     if rng.random() < 0.6:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 1.8)))
@@ -58,8 +58,6 @@ def _box_of(mask: np.ndarray, rng: np.random.Generator, jitter: float = 0.06) ->
 
 def _prior_of(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A mask as tracking would hand it on: shifted, grown or shrunk; logits of (1, 64, 64)."""
-    import cv2
-
     shift = np.array([[1, 0, rng.normal(0, 4)], [0, 1, rng.normal(0, 4)]], np.float32)
     rough = cv2.warpAffine(mask.astype(np.float32), shift, mask.shape[::-1])
     rough = cv2.GaussianBlur(rough, (0, 0), 3.0) > rng.uniform(0.3, 0.7)
@@ -197,8 +195,6 @@ def measure_iou(sam: Sam, count: int = 64) -> dict[str, float]:
 
 
 def train_segmenter(folder: Path, config: LoopConfig = SEGMENTER_LOOP, start: Path | None = None) -> Sam:
-    from safetensors.torch import save_file
-
     torch.manual_seed(config.seed)
     sam = build_tiny_sam().train()
     if start is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from mvmodel.backends.image_unet.latents import TrainingLatents, draw_batch, encode_frames, encode_text
 from mvmodel.backends.image_unet.loss import denoising_loss
@@ -43,8 +44,6 @@ def render_clips(count: int, start: int = 0) -> list[TrainingClip]:
 @torch.no_grad()
 def load_training_latents(models: TextToImageModels, file: Path, count: int) -> TrainingLatents:
     """Latents, masks and text embeddings of `count` rendered clips, from `file` when it exists."""
-    from safetensors.torch import load_file, save_file
-
     if not file.exists():
         latents, masks, captions = [], [], []
         for start in range(0, count, 20):

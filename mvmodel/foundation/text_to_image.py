@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from mvmodel.files import atomic_write
@@ -19,6 +21,8 @@ from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
 from mvmodel.world.render import TRAIN, compose_caption, render_stills
+from mvmodel.world.scenes import BACKGROUNDS
+from mvmodel.world.sprites import OBJECTS
 
 TEXT_TO_IMAGE_LOOP = LoopConfig(
     steps=3400, batch=32, lr=9e-4, warmup=150, ema=0.998, final_lr=0.02, checkpoint_every=500, sample_every=850
@@ -118,8 +122,6 @@ class CachedLatents:
 @torch.no_grad()
 def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, start: int = 0) -> CachedLatents:
     """Encode `count` training renders once; later calls read the file."""
-    from safetensors.torch import load_file, save_file
-
     file = folder / f"latents-{start}-{count}.safetensors"
     if not file.exists():
         latents, masks, bits, captions = [], [], [], []
@@ -230,9 +232,6 @@ def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> torch.Tensor:
 
 
 def grid_prompts() -> list[str]:
-    from mvmodel.world.scenes import BACKGROUNDS
-    from mvmodel.world.sprites import OBJECTS
-
     backgrounds = list(BACKGROUNDS)
     return [compose_caption((name,), backgrounds[i % len(backgrounds)]) for i, name in enumerate(OBJECTS)]
 
@@ -271,7 +270,5 @@ def decode_latents(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
 
 
 def save_grid(pictures: np.ndarray, png: Path, columns: int = 8) -> None:
-    from PIL import Image
-
     rows = [np.concatenate(list(pictures[i : i + columns]), axis=1) for i in range(0, len(pictures), columns)]
     Image.fromarray(np.concatenate(rows, axis=0)).save(png)

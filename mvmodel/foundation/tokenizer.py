@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
 from mvmodel.world.motions import VERBS
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -22,10 +26,6 @@ def vocabulary() -> list[str]:
 
 def build_tokenizer() -> Any:
     """A transformers tokenizer; unknown words become `<unk>`, lower case throughout."""
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
-
     special = ["<pad>", "<bos>", "<eos>", "<unk>"]
     ids = {word: index for index, word in enumerate(special + vocabulary())}
     tokenizer = Tokenizer(WordLevel(ids, unk_token="<unk>"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from PIL import Image
 
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
@@ -164,8 +165,6 @@ def train_autoencoder(folder: Path, config: LoopConfig = AUTOENCODER_LOOP, start
 @torch.no_grad()
 def save_reconstruction_grid(vae: AutoencoderKL, png: Path) -> None:
     """Held-out pictures above their copies."""
-    from PIL import Image
-
     x, _ = render_pictures(HELD_OUT, 0, 8)
     out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
     both = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)

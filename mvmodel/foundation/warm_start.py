@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from mvmodel.errors import InputError
 
@@ -14,8 +15,6 @@ def load_matching_weights(model: torch.nn.Module, folder: Path) -> list[str]:
 
     A layer that grew (more latent channels, say) keeps its fresh start. Raises InputError when nothing fits.
     """
-    from safetensors.torch import load_file
-
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:
         raise InputError(f"{folder} holds no .safetensors to go on from; give the folder of a pack")

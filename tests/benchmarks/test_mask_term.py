@@ -71,9 +71,11 @@ def test_a_stopped_comparison_measures_what_is_missing(tmp_path, monkeypatch, ti
         return [0.5] * len(clips)
 
     stopped: list[str] = []
-    monkeypatch.setattr(mask_term, "cell", cell)
-    monkeypatch.setattr(mask_term, "tuned", lambda pack, variant, seed, work: tuned.append(name_of(variant, seed)))
-    monkeypatch.setattr(mask_term, "ceiling", lambda pack, clips, judge: [1.0] * len(clips))
+    monkeypatch.setattr(mask_term, "measure_cell", cell)
+    monkeypatch.setattr(
+        mask_term, "tune_variant", lambda pack, variant, seed, work: tuned.append(name_of(variant, seed))
+    )
+    monkeypatch.setattr(mask_term, "measure_ceiling", lambda pack, clips, judge: [1.0] * len(clips))
     mask_term.measure(asked(tmp_path))
     names = mask_term.select_variants(["dropout"], False)
     assert seen == [(name, 0) for name in names] and len(names) >= 3
@@ -94,9 +96,11 @@ def name_of(variant, seed):
 
 def test_variants_that_share_an_adapter_tune_it_once(tmp_path, monkeypatch, tiny_pack):
     tuned: list[str] = []
-    monkeypatch.setattr(mask_term, "tuned", lambda pack, variant, seed, work: tuned.append(json.dumps(variant.train)))
-    monkeypatch.setattr(mask_term, "cell", lambda pack, variant, seed, clips, *more: [0.5] * len(clips))
-    monkeypatch.setattr(mask_term, "ceiling", lambda pack, clips, judge: [1.0] * len(clips))
+    monkeypatch.setattr(
+        mask_term, "tune_variant", lambda pack, variant, seed, work: tuned.append(json.dumps(variant.train))
+    )
+    monkeypatch.setattr(mask_term, "measure_cell", lambda pack, variant, seed, clips, *more: [0.5] * len(clips))
+    monkeypatch.setattr(mask_term, "measure_ceiling", lambda pack, clips, judge: [1.0] * len(clips))
     mask_term.measure(asked(tmp_path, only=None))
     assert len(tuned) == len(set(tuned)) < len(mask_term.VARIANTS) - 3
 

@@ -11,9 +11,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mvmodel.packs import Pack
 
 SIDE, FRAMES = 64, 4
 
@@ -70,7 +73,7 @@ def extract_masks(frames: np.ndarray, segmenter: Any, config: Any = None, fps: f
 
 
 def finetune(
-    pack: Any,
+    pack: Pack,
     clips: Any,
     config: Any,
     folder: Path,
@@ -96,7 +99,7 @@ def finetune(
     return out
 
 
-def first_frames(pack: Any, requests: Any, config: Any, folder: Path, progress: Any = None) -> Path:
+def first_frames(pack: Pack, requests: Any, config: Any, folder: Path, progress: Any = None) -> Path:
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +110,7 @@ def first_frames(pack: Any, requests: Any, config: Any, folder: Path, progress: 
 
 
 def generate(
-    pack: Any,
+    pack: Pack,
     adapter: Path,
     requests: Any,
     first_frames: Path,
@@ -136,7 +139,7 @@ def generate(
     return folder
 
 
-def judge_generated_video(video: Path, request: Any, pack: Any) -> Any:
+def judge_generated_video(video: Path, request: Any, pack: Pack) -> Any:
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.adherence import Detections
     from mvmodel.metrics.judge import Judgement

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, CellResult
@@ -15,9 +16,6 @@ from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.studies.ablation_conclusion import conclude_ablation
 from mvmodel.metrics.appearance import alignment, diversity
 from mvmodel.reports.conditions import CONDITIONS, Condition
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 ABLATION_CONDITIONS: dict[str, Condition] = {
     "full": CONDITIONS["full"],

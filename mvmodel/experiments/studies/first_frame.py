@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import MOTION_ADAPTER, Bench, CellResult
@@ -14,9 +14,6 @@ from mvmodel.experiments.compare import compute_difference, select_rows
 from mvmodel.experiments.config import FirstFrameConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.text import with_article
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CLEAN = "clean"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
@@ -12,9 +12,6 @@ from mvmodel.experiments.config import GeneralizationConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.experiments.held_out import FAMILIES, iterate_held_out
 from mvmodel.text import find_object_words
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BASELINE_FAMILY = "as asked"
 """The family of the requests themselves."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
@@ -13,10 +15,6 @@ from mvmodel.experiments.config import LengthConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import cut, loop
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 TRACKED_METRICS = {
     "iou": "IoU",
@@ -103,8 +101,6 @@ def extend_task(task: Task, frames: int) -> Task:
 
 def compute_quarter_means(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Means of a metric over the first and last quarter of each video, but for frame 1, which is given."""
-    import pandas as pd
-
     made = frames[frames["frame"] > 1]
     last = int(made["frame"].max()) if len(made) else 0
     keys = ["slug", "name", "seed"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
+from matplotlib.figure import Figure
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
@@ -11,10 +12,6 @@ from mvmodel.experiments.compare import compute_difference, compute_group_means,
 from mvmodel.experiments.config import NoiseSharingConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
 from mvmodel.metrics.score import METRICS
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 MODES: dict[str, str] = {"paper": "paper", "noise": "frame 1's noise", "variance_preserving": "variance-preserving"}
 METRIC_DIRECTIONS = {"colour_drift": -1, "iou": 1, "step": -1, "alignment": 1}

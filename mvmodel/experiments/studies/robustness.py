@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from mvmodel.experiments import plots
 from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
@@ -14,9 +13,6 @@ from mvmodel.experiments.config import RobustnessConfig
 from mvmodel.experiments.experiment import Conclusion, Experiment, Tables
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.edit import dilate, erode, move
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DAMAGE_DESCRIPTIONS: dict[str, str] = {
     "erode": "eroded by {:g} of the picture's width",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from mvmodel.errors import InputError
 from mvmodel.experiments import plots
@@ -11,9 +11,6 @@ from mvmodel.experiments.cells import Cell
 from mvmodel.experiments.compare import compute_difference, describe_verdict, select_rows
 from mvmodel.experiments.config import ZeroShotConfig
 from mvmodel.experiments.experiment import Claim, Conclusion, Experiment, Tables
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TUNING_LABELS: dict[str, str] = {
     "own": "the motion's own clips",
