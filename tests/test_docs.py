@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from mvmodel.cli import app
+from pipelines.driver.cli import app as pipeline_app
 
 PAGES = (
     "README.md",
@@ -68,9 +69,10 @@ def _find_module(name: str, repository: Path) -> bool:
 
 
 def test_every_command_and_option_exists(page):
-    for line in re.findall(r"(?:^|`)(?:\.venv/bin/)?mvmodel ([^`\n#]+)", page.read_text(), re.MULTILINE):
+    lines = re.findall(r"(?:^|`)(?:\.venv/bin/)?(mvmodel(?:-pipeline)?) ([^`\n#]+)", page.read_text(), re.MULTILINE)
+    for program, line in lines:
         words = shlex.split(line)
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(app if program == "mvmodel" else pipeline_app)
         while hasattr(command, "commands") and words and not words[0].startswith("-"):
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

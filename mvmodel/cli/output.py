@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 
 def stdout_to_stderr() -> contextlib.AbstractContextManager[Any]:
@@ -35,12 +35,6 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 def print_error(sentence: str, program: str = "mvmodel") -> None:
     """Print an error on standard error, after the name of the program."""
     print(f"{program}: {sentence}", file=sys.stderr)
-
-
-def fail(sentence: str) -> NoReturn:
-    """Print an error on standard error and exit with code 2."""
-    print_error(sentence)
-    sys.exit(2)
 
 
 def _format_cell(cell: Any) -> str:

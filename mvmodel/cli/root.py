@@ -14,7 +14,7 @@ from mvmodel.cli.doctor import doctor
 from mvmodel.cli.generate import generate
 from mvmodel.cli.masks import masks_app
 from mvmodel.cli.metrics import metrics
-from mvmodel.cli.output import fail
+from mvmodel.cli.output import print_error
 from mvmodel.cli.packs import packs_app
 from mvmodel.cli.report import report
 from mvmodel.cli.train import train
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except MvmodelError as error:
-        fail(str(error))
+        print_error(str(error))
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

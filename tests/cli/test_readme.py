@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from mvmodel.cli import app
+from pipelines.driver.cli import app as pipeline_app
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,11 @@ def lines(repository: Path) -> list[str]:
     return [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines() if line.strip()]
 
 
-def test_every_mvmodel_command_and_option_exists(lines):
-    commands = [shlex.split(line.split(".venv/bin/mvmodel ", 1)[1]) for line in lines if ".venv/bin/mvmodel " in line]
-    assert len(commands) >= 6
+@pytest.mark.parametrize(("program", "app", "count"), [("mvmodel", app, 6), ("mvmodel-pipeline", pipeline_app, 2)])
+def test_every_command_and_option_exists(lines, program, app, count):
+    start = f".venv/bin/{program} "
+    commands = [shlex.split(line.split(start, 1)[1]) for line in lines if start in line]
+    assert len(commands) >= count
     for words in commands:
         command = typer.main.get_command(app)
         while hasattr(command, "commands"):
