@@ -18,7 +18,7 @@ def check_command(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of clips.")], json: AsJson = False
 ) -> None:
     """Report which files can be used, and why the others cannot. Decodes every file and writes nothing."""
-    from mvmodel.video.catalogue import check_clips
+    from mvmodel.video.ingestion import check_clips
 
     rows = []
     for row in check_clips(path):

@@ -13,8 +13,8 @@ from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.packs import Pack
 from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.training.captions import propose_caption
-from mvmodel.video.catalogue import ingest
 from mvmodel.video.config import IngestConfig
+from mvmodel.video.ingestion import ingest
 
 
 @dataclass(frozen=True)

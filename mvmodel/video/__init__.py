@@ -1,1 +1,1 @@
-"""Video files in and out: probing, decoding, cutting, cataloguing, encoding."""
+"""Video files: probing, decoding, cutting, cataloguing and writing."""

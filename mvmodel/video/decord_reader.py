@@ -30,8 +30,8 @@ _BATCH_SIZE = 16
 
 def is_supported(info: VideoInfo) -> bool:
     """Whether decord is installed and may be tried on a clip of this kind."""
-    plain = info.codec in _CODECS and info.pixels in _PIXEL_FORMATS and not info.rotation
-    return decord is not None and plain and min(info.width, info.height) >= _MIN_SIDE
+    is_plain = info.codec in _CODECS and info.pixels in _PIXEL_FORMATS and not info.rotation
+    return decord is not None and is_plain and min(info.width, info.height) >= _MIN_SIDE
 
 
 def open_decord(path: Path, info: VideoInfo, first_frame: np.ndarray) -> Any | None:

@@ -1,4 +1,4 @@
-"""What a user says about clips: `manifest.csv`, and a `clip.txt` caption beside `clip.mp4`."""
+"""What a user states about clips: `manifest.csv`, and a caption in `clip.txt` next to `clip.mp4`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from mvmodel.errors import InputError
 
 MANIFEST_NAME = "manifest.csv"
 MANIFEST_COLUMNS = ("file", "caption", "motion", "start", "end")
+_MAX_CAPTION_BYTES = 10_000
 
 
 class ManifestEntry(BaseModel):
     """One line of the manifest.
 
-    file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"); "" is the
+    file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"), or "" for the
     clip's own. motion: the motion's name or "".
     """
 
@@ -32,15 +34,13 @@ class ManifestEntry(BaseModel):
 
 
 def read_manifest(folder: Path) -> list[ManifestEntry] | None:
-    """The entries of `folder`/manifest.csv in order, None when there is none.
+    """The entries of `folder`/manifest.csv in order, or None if there is no manifest.
 
-    Raises InputError naming the line when the table cannot be read; single bad values are left to whoever uses them.
+    Raises InputError naming the line if the table cannot be read. Single values are not checked here.
     """
     path = Path(folder) / MANIFEST_NAME
     if not path.is_file():
         return None
-    import pandas as pd
-
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except (ValueError, OSError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
@@ -54,32 +54,36 @@ def read_manifest(folder: Path) -> list[ManifestEntry] | None:
     table.columns = [str(column).strip().lower() for column in table.columns]
     if "file" not in table.columns:
         raise InputError(f"{path} has no column 'file'; its first line should be {','.join(MANIFEST_COLUMNS)}")
-    used = [column for column in MANIFEST_COLUMNS if column in table.columns]
-    rows = table[used].to_dict("records")
+    columns = [column for column in MANIFEST_COLUMNS if column in table.columns]
+    rows = table[columns].to_dict("records")
     entries = [ManifestEntry(**{str(key): str(value).strip() for key, value in row.items()}) for row in rows]
     return [entry for entry in entries if entry.file]
 
 
-def sidecar_caption(path: Path) -> str:
-    """The caption in `clip.txt` beside `clip.mp4` (or beside a folder of frames), "" when there is none."""
-    beside = path.with_name(path.name + ".txt") if path.is_dir() else path.with_suffix(".txt")
-    if not beside.is_file() or beside.stat().st_size > 10_000:
+def read_sidecar_caption(path: Path) -> str:
+    """The caption in `clip.txt` next to `clip.mp4` or a folder of frames, or "" if there is none."""
+    sidecar = path.with_name(path.name + ".txt") if path.is_dir() else path.with_suffix(".txt")
+    if not sidecar.is_file() or sidecar.stat().st_size > _MAX_CAPTION_BYTES:
         return ""
-    return " ".join(beside.read_text(encoding="utf-8", errors="replace").split())
+    return " ".join(sidecar.read_text(encoding="utf-8", errors="replace").split())
 
 
 def resolve_inside(folder: Path, name: str) -> Path:
-    """The path of a manifest's file name. Raises InputError when it leads out of `folder`."""
+    """The path of a manifest's file name. Raises InputError if it leads out of `folder`."""
     if "\0" in name or Path(name).is_absolute() or ".." in Path(name.replace("\\", "/")).parts:
         raise InputError(f"the manifest names {name!r}, which is not inside the folder; give a path relative to it")
     return Path(folder) / name
 
 
 def parse_moment(text: str, fps: float, times: Sequence[float] = ()) -> int | None:
-    """A frame number from "61", "2.5s" or "1:02.5" (hours, minutes, seconds), None from "".
+    """A frame number from "61", "2.5s" or "1:02.5" (hours, minutes, seconds). None for "".
 
-    times: when each frame is shown, in seconds; a time names the frame nearest to it. Without them, and beyond the last
-    one, frames are `fps` a second. Raises InputError for anything else.
+    Raises InputError for anything else.
+
+    Args:
+        text: The moment.
+        fps: Frame rate, used without `times` and beyond the last of them.
+        times: When each frame is displayed, in seconds. A time gives the nearest frame.
     """
     text = text.strip()
     if not text:
@@ -89,14 +93,14 @@ def parse_moment(text: str, fps: float, times: Sequence[float] = ()) -> int | No
     seconds = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*s", text)
     clock = re.fullmatch(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", text)
     if seconds:
-        at = float(seconds.group(1))
+        time = float(seconds.group(1))
     elif clock:
-        hours, minutes, rest = clock.groups()
-        at = int(hours or 0) * 3600 + int(minutes) * 60 + float(rest)
+        clock_hours, clock_minutes, clock_seconds = clock.groups()
+        time = int(clock_hours or 0) * 3600 + int(clock_minutes) * 60 + float(clock_seconds)
     else:
         raise InputError(f"the moment {text!r} is neither a frame number (61) nor a time (2.5s, 1:02.5)")
-    if not times or at >= times[-1]:
-        first, start = (len(times) - 1, times[-1]) if times else (0, 0.0)
-        return first + round((at - start) * fps)
-    after = bisect_left(times, at)
-    return after - 1 if after and at - times[after - 1] < times[after] - at else after
+    if not times or time >= times[-1]:
+        last, last_time = (len(times) - 1, times[-1]) if times else (0, 0.0)
+        return last + round((time - last_time) * fps)
+    index = bisect_left(times, time)
+    return index - 1 if index and time - times[index - 1] < times[index] - time else index

@@ -35,11 +35,12 @@ def nearest_frame_indices(
     """
     candidate_times = np.asarray(times[first:last])
     sample_times = start + step * np.arange(frames)
-    after = np.clip(np.searchsorted(candidate_times, sample_times), 1, max(len(candidate_times) - 1, 1))
-    before = after - 1
-    after = np.minimum(after, len(candidate_times) - 1)
-    before_is_nearer = sample_times - candidate_times[before] <= candidate_times[after] - sample_times + 1e-9
-    return first + np.where(before_is_nearer, before, after)
+    next_index = np.clip(np.searchsorted(candidate_times, sample_times), 1, max(len(candidate_times) - 1, 1))
+    previous_index = next_index - 1
+    next_index = np.minimum(next_index, len(candidate_times) - 1)
+    to_previous = sample_times - candidate_times[previous_index]
+    to_next = candidate_times[next_index] - sample_times
+    return first + np.where(to_previous <= to_next + 1e-9, previous_index, next_index)
 
 
 def crop_to_square(picture: np.ndarray, side: int, pixel_aspect: float = 1.0) -> np.ndarray:

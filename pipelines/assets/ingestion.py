@@ -66,13 +66,13 @@ def raw_clips(
     return store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
 
 
-@mvmodel_asset("ingestion", "video", "parquet", code_version=code_version("mvmodel.video.catalogue", files=(__file__,)))
+@mvmodel_asset("ingestion", "video", "parquet", code_version=code_version("mvmodel.video.ingestion", files=(__file__,)))
 def clips(
     context: dg.AssetExecutionContext, raw_clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
     """The usable clips, cut, resized and resampled to the pack's frame rate and length; and a quarantine table."""
-    from mvmodel.video.catalogue import ingest
     from mvmodel.video.config import IngestConfig
+    from mvmodel.video.ingestion import ingest
 
     info = pack.load().info
     config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, resolution=info.resolution)

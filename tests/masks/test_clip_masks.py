@@ -9,10 +9,10 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.masks.clip_masks import load_clip_masks
-from mvmodel.masks.geometry import iou_per_frame
-from mvmodel.video.catalogue import ingest
+from mvmodel.masks.geometry import mask_iou
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.ingestion import ingest
 from mvmodel.world.render import TRAIN, random_clip
 
 
@@ -27,7 +27,7 @@ def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
     assert sequence is not None
     expected = np.stack([clip.masks[index, ::2, ::2] for index in row["sampled"]])
     assert sequence.masks.shape == (8, 48, 48)
-    assert iou_per_frame(sequence.masks, expected).mean() > 0.9
+    assert mask_iou(sequence.masks, expected) > 0.9
     write_png_folder(tmp_path / "in" / "fish.masks", clip.masks[:5])
     with pytest.raises(InputError, match="has 5 masks"):
         load_clip_masks(tmp_path / "in", row)

@@ -10,15 +10,12 @@ from PIL import Image
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks, write_masks
+from mvmodel.masks.geometry import mask_iou
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.world.render import TRAIN, random_clip
 
 CLIP = random_clip((TRAIN, 3), frames=8, side=64, motion="gallop", pan=0.0)
 MASKS = CLIP.masks
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / (a | b).sum())
 
 
 def test_png_folder_grey_palette_and_zero_one(tmp_path: Path) -> None:
@@ -47,7 +44,7 @@ def test_npz_gif_and_mp4(tmp_path: Path) -> None:
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
     assert np.array_equal(read_masks(tmp_path / "a.gif").masks, MASKS)
     write_mp4(tmp_path / "a.mp4", np.repeat(MASKS[..., None], 3, axis=3).astype(np.uint8) * 255, 8)
-    assert _iou(read_masks(tmp_path / "a.mp4").masks, MASKS) > 0.97
+    assert mask_iou(read_masks(tmp_path / "a.mp4").masks, MASKS) > 0.97
 
 
 def test_size_count_emptiness_polarity(tmp_path: Path) -> None:
@@ -93,7 +90,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
         assert np.array_equal(again.per_instance, instances) and again.names == ("car", "dog") and again.fps == 12.5
     elif name == "a.mp4":
         assert again.masks.shape[1:] == (66, 66), "yuv420p has even sizes only"
-        overlap = _iou(again.masks[:, :65, :65], sequence.masks)
+        overlap = mask_iou(again.masks[:, :65, :65], sequence.masks)
         assert overlap >= 0.97 and again.fps == pytest.approx(12.5, rel=0.01)
     else:
         assert np.array_equal(again.masks, sequence.masks)

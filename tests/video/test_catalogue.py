@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue, check_clips, ingest
+from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.ingestion import check_clips, ingest
 from mvmodel.world.render import TRAIN, random_clip
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mvmodel.video.clips import Clip, find_clips, find_sources
+from mvmodel.video.clips import Clip, find_clips
 from mvmodel.video.config import IngestConfig
+from mvmodel.video.sources import find_sources
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "clips" / "real_clips"
 WALKS = ((61, 198), (228, 446), (503, 697), (746, 867), (922, 1197), (1236, 1360))

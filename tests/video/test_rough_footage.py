@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.video.clips import Clip, find_clips, find_sources, read_clip_frames
+from mvmodel.video.clips import Clip, find_clips, read_clip_frames
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip
 from mvmodel.video.decode import open_trusted_decord
@@ -18,6 +18,7 @@ from mvmodel.video.encode import write_mp4
 from mvmodel.video.frames import read_frames
 from mvmodel.video.manifest import parse_moment
 from mvmodel.video.probe import probe_video
+from mvmodel.video.sources import find_sources
 from mvmodel.world.render import TRAIN, random_clip
 
 UNEVEN = (0, 40, 80, 120, 500, 900, 1300, 1340, 1380, 1420)

@@ -1,0 +1,171 @@
+"""Ingestion: any folder of clips becomes a catalogue of equal clips and a quarantine with reasons."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mvmodel.files import atomic_folder
+from mvmodel.text import slugify
+from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue
+from mvmodel.video.clips import Clip, find_clips, read_clip_frames
+from mvmodel.video.config import IngestConfig
+from mvmodel.video.containers import UnusableClip, VideoInfo
+from mvmodel.video.sources import VideoSource, find_sources
+
+Progress = Callable[[int, int, str], None]
+"""Called with (files done, all files, name of the file that is read now)."""
+_FRAME_FOLDER_NAMES = {"frames", "images", "jpegimages"}
+"""Folder names that say nothing about the clip: it is named after the parent folder."""
+
+
+@dataclass(frozen=True)
+class _DecodedClip:
+    """A usable clip. content: hash of its frames."""
+
+    clip: Clip
+    frames: np.ndarray
+    content: str
+
+
+@dataclass(frozen=True)
+class _RefusedClip:
+    """A part of a source that cannot be used. file: the file, with a range of frames for a duplicate part."""
+
+    file: str
+    reason: str
+    info: VideoInfo | None
+
+
+def ingest(
+    folder: Path, out: Path, config: IngestConfig = IngestConfig(), progress: Progress | None = None
+) -> Catalogue:
+    """Reads all clips under `folder`, and writes the catalogue, the quarantine and the frames to `out`.
+
+    `out` is written completely or not at all. A clip that cannot be used does not stop the others: it goes to the
+    quarantine with a reason. Raises InputError if `folder` does not exist or its manifest is not a table.
+    """
+    sources, unknown_files = find_sources(Path(folder))
+    rows: list[dict[str, Any]] = []
+    quarantine = list(unknown_files)
+    names: set[str] = set()
+    files_by_content: dict[str, str] = {}
+    with atomic_folder(Path(out)) as temporary_folder:
+        (temporary_folder / "frames").mkdir()
+        for index, source in enumerate(sources):
+            if progress:
+                progress(index, len(sources), source.name)
+            for result in _decode_clips(source, config, files_by_content):
+                if isinstance(result, _RefusedClip):
+                    quarantine.append({"file": result.file, "reason": result.reason})
+                    continue
+                name = _choose_name(source, result.clip, names)
+                names.add(name)
+                np.save(temporary_folder / "frames" / f"{name}.npy", result.frames, allow_pickle=False)
+                rows.append(_catalogue_row(name, source, result))
+        if progress:
+            progress(len(sources), len(sources), "")
+        table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
+        table.to_parquet(temporary_folder / "catalogue.parquet", index=False)
+        refused = pd.DataFrame(quarantine, columns=["file", "reason"]).astype(str)
+        refused.to_parquet(temporary_folder / "quarantine.parquet", index=False)
+    return Catalogue.load(Path(out))
+
+
+def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[dict[str, Any]]:
+    """What ingestion would do with a file or a folder: one dict per file, in order. Nothing is written.
+
+    Keys: file, status ("clip" or "quarantined"), reason ("" for a clip), frames, height, width, fps of the source (None
+    if it cannot be opened), clips (how many it would give). Raises InputError if `path` does not exist.
+    """
+    sources, unknown_files = find_sources(Path(path))
+    files_by_content: dict[str, str] = {}
+    for source in sources:
+        reasons: list[str] = []
+        info: VideoInfo | None = None
+        usable = 0
+        for result in _decode_clips(source, config, files_by_content):
+            if isinstance(result, _RefusedClip):
+                info = result.info
+                reasons.append(result.reason)
+            else:
+                info = result.clip.info
+                usable += 1
+        yield {
+            "file": source.name,
+            "status": "clip" if usable else "quarantined",
+            "reason": "; ".join(reasons),
+            "frames": info.frames if info else None,
+            "height": info.height if info else None,
+            "width": info.width if info else None,
+            "fps": round(info.fps, 4) if info else None,
+            "clips": usable,
+        }
+    for entry in unknown_files:
+        yield {**dict.fromkeys(("frames", "height", "width", "fps")), **entry, "status": "quarantined", "clips": 0}
+
+
+def _decode_clips(
+    source: VideoSource, config: IngestConfig, files_by_content: dict[str, str]
+) -> Iterator[_DecodedClip | _RefusedClip]:
+    """The clips of one source, decoded one at a time. Records each content in `files_by_content` to find duplicates."""
+    for clip in find_clips(source, config):
+        if isinstance(clip, UnusableClip):
+            yield _RefusedClip(source.name, clip.reason, clip.info)
+            continue
+        try:
+            frames = read_clip_frames(source, clip, config)
+        except UnusableClip as error:
+            yield _RefusedClip(source.name, error.reason, clip.info)
+            continue
+        content = hashlib.sha256(f"{frames.shape}".encode() + frames.tobytes()).hexdigest()
+        file = f"{source.name} frames {clip.start}-{clip.end}" if clip.part else source.name
+        if content in files_by_content:
+            reason = f"a duplicate: the same pictures as {files_by_content[content]}"
+            yield _RefusedClip(file, reason, clip.info)
+            continue
+        files_by_content[content] = file
+        yield _DecodedClip(clip, frames, content)
+
+
+def _choose_name(source: VideoSource, clip: Clip, names: set[str]) -> str:
+    """A slug that is not among `names`: the file's name, with a number for the parts of one file."""
+    path = Path(source.name)
+    stem = path.name if source.path.is_dir() else path.stem
+    if source.path.is_dir() and stem.lower() in _FRAME_FOLDER_NAMES and path.parent.name:
+        stem = path.parent.name
+    slug = slugify(stem, max_length=48, keep_underscores=False) or "clip"
+    base = slug + (f"-{clip.part:02d}" if clip.part else "")
+    name, number = base, 2
+    while name in names:
+        name, number = f"{base}-{number}", number + 1
+    return name
+
+
+def _catalogue_row(name: str, source: VideoSource, decoded: _DecodedClip) -> dict[str, Any]:
+    clip, frames = decoded.clip, decoded.frames
+    return {
+        "clip": name,
+        "file": source.name,
+        "content": decoded.content,
+        "caption": clip.caption,
+        "motion": clip.motion,
+        "start": clip.start,
+        "end": clip.end,
+        "frames": len(frames),
+        "height": frames.shape[1],
+        "width": frames.shape[2],
+        "fps": clip.fps,
+        "source_fps": clip.info.fps,
+        "source_frames": clip.info.frames,
+        "source_width": clip.info.width,
+        "source_height": clip.info.height,
+        "masks": source.masks,
+        "sampled": [int(index) for index in clip.indices],
+    }
