@@ -7,14 +7,13 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mvmodel import __version__
-from mvmodel.backends.backend import Backend
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
@@ -24,15 +23,18 @@ from mvmodel.text import FILE_STEM
 from mvmodel.video.encode import write_mp4
 from mvmodel.video.frames import write_frames
 
+if TYPE_CHECKING:
+    from mvmodel.backends.backend import Backend
+
 Progress = Callable[[int, int], None]
 
 
 class Request(BaseModel):
-    """One video to make.
+    """One video to generate.
 
-    masks: an .npz written by `MaskSequence.save`. source: what the table says where that is no such file but words, a
-    library's entry, edits, or masks of another kind (`mvmodel.authoring.mask_sources`); `masks` is then where the
-    outcome belongs.
+    masks: an .npz that `MaskSequence.save` wrote. source: "", or what the table names instead of such a file: words, a
+    library's entry, edits, or masks of another kind (`mvmodel.authoring.mask_sources`); `masks` is then where
+    `request_masks.prepare_requests` puts the resulting file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,38 +50,39 @@ class Request(BaseModel):
 def read_requests(table: Path) -> list[Request]:
     """Read a CSV with the columns motion, prompt, masks, seed (and optionally name, negative_prompt).
 
-    masks is the path of a file, relative to the table and inside its folder, or "words: SENTENCE", "library: NAME", and
-    edits behind a "|". Raises InputError naming table and line.
+    The column masks is the path of a file, relative to the table and inside its folder, or "words: SENTENCE" or
+    "library: NAME". Edits may follow after a "|". Raises InputError naming table and line.
     """
     table = Path(table)
     root = table.resolve().parent
-    requests = []
     try:
         with open(table, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise InputError(f"the request table {table} cannot be read ({error.strerror}); give a CSV file") from error
-    for line, row in enumerate(rows, start=2):
-        try:
-            named = row["masks"] or ""
-            made = named.split(":")[0].strip().lower() in ("words", "library") or "|" in named
-            made = made or Path(named).suffix.lower() != ".npz"
-            name = row.get("name") or f"{row['motion']}-{line - 1:02d}"
-            masks = (root / ("masks" if made else named) / (f"{name}.npz" if made else "")).resolve()
-            if not masks.is_relative_to(root):
-                raise InputError(
-                    f"{table}, line {line}: {row['masks']} lies outside the table's folder; move it inside"
-                )
-            values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
-            requests.append(Request(**{**values, "name": name, "masks": masks, "source": named if made else ""}))
-        except (KeyError, ValidationError) as error:
-            reason = f"no column {error}" if isinstance(error, KeyError) else error.errors()[0]["msg"]
-            raise InputError(f"{table}, line {line}: {reason}; columns are motion, prompt, masks, seed") from error
+    requests = [_read_row(row, f"{table}, line {line}", root, line - 1) for line, row in enumerate(rows, start=2)]
     names = [request.name for request in requests]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"{table}: the names {', '.join(twice)} stand there twice; give every request its own name")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise InputError(f"{table} has the names {', '.join(duplicates)} twice; give every request its own name")
     return requests
+
+
+def _read_row(row: dict[str, str], where: str, root: Path, number: int) -> Request:
+    """One row of a request table. where: for the error. root: the table's folder. number: of the row, from 1."""
+    try:
+        source = row["masks"] or ""
+        is_file = Path(source).suffix.lower() == ".npz" and "|" not in source
+        is_file = is_file and source.split(":")[0].strip().lower() not in ("words", "library")
+        name = row.get("name") or f"{row['motion']}-{number:02d}"
+        masks = (root / source if is_file else root / "masks" / f"{name}.npz").resolve()
+        if not masks.is_relative_to(root):
+            raise InputError(f"{where}: {source} lies outside the table's folder; move it inside")
+        values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
+        return Request(**{**values, "name": name, "masks": masks, "source": "" if is_file else source})
+    except (KeyError, ValidationError) as error:
+        reason = f"no column {error}" if isinstance(error, KeyError) else error.errors()[0]["msg"]
+        raise InputError(f"{where}: {reason}; columns are motion, prompt, masks, seed") from error
 
 
 def load_masks(request: Request, backend: Backend) -> MaskSequence:
@@ -130,10 +133,10 @@ def first_frames(
     folder.mkdir(parents=True, exist_ok=True)
     missing = [request for request in requests if not (folder / f"{request.name}.png").exists()]
     sequences = {request.name: load_masks(request, backend) for request in missing}
-    plain = [request for request in missing if bind_instances(sequences[request.name], request.prompt) is None]
-    groups = [plain[start : start + config.batch] for start in range(0, len(plain), config.batch)]
-    groups += [[request] for request in missing if request not in plain]
-    done = 0
+    single = [request for request in missing if bind_instances(sequences[request.name], request.prompt) is None]
+    groups = [single[start : start + config.batch] for start in range(0, len(single), config.batch)]
+    groups += [[request] for request in missing if request not in single]  # instances belong to one prompt
+    finished = 0
     for group in groups:
         pictures = backend.first_frames(
             [request.prompt for request in group],
@@ -144,11 +147,11 @@ def first_frames(
             instances=bind_instances(sequences[group[0].name], group[0].prompt),
         )
         for request, picture in zip(group, pictures, strict=True):
-            with atomic_write(folder / f"{request.name}.png") as aside:
-                Image.fromarray(picture).save(aside)
-        done += len(group)
+            with atomic_write(folder / f"{request.name}.png") as temporary:
+                Image.fromarray(picture).save(temporary)
+        finished += len(group)
         if progress:
-            progress(done, len(missing))
+            progress(finished, len(missing))
     return folder
 
 
@@ -171,7 +174,7 @@ def generate(
     folder.mkdir(parents=True, exist_ok=True)
     config = backend.fill_generation_config(config)
     missing = [request for request in requests if not (folder / f"{request.name}.json").exists()]
-    for done, request in enumerate(missing, 1):
+    for number, request in enumerate(missing, 1):
         sequence = load_masks(request, backend)
         first_frame = Path(first_frames) / f"{request.name}.png"
         work_dir = folder / f".{request.name}.windows"
@@ -194,7 +197,7 @@ def generate(
         settings = _settings(backend, adapter, request, sequence, first_frame, config, mask_term)
         write_json(folder / f"{request.name}.json", settings)
         if progress:
-            progress(done, len(missing))
+            progress(number, len(missing))
     return folder
 
 
