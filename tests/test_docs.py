@@ -77,3 +77,14 @@ def test_every_command_and_option_exists(page):
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word.split("=")[0] for word in words if word.startswith("--")} <= options | {"--help"}, line
+
+
+def test_the_benchmarks_page_lists_every_benchmark(repository):
+    text = (repository / "docs" / "benchmarks.md").read_text()
+    assert (
+        set(re.findall(r"^\| `python -m benchmarks (\w+)", text, re.MULTILINE))
+        == BENCHMARKS.keys() | COMPARISONS.keys()
+    )
+    sentence = re.search(r"`python -m benchmarks all`: ([^.]+)\.", text)
+    assert sentence is not None
+    assert set(re.findall(r"\w+", sentence[1])) - {"and"} == BENCHMARKS.keys()
