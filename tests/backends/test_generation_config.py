@@ -29,19 +29,19 @@ QUICK = GenerationConfig(steps=2, first_frame_steps=2, window=4, overlap=1)
 def recommending(small_pack_folder: Path, tmp_path: Path):
     """The small pack with a recommendation of its own."""
     copy = shutil.copytree(small_pack_folder, tmp_path / "recommending")
-    about = json.loads((copy / "pack.json").read_text())
-    about["generation"] = {"guidance_scale": 3.0, "first_frame_guidance": 4.0}
-    (copy / "pack.json").write_text(json.dumps(about))
+    info = json.loads((copy / "pack.json").read_text())
+    info["generation"] = {"guidance_scale": 3.0, "first_frame_guidance": 4.0}
+    (copy / "pack.json").write_text(json.dumps(info))
     return load_pack(copy)
 
 
 def test_the_run_then_the_pack_then_the_general_default(small_pack, recommending):
     assert recommending.hash == small_pack.hash and recommending.check_hashes() == []
-    own = GenerationConfig(guidance_scale=1.5).for_pack(recommending.info)
-    assert (own.guidance_scale, own.first_frame_guidance) == (1.5, 4.0)
+    explicit = GenerationConfig(guidance_scale=1.5).for_pack(recommending.info)
+    assert (explicit.guidance_scale, explicit.first_frame_guidance) == (1.5, 4.0)
     general = GenerationConfig().for_pack(small_pack.info)
     assert {name: getattr(general, name) for name in GENERIC_SAMPLING} == GENERIC_SAMPLING
-    assert own.for_pack(small_pack.info) == own
+    assert explicit.for_pack(small_pack.info) == explicit
 
 
 def test_every_shipped_pack_recommends(tiny_pack):
@@ -54,12 +54,12 @@ def test_first_frames_are_sampled_with_the_packs_guidance(recommending):
     masks = np.zeros((1, 64, 64), bool)
     masks[:, 16:48, 16:48] = True
 
-    def made(**guidance: float) -> np.ndarray:
+    def run_with(**guidance: float) -> np.ndarray:
         config = QUICK.model_copy(update=guidance)
         return generate_first_frames(recommending, ["a horse"], masks, [0], config)
 
-    assert np.array_equal(made(), made(first_frame_guidance=4.0))
-    assert not np.array_equal(made(), made(first_frame_guidance=GENERIC_SAMPLING["first_frame_guidance"]))
+    assert np.array_equal(run_with(), run_with(first_frame_guidance=4.0))
+    assert not np.array_equal(run_with(), run_with(first_frame_guidance=GENERIC_SAMPLING["first_frame_guidance"]))
 
 
 def test_videos_are_made_with_it_and_say_so(recommending, tmp_path):
@@ -71,33 +71,33 @@ def test_videos_are_made_with_it_and_say_so(recommending, tmp_path):
     MaskSequence(np.random.default_rng(0).random((3, 64, 64)) > 0.5).save(tmp_path / "m.npz")
     request = Request(name="v", motion="run", prompt="a horse", masks=tmp_path / "m.npz")
 
-    def made(name: str, config: GenerationConfig) -> tuple[np.ndarray, dict]:
+    def run_with(name: str, config: GenerationConfig) -> tuple[np.ndarray, dict]:
         first = first_frames(load_backend(recommending), [request], config, tmp_path / "first")
         out = generate(load_backend(recommending), tmp_path / "adapter", [request], first, config, tmp_path / name)
         return np.load(out / "v.npz")["frames"], json.loads((out / "v.json").read_text())["config"]
 
-    plain, recorded = made("open", QUICK)
+    by_pack, recorded = run_with("open", QUICK)
     assert (recorded["guidance_scale"], recorded["first_frame_guidance"]) == (3.0, 4.0)
-    assert np.array_equal(plain, made("said", QUICK.model_copy(update={"guidance_scale": 3.0}))[0])
-    assert not np.array_equal(plain, made("other", QUICK.model_copy(update={"guidance_scale": 7.5}))[0])
+    assert np.array_equal(by_pack, run_with("said", QUICK.model_copy(update={"guidance_scale": 3.0}))[0])
+    assert not np.array_equal(by_pack, run_with("other", QUICK.model_copy(update={"guidance_scale": 7.5}))[0])
 
 
 def test_the_pipeline_keeps_it_through_saving_and_in_windows(recommending, tmp_path):
     pipeline = build_pipeline(recommending, None, QUICK)
     pipeline.save_pretrained(tmp_path / "saved")
-    again = MaskVideoPipeline.from_pretrained(tmp_path / "saved")
-    assert again.config.default_guidance_scale == pipeline.config.default_guidance_scale == 3.0
+    reloaded = MaskVideoPipeline.from_pretrained(tmp_path / "saved")
+    assert reloaded.config.default_guidance_scale == pipeline.config.default_guidance_scale == 3.0
     masks, picture = np.ones((6, 64, 64), bool), np.zeros((64, 64, 3), np.uint8)
 
-    def made(config: GenerationConfig) -> np.ndarray:
+    def run_with(config: GenerationConfig) -> np.ndarray:
         options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(0)}
         return pipeline("a cat", masks[:3], picture, **options).frames
 
-    said = QUICK.model_copy(update={"guidance_scale": 3.0})
-    assert np.array_equal(made(QUICK), made(said))
-    assert not np.array_equal(made(QUICK), made(QUICK.model_copy(update={"guidance_scale": 7.5})))
+    explicit_config = QUICK.model_copy(update={"guidance_scale": 3.0})
+    assert np.array_equal(run_with(QUICK), run_with(explicit_config))
+    assert not np.array_equal(run_with(QUICK), run_with(QUICK.model_copy(update={"guidance_scale": 7.5})))
     long = [
         np.array(generate_long_video(pipeline, "a cat", masks, picture, config, 0, tmp_path / str(number)))
-        for number, config in enumerate((QUICK, said))
+        for number, config in enumerate((QUICK, explicit_config))
     ]
     assert np.array_equal(*long)

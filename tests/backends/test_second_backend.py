@@ -196,9 +196,9 @@ def test_training_continues_from_an_adapter_of_the_same_backend(backend, clips, 
         finetune(backend, clips, TRAINING.model_copy(update={"init_from": "start"}), tmp_path / "none")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "brightness.json").write_text("0.5")
-    other = TRAINING.model_copy(update={"init_from": str(tmp_path / "other")})
+    other_start = TRAINING.model_copy(update={"init_from": str(tmp_path / "other")})
     with pytest.raises(InputError, match="trained with other settings"):
-        finetune(backend, clips, other, tmp_path / "longer")
+        finetune(backend, clips, other_start, tmp_path / "longer")
 
 
 def test_settings_that_a_backend_does_not_know_are_refused_by_name(backend, clips, tmp_path):

@@ -28,41 +28,43 @@ def backend(small_pack):
 @pytest.fixture
 def requests(tmp_path: Path) -> list[Request]:
     rng = np.random.default_rng(0)
-    made = []
+    items = []
     for number in range(2):
         file = tmp_path / f"m{number}.npz"
         MaskSequence(rng.random((3, 64, 64)) > 0.5).save(file)
-        made.append(Request(name=f"v-{number}", motion="run", prompt="a horse", masks=file, seed=number))
-    return made
+        items.append(Request(name=f"v-{number}", motion="run", prompt="a horse", masks=file, seed=number))
+    return items
 
 
 @pytest.fixture
 def adapter(small_pack, tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    made = MotionMaskAdapter.for_unet(small_pack.unet(), mask_width=4)
-    for parameter in made.parameters():
+    random_adapter = MotionMaskAdapter.for_unet(small_pack.unet(), mask_width=4)
+    for parameter in random_adapter.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    made.save_pretrained(tmp_path / "adapter")
+    random_adapter.save_pretrained(tmp_path / "adapter")
     return tmp_path / "adapter"
 
 
 def test_batch_writes_videos_resumes_and_repeats_bytes(backend, small_pack, adapter, requests, tmp_path):
     frames = first_frames(backend, requests, QUICK, tmp_path / "first")
-    told: list[tuple[int, int]] = []
-    out = generate(backend, adapter, requests, frames, QUICK, tmp_path / "a", progress=lambda *p: told.append(p))
-    assert told == [(1, 2), (2, 2)]
+    progress_calls: list[tuple[int, int]] = []
+    out = generate(
+        backend, adapter, requests, frames, QUICK, tmp_path / "a", progress=lambda *p: progress_calls.append(p)
+    )
+    assert progress_calls == [(1, 2), (2, 2)]
     settings = json.loads((out / "v-0.json").read_text())
     assert settings["seed"] == 0 and settings["mask_term"] and settings["pack_hash"] == small_pack.hash
     video = np.load(out / "v-0.npz")["frames"]
     assert video.shape == (3, 64, 64, 3) and video.dtype == np.uint8
     (out / "v-1.json").unlink()
     stamp = (out / "v-0.mp4").stat().st_mtime_ns
-    told.clear()
-    generate(backend, adapter, requests, frames, QUICK, out, progress=lambda *p: told.append(p))
-    assert told == [(1, 1)] and (out / "v-0.mp4").stat().st_mtime_ns == stamp
-    again = generate(backend, adapter, requests, frames, QUICK, tmp_path / "b")
+    progress_calls.clear()
+    generate(backend, adapter, requests, frames, QUICK, out, progress=lambda *p: progress_calls.append(p))
+    assert progress_calls == [(1, 1)] and (out / "v-0.mp4").stat().st_mtime_ns == stamp
+    repeated = generate(backend, adapter, requests, frames, QUICK, tmp_path / "b")
     for name in ("v-0.mp4", "v-1.mp4"):
-        assert (out / name).read_bytes() == (again / name).read_bytes()
+        assert (out / name).read_bytes() == (repeated / name).read_bytes()
     off = generate(backend, adapter, requests, frames, QUICK, tmp_path / "c", mask_term=False)
     assert not np.array_equal(np.load(off / "v-0.npz")["frames"], video)
 
@@ -73,21 +75,21 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(backend, adapter, 
     request = Request(name="long", motion="run", prompt="a horse", masks=tmp_path / "long.npz")
     config = QUICK.model_copy(update={"window": 4, "overlap": 1})
     frames = first_frames(backend, [request], config, tmp_path / "first")
-    whole = generate(backend, adapter, [request], frames, config, tmp_path / "whole")
-    assert not list(whole.glob(".*.windows"))
+    unbroken = generate(backend, adapter, [request], frames, config, tmp_path / "whole")
+    assert not list(unbroken.glob(".*.windows"))
     picture = np.asarray(Image.open(frames / "long.png").convert("RGB"))
-    alone = generate_video(backend, adapter, "a horse", MaskSequence.load(request.masks), picture, config, 0)
-    assert np.array_equal(alone, np.load(whole / "long.npz")["frames"])
+    single = generate_video(backend, adapter, "a horse", MaskSequence.load(request.masks), picture, config, 0)
+    assert np.array_equal(single, np.load(unbroken / "long.npz")["frames"])
 
     from mvmodel.backends.image_unet import long_video
 
     original, count = long_video._generate_window, []
 
-    def cut(*given):
+    def cut(*inputs):
         count.append(1)
         if len(count) == 3:
             raise KeyboardInterrupt
-        return original(*given)
+        return original(*inputs)
 
     monkeypatch.setattr(long_video, "_generate_window", cut)
     with pytest.raises(KeyboardInterrupt):
@@ -95,21 +97,21 @@ def test_long_requests_are_made_in_windows_that_a_kill_leaves(backend, adapter, 
     assert (tmp_path / "cut" / ".long.windows" / "state.npz").exists()
     cut_off = generate(backend, adapter, [request], frames, config, tmp_path / "cut")
     assert len(count) < 3 + len(long_video.plan_windows(9, config))
-    assert (cut_off / "long.mp4").read_bytes() == (whole / "long.mp4").read_bytes()
+    assert (cut_off / "long.mp4").read_bytes() == (unbroken / "long.mp4").read_bytes()
 
 
 def test_named_instances_are_bound_to_the_prompt(backend, adapter, tmp_path):
     masks = np.zeros((2, 3, 64, 64), bool)
     masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
-    made = {}
+    videos = {}
     for key, names in {"bound": ("a dog", "a red ball"), "swapped": ("a red ball", "a dog"), "one": ()}.items():
         MaskSequence.from_instances(masks, names=names).save(tmp_path / f"{key}.npz")
         request = Request(name=key, motion="", prompt="a dog and a red ball", masks=tmp_path / f"{key}.npz")
         frames = first_frames(backend, [request], QUICK, tmp_path / "first")
         out = generate(backend, adapter, [request], frames, QUICK, tmp_path / "videos")
-        made[key] = np.load(out / f"{key}.npz")["frames"]
+        videos[key] = np.load(out / f"{key}.npz")["frames"]
         assert json.loads((out / f"{key}.json").read_text())["instances"] == list(names)
-    assert not np.array_equal(made["bound"], made["swapped"]) and not np.array_equal(made["bound"], made["one"])
+    assert not np.array_equal(videos["bound"], videos["swapped"]) and not np.array_equal(videos["bound"], videos["one"])
 
 
 def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
@@ -117,8 +119,8 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
     masks[0, :, :4], masks[1, :, 4:] = True, True
 
     def bound(names: tuple[str, ...], prompt: str) -> list[str] | None:
-        found = bind_instances(MaskSequence.from_instances(masks, names=names), prompt)
-        return None if found is None else [instance.words for instance in found]
+        instances = bind_instances(MaskSequence.from_instances(masks, names=names), prompt)
+        return None if instances is None else [instance.words for instance in instances]
 
     assert bound(("dog", "ball"), "A Dog and a ball") == ["dog", "ball"]
     assert bound(("dog", "dog copy"), "two dogs, a dog") == ["dog", "dog"]
@@ -129,11 +131,11 @@ def test_names_are_bound_only_if_all_of_them_are_words_of_the_prompt():
 
 
 def test_first_frame_depends_on_its_own_request_only(backend, requests, tmp_path):
-    both = first_frames(backend, requests, QUICK, tmp_path / "both")
-    alone = first_frames(backend, requests[1:], QUICK, tmp_path / "alone")
+    batched = first_frames(backend, requests, QUICK, tmp_path / "both")
+    single = first_frames(backend, requests[1:], QUICK, tmp_path / "alone")
     from PIL import Image
 
-    pictures = [np.asarray(Image.open(folder / "v-1.png"), int) for folder in (both, alone)]
+    pictures = [np.asarray(Image.open(folder / "v-1.png"), int) for folder in (batched, single)]
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
 
 
@@ -176,7 +178,7 @@ def test_shipped_requests_are_apart_from_the_sample_clips(repository):
 
     read = read_requests(repository / "datasets" / "prompts" / "requests.csv")
     for motion, cast in SAMPLE_SCENES.items():
-        own = [r for r in read if r.motion == motion]
-        assert len(own) >= 4
-        for request in own:
+        motion_requests = [r for r in read if r.motion == motion]
+        assert len(motion_requests) >= 4
+        for request in motion_requests:
             assert not any(f" {name} " in f" {request.prompt} " for name, _ in cast), request.prompt

@@ -50,10 +50,10 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_adapter_folder_is_whole(backend, small_pack, clips, tmp_path):
     rows: list[dict] = []
     out = finetune(backend, clips, QUICK, tmp_path, validation=clips[:1], report=rows.append)
-    facts = json.loads((out / "train.json").read_text())
-    assert facts["config"] == QUICK.model_dump()
-    assert facts["pack_hash"] == small_pack.hash
-    assert [clip["name"] for clip in facts["clips"]] == ["clip-0", "clip-1"]
+    record = json.loads((out / "train.json").read_text())
+    assert record["config"] == QUICK.model_dump()
+    assert record["pack_hash"] == small_pack.hash
+    assert [clip["name"] for clip in record["clips"]] == ["clip-0", "clip-1"]
     assert "random pack" in (out / "README.md").read_text()
     assert rows[-1]["step"] == 6
     assert not (tmp_path / "work").exists()
@@ -86,10 +86,10 @@ def test_the_checkpoint_of_other_settings_is_not_gone_on_with(backend, clips, tm
         finetune(backend, clips, QUICK.model_copy(update={"lr": 1e-1}), tmp_path / "a", report=stop)
     assert (tmp_path / "a" / "work" / "checkpoint").exists()
     rows: list[dict] = []
-    other = finetune(backend, clips, QUICK, tmp_path / "a", report=rows.append)
+    retrained = finetune(backend, clips, QUICK, tmp_path / "a", report=rows.append)
     assert rows[0]["step"] == 1
     same = finetune(backend, clips, QUICK, tmp_path / "b")
-    assert all(torch.equal(value, weights(other)[name]) for name, value in weights(same).items())
+    assert all(torch.equal(value, weights(retrained)[name]) for name, value in weights(same).items())
 
 
 def test_starts_from_another_adapter(backend, clips, tmp_path):
@@ -133,9 +133,9 @@ def test_killed_run_resumes_to_the_same_weights(small_pack_folder, clips, tmp_pa
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
-    whole = start(tmp_path / "whole", 0)
-    steps = [int(line) for line in whole.communicate(timeout=240)[0].split()]
-    assert whole.returncode == 0 and steps == list(range(1, 11))
+    unbroken = start(tmp_path / "whole", 0)
+    steps = [int(line) for line in unbroken.communicate(timeout=240)[0].split()]
+    assert unbroken.returncode == 0 and steps == list(range(1, 11))
     broken = start(tmp_path / "broken", 0.3)
     assert broken.stdout is not None
     for line in broken.stdout:
@@ -144,19 +144,19 @@ def test_killed_run_resumes_to_the_same_weights(small_pack_folder, clips, tmp_pa
             break
     broken.wait()
     assert not (tmp_path / "broken" / "adapter").exists()
-    again = start(tmp_path / "broken", 0)
-    resumed = [int(line) for line in again.communicate(timeout=240)[0].split()]
-    assert again.returncode == 0 and resumed[0] > 1
+    resumed_run = start(tmp_path / "broken", 0)
+    resumed = [int(line) for line in resumed_run.communicate(timeout=240)[0].split()]
+    assert resumed_run.returncode == 0 and resumed[0] > 1
     name = "adapter/diffusion_pytorch_model.safetensors"
     assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_options_change_the_adapter_and_previews_are_kept(backend, clips, tmp_path):
-    plain = weights(finetune(backend, clips, QUICK, tmp_path / "plain"))
+    base = weights(finetune(backend, clips, QUICK, tmp_path / "plain"))
     changes = {"ema": 0.9, "min_snr_gamma": 0.01, "context_share": 1.0, "text_dropout": 0.9}
     for name, value in changes.items():
-        other = weights(finetune(backend, clips, QUICK.model_copy(update={name: value}), tmp_path / name))
-        assert any(not torch.equal(plain[key], other[key]) for key in plain), name
+        retrained = weights(finetune(backend, clips, QUICK.model_copy(update={name: value}), tmp_path / name))
+        assert any(not torch.equal(base[key], retrained[key]) for key in base), name
     config = QUICK.model_copy(update={"preview_every": 3, "foreground_tokens": 2, "data_licence": "CC0"})
     out = finetune(backend, clips, config, tmp_path / "shown")
     from PIL import Image
@@ -167,14 +167,14 @@ def test_options_change_the_adapter_and_previews_are_kept(backend, clips, tmp_pa
     assert "Licence of the clips: CC0." in (out / "README.md").read_text()
     with_previews = {**QUICK.model_dump(), "preview_every": 2}
     same = weights(finetune(backend, clips, TrainConfig(**with_previews), tmp_path / "same"))
-    assert all(torch.equal(plain[key], same[key]) for key in plain), "looking changes nothing"
+    assert all(torch.equal(base[key], same[key]) for key in base), "looking changes nothing"
 
 
 def test_checkpointed_training_gives_the_same_adapter(backend, small_pack, clips, tmp_path):
-    plain = weights(finetune(backend, clips, QUICK, tmp_path / "a"))
+    base = weights(finetune(backend, clips, QUICK, tmp_path / "a"))
     config = QUICK.model_copy(update={"gradient_checkpointing": True})
     saved = weights(finetune(backend, clips, config, tmp_path / "b"))
-    for name, value in plain.items():
+    for name, value in base.items():
         torch.testing.assert_close(saved[name], value, atol=1e-3, rtol=1e-2)
     assert not small_pack.unet().is_gradient_checkpointing
 
@@ -195,10 +195,10 @@ def test_bad_clips_are_refused(backend, clips, tmp_path):
 def test_one_clip_can_be_overfitted_and_a_learning_rate_of_nothing_cannot(tiny_pack):
     from mvmodel.world.render import random_clip
 
-    made = random_clip((1, 5), frames=6, motion="gallop", objects=("horse",))
-    clip = TrainingClip("horse", made.frames, made.masks, made.caption)
+    render = random_clip((1, 5), frames=6, motion="gallop", objects=("horse",))
+    clip = TrainingClip("horse", render.frames, render.masks, render.caption)
     quick = OVERFIT_CONFIG.model_copy(update={"steps": 40})
-    found = overfit(load_backend(tiny_pack), clip, quick, report=lambda row: None)
-    assert found.passed, found
+    result = overfit(load_backend(tiny_pack), clip, quick, report=lambda row: None)
+    assert result.passed, result
     idle = quick.model_copy(update={"lr": 1e-12, "mask_lr": 1e-12, "steps": 4})
     assert not overfit(load_backend(tiny_pack), clip, idle, report=lambda row: None).passed

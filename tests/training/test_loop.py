@@ -49,27 +49,27 @@ def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path, monkeypatch):
     from accelerate import Accelerator
 
     model, config = _line(6)
-    whole = Accelerator.save_state
+    save_state = Accelerator.save_state
 
     def cut(self, folder, **options):
         if folder.endswith("checkpoint-2"):
             (tmp_path / "checkpoint-2" / "half").parent.mkdir(exist_ok=True)
             raise KeyboardInterrupt
-        return whole(self, folder, **options)
+        return save_state(self, folder, **options)
 
-    seen: list[int] = []
+    steps: list[int] = []
 
     def loss(net, x, step):
-        seen.append(step)
+        steps.append(step)
         return net(x).square().mean(), {}
 
     monkeypatch.setattr(Accelerator, "save_state", cut)
     with pytest.raises(KeyboardInterrupt):
         train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
     monkeypatch.undo()
-    seen.clear()
+    steps.clear()
     train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
-    assert seen == [2, 3, 4, 5]
+    assert steps == [2, 3, 4, 5]
 
 
 def test_a_preview_that_fails_is_told_and_does_not_stop_the_run(tmp_path):
@@ -89,14 +89,14 @@ def test_a_preview_that_fails_is_told_and_does_not_stop_the_run(tmp_path):
 
 
 def test_looking_at_averaged_weights_leaves_training_its_own(tmp_path):
-    seen: list[float] = []
+    steps: list[float] = []
 
-    def trained(name: str, **changes: Any) -> torch.Tensor:
+    def train_line(name: str, **changes: Any) -> torch.Tensor:
         torch.manual_seed(0)
         model, config = _line(12, ema=0.9, **changes)
 
         def sample(net, png):
-            seen.append(float(net.weight.detach()))
+            steps.append(float(net.weight.detach()))
 
         def loss(net, x, step):
             return (net(x) - 3).square().mean(), {}
@@ -112,28 +112,28 @@ def test_looking_at_averaged_weights_leaves_training_its_own(tmp_path):
             report=lambda row: None,
         ).weight.detach()
 
-    looked = trained("often", sample_every=4)
-    assert torch.equal(looked, trained("once", sample_every=100))
-    assert len(seen) == 4 and len(set(seen[:3])) == 3
+    looked = train_line("often", sample_every=4)
+    assert torch.equal(looked, train_line("once", sample_every=100))
+    assert len(steps) == 4 and len(set(steps[:3])) == 3
 
 
 def test_loop_stops_cleanly_on_sigterm_and_goes_on(tmp_path):
     model, config = _line(2000)
-    seen: list[int] = []
+    steps: list[int] = []
 
     def loss(net, x, step):
-        seen.append(step)
-        if len(seen) == 3 and step == 2:
+        steps.append(step)
+        if len(steps) == 3 and step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
         return net(x).square().mean(), {}
 
     with pytest.raises(TrainingInterrupted, match="stopped at step 3; run again"):
         train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
-    seen.clear()
+    steps.clear()
     short = LoopConfig(**{**config.__dict__, "steps": 6})
     train("line", model, lambda i: torch.ones(1, 1), loss, short, tmp_path, report=lambda row: None)
-    assert seen[0] == 3
+    assert steps[0] == 3
 
 
 def test_learning_rate_warms_up_and_falls():

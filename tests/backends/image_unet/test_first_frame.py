@@ -21,15 +21,15 @@ def test_instances_tell_the_first_frame_what_is_where(small_pack, tmp_path, monk
     masks = np.zeros((2, 1, 64, 64), bool)
     masks[0, :, :, :30] = masks[1, :, 20:50, 34:] = True
 
-    def made(*words: str) -> np.ndarray:
+    def generate(*words: str) -> np.ndarray:
         bound = [Instance(word, mask) for word, mask in zip(words, masks, strict=False)]
-        both = np.logical_or(masks[0], masks[1])
+        union = np.logical_or(masks[0], masks[1])
         return generate_first_frames(
-            small_pack, ["a dog and a ball"], both, [0], GenerationConfig(first_frame_steps=2), instances=bound or None
+            small_pack, ["a dog and a ball"], union, [0], GenerationConfig(first_frame_steps=2), instances=bound or None
         )
 
-    assert np.array_equal(made("a dog", "a ball"), made())
+    assert np.array_equal(generate("a dog", "a ball"), generate())
     before = dict(small_pack.unet().attn_processors)
     monkeypatch.setattr(small_pack, "start_adapter", lambda: tmp_path / "adapter")
-    assert not np.array_equal(made("a dog", "a ball"), made("a ball", "a dog"))
+    assert not np.array_equal(generate("a dog", "a ball"), generate("a ball", "a dog"))
     assert small_pack.unet().attn_processors == before

@@ -16,22 +16,22 @@ def test_draw_drops_prompt_and_mask_together_and_each_alone():
 
     def shares(**options: float) -> dict[tuple[bool, bool], float]:
         config = TrainConfig(clips_per_step=4, **options)
-        seen: dict[tuple[bool, bool], float] = {}
+        counts: dict[tuple[bool, bool], float] = {}
         for index in range(100):
             _, _, text, _, _, keep, clean = draw_batch(data, config, index)
             assert clean.min() >= 1 and clean.max() <= 2
-            for sentence, flag, given in zip(text, keep, clean, strict=True):
+            for sentence, flag, clean_frames in zip(text, keep, clean, strict=True):
                 key = (bool(sentence.any()), bool(flag))
-                seen[key] = seen.get(key, 0) + 1 / 400
-                more.append(int(given) > 1)
-        return seen
+                counts[key] = counts.get(key, 0) + 1 / 400
+                has_context.append(int(clean_frames) > 1)
+        return counts
 
-    more: list[bool] = []
-    assert set(shares(dropout=0.5)) == {(True, True), (False, False)} and not any(more)
+    has_context: list[bool] = []
+    assert set(shares(dropout=0.5)) == {(True, True), (False, False)} and not any(has_context)
     assert shares(dropout=0.5)[False, False] == pytest.approx(0.5, abs=0.1)
-    apart = shares(dropout=0.0, text_dropout=0.3, mask_dropout=0.2)
-    assert apart[False, True] == pytest.approx(0.3 * 0.8, abs=0.07)
-    assert apart[True, False] == pytest.approx(0.7 * 0.2, abs=0.07)
-    more.clear()
+    separate_dropout = shares(dropout=0.0, text_dropout=0.3, mask_dropout=0.2)
+    assert separate_dropout[False, True] == pytest.approx(0.3 * 0.8, abs=0.07)
+    assert separate_dropout[True, False] == pytest.approx(0.7 * 0.2, abs=0.07)
+    has_context.clear()
     shares(context_share=1.0)
-    assert 0.2 < sum(more) / len(more) < 0.8
+    assert 0.2 < sum(has_context) / len(has_context) < 0.8

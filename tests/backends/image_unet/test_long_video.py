@@ -18,12 +18,12 @@ QUICK = GenerationConfig(steps=2, window=5, overlap=2)
 @pytest.fixture
 def pipeline(small_pack):
     torch.manual_seed(0)
-    made = build_pipeline(small_pack, None, QUICK)
+    built = build_pipeline(small_pack, None, QUICK)
     adapter = MotionMaskAdapter.for_unet(small_pack.unet(), mask_width=4).eval()
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    made.load_adapter(adapter, "own")
-    return made
+    built.load_adapter(adapter, "own")
+    return built
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def inputs():
 @pytest.mark.parametrize(("window", "overlap"), [(16, 4), (5, 2), (4, 1)])
 def test_windows_make_every_frame_once_and_stay_small(frames, anchor, window, overlap):
     config = GenerationConfig(window=window, overlap=overlap, anchor=anchor)
-    made = plan_windows(frames, config)
-    assert [i for one in made for i in range(one.start, one.stop)] == list(range(1, frames))
-    for one in made:
+    result = plan_windows(frames, config)
+    assert [i for one in result for i in range(one.start, one.stop)] == list(range(1, frames))
+    for one in result:
         assert len(one.frame_indices) <= window and one.frame_indices == sorted(set(one.frame_indices))
         assert one.anchor == (0 if anchor == "video" else one.frame_indices[0])
         assert one.start - one.frame_indices[1 if anchor == "video" else 0] <= max(overlap, 1)
@@ -52,49 +52,49 @@ def test_windows_make_every_frame_once_and_stay_small(frames, anchor, window, ov
 
 def test_windows_of_a_short_example():
     assert plan_windows(9, QUICK) == [Window(0, 0, 1, 5), Window(0, 2, 5, 7), Window(0, 2, 7, 9)]
-    other = QUICK.model_copy(update={"anchor": "window"})
-    assert plan_windows(9, other) == [Window(0, 0, 1, 5), Window(3, 1, 5, 8), Window(6, 1, 8, 9)]
+    changed = QUICK.model_copy(update={"anchor": "window"})
+    assert plan_windows(9, changed) == [Window(0, 0, 1, 5), Window(3, 1, 5, 8), Window(6, 1, 8, 9)]
 
 
 @pytest.mark.parametrize("reanchor", [1, 2, 3])
 @pytest.mark.parametrize(("window", "overlap"), [(16, 4), (5, 2), (4, 1), (6, 4)])
 def test_the_anchor_moves_on_after_so_many_windows(window, overlap, reanchor):
     config = GenerationConfig(window=window, overlap=overlap, reanchor=reanchor)
-    made = plan_windows(100, config)
-    assert [i for one in made for i in range(one.start, one.stop)] == list(range(1, 100))
-    for number, one in enumerate(made):
+    result = plan_windows(100, config)
+    assert [i for one in result for i in range(one.start, one.stop)] == list(range(1, 100))
+    for number, one in enumerate(result):
         assert len(one.frame_indices) <= window and one.frame_indices == sorted(set(one.frame_indices))
-        begun = made[number // reanchor * reanchor]  # the window in which this anchor was taken
-        assert one.anchor == begun.anchor and one.anchor < one.start - one.context
-        assert one.anchor == 0 if number < reanchor else begun.start - overlap <= one.anchor < begun.start
+        anchored = result[number // reanchor * reanchor]  # the window in which this anchor was taken
+        assert one.anchor == anchored.anchor and one.anchor < one.start - one.context
+        assert one.anchor == 0 if number < reanchor else anchored.start - overlap <= one.anchor < anchored.start
     by_window = plan_windows(100, config.model_copy(update={"anchor": "window", "reanchor": 0}))
-    assert reanchor != 1 or made == by_window
+    assert reanchor != 1 or result == by_window
 
 
 def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
     """With the noise that the window draws, handed to the pipeline."""
     short = {**inputs, "masks": inputs["masks"][:5]}
-    made = generate_long_video(pipeline, **short, config=QUICK, folder=tmp_path)
-    kept: list[torch.Tensor] = []
+    result = generate_long_video(pipeline, **short, config=QUICK, folder=tmp_path)
+    starting_latents: list[torch.Tensor] = []
     original = pipeline.prepare_latents
 
-    def spy(*given, **named):
-        kept.append(given[-1])
-        return original(*given, **named)
+    def spy(*args, **keywords):
+        starting_latents.append(args[-1])
+        return original(*args, **keywords)
 
     pipeline.prepare_latents = spy
-    again = generate_long_video(pipeline, **short, config=QUICK, folder=tmp_path / "b")
-    assert np.array_equal(made, again)
+    repeated = generate_long_video(pipeline, **short, config=QUICK, folder=tmp_path / "b")
+    assert np.array_equal(result, repeated)
     pipeline.prepare_latents = original
-    whole = pipeline(
-        "a horse", short["masks"], short["first_frame"], latents=kept[0], **pipeline_options(QUICK)
+    unbroken = pipeline(
+        "a horse", short["masks"], short["first_frame"], latents=starting_latents[0], **pipeline_options(QUICK)
     ).frames[0]
-    assert np.abs(made[1:].astype(int) - (whole[1:] * 255).round()).max() <= 1
-    assert np.array_equal(made[0], short["first_frame"])
+    assert np.abs(result[1:].astype(int) - (unbroken[1:] * 255).round()).max() <= 1
+    assert np.array_equal(result[0], short["first_frame"])
 
 
 @pytest.mark.parametrize(
-    ("change", "killed_at", "rest"),
+    ("change", "killed_at", "expected_calls"),
     [
         ({}, 7, [(9, 11), (11, 11)]),
         ({"reanchor": 2}, 10, [(11, 11)]),  # the moved anchor is no longer among the last frames
@@ -102,27 +102,29 @@ def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
     ],
 )
 def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
-    pipeline, inputs, tmp_path, change, killed_at, rest
+    pipeline, inputs, tmp_path, change, killed_at, expected_calls
 ):
     config = QUICK.model_copy(update=change)
-    whole = np.array(generate_long_video(pipeline, **inputs, config=config, folder=tmp_path / "whole"))
-    told: list[tuple[int, int]] = []
+    unbroken = np.array(generate_long_video(pipeline, **inputs, config=config, folder=tmp_path / "whole"))
+    progress_calls: list[tuple[int, int]] = []
 
-    def kill(done: int, of: int) -> None:
-        told.append((done, of))
-        if done == killed_at:
+    def kill(frames_done: int, of: int) -> None:
+        progress_calls.append((frames_done, of))
+        if frames_done == killed_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         generate_long_video(pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=kill)
-    told.clear()
+    progress_calls.clear()
     resumed = generate_long_video(
-        pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=lambda *p: told.append(p)
+        pipeline, **inputs, config=config, folder=tmp_path / "cut", progress=lambda *p: progress_calls.append(p)
     )
-    assert told == rest
-    assert np.array_equal(resumed, whole)
-    other = {**inputs, "seed": 4}
-    assert not np.array_equal(generate_long_video(pipeline, **other, config=config, folder=tmp_path / "cut"), whole)
+    assert progress_calls == expected_calls
+    assert np.array_equal(resumed, unbroken)
+    changed = {**inputs, "seed": 4}
+    assert not np.array_equal(
+        generate_long_video(pipeline, **changed, config=config, folder=tmp_path / "cut"), unbroken
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,50 +140,50 @@ def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
     ],
 )
 def test_every_option_changes_the_video(pipeline, inputs, tmp_path, change):
-    plain = generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "plain")
-    other = generate_long_video(pipeline, **inputs, config=QUICK.model_copy(update=change), folder=tmp_path / "other")
-    assert other.shape == plain.shape and not np.array_equal(other[5:], plain[5:])
-    assert np.isfinite(other).all() and other[5:].std() > 0
+    base = generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "plain")
+    changed = generate_long_video(pipeline, **inputs, config=QUICK.model_copy(update=change), folder=tmp_path / "other")
+    assert changed.shape == base.shape and not np.array_equal(changed[5:], base[5:])
+    assert np.isfinite(changed).all() and changed[5:].std() > 0
 
 
 @pytest.mark.parametrize("change", [{}, {"anchor": "window"}, {"reanchor": 2}])
 def test_every_window_is_given_the_latents_of_its_anchor_and_context(pipeline, inputs, tmp_path, monkeypatch, change):
     from mvmodel.backends.image_unet import long_video as module
 
-    made = {0: pipeline.encode_frames(inputs["first_frame"][None])}
+    result = {0: pipeline.encode_frames(inputs["first_frame"][None])}
     original, anchors = module._generate_window, []
 
-    def spy(pipe, window, *given):
-        anchor, context = given[4], given[5]
-        assert torch.equal(anchor, made[window.anchor])
+    def spy(pipe, window, *args):
+        anchor, context = args[4], args[5]
+        assert torch.equal(anchor, result[window.anchor])
         for index, frame in enumerate(range(window.start - window.context, window.start)):
-            assert torch.equal(context[:, index], made[frame])
-        out = original(pipe, window, *given)
-        made.update({window.start + index: out[:, index] for index in range(out.shape[1])})
+            assert torch.equal(context[:, index], result[frame])
+        out = original(pipe, window, *args)
+        result.update({window.start + index: out[:, index] for index in range(out.shape[1])})
         anchors.append(window.anchor)
         return out
 
     monkeypatch.setattr(module, "_generate_window", spy)
     config = QUICK.model_copy(update=change)
     generate_long_video(pipeline, **inputs, config=config, folder=tmp_path)
-    assert sorted(made) == list(range(11)) and (len(set(anchors)) > 1) == bool(change)
+    assert sorted(result) == list(range(11)) and (len(set(anchors)) > 1) == bool(change)
 
 
 def test_reanchoring_every_window_is_the_anchor_of_the_window(pipeline, inputs, tmp_path):
-    moved, own = (QUICK.model_copy(update=change) for change in ({"reanchor": 1}, {"anchor": "window"}))
-    made = np.array(generate_long_video(pipeline, **inputs, config=moved, folder=tmp_path / "a"))
-    assert np.array_equal(made, generate_long_video(pipeline, **inputs, config=own, folder=tmp_path / "b"))
+    reanchored, windowed = (QUICK.model_copy(update=change) for change in ({"reanchor": 1}, {"anchor": "window"}))
+    result = np.array(generate_long_video(pipeline, **inputs, config=reanchored, folder=tmp_path / "a"))
+    assert np.array_equal(result, generate_long_video(pipeline, **inputs, config=windowed, folder=tmp_path / "b"))
 
 
 def test_instances_are_cut_to_their_windows(pipeline, inputs, tmp_path):
-    given = [Instance("a horse", inputs["masks"])]
-    made = generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "a", instances=given)
-    assert np.array_equal(made, generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "b"))
+    instances = [Instance("a horse", inputs["masks"])]
+    result = generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "a", instances=instances)
+    assert np.array_equal(result, generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path / "b"))
 
 
 def test_the_unet_never_sees_more_than_a_window(pipeline, inputs, tmp_path):
-    seen: list[int] = []
-    hook = pipeline.unet.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    batch_sizes: list[int] = []
+    hook = pipeline.unet.register_forward_pre_hook(lambda module, args: batch_sizes.append(len(args[0])))
     generate_long_video(pipeline, **inputs, config=QUICK, folder=tmp_path)
     hook.remove()
-    assert max(seen) <= 2 * (QUICK.window - 1)
+    assert max(batch_sizes) <= 2 * (QUICK.window - 1)

@@ -27,20 +27,20 @@ def test_loss_ignores_frame_one_and_weighs_the_foreground(small_pack):
                 )
             )
 
-    plain = measure(noise)
+    base_loss = measure(noise)
 
-    def spoil(module, given, output):
+    def spoil(module, inputs, output):
         output.sample.unflatten(0, (1, 3))[:, 0] += 1000
 
     hook = unet.register_forward_hook(spoil)
-    assert measure(noise) == plain, "whatever is predicted for frame 1"
+    assert measure(noise) == base_loss, "whatever is predicted for frame 1"
     hook.remove()
     first = noise.clone()
     first[:, 0] += 5
-    assert measure(first) == plain
+    assert measure(first) == base_loss
     later = noise.clone()
     later[:, 1] += 5
-    assert measure(later) != plain
+    assert measure(later) != base_loss
     assert measure(noise, torch.ones_like(masks), 1.0) == pytest.approx(
         2 * measure(noise, torch.ones_like(masks)), rel=1e-5
     )
@@ -57,7 +57,7 @@ def test_clean_frames_go_in_clean_and_carry_no_loss(small_pack):
     masks, text, t = torch.rand(2, 4, 64, 64), torch.randn(2, 77, 32), torch.tensor([600, 300])
     clean, keep = torch.tensor([3, 1]), torch.ones(2, dtype=torch.bool)
     with torch.no_grad(), attach_adapter(unet, adapter):
-        found = denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, t, keep, clean)
+        loss = denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, t, keep, clean)
         errors = []
         for clip in range(2):
             steps = torch.full((4,), int(t[clip]))
@@ -67,7 +67,7 @@ def test_clean_frames_go_in_clean_and_carry_no_loss(small_pack):
             options = {"encoder_hidden_states": text[clip][None]}
             out = unet(noisy, steps, **options, cross_attention_kwargs={"context": context}).sample
             errors += [(out[i] - noise[clip, i]).square().mean() for i in range(int(clean[clip]), 4)]
-    assert float(found) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-5)
+    assert float(loss) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

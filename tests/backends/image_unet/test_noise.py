@@ -9,7 +9,7 @@ from mvmodel.backends.image_unet.noise import share_noise
 
 
 @pytest.fixture
-def drawn():
+def noise_and_first():
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1, 3, 4, 64, 64, generator=generator)
     first = torch.randn(1, 4, 64, 64, generator=generator) * 0.7 + 0.4
@@ -17,15 +17,15 @@ def drawn():
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5])
-def test_paper_mode_is_equation_8(drawn, alpha):
-    noise, first = drawn
+def test_paper_mode_is_equation_8(noise_and_first, alpha):
+    noise, first = noise_and_first
     out = share_noise(noise, first, alpha, "paper")
     assert out.shape == (1, 2, 4, 64, 64)
     torch.testing.assert_close(out[0, 1], alpha * first[0] + (1 - alpha) * noise[0, 2])
 
 
-def test_spread_and_common_part_of_each_mode(drawn):
-    noise, first = drawn
+def test_spread_and_common_part_of_each_mode(noise_and_first):
+    noise, first = noise_and_first
     spread, common = {}, {}
     for mode in ("paper", "noise", "variance_preserving"):
         out = share_noise(noise, first, 0.2, mode)
@@ -39,6 +39,6 @@ def test_spread_and_common_part_of_each_mode(drawn):
     assert common["variance_preserving"] == pytest.approx(0.04, abs=0.02)
 
 
-def test_unknown_mode_is_refused(drawn):
+def test_unknown_mode_is_refused(noise_and_first):
     with pytest.raises(ValueError, match="use paper, noise or variance_preserving"):
-        share_noise(*drawn, 0.2, "other")  # type: ignore[arg-type]
+        share_noise(*noise_and_first, 0.2, "other")  # type: ignore[arg-type]

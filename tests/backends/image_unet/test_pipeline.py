@@ -64,40 +64,42 @@ def test_remembering_frame_one_changes_nothing(pipeline, arguments):
 def test_a_batch_equals_its_videos_one_by_one(pipeline, arguments):
     masks = np.stack([arguments["masks"], ~arguments["masks"]])
     frames = np.stack([arguments["first_frame"], arguments["first_frame"][::-1]])
-    both = pipeline(["a horse", "a cat"], masks, frames, num_inference_steps=2, generator=[seeded(1), seeded(2)]).frames
+    batched = pipeline(
+        ["a horse", "a cat"], masks, frames, num_inference_steps=2, generator=[seeded(1), seeded(2)]
+    ).frames
     for row, prompt in enumerate(("a horse", "a cat")):
-        alone = pipeline(prompt, masks[row], frames[row], num_inference_steps=2, generator=seeded(row + 1)).frames
-        np.testing.assert_allclose(both[row], alone[0], atol=1e-4)
+        single = pipeline(prompt, masks[row], frames[row], num_inference_steps=2, generator=seeded(row + 1)).frames
+        np.testing.assert_allclose(batched[row], single[0], atol=1e-4)
 
 
 def test_mask_guidance_drops_the_mask_from_the_unconditional_branch(pipeline, arguments):
     with_guidance = pipeline(**arguments, generator=seeded(), guidance_scale=3.0).frames
     without = pipeline(**arguments, generator=seeded(), guidance_scale=3.0, mask_guidance=False).frames
     assert np.abs(with_guidance - without).max() > 1e-3
-    plain = [
+    base = [
         pipeline(**arguments, generator=seeded(), guidance_scale=1.0, mask_guidance=m).frames for m in (True, False)
     ]
-    assert np.array_equal(*plain), "without guidance there is no unconditional branch"
+    assert np.array_equal(*base), "without guidance there is no unconditional branch"
 
 
 def test_save_and_load_round_trip(pipeline, arguments, tmp_path):
     pipeline.save_pretrained(tmp_path)
-    again = MaskVideoPipeline.from_pretrained(tmp_path)
-    again.set_progress_bar_config(disable=True)
+    reloaded = MaskVideoPipeline.from_pretrained(tmp_path)
+    reloaded.set_progress_bar_config(disable=True)
     assert np.array_equal(
-        pipeline(**arguments, generator=seeded()).frames, again(**arguments, generator=seeded()).frames
+        pipeline(**arguments, generator=seeded()).frames, reloaded(**arguments, generator=seeded()).frames
     )
 
 
 def test_callback_sees_every_step_and_may_change_latents(pipeline, arguments):
-    seen = []
+    callback_values = []
 
     def zero(pipe, index, t, values):
-        seen.append((index, values["latents"].shape))
+        callback_values.append((index, values["latents"].shape))
         return {"latents": torch.zeros_like(values["latents"])}
 
     out = pipeline(**arguments, generator=seeded(), output_type="latent", callback_on_step_end=zero).frames
-    assert seen == [(0, (1, 2, 4, 8, 8)), (1, (1, 2, 4, 8, 8))]
+    assert callback_values == [(0, (1, 2, 4, 8, 8)), (1, (1, 2, 4, 8, 8))]
     assert out[:, 1:].abs().max() == 0 and out[:, 0].abs().max() > 0
 
 
@@ -134,15 +136,15 @@ def test_adapters_are_loaded_switched_scaled_and_refused(pipeline, arguments, sm
     def run() -> np.ndarray:
         return pipeline(**arguments, generator=seeded()).frames
 
-    alone = run()
+    single = run()
     randomised(small_pack.unet(), 5, mask_encoder="linear").save_pretrained(tmp_path / "other")
     pipeline.load_adapter(tmp_path / "other", "other")
     assert pipeline.get_active_adapters() == {"default": 1.0, "other": 1.0}
-    both = run()
+    batched = run()
     pipeline.set_adapters("other")
-    assert all(np.abs(a - b).max() > 1e-3 for a, b in ((both, alone), (run(), alone), (run(), both)))
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in ((batched, single), (run(), single), (run(), batched)))
     pipeline.set_adapters(["default", "other"], [1.0, 0.0])
-    assert np.array_equal(run(), alone)
+    assert np.array_equal(run(), single)
     pipeline.set_adapters("default", 0.0)
     base = run()
     pipeline.set_adapters("default")
@@ -165,7 +167,7 @@ def test_adapters_are_loaded_switched_scaled_and_refused(pipeline, arguments, sm
 
 
 @pytest.mark.parametrize(
-    ("given", "rows"),
+    ("passed", "rows"),
     [
         ((1.0, True, None), {(True, True): 1}),
         ((3.0, True, None), {(False, False): -2, (True, True): 3}),
@@ -176,10 +178,10 @@ def test_adapters_are_loaded_switched_scaled_and_refused(pipeline, arguments, sm
         ((3.0, True, None, False), {(False, False): -2, (True, False): 3}),
     ],
 )
-def test_branches_of_guidance(given, rows):
-    found = guidance_branches(*given)
-    assert dict(zip(zip(found.prompted, found.masked, strict=True), found.weights, strict=True)) == rows
-    assert sum(found.weights) == 1
+def test_branches_of_guidance(passed, rows):
+    branches = guidance_branches(*passed)
+    assert dict(zip(zip(branches.prompted, branches.masked, strict=True), branches.weights, strict=True)) == rows
+    assert sum(branches.weights) == 1
 
 
 def test_mask_guidance_of_its_own_scale(pipeline, arguments):
@@ -195,8 +197,8 @@ def test_prompt_embeddings_and_negative_prompts_may_be_given(pipeline, arguments
     words = {name: value for name, value in arguments.items() if name != "prompt"}
     positive, negative = pipeline.encode_prompt("a horse", "blurred")
     by_words = pipeline(**arguments, negative_prompt="blurred", generator=seeded()).frames
-    given = pipeline(**words, prompt_embeds=positive, negative_prompt_embeds=negative, generator=seeded()).frames
-    assert np.array_equal(by_words, given)
+    passed = pipeline(**words, prompt_embeds=positive, negative_prompt_embeds=negative, generator=seeded()).frames
+    assert np.array_equal(by_words, passed)
     assert np.array_equal(by_words, pipeline(**arguments, negative_prompt=["blurred"], generator=seeded()).frames)
     with pytest.raises(InputError, match="2 negative prompts for 1 prompts"):
         pipeline(**arguments, negative_prompt=["a", "b"])
@@ -219,31 +221,31 @@ def test_callback_may_change_the_prompt_and_stop_the_run(pipeline, arguments):
         pipe._interrupt = True
         return {}
 
-    plain = pipeline(**arguments, generator=seeded()).frames
+    base = pipeline(**arguments, generator=seeded()).frames
     options = {"callback_on_step_end": to_cat, "callback_on_step_end_tensor_inputs": ["prompt_embeds"]}
-    assert np.abs(pipeline(**arguments, generator=seeded(), **options).frames - plain).max() > 1e-4
+    assert np.abs(pipeline(**arguments, generator=seeded(), **options).frames - base).max() > 1e-4
     slow = pipeline(**arguments, generator=seeded(), cache_first_frame=False, **options).frames
     np.testing.assert_allclose(pipeline(**arguments, generator=seeded(), **options).frames, slow, atol=1e-4)
     stopped = pipeline(**arguments, generator=seeded(), callback_on_step_end=stop).frames
-    assert np.abs(stopped - plain).max() > 1e-4
+    assert np.abs(stopped - base).max() > 1e-4
     with pytest.raises(InputError, match="callbacks get latents, prompt_embeds"):
         pipeline(**arguments, callback_on_step_end=stop, callback_on_step_end_tensor_inputs=["noise"])
 
 
 def test_model_offload_and_slicing_give_the_same_video(pipeline, arguments):
-    plain = pipeline(**arguments, generator=seeded()).frames
+    base = pipeline(**arguments, generator=seeded()).frames
     sliced = pipeline(**arguments, generator=seeded(), decode_chunk_size=1).frames
-    np.testing.assert_allclose(plain, sliced, atol=1e-5)
+    np.testing.assert_allclose(base, sliced, atol=1e-5)
     pipeline.vae.enable_slicing()
     pipeline.enable_model_cpu_offload(device="cpu")
     assert hasattr(pipeline.unet, "_hf_hook") and not hasattr(pipeline.adapter, "_hf_hook")
-    np.testing.assert_allclose(plain, pipeline(**arguments, generator=seeded()).frames, atol=1e-5)
+    np.testing.assert_allclose(base, pipeline(**arguments, generator=seeded()).frames, atol=1e-5)
 
 
 def test_first_frame_attention_can_be_switched_off(pipeline, arguments):
-    plain = pipeline(**arguments, generator=seeded()).frames
+    base = pipeline(**arguments, generator=seeded()).frames
     off = pipeline(**arguments, generator=seeded(), first_frame_attention=False).frames
-    assert np.abs(off[:, 1:] - plain[:, 1:]).max() > 1e-3
+    assert np.abs(off[:, 1:] - base[:, 1:]).max() > 1e-3
 
 
 def test_context_frames_are_read_and_their_place_in_time_counts(pipeline, arguments):
@@ -264,9 +266,9 @@ def test_context_frames_are_read_and_their_place_in_time_counts(pipeline, argume
 def test_every_call_has_the_noise_level_and_the_place_in_time_of_its_frames(pipeline, arguments):
     calls: list[tuple[list[int], int, int]] = []
 
-    def spy(unet, given, named):
-        context = named["cross_attention_kwargs"]["context"]
-        calls.append((sorted(set(given[1].tolist())), context.frames, context.first_index))
+    def spy(unet, passed, keywords):
+        context = keywords["cross_attention_kwargs"]["context"]
+        calls.append((sorted(set(passed[1].tolist())), context.frames, context.first_index))
 
     hook = pipeline.unet.register_forward_pre_hook(spy, with_kwargs=True)
     inputs = {**arguments, "masks": np.ones((6, 64, 64), bool)}
@@ -295,27 +297,27 @@ class TestInstances:
         return masks
 
     def test_one_instance_over_all_words_is_equation_7(self, pipeline, arguments):
-        plain = pipeline(**arguments, generator=seeded()).frames
+        base = pipeline(**arguments, generator=seeded()).frames
         instance = Instance("a horse", arguments["masks"])
-        assert np.array_equal(plain, pipeline(**arguments, instances=[instance], generator=seeded()).frames)
+        assert np.array_equal(base, pipeline(**arguments, instances=[instance], generator=seeded()).frames)
 
     def test_one_instance_is_equation_7_whatever_its_words(self, pipeline, arguments):
-        given = {**arguments, "prompt": "a dog in the snow"}
-        plain = pipeline(**given, generator=seeded()).frames
+        passed = {**arguments, "prompt": "a dog in the snow"}
+        base = pipeline(**passed, generator=seeded()).frames
         instance = Instance("a dog", arguments["masks"])
-        assert np.array_equal(plain, pipeline(**given, instances=[instance], generator=seeded()).frames)
-        alone = pipeline(**given, instances=[instance], unbound_words="none", generator=seeded()).frames
-        assert np.abs(alone - plain).max() > 1e-3
+        assert np.array_equal(base, pipeline(**passed, instances=[instance], generator=seeded()).frames)
+        single = pipeline(**passed, instances=[instance], unbound_words="none", generator=seeded()).frames
+        assert np.abs(single - base).max() > 1e-3
 
     def test_identities_matter_and_copies_are_one_term(self, pipeline, arguments, two):
-        def run(*instances: Instance, other: str = "union") -> np.ndarray:
-            given = {**arguments, "prompt": "a dog and a red ball", "masks": None}
-            return pipeline(**given, instances=instances, unbound_words=other, generator=seeded()).frames
+        def run(*instances: Instance, unbound_words: str = "union") -> np.ndarray:
+            passed = {**arguments, "prompt": "a dog and a red ball", "masks": None}
+            return pipeline(**passed, instances=instances, unbound_words=unbound_words, generator=seeded()).frames
 
         one = run(Instance("a dog", two[0]), Instance("a red ball", two[1]))
         swapped = run(Instance("a dog", two[1]), Instance("a red ball", two[0]))
         assert np.abs(one - swapped).max() > 1e-3
-        none = run(Instance("a dog", two[0]), Instance("a red ball", two[1]), other="none")
+        none = run(Instance("a dog", two[0]), Instance("a red ball", two[1]), unbound_words="none")
         assert np.abs(one - none).max() > 1e-3
         same = run(Instance("a dog", two[0]), Instance("a red ball", two[0]))
         np.testing.assert_allclose(same, run(Instance("a dog", two[0])), atol=1e-4)

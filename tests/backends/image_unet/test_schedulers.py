@@ -21,8 +21,10 @@ def test_every_solver_runs_the_pipeline_and_keeps_the_noise_schedule(small_pack,
     masks, picture = np.ones((3, 64, 64), bool), np.zeros((64, 64, 3), np.uint8)
     frames = pipeline("a cat", masks, picture, num_inference_steps=3, generator=torch.Generator().manual_seed(0)).frames
     assert np.isfinite(frames).all() and frames[:, 1:].std() > 0
-    again = pipeline("a cat", masks, picture, num_inference_steps=3, generator=torch.Generator().manual_seed(0)).frames
-    assert np.array_equal(frames, again)
+    repeated = pipeline(
+        "a cat", masks, picture, num_inference_steps=3, generator=torch.Generator().manual_seed(0)
+    ).frames
+    assert np.array_equal(frames, repeated)
 
 
 def test_names_and_classes_that_cannot_be_used_are_refused(small_pack, tiny_pack):
