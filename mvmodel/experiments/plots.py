@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from mvmodel.metrics.report_card import bootstrap_interval
 from mvmodel.metrics.score import METRICS
-from mvmodel.reports.plot_style import PRINT_INK, PRINT_PALETTE, new_print_panels
+from mvmodel.reports.plot_style import PRINT_INK, PRINT_PALETTE, new_panels, print_style
 
 EXPERIMENT_METRICS = {
     "iou_given": "IoU with the masks given",
@@ -36,11 +36,12 @@ def _spread(values: np.ndarray) -> tuple[float, float, float]:
     return (mean, mean - low, high - mean) if np.isfinite(low) else (mean, 0.0, 0.0)
 
 
+@print_style
 def plot_bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mapping[str, str] | None = None) -> Figure:
     """A panel a metric, a bar for each value of `by` with its 95 % interval."""
     metrics = [name for name in metrics if name in rows.columns]
     groups = list(dict.fromkeys(rows[by]))
-    figure, axes = new_print_panels(len(metrics), height=0.9 + 0.3 * len(groups), columns=min(3, len(metrics)))
+    figure, axes = new_panels(len(metrics), height=0.9 + 0.3 * len(groups), columns=min(3, len(metrics)))
     at = np.arange(len(groups))
     for place, (axis, metric) in enumerate(zip(axes, metrics, strict=True)):
         values = [rows.loc[rows[by] == group, metric].dropna().to_numpy(float) for group in groups]
@@ -54,6 +55,7 @@ def plot_bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mappin
     return figure
 
 
+@print_style
 def plot_curves(
     rows: pd.DataFrame,
     x: str,
@@ -65,7 +67,7 @@ def plot_curves(
 ) -> Figure:
     """A panel a metric, a line for each value of `by` against `x`, with the 95 % interval of the mean."""
     metrics = [name for name in metrics if name in rows.columns]
-    figure, axes = new_print_panels(len(metrics))
+    figure, axes = new_panels(len(metrics))
     groups = list(dict.fromkeys(rows[by])) if by else [""]
     for axis, metric in zip(axes, metrics, strict=True):
         for number, group in enumerate(groups):

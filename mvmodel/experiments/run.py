@@ -22,7 +22,7 @@ from mvmodel.files import atomic_write, write_json
 from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
 from mvmodel.reports.formatting import format_count
-from mvmodel.reports.plot_style import save_print_figures
+from mvmodel.reports.plot_style import save_figures
 from mvmodel.video.sampling import evenly_spaced_indices
 
 SHEET_COLUMNS = 8
@@ -64,7 +64,7 @@ def run_experiment(
             table.to_csv(aside, index=False)
     summary = summarise(tables.videos, by=experiment.factors, metrics=list_metrics(tables.videos))
     summary.to_csv(folder / "summary.csv", index=False)
-    pictures = save_print_figures(experiment.plots(tables), folder / "plots")
+    pictures = save_figures(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
     counts = describe_counts(experiment, tables, quick=config == experiment.config.quick())
     with atomic_write(folder / "conclusion.md") as aside:

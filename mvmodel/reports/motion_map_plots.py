@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mvmodel.motion.motion_map import UNGROUPED, MotionMap
-from mvmodel.reports.plot_style import PAGE_PALETTE, PageColours, new_figure, new_panels, page_style, to_svg
+from mvmodel.reports.plot_style import (
+    PAGE_PALETTE,
+    PageColours,
+    new_figure,
+    new_panels,
+    page_style,
+    print_style,
+    to_svg,
+)
 
 _MARKERS = "osD^vP"
 _COLUMNS = 4
@@ -59,6 +67,7 @@ def _get_styles(motion_map: MotionMap, colours: PageColours) -> dict[str, tuple[
     return styles
 
 
+@print_style
 def draw_overview(motion_map: MotionMap) -> Image.Image:
     """Draw the map and every motion's trajectories as one picture. Training clips are filled and dark."""
     groups = motion_map.groups()

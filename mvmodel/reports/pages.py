@@ -145,7 +145,8 @@ def _build_header(card: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
 
 def _plot_board(card: pd.DataFrame, history: pd.DataFrame | None) -> list[tuple[str, str, str]]:
     drawings = [
-        (plots.plot_bars(card, name, METRICS[name].label), METRICS[name].label, "") for name in ("iou", "alignment")
+        (plots.plot_motion_bars(card, name, METRICS[name].label), METRICS[name].label, "")
+        for name in ("iou", "alignment")
     ]
     if history is not None and len(history):
         drawings.append((plots.plot_history(history, "iou", "IoU"), "IoU over versions", "hollow: not promoted"))

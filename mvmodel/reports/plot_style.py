@@ -81,6 +81,17 @@ def page_style(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     return styled
 
 
+def print_style(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorator: draws on white, for picture files, without changing matplotlib's settings for others."""
+
+    @functools.wraps(draw)
+    def styled(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with matplotlib.rc_context(cast("Any", _PRINT_STYLE)):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
 class PageColours:
     """Placeholder colours that matplotlib accepts; `to_svg` swaps them for the page's CSS variables."""
 
@@ -105,27 +116,17 @@ def new_figure(width: float = 5.4, height: float = 3.0) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def new_panels(
-    count: int, width: float = 4.2, height: float = 3.0, columns: int = 3, style: Mapping[str, Any] | None = None
-) -> tuple[Figure, list[Axes]]:
+def new_panels(count: int, width: float = 4.2, height: float = 3.0, columns: int = 3) -> tuple[Figure, list[Axes]]:
     """A figure of `count` axes in rows. width, height: inches of one of them."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    with matplotlib.rc_context(cast("Any", dict(style or {}))):
-        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in panels:
         axes.tick_params(length=0)
     for axes in panels[count:]:
         axes.set_visible(False)
     return figure, list(panels[:count])
-
-
-def new_print_panels(
-    count: int, width: float = 4.2, height: float = 3.0, columns: int = 3
-) -> tuple[Figure, list[Axes]]:
-    """`new_panels` on white, for files."""
-    return new_panels(count, width, height, columns, _PRINT_STYLE)
 
 
 def to_svg(figure: Figure, colours: PageColours, title: str) -> str:
@@ -141,13 +142,13 @@ def to_svg(figure: Figure, colours: PageColours, title: str) -> str:
     return re.sub(r"font: (?:[\d.]+ )?([\d.]+)px '?[^;\"]*", r"font-size: \1px; font-family: inherit", text)
 
 
-def save_print_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write each figure as NAME.png and NAME.svg; returns the PNGs."""
+@print_style
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write each figure as NAME.png and NAME.svg, on white; returns the PNGs."""
     paths = []
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        with matplotlib.rc_context(cast("Any", _PRINT_STYLE)):
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None})
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None})
         paths.append(folder / f"{name}.png")
     return paths

@@ -83,7 +83,7 @@ def plot_consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
 
 
 @page_style
-def plot_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str | None:
+def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str | None:
     """Mean and interval of one metric, one group of bars per motion, one bar per condition. card: from `summarise`."""
     rows = card[card["metric"] == metric]
     if rows.empty:
