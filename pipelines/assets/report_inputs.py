@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ABLATION = "ablation_study"
 """The experiment whose metrics are in the report's table of the paper."""
-HEADLINE_METRICS = 4
+HEADLINE_COUNT = 4
 """Metrics in front of all others in the metadata: the first ones of `MAIN_METRICS`."""
 
 
@@ -81,7 +81,7 @@ def headline_means(rows: pd.DataFrame) -> dict[str, float]:
     from mvmodel.reports.tables import MAIN_METRICS
 
     full = rows[rows["condition"] == "full"]
-    metrics = [name for name in MAIN_METRICS[:HEADLINE_METRICS] if name in full.columns]
+    metrics = [name for name in MAIN_METRICS[:HEADLINE_COUNT] if name in full.columns]
     return ui_metadata.finite_numbers({name: full[name].mean() for name in metrics})
 
 

@@ -49,9 +49,9 @@ def test_one_frame_has_no_consistency():
 
 def test_alignment_prefers_the_right_word(scorer):
     sprite_like = scorer.texts(["a car"])
-    right, wrong = scorer.texts(["a car", "a whale"])
-    assert appearance.alignment(sprite_like, right) == pytest.approx(1, abs=1e-6)
-    assert appearance.alignment(sprite_like, wrong) < 0.95
+    car, whale = scorer.texts(["a car", "a whale"])
+    assert appearance.alignment(sprite_like, car) == pytest.approx(1, abs=1e-6)
+    assert appearance.alignment(sprite_like, whale) < 0.95
 
 
 def test_colour_drift_ignores_the_object_and_sees_a_tint(clip):
