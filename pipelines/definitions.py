@@ -1,4 +1,4 @@
-"""The one `Definitions` object. `build_defs` makes it for Dagster's commands, for the driver and for tests alike."""
+"""The one `Definitions` object, which `build_defs` builds for Dagster's commands, for the driver and for tests."""
 
 from __future__ import annotations
 
@@ -36,25 +36,28 @@ MOTION_ASSETS = [
     reports.leaderboard,
 ]
 EXPERIMENT_ASSETS = [*experiments.motion_experiments, experiments.zero_shot_motion]
-"""On demand only: nothing materialises them by itself."""
+"""Run on demand only."""
 FOUNDATION_ASSETS = [foundation.world_renders, *foundation.model_assets, foundation.tiny_pack]
 
 
 def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The resources of a home. home: None takes the environment's; sections: None takes the home's settings.json."""
+    """The resources of a home.
+
+    home: None takes the one that the environment names. sections: a settings file's content; None takes the home's.
+    """
     home = (home or home_folder()).resolve()
-    chosen = dict(load_settings(home) if sections is None else sections)
-    clips = chosen.pop("clips", None) or default_clips_folder()
-    pack, store = chosen.pop("pack", ""), chosen.pop("store", "") or str(home / "store")
-    placed = {name: chosen.pop(name) for name in ("device", "precision") if name in chosen}
-    whole = "float32" if placed.get("precision") == "fp32" else "auto"
-    artefacts = ArtifactStore(root=store, work=str(home / "work"))
+    settings = dict(load_settings(home) if sections is None else sections)
+    clips = settings.pop("clips", None) or default_clips_folder()
+    pack, root = settings.pop("pack", ""), settings.pop("store", "") or str(home / "store")
+    hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
+    dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
+    store = ArtifactStore(root=root, work=str(home / "work"))
     return {
-        "settings": Settings(home=str(home), clips=str(clips), sections=chosen),
-        "pack": PackResource(name=pack, device=placed.get("device", "auto"), dtype=whole),
-        "gpu": Gpu(**placed),
-        "store": artefacts,
-        "handles": HandleIOManager(store=artefacts),
+        "settings": Settings(home=str(home), clips=str(clips), sections=settings),
+        "pack": PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype),
+        "gpu": Gpu(**hardware),
+        "store": store,
+        "handles": HandleIOManager(store=store),
     }
 
 
@@ -65,7 +68,10 @@ def build_defs(
     resources: Mapping[str, Any] | None = None,
     executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
-    """Everything, for a home. resources: put in place of those of the same name; executor: how steps are run."""
+    """All definitions for a home.
+
+    home, sections: as in `build_resources`. resources: replace those of the same name. executor: runs the steps.
+    """
     return dg.Definitions(
         assets=[*INGESTION_ASSETS, *automation.with_automation(MOTION_ASSETS), *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS],
         asset_checks=checks.all_checks,
@@ -79,5 +85,5 @@ def build_defs(
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `dagster -w workspace.yaml` loads."""
+    """The definitions that `dagster -w workspace.yaml` loads."""
     return build_defs()

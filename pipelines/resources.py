@@ -1,6 +1,6 @@
-"""What assets are given beside their inputs: the settings of this home, the model pack, the one GPU (or CPU).
+"""Resources of the assets: the settings of the home, the model pack, and the accelerator.
 
-All are small and import nothing heavy when definitions load; a step that needs torch pays for it, no other does.
+They import nothing heavy when definitions load. Only a step that needs torch imports it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 _LOADED_PACKS: dict[tuple[str, str, str], Any] = {}
-"""Packs by name: a driver that runs many jobs in one process loads one once."""
+"""Loaded packs, so that a driver that runs many jobs in one process loads each pack once."""
 
 
 class Settings(dg.ConfigurableResource):
-    """Where things are, and the sections of numbers that differ from the library's defaults.
+    """The home, the folder of raw clips, and the settings that differ from their defaults.
 
-    `sections` is what a settings file holds; one run may override parts of it with `override` in the Launchpad, and a
-    command with a settings file of its own in `MVMODEL_CONFIG`.
+    `sections` is the content of a settings file. `override` changes settings for one run in the Launchpad;
+    `MVMODEL_CONFIG` names a settings file for one command.
     """
 
     home: str
@@ -44,7 +44,7 @@ class Settings(dg.ConfigurableResource):
 
     @property
     def clips_folder(self) -> Path:
-        """The folder of raw clips. Raises InputError when it does not exist."""
+        """The folder of raw clips. Raises InputError if it does not exist."""
         folder = Path(self.clips)
         if not folder.exists():
             raise InputError(f"there is no folder of clips at {folder}; name one with --clips or MVMODEL_CLIPS")
@@ -59,18 +59,21 @@ class Settings(dg.ConfigurableResource):
         return dict(files.merge_settings(self.sections, self.override).get(name, {}))
 
     def read(self, name: str, model: type[Model], **defaults: Any) -> Model:
-        """A section as `model`; `defaults` stand in for the model's own. Raises InputError saying what does not fit."""
-        known = {key: value for key, value in defaults.items() if key in model.model_fields}
-        return parse_config(model, {**known, **self.section(name)}, name)
+        """Read a section as its settings class.
 
-    def path(self, named: str) -> Path:
-        """A file named in the settings, relative to the repository."""
-        path = Path(named).expanduser()
+        defaults: replace those of the class where it has such a field. Raises InputError naming the wrong setting.
+        """
+        field_defaults = {key: value for key, value in defaults.items() if key in model.model_fields}
+        return parse_config(model, {**field_defaults, **self.section(name)}, name)
+
+    def path(self, name: str) -> Path:
+        """The path of a file in the settings; a relative one starts at the repository."""
+        path = Path(name).expanduser()
         return path if path.is_absolute() else files.REPOSITORY / path
 
 
 class PackResource(dg.ConfigurableResource):
-    """The model pack that every stage shares: a name such as "tiny" or a folder. Loaded on first use, part by part."""
+    """The model pack of all assets: a name such as "tiny", or a folder. Its models are loaded on first use."""
 
     name: str = ""
     device: str = "auto"
@@ -78,7 +81,7 @@ class PackResource(dg.ConfigurableResource):
     """auto, float32, float16 or bfloat16; auto is float16 on a GPU."""
 
     def load(self) -> Pack:
-        """The pack. Raises PackError naming it when it is missing or incomplete."""
+        """The pack. Raises PackError naming it if it is missing or incomplete."""
         key = (self.name, self.device, self.dtype)
         if key not in _LOADED_PACKS:
             from mvmodel.packs import load_pack
@@ -93,24 +96,24 @@ class PackResource(dg.ConfigurableResource):
         return load_backend(self.load())
 
     def generation(self, settings: Settings) -> GenerationConfig:
-        """The settings' section "generation", with the pack's own numbers where the section says nothing."""
+        """The section "generation" of the settings; the pack's own values replace defaults."""
         from mvmodel.backends.generation_config import GenerationConfig
 
         return settings.read("generation", GenerationConfig).for_pack(self.load().info)
 
     def recipe(self, *parts: str) -> dict[str, str]:
-        """Name and hash for a recipe: of the named parts where the pack tells them apart, else of all of it."""
+        """The pack's name and hash, for a recipe: of the given parts if the pack lists their hashes, else of all."""
         from mvmodel.files import hash_value
 
         pack = self.load()
         hashes = dict(getattr(pack.info, "hashes", None) or {})
-        chosen = {n: h for n, h in hashes.items() if n.split("/")[0] in parts}
-        every_part = all(any(n.split("/")[0] == part for n in chosen) for part in parts)
-        return {"name": pack.info.name, "hash": hash_value(chosen) if parts and every_part else pack.hash}
+        files = {file: sha for file, sha in hashes.items() if file.split("/")[0] in parts}
+        has_all_parts = all(any(file.split("/")[0] == part for file in files) for part in parts)
+        return {"name": pack.info.name, "hash": hash_value(files) if parts and has_all_parts else pack.hash}
 
 
 class Gpu(dg.ConfigurableResource):
-    """The one accelerator. Its pool lets one step in at a time; this says which device, precision and memory it has."""
+    """The accelerator: device and precision. Its pool runs one step at a time."""
 
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -118,7 +121,7 @@ class Gpu(dg.ConfigurableResource):
     """auto, fp32, bf16 or fp16; auto is bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
 
     def get_hardware(self) -> dict[str, Any]:
-        """{"device", "precision", "memory_gb"}. Raises InputError when a named device is not there."""
+        """{"device", "precision", "memory_gb"}. Raises InputError if the device does not exist."""
         import torch
 
         device = resolve_device(self.device)
@@ -135,7 +138,7 @@ class Gpu(dg.ConfigurableResource):
         return {"device": device, "precision": precision, "memory_gb": round(memory / 2**30, 1)}
 
     def peak_memory_gb(self) -> float:
-        """Peak memory since the process began: of the GPU when there is one, else of the process."""
+        """Peak memory since the process started, in GB: of the GPU if there is one, else of the process."""
         import resource
 
         import torch

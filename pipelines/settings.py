@@ -175,44 +175,48 @@ def validate_settings(content: Any, where: str) -> dict[str, Any]:
 
 
 def home_folder() -> Path:
-    """The folder that DAGSTER_HOME lies in, else .mvmodel/home in the repository; absolute.
+    """The home: the parent of DAGSTER_HOME if that is set, else .mvmodel/home in the repository. Absolute.
 
-    A home holds dagster/ (the instance, DAGSTER_HOME), store/, work/, reports/ and settings.json.
+    A home contains dagster/ (the instance, DAGSTER_HOME), store/, work/, reports/ and settings.json.
     """
-    if named := os.environ.get("DAGSTER_HOME"):
-        instance = Path(named).expanduser().resolve()
+    if variable := os.environ.get("DAGSTER_HOME"):
+        instance = Path(variable).expanduser().resolve()
         return instance.parent if instance.name == "dagster" else instance
     return REPOSITORY / ".mvmodel" / "home"
 
 
 def load_settings(home: Path) -> dict[str, Any]:
-    """The settings that `mvmodel-pipeline run` left in a home, with MVMODEL_CONFIG, _CLIPS and _PACK on top."""
+    """The settings of a home: those of its last `mvmodel-pipeline run`, overridden by MVMODEL_CONFIG, _CLIPS and _PACK.
+
+    Raises InputError naming the file, the section and the setting that is wrong.
+    """
     path = home / "settings.json"
-    value: dict[str, Any] = read_settings_file(path) if path.exists() else {}
-    if named := os.environ.get("MVMODEL_CONFIG"):
-        value = merge_settings(value, read_settings_file(Path(named)))
+    settings: dict[str, Any] = read_settings_file(path) if path.exists() else {}
+    if config := os.environ.get("MVMODEL_CONFIG"):
+        settings = merge_settings(settings, read_settings_file(Path(config)))
     if clips := os.environ.get("MVMODEL_CLIPS"):
-        value = merge_settings(value, {"clips": str(Path(clips).expanduser().resolve())})
+        settings = merge_settings(settings, {"clips": str(Path(clips).expanduser().resolve())})
     if pack := os.environ.get("MVMODEL_PACK"):
-        value = merge_settings(value, {"pack": pack})
-    return value
+        settings = merge_settings(settings, {"pack": pack})
+    return settings
 
 
-def merge_settings(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two levels of settings, `above` winning name by name."""
-    merged = dict(below)
-    for name, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = {**merged[name], **value} if both else value
+def merge_settings(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the settings of `override`; sections are merged setting by setting."""
+    merged = dict(base)
+    for name, value in override.items():
+        are_sections = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = {**merged[name], **value} if are_sections else value
     return merged
 
 
-def write_settings(home: Path, value: dict[str, Any]) -> None:
-    write_json(home / "settings.json", value)
+def write_settings(home: Path, settings: dict[str, Any]) -> None:
+    """Write settings.json of a home."""
+    write_json(home / "settings.json", settings)
 
 
 def default_clips_folder() -> Path:
-    """datasets/raw when it holds a video (or folders of frames), else the shipped samples."""
+    """datasets/raw if it contains a video or a folder of frames, else the shipped samples."""
     raw = REPOSITORY / "datasets" / "raw"
-    own = raw.is_dir() and any(p.suffix.lower() in VIDEO_SUFFIXES or p.is_dir() for p in raw.iterdir())
-    return raw if own else REPOSITORY / "datasets" / "samples"
+    has_footage = raw.is_dir() and any(p.suffix.lower() in VIDEO_SUFFIXES or p.is_dir() for p in raw.iterdir())
+    return raw if has_footage else REPOSITORY / "datasets" / "samples"

@@ -50,21 +50,21 @@ def generation_requests(
 
     motion, config = context.partition_key, settings.read("requests", RequestsConfig)
     table = settings.path(config.file)
-    listed = _read_listed_requests(table, motion) if config.file else []
-    source_kinds = {get_source_kind(request) for request in listed}
+    table_requests = _read_listed_requests(table, motion) if config.file else []
+    source_kinds = {get_source_kind(request) for request in table_requests}
     library = load_current(context.instance, store.store, "mask_library") if "library" in source_kinds else None
 
     def build(folder: Path) -> None:
-        if listed:
-            _write_listed_requests(empty_folder(folder), motion, listed, table.parent, pack.load(), library)
+        if table_requests:
+            _write_listed_requests(empty_folder(folder), motion, table_requests, table.parent, pack.load(), library)
         else:
             _write_default_requests(empty_folder(folder), motion, training_set, pack.load(), config)
 
     # Listed requests do not depend on the clips: a retrained motion generates the very same videos.
-    inputs = {} if listed else {"training_set": training_set}
+    inputs = {} if table_requests else {"training_set": training_set}
     if library is not None:
         inputs["mask_library"] = library
-    rows = [[r.name, r.prompt, hash_mask_source(r, table.parent), r.seed, r.negative_prompt] for r in listed]
+    rows = [[r.name, r.prompt, hash_mask_source(r, table.parent), r.seed, r.negative_prompt] for r in table_requests]
     models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
     return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, _requests_metadata, models)
 
@@ -146,8 +146,8 @@ def first_frames(
     def build(folder: Path) -> None:
         from mvmodel.generation import requests
 
-        listed = requests.read_requests(generation_requests.folder / "requests.csv")
-        requests.first_frames(pack.backend(), listed, config, folder)
+        table_requests = requests.read_requests(generation_requests.folder / "requests.csv")
+        requests.first_frames(pack.backend(), table_requests, config, folder)
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np

@@ -78,8 +78,8 @@ def clips(
     config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, resolution=info.resolution)
 
     def build(folder: Path) -> None:
-        listed = json.loads((raw_clips.folder / "files.json").read_text())
-        if raw_files.listing_hash(listed) != raw_files.listing_hash(list_raw_files(settings)):
+        expected_files = json.loads((raw_clips.folder / "files.json").read_text())
+        if raw_files.listing_hash(expected_files) != raw_files.listing_hash(list_raw_files(settings)):
             raise InputError(f"{settings.clips_folder} has changed since raw_clips; materialize raw_clips again")
         ingest(settings.clips_folder, empty_folder(folder), config)
 

@@ -143,13 +143,13 @@ def _write_motion_report(
     from mvmodel.reports.report_files import write_motion_report_folder
     from mvmodel.reports.stored_videos import read_video_entries
 
-    measured = {name: inputs[asset] for name, asset in MEASURED_INPUTS.items()}
+    sources = {name: inputs[asset] for name, asset in MEASURED_INPUTS.items()}
     write_motion_report_folder(
         folder,
         motion,
-        read_video_entries(*(measured[name].folder for name in ("metrics", "videos", "requests"))),
-        pd.read_parquet(measured["metrics"].folder / "metrics.parquet"),
-        provenance.motion_provenance(pack, store, adapter, measured),
+        read_video_entries(*(sources[name].folder for name in ("metrics", "videos", "requests"))),
+        pd.read_parquet(sources["metrics"].folder / "metrics.parquet"),
+        provenance.motion_provenance(pack, store, adapter, sources),
         provenance.training_provenance(inputs["training_set"], adapter),
         study=None if ablation is None else report_inputs.read_ablation_videos([ablation]),
         study_command=report_inputs.ablation_command(motion),
@@ -181,8 +181,8 @@ def publish_report(handle: Handle, settings: Settings, name: str) -> Path:
     """Copy a version's page to <home>/reports/<name>, which is always the latest one."""
     target = settings.home_folder / "reports" / name
     page = next(path for path in sorted(handle.folder.glob("*.html")))
-    with atomic_write(target) as aside:
-        shutil.copyfile(page, aside)
+    with atomic_write(target) as temporary:
+        shutil.copyfile(page, temporary)
     return target
 
 

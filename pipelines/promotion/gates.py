@@ -1,4 +1,4 @@
-"""When an adapter may be used: the rules, apart from where they are applied (`checks.py`, `assets/training.py`)."""
+"""The promotion gates: what an adapter must reach. `checks.py` and `assets/training.py` apply them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GATE_METRICS = ("iou", "alignment")
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate: its name, whether it was passed, and why in words."""
+    """One gate's name, whether the adapter passed it, and why."""
 
     gate: str
     passed: bool

@@ -1,4 +1,4 @@
-"""Which adapter of a motion is in use, what a new one is measured against, and going back to an older one."""
+"""Promotion of adapters: which one of a motion is in use, judging a new one, and rolling back to an older one."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionS
 PROMOTED_ADAPTER = dg.AssetKey("promoted_adapter")
 POINTER = "adapter.json"
 TUNED_ADAPTER = "tuned/adapter"
-"""The adapter that is used, in a `motion_adapter` version."""
+"""In a `motion_adapter` version: the adapter that can be promoted."""
 
 
 def write_pointer(folder: Path, adapter: Handle, evaluation: Handle) -> None:
-    """adapter.json names the adapter's version and nothing else, so that the same adapter is the same promotion."""
+    """Write adapter.json, which names the adapter's version only, so that the same adapter gives the same version."""
     pointer = {"asset": adapter.asset, "motion": adapter.partition, "sha": adapter.sha}
     (folder / POINTER).write_text(json.dumps(pointer, indent=1))
     (folder / "metrics.json").write_bytes((evaluation.folder / "metrics.json").read_bytes())
 
 
 def open_promoted(promoted: Handle, store: VersionStore) -> Handle:
-    """The adapter that a `promoted_adapter` version names."""
+    """Open the adapter that a `promoted_adapter` version names."""
     pointer = json.loads((promoted.folder / POINTER).read_text())
     return store.open(pointer["asset"], pointer["motion"], pointer["sha"])
 
 
 def find_promoted(instance: dg.DagsterInstance, store: VersionStore, motion: str) -> Handle | None:
-    """The adapter now promoted for a motion, or None when none is (or it is gone from the store)."""
+    """The adapter that is promoted for a motion; None if there is none, or the store has lost it."""
     if latest_materialization(instance, PROMOTED_ADAPTER, motion) is None:
         return None
     try:
@@ -54,33 +54,40 @@ def judge_adapter(
     adapter: Handle,
     evaluation: Handle,
 ) -> list[GateResult]:
-    """The gates' word on an adapter. The one in use is measured on the same set first, unless it was already."""
+    """Apply the gates to an adapter. The promoted adapter is measured on the same videos first, once."""
     candidate = json.loads((evaluation.folder / "metrics.json").read_text())
     config = settings.read("gates", GateConfig)
-    now = find_promoted(instance, store, str(adapter.partition))
-    if now is None or now.sha == adapter.sha:
+    promoted = find_promoted(instance, store, str(adapter.partition))
+    if promoted is None or promoted.sha == adapter.sha:
         return apply_gates(candidate, config)
-    generation = pack.generation(settings)
-    made = evaluate(store, now.folder / TUNED_ADAPTER, now.sha, evaluation.folder / "set", generation, pack.load())
-    return apply_gates(candidate, config, json.loads((made / "metrics.json").read_text()))
+    weights, requests, generation = (
+        promoted.folder / TUNED_ADAPTER,
+        evaluation.folder / "set",
+        pack.generation(settings),
+    )
+    results = evaluate(store, weights, promoted.sha, requests, generation, pack.load())
+    return apply_gates(candidate, config, json.loads((results / "metrics.json").read_text()))
 
 
 def find_rolled_back(
     instance: dg.DagsterInstance, store: VersionStore, motion: str, adapter_sha: str
 ) -> dg.MaterializeResult[Handle] | None:
-    """The promotion now in force, once more, if somebody rolled back from this adapter: a rerun must not undo that."""
+    """The current promotion if somebody rolled back from this adapter, else None. A re-run must not undo a rollback."""
     event = latest_materialization(instance, PROMOTED_ADAPTER, motion)
     if event is None or adapter_sha not in _rolled_back_adapters(event):
         return None
     handle = load_current(instance, store, PROMOTED_ADAPTER, motion)
     version = store.version(handle.asset, motion, handle.sha)
-    kept = {
-        name: event.metadata[name] for name in ("adapter", "rolled_back_from", "promoted_by") if name in event.metadata
-    }
+    names = ("adapter", "rolled_back_from", "promoted_by")
+    metadata = {name: event.metadata[name] for name in names if name in event.metadata}
     return dg.MaterializeResult(
         value=handle,
         data_version=dg.DataVersion(handle.sha),
-        metadata={**kept, **version_metadata(handle, version, False, 0.0, version.inputs), "held_back": adapter_sha},
+        metadata={
+            **metadata,
+            **version_metadata(handle, version, False, 0.0, version.inputs),
+            "held_back": adapter_sha,
+        },
     )
 
 
@@ -90,48 +97,50 @@ def _rolled_back_adapters(event: dg.AssetMaterialization) -> list[str]:
 
 
 def rollback(instance: dg.DagsterInstance, store: VersionStore, motion: str, version: str = "") -> dict[str, Any]:
-    """Put an older promotion of a motion back in force, as an event of its own; returns what was and what is.
+    """Promote an older adapter of a motion again, by an event in the log.
 
-    version: the beginning of a promoted version's hash or of its adapter's; without it, the one before the present.
-    Raises InputError when there is no such version, or the store has lost it.
+    version: the beginning of the hash of a promoted version or of its adapter; by default, the previous promotion.
+    Returns motion, from, to (versions) and adapter. Raises InputError if there is no such version, or the store has
+    lost it.
     """
     events = list_materializations(instance, PROMOTED_ADAPTER, motion)
     if not events:
-        raise InputError(f"no adapter was ever promoted for {motion!r}; there is nothing to go back to")
-    now = events[0]
-    older: dict[str, dg.AssetMaterialization] = {}
+        raise InputError(f"no adapter of {motion!r} was ever promoted, so there is none to go back to")
+    promotions: dict[str, dg.AssetMaterialization] = {}
     for event in events:
-        older.setdefault(str(event.metadata["sha256"].value), event)
-    present = str(now.metadata["sha256"].value)
-    refused = set(_rolled_back_adapters(now))
-    known = {sha: str(event.metadata["adapter"].value) for sha, event in older.items()}
-    if version:
-        found = [sha for sha, adapter in known.items() if sha.startswith(version) or adapter.startswith(version)]
-    else:
-        found = [sha for sha, adapter in known.items() if sha != present and adapter not in refused][:1]
-    if len(found) != 1:
-        listed = ", ".join(f"{sha[:SHORT]} (adapter {adapter[:SHORT]})" for sha, adapter in known.items())
-        asked = f"version {version!r}" if version else "older version"
-        raise InputError(f"{motion}: {'several' if found else 'no'} {asked} to go back to; promoted so far: {listed}")
-    target = older[found[0]]
-    open_promoted(store.open("promoted_adapter", motion, found[0]), store)
+        promotions.setdefault(str(event.metadata["sha256"].value), event)
+    current = str(events[0].metadata["sha256"].value)
+    rolled_back = set(_rolled_back_adapters(events[0]))
+    adapters = {sha: str(event.metadata["adapter"].value) for sha, event in promotions.items()}
+    target = _select_promotion(motion, adapters, current, rolled_back, version)
+    open_promoted(store.open("promoted_adapter", motion, target), store)
     metadata: dict[str, Any] = {
-        **target.metadata,
-        "rolled_back_from": dg.MetadataValue.json(sorted((refused | {known[present]}) - {known[found[0]]})),
+        **promotions[target].metadata,
+        "rolled_back_from": dg.MetadataValue.json(sorted((rolled_back | {adapters[current]}) - {adapters[target]})),
         "promoted_by": "rollback",
         "computed": False,
     }
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization(
-            PROMOTED_ADAPTER,
-            partition=motion,
-            metadata=metadata,
-            tags={"dagster/data_version": found[0], **_code(target)},
+    tags = {"dagster/data_version": target, **_code_version_tag(promotions[target])}
+    event = dg.AssetMaterialization(PROMOTED_ADAPTER, partition=motion, metadata=metadata, tags=tags)
+    instance.report_runless_asset_event(event)
+    return {"motion": motion, "from": current, "to": target, "adapter": adapters[target]}
+
+
+def _select_promotion(motion: str, adapters: dict[str, str], current: str, rolled_back: set[str], version: str) -> str:
+    """The version to go back to. adapters: promoted version -> its adapter, newest first."""
+    if version:
+        matches = [sha for sha, adapter in adapters.items() if sha.startswith(version) or adapter.startswith(version)]
+    else:
+        matches = [sha for sha, adapter in adapters.items() if sha != current and adapter not in rolled_back][:1]
+    if len(matches) != 1:
+        promoted = ", ".join(f"{sha[:SHORT]} (adapter {adapter[:SHORT]})" for sha, adapter in adapters.items())
+        label = f"version {version!r}" if version else "older version"
+        raise InputError(
+            f"{motion}: {'more than one' if matches else 'no'} {label} to go back to; promoted so far: {promoted}"
         )
-    )
-    return {"motion": motion, "from": present, "to": found[0], "adapter": known[found[0]]}
+    return matches[0]
 
 
-def _code(event: dg.AssetMaterialization) -> dict[str, str]:
-    """The code version of the promotion that is put back, so that its event is as fresh or stale as it was."""
+def _code_version_tag(event: dg.AssetMaterialization) -> dict[str, str]:
+    """The code version of the older promotion, so that the new event is as fresh or stale as that one was."""
     return {name: value for name, value in (event.tags or {}).items() if name == "dagster/code_version"}

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
 
-from pipelines.definitions import build_defs, build_resources
+from pipelines.definitions import (
+    EXPERIMENT_ASSETS,
+    FOUNDATION_ASSETS,
+    INGESTION_ASSETS,
+    MOTION_ASSETS,
+    build_defs,
+    build_resources,
+)
 
 GRAPH = Path(__file__).with_name("graph.json")
 UPDATE = "python tests/pipelines/test_definitions.py"
@@ -63,6 +73,20 @@ def test_every_asset_keeps_the_conventions(defs: dg.Definitions) -> None:
             "ingestion", "masks", "motion", "training", "generation", "reports", "experiments",
             "foundation",
         }, name  # fmt: skip
+
+
+def test_assets_are_short() -> None:
+    """An asset declares what it needs and which function computes it; how it is computed belongs in mvmodel."""
+    assets = [*INGESTION_ASSETS, *MOTION_ASSETS, *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS]
+    functions = {asset.key.to_user_string(): inspect.unwrap(asset.op.compute_fn.decorated_fn) for asset in assets}
+    lengths = {name: len(inspect.getsourcelines(function)[0]) for name, function in functions.items()}
+    decorators = {name: _decorator_lines(function) for name, function in functions.items()}
+    assert {name: lines - decorators[name] for name, lines in lengths.items() if lines - decorators[name] > 35} == {}
+
+
+def _decorator_lines(function: Callable[..., Any]) -> int:
+    lines = inspect.getsourcelines(function)[0]
+    return next(number for number, line in enumerate(lines) if line.lstrip().startswith("def "))
 
 
 def test_whatever_may_use_the_gpu_waits_for_it(defs: dg.Definitions) -> None:
