@@ -74,7 +74,7 @@ class GateConfig(Config):
     """Lowest accepted mean IoU of the detected foreground and the control masks."""
     min_alignment: float = 0.1
     """Lowest accepted mean cosine similarity of the frames and the prompt."""
-    max_regression: float = 0.05
+    max_regression: float = Field(default=0.05, ge=0)
     """How much lower than the promoted adapter's each of the two metrics may be."""
 
 

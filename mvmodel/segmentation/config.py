@@ -10,13 +10,13 @@ from mvmodel.config import Config
 class SaliencyConfig(Config):
     """How saliency is computed."""
 
-    max_side: int = 192
+    max_side: int = Field(192, ge=16)
     """Long side, in pixels, of the downscaled frames on which saliency is computed."""
-    motion_threshold: float = 14.0
+    motion_threshold: float = Field(14.0, ge=0)
     """Colour change, in grey levels, below which nothing in the clip counts as moving."""
-    appearance_weight: float = 0.35
+    appearance_weight: float = Field(0.35, ge=0, le=1)
     """Weight of the appearance cue; the motion cue has the rest."""
-    border_colour_distance: float = 30.0
+    border_colour_distance: float = Field(30.0, gt=0)
     """CIELAB distance from the frame's border colours at which a pixel counts as entirely different from them."""
 
 

@@ -4,64 +4,66 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from mvmodel.config import Config
 
 
 class DecodeLimits(Config):
     """Limits of decoding. A clip beyond one of them is refused, and the reason names the limit."""
 
-    pixels: int = 36_000_000
+    pixels: int = Field(36_000_000, gt=0)
     """Largest number of pixels of one frame."""
-    frames: int = 110_000
+    frames: int = Field(110_000, gt=0)
     """Largest number of frames of one file."""
-    seconds: float = 3600.0
+    seconds: float = Field(3600.0, gt=0)
     """Longest duration of one file."""
-    bytes: int = 3 << 30
+    bytes: int = Field(3 << 30, gt=0)
     """Largest size of the array of decoded frames."""
 
 
 class CutConfig(Config):
     """How footage is cut into shots and into stretches in which something moves."""
 
-    scan_fps: float = 12.0
+    scan_fps: float = Field(12.0, gt=0)
     """Thumbnails analysed per second."""
-    thumbnail_width: int = 96
+    thumbnail_width: int = Field(96, ge=8)
     """Width of a thumbnail in pixels."""
-    min_shot_change: float = 28.0
+    min_shot_change: float = Field(28.0, ge=0)
     """Mean difference of neighbouring thumbnails, in grey levels, from which there may be a cut."""
-    min_shot_ratio: float = 4.0
+    min_shot_ratio: float = Field(4.0, ge=0)
     """A cut's change must also be this many times the mean of the changes around it."""
-    foreground_threshold: float = 20.0
+    foreground_threshold: float = Field(20.0, ge=0)
     """Grey levels by which a pixel must differ from the background to count as foreground."""
-    min_active_share: float = 0.01
+    min_active_share: float = Field(0.01, ge=0, le=1)
     """Share of foreground pixels, above the quiet level, that makes a moment active."""
-    max_gap_seconds: float = 1.0
+    max_gap_seconds: float = Field(1.0, ge=0)
     """Pauses up to this length do not end an active stretch."""
-    min_seconds: float = 1.0
+    min_seconds: float = Field(1.0, ge=0)
     """Shorter stretches are dropped."""
-    max_seconds: float = 60.0
+    max_seconds: float = Field(60.0, gt=0)
     """Longer stretches are divided."""
-    pad_seconds: float = 0.1
+    pad_seconds: float = Field(0.1, ge=0)
     """Time added at both ends of a stretch."""
 
 
 class IngestConfig(Config):
     """How clips are brought to one length, frame rate and size."""
 
-    frames: int = 12
+    frames: int = Field(12, ge=1)
     """Frames of every clip."""
-    fps: float = 8.0
+    fps: float = Field(8.0, gt=0)
     """Frames per second of every clip."""
-    resolution: int = 128
+    resolution: int = Field(128, ge=8)
     """Height and width of every clip in pixels."""
-    min_frames: int = 4
+    min_frames: int = Field(4, ge=1)
     """Sources with fewer frames are refused."""
-    min_side: int = 16
+    min_side: int = Field(16, ge=1)
     """Sources with a shorter side, in pixels, are refused."""
     tempo: Literal["keep", "whole"] = "keep"
     """`keep` takes the liveliest frames / fps seconds at their original speed; `whole` spreads the frames over the
     whole clip. A source that is shorter than frames / fps seconds is always spread."""
-    cut_longer_than_seconds: float = 12.0
+    cut_longer_than_seconds: float = Field(12.0, gt=0)
     """A longer file without start and end in the manifest is cut into shots and active stretches."""
     cut: CutConfig = CutConfig()
     """How it is cut."""

@@ -17,15 +17,15 @@ from pipelines.settings import SECTIONS, load_settings, read_settings_file, sect
 from pipelines.settings_docs import SETTINGS_PAGE, render_settings_page
 
 WRONG_VALUES = {
-    "ingest": {"frames": "many"},
+    "ingest": {"frames": 0},
     "masks": {"max_objects": 0},
-    "groups": {"neighbours": "all"},
+    "groups": {"neighbours": 0},
     "training_set": {"min_clips": 0},
     "training": {"steps": -1},
     "generation": {"steps": 0},
     "requests": {"count": 0},
     "evaluation": {"count": 0},
-    "gates": {"min_iou": "high"},
+    "gates": {"max_regression": -0.1},
     "comparison": {"scheduler_requests": -1},
     "experiments": {"mask_robustness": {"requests": 0}},
 }
