@@ -80,11 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    others = "\n".join(f"  {name:12} {description}" for name, description in COMPARISONS.items())
+    comparisons = "\n".join(f"  {name:12} {description}" for name, description in COMPARISONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"benchmarks with options of their own:\n{others}",
+        epilog=f"benchmarks with options of their own:\n{comparisons}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", default="all", choices=[*BENCHMARKS, *COMPARISONS, "all"])

@@ -50,36 +50,36 @@ def measure_cost(
     measurement; on an idle machine it is near 1, of this run itself.
     """
     config = config or CostConfig()
-    kept = Kept(file, {"config": config.model_dump(mode="json"), "code": hash_sources(), "machine": _machine()})
+    log = Kept(file, {"config": config.model_dump(mode="json"), "code": hash_sources(), "machine": _machine()})
     out: dict[str, Any] = {}
     for size in config.sizes:
-        taken = kept.measured(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
+        timings = log.measured(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
         memory = {
-            name: kept.measured(f"{size}: memory of {name}", variant_megabytes, size, name, config.frames)
+            name: log.measured(f"{size}: memory of {name}", variant_megabytes, size, name, config.frames)
             for name in VARIANTS
         }
-        seconds = taken["seconds"]
+        seconds = timings["seconds"]
         out[size] = {
-            "parameters_millions": taken["parameters_millions"],
-            "latent_side": taken["latent_side"],
+            "parameters_millions": timings["parameters_millions"],
+            "latent_side": timings["latent_side"],
             "frames": config.frames,
             "seconds_a_frame": {name: value / config.frames for name, value in seconds.items()},
             "ratio": {name: value / seconds["image"] for name, value in seconds.items()},
-            "peak_megabytes": {name: found["megabytes"] for name, found in memory.items()},
+            "peak_megabytes": {name: figures["megabytes"] for name, figures in memory.items()},
         }
-    steps = kept.measured("training step: seconds", training_seconds, config.frames, config.repeats)
+    steps = log.measured("training step: seconds", training_seconds, config.frames, config.repeats)
     memory = {
-        name: kept.measured(f"training step: memory, {name}", training_megabytes, name, config.frames)
+        name: log.measured(f"training step: memory, {name}", training_megabytes, name, config.frames)
         for name in TRAINING_STEPS
     }
     out["training_step"] = {
         "seconds": steps["seconds"],
         "encoded_anew_over_cached": steps["seconds"]["encoded_anew"] / steps["seconds"]["cached"],
-        "peak_megabytes": {name: found["megabytes"] for name, found in memory.items()},
+        "peak_megabytes": {name: figures["megabytes"] for name, figures in memory.items()},
     }
-    grown = kept.measured("growth", growth_seconds, config.growth, config.repeats)["seconds"]
-    out["growth"] = {"seconds": grown, "exponent": fit_exponent(list(config.growth), list(grown.values()))}
-    out["highest_load"] = max(found["load_before"] for found in kept.rows().values())
+    growth = log.measured("growth", growth_seconds, config.growth, config.repeats)["seconds"]
+    out["growth"] = {"seconds": growth, "exponent": fit_exponent(list(config.growth), list(growth.values()))}
+    out["highest_load"] = max(figures["load_before"] for figures in log.rows().values())
     return out
 
 

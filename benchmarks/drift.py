@@ -84,9 +84,9 @@ def measure_cell(pack: str, setting: str, change: dict[str, Any], number: int, f
         video = play_there_and_back(reconstruct_frames(models, clip.frames), frames)
     else:
         pipeline = build_pipeline(models, models.start_adapter(), config)
-        with tempfile.TemporaryDirectory() as room:
+        with tempfile.TemporaryDirectory() as work_dir:
             video = np.array(
-                generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(room))
+                generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, number, Path(work_dir))
             )
     seconds = float("nan") if setting == TRUE_CLIPS else (time.perf_counter() - began) / frames
     seams = [window.start for window in plan_windows(frames, config)[1:]]
@@ -104,16 +104,16 @@ def measure_frames(
     from mvmodel.metrics.appearance import colour_distances
     from mvmodel.metrics.judge import judge_iou
 
-    picked = np.arange(1, len(video), stride)
+    indices = np.arange(1, len(video), stride)
     judges = models.scorer(), models.segmenter()
-    shown = [0, *picked]
-    embeddings = models.scorer().images(video[shown])
+    indices_with_first = [0, *indices]
+    embeddings = models.scorer().images(video[indices_with_first])
     return {
-        "frame": [int(index) + 1 for index in picked],
-        "iou": judge_iou(video[picked], masks[picked], *judges, list(clip.objects)).tolist(),
+        "frame": [int(index) + 1 for index in indices],
+        "iou": judge_iou(video[indices], masks[indices], *judges, list(clip.objects)).tolist(),
         "to_first": (embeddings[1:] @ embeddings[0]).tolist(),
-        "colour_drift": colour_distances(video[shown], masks[shown]).tolist(),
-        "sharpness": [_detail(video[index]) / _detail(video[0]) for index in picked],
+        "colour_drift": colour_distances(video[indices_with_first], masks[indices_with_first]).tolist(),
+        "sharpness": [_detail(video[index]) / _detail(video[0]) for index in indices],
     }
 
 
@@ -142,55 +142,56 @@ def get_frame_spans(frames: int) -> list[tuple[int, int]]:
     return list(zip([1, *ends[:-1]], ends, strict=True))
 
 
-def format_table(found: dict[str, list[dict[str, Any]]], frames: int) -> str:
+def format_table(cells_by_setting: dict[str, list[dict[str, Any]]], frames: int) -> str:
     """Markdown, a setting and figure a line: its mean by span of frames, and how much it changes from the first span to
     the last, with a 95 % interval over clips. found: setting -> cells."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     spans = get_frame_spans(frames)
-    heads = " | ".join(f"frames {after + 1}–{end}" for after, end in spans)
+    heads = " | ".join(f"frames {span_start + 1}–{end}" for span_start, end in spans)
     out = [f"| setting | figure | videos | {heads} | change |", "|---" * (4 + len(spans)) + "|"]
-    for name, cells in found.items():
+    for name, cells in cells_by_setting.items():
         for metric, label in METRIC_LABELS.items():
             rows = np.array([[_mean(one, metric, *span) for span in spans] for one in cells])  # (clips, spans)
             low, high = bootstrap_interval(rows[:, -1] - rows[:, 0])
             means = " | ".join(f"{value:.3f}" for value in rows.mean(axis=0))
             gap = rows[:, -1].mean() - rows[:, 0].mean()
             out.append(f"| {name} | {label} | {len(cells)} | {means} | {gap:+.3f} ({low:+.3f} to {high:+.3f}) |")
-    out += ["", *_beside_the_default(found)]
+    out += ["", *_beside_the_default(cells_by_setting)]
     out += ["", "| setting | jump at a window's first frame, times the usual | seconds a frame |", "|---|---|---|"]
-    for name, cells in found.items():
+    for name, cells in cells_by_setting.items():
         jump, seconds = (float(np.mean([one[key] for one in cells])) for key in ("seam", "seconds_a_frame"))
         out.append(f"| {name} | {jump:.2f} | {seconds:.2f} |")
     return "\n".join(out)
 
 
-def _beside_the_default(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _beside_the_default(cells_by_setting: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Lines of a table of every figure over all frames less the default's on the same clips, with 95 % intervals."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     lines = [f"| setting | clips | {' | '.join(METRIC_LABELS.values())} |", "|---" * (2 + len(METRIC_LABELS)) + "|"]
-    for name, cells in found.items():
-        both = list(zip(cells, found.get(DEFAULT, []), strict=False))  # clips come in one order
-        if not both or name in (DEFAULT, TRUE_CLIPS):
+    for name, cells in cells_by_setting.items():
+        pairs = list(zip(cells, cells_by_setting.get(DEFAULT, []), strict=False))  # clips come in one order
+        if not pairs or name in (DEFAULT, TRUE_CLIPS):
             continue
         gaps = [
-            np.array([np.mean(own[metric]) - np.mean(base[metric]) for own, base in both]) for metric in METRIC_LABELS
+            np.array([np.mean(values[metric]) - np.mean(base[metric]) for values, base in pairs])
+            for metric in METRIC_LABELS
         ]
-        told = [
+        texts = [
             f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" for gap in gaps for low, high in [bootstrap_interval(gap)]
         ]
-        lines.append(f"| {name}, less the default | {len(both)} | {' | '.join(told)} |")
+        lines.append(f"| {name}, less the default | {len(pairs)} | {' | '.join(texts)} |")
     return lines
 
 
-def _mean(one: dict[str, Any], metric: str, after: int, end: int) -> float:
+def _mean(one: dict[str, Any], metric: str, span_start: int, end: int) -> float:
     at = np.array(one["frame"])
-    inside = np.array(one[metric])[(at > after) & (at <= end)]
-    return float(inside.mean()) if len(inside) else float("nan")
+    span_values = np.array(one[metric])[(at > span_start) & (at <= end)]
+    return float(span_values.mean()) if len(span_values) else float("nan")
 
 
-def plot_metrics(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
+def plot_metrics(cells_by_setting: dict[str, list[dict[str, Any]]], out: Path) -> None:
     """Every figure against frame index, a line a setting, smoothed over up to 9 judged frames."""
     import matplotlib
 
@@ -199,7 +200,7 @@ def plot_metrics(found: dict[str, list[dict[str, Any]]], out: Path) -> None:
 
     figure, axes = pyplot.subplots(len(METRIC_LABELS), 1, figsize=(9, 3 * len(METRIC_LABELS)), sharex=True)
     for axis, (metric, label) in zip(axes, METRIC_LABELS.items(), strict=True):
-        for name, cells in found.items():
+        for name, cells in cells_by_setting.items():
             values = np.mean([one[metric] for one in cells], axis=0)
             width = min(9, max(1, len(values) // 5))
             smooth = np.convolve(values, np.ones(width) / width, "valid")
@@ -222,27 +223,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
     parser.add_argument("--also", action="append", default=[], help='another setting, as "name={...}" in JSON')
     parser.add_argument("--plot", type=Path, help="draw what FILE holds")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     use_one_thread()
-    about = {"frames": given.frames, "stride": given.stride, "pack": load_pack_once(given.pack).hash}
-    kept = Kept(given.out, about)
-    more = {name: json.loads(text) for name, _, text in (one.partition("=") for one in given.also)}
-    settings = {TRUE_CLIPS: {}, **SETTINGS, **more}
-    names = [n for n in settings if not given.only or any(part in n for part in given.only)]
-    keys = {name: [_key(name, settings[name], clip) for clip in range(given.clips)] for name in names}
-    if not (given.table or given.plot):
+    recipe = {"frames": options.frames, "stride": options.stride, "pack": load_pack_once(options.pack).hash}
+    log = Kept(options.out, recipe)
+    extra_settings = {name: json.loads(text) for name, _, text in (one.partition("=") for one in options.also)}
+    settings = {TRUE_CLIPS: {}, **SETTINGS, **extra_settings}
+    names = [n for n in settings if not options.only or any(part in n for part in options.only)]
+    keys = {name: [_key(name, settings[name], clip) for clip in range(options.clips)] for name in names}
+    if not (options.table or options.plot):
         cells = {
-            keys[name][clip]: (given.pack, name, settings[name], clip, given.frames, given.stride)
-            for clip in range(given.clips)
+            keys[name][clip]: (options.pack, name, settings[name], clip, options.frames, options.stride)
+            for clip in range(options.clips)
             for name in names
         }
-        measure_missing(kept, measure_cell, cells, given.workers)
-    rows = kept.rows()
-    found = {name: [rows[key] for key in takewhile(rows.__contains__, own)] for name, own in keys.items()}
-    found = {name: cells for name, cells in found.items() if cells}
-    print(format_table(found, given.frames))
-    if given.plot:
-        plot_metrics(found, given.plot)
+        measure_missing(log, measure_cell, cells, options.workers)
+    rows = log.rows()
+    cells_by_setting = {
+        name: [rows[key] for key in takewhile(rows.__contains__, values)] for name, values in keys.items()
+    }
+    cells_by_setting = {name: cells for name, cells in cells_by_setting.items() if cells}
+    print(format_table(cells_by_setting, options.frames))
+    if options.plot:
+        plot_metrics(cells_by_setting, options.plot)
 
 
 def _key(name: str, change: dict[str, Any], clip: int) -> str:
@@ -250,8 +253,8 @@ def _key(name: str, change: dict[str, Any], clip: int) -> str:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.files import hash_value
 
-    whole = GenerationConfig(**change).model_dump(mode="json")
-    return f"{'true' if name == TRUE_CLIPS else hash_value(whole)[:12]}/{clip}"
+    configuration = GenerationConfig(**change).model_dump(mode="json")
+    return f"{'true' if name == TRUE_CLIPS else hash_value(configuration)[:12]}/{clip}"
 
 
 if __name__ == "__main__":

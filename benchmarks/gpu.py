@@ -53,22 +53,22 @@ def measure_gpu(size: Workload, file: Path) -> dict[str, Any]:
     from benchmarks.cost import hash_sources
     from mvmodel.code_version import code_version
 
-    kept = Kept(
+    log = Kept(
         file,
         {**asdict(size), "code": [hash_sources(), code_version(Path(__file__))], "card": describe_machine()["card"]},
     )
-    peak = kept.measured("matmul", measure_matmul, size)
-    tuned = {
-        name: kept.measured(f"tuning, {name}", measure_tuning, size, name == "checkpointing")
+    peak = log.measured("matmul", measure_matmul, size)
+    tuning = {
+        name: log.measured(f"tuning, {name}", measure_tuning, size, name == "checkpointing")
         for name in ("checkpointing", "no checkpointing")
     }
-    passes = {name: kept.measured(f"denoising, {name}", measure_denoising, size, name, False) for name in PASSES}
-    compiled = {name: kept.measured(f"compiled, {name}", measure_denoising, size, name, True) for name in PASSES[:3]}
-    videos = {name: kept.measured(f"video, {name}", measure_video, size, name) for name in METHODS}
+    passes = {name: log.measured(f"denoising, {name}", measure_denoising, size, name, False) for name in PASSES}
+    compiled = {name: log.measured(f"compiled, {name}", measure_denoising, size, name, True) for name in PASSES[:3]}
+    videos = {name: log.measured(f"video, {name}", measure_video, size, name) for name in METHODS}
     for found in (*passes.values(), *compiled.values()):
         if "tflop" in found:
             found["share_of_matmul"] = found["tflop"] / found["seconds"] / peak["tflops"]
-    return {"matmul": peak, "tuning": tuned, "denoising": passes, "compiled": compiled, "video": videos}
+    return {"matmul": peak, "tuning": tuning, "denoising": passes, "compiled": compiled, "video": videos}
 
 
 def measure_matmul(size: Workload) -> Figures:
@@ -77,8 +77,8 @@ def measure_matmul(size: Workload) -> Figures:
 
     pack = _pack(size)
     one = torch.randn(size.matrix, size.matrix, device=pack.device, dtype=getattr(torch, pack.dtype))
-    taken = _seconds(lambda: one @ one, size)
-    return {"tflops": 2 * size.matrix**3 / taken / 1e12, "dtype": pack.dtype}
+    seconds = _seconds(lambda: one @ one, size)
+    return {"tflops": 2 * size.matrix**3 / seconds / 1e12, "dtype": pack.dtype}
 
 
 def measure_tuning(size: Workload, checkpointing: bool) -> Figures:
@@ -103,13 +103,13 @@ def measure_tuning(size: Workload, checkpointing: bool) -> Figures:
             ends.append(time.perf_counter())
 
     def run() -> None:
-        with tempfile.TemporaryDirectory() as room:
-            finetune(load_backend(pack), [_clip(size)], config, Path(room), report=tell)
+        with tempfile.TemporaryDirectory() as work_dir:
+            finetune(load_backend(pack), [_clip(size)], config, Path(work_dir), report=tell)
 
     def steps() -> Figures:
         peak = _megabytes(pack, run)
-        taken = statistics.median(after - before for before, after in pairwise(ends[1:]))
-        return {"seconds_a_step": taken, "peak_megabytes": peak, "run_peak_megabytes": max([*encoding, peak])}
+        seconds = statistics.median(after - before for before, after in pairwise(ends[1:]))
+        return {"seconds_a_step": seconds, "peak_megabytes": peak, "run_peak_megabytes": max([*encoding, peak])}
 
     return _measure_or_report(steps)
 
@@ -134,11 +134,11 @@ def measure_denoising(size: Workload, name: str, compiled: bool) -> Figures:
         tflop = count_flops(run) / 1e12
         if compiled:
             unet.compile()
-        taken = _seconds(run, size)
-        made = size.frames - (name == "remembered")  # frame 1 is not made again
+        seconds = _seconds(run, size)
+        generated_frames = size.frames - (name == "remembered")  # frame 1 is not made again
         return {
-            "seconds": taken,
-            "milliseconds_a_frame": 1000 * taken / made,
+            "seconds": seconds,
+            "milliseconds_a_frame": 1000 * seconds / generated_frames,
             "tflop": tflop,
             "peak_megabytes": _megabytes(pack, run),
         }
@@ -151,8 +151,8 @@ def measure_video(size: Workload, method: str) -> Figures:
 
     def found() -> Figures:
         run = _videos(size, method)
-        taken = _seconds(run, size, repeats=1)
-        return {"seconds_a_frame": taken / size.frames, "peak_megabytes": _megabytes(_pack(size), run)}
+        seconds = _seconds(run, size, repeats=1)
+        return {"seconds_a_frame": seconds / size.frames, "peak_megabytes": _megabytes(_pack(size), run)}
 
     return _measure_or_report(found)
 
@@ -170,13 +170,13 @@ def _videos(size: Workload, method: str) -> Callable[[], object]:
 
     pack = _pack(size)
     torch.manual_seed(0)
-    said = {"num_inference_steps": size.steps, "guidance_scale": 7.5}
+    sampling = {"num_inference_steps": size.steps, "guidance_scale": 7.5}
     shape = {"height": size.height, "width": size.width}
     if method == "ours":
         clip = _clip(size)
         pipeline = build_pipeline(pack, None, GenerationConfig())
         pipeline.load_adapter(MotionMaskAdapter.for_unet(pack.unet()), "random")
-        return lambda: pipeline(PROMPT, clip.masks, np.array(clip.frames[0]), **said)
+        return lambda: pipeline(PROMPT, clip.masks, np.array(clip.frames[0]), **sampling)
     if method == "AnimateDiff":
         from diffusers import AnimateDiffPipeline
 
@@ -185,12 +185,12 @@ def _videos(size: Workload, method: str) -> Callable[[], object]:
         moving = hide_progress_bar(
             AnimateDiffPipeline(unet=pack.unet(), motion_adapter=modules, **shared).to(pack.device)
         )
-        return lambda: moving(PROMPT, num_frames=size.frames, **shape, **said)
+        return lambda: moving(PROMPT, num_frames=size.frames, **shape, **sampling)
     from diffusers import TextToVideoZeroPipeline
 
     zero = hide_progress_bar(TextToVideoZeroPipeline(**load_parts(pack, "unet")).to(pack.device))
     late = size.steps - 2  # when it moves the noise costs next to nothing
-    return lambda: zero(PROMPT, video_length=size.frames, t0=late, t1=late + 1, **shape, **said)
+    return lambda: zero(PROMPT, video_length=size.frames, t0=late, t1=late + 1, **shape, **sampling)
 
 
 @cache
@@ -223,14 +223,14 @@ def _wait(pack: Pack) -> None:
 
 def _seconds(run: Callable[[], object], size: Workload, repeats: int | None = None) -> float:
     """The median of several runs after two to warm up, the device's work awaited."""
-    pack, taken = _pack(size), []
+    pack, seconds = _pack(size), []
     for number in range((repeats or size.repeats) + 2):
         began = time.perf_counter()
         run()
         _wait(pack)
         if number > 1:
-            taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def _megabytes(pack: Pack, run: Callable[[], object]) -> float:
@@ -266,28 +266,32 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--kept", type=Path, default=Path(".mvmodel/benchmarks/gpu.jsonl"))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file; benchmarks/results/ holds ours")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     from mvmodel.errors import MvmodelError
     from mvmodel.packs.device import resolve_device
 
-    if given.pack is None and resolve_device(given.device) == "cpu":
+    if options.pack is None and resolve_device(options.device) == "cpu":
         sys.exit("there is no GPU here, and Stable Diffusion 1.5 on a CPU takes hours; give --pack with a small pack")
-    if given.pack is None and not RANDOM_PACK.exists():
+    if options.pack is None and not RANDOM_PACK.exists():
         from mvmodel.packs.random_pack import write_random_pack
 
         write_random_pack("sd15", RANDOM_PACK)
-    shape = {name: getattr(given, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}
-    size = Workload(str(given.pack or RANDOM_PACK), given.device, **shape)
+    shape = {name: getattr(options, name) for name in ("frames", "height", "width", "steps", "repeats", "matrix")}
+    size = Workload(str(options.pack or RANDOM_PACK), options.device, **shape)
     try:
-        figures = measure_gpu(size, given.kept)
+        figures = measure_gpu(size, options.kept)
     except MvmodelError as error:
         sys.exit(str(error))
-    told = {**round_numbers(figures), "size": shape, "on": describe_machine()}
-    text = json.dumps(told, indent=2)
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text + "\n")
-    print(text if given.json else "\n".join(line for name, value in told.items() for line in format_lines(name, value)))
+    report = {**round_numbers(figures), "size": shape, "on": describe_machine()}
+    text = json.dumps(report, indent=2)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text + "\n")
+    print(
+        text
+        if options.json
+        else "\n".join(line for name, value in report.items() for line in format_lines(name, value))
+    )
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ def measure_long_videos(steps: int = 2) -> dict[str, Any]:
 
     Few denoising steps, since they repeat the same memory. one_pass is the longest again, without windows.
     """
-    alone = in_fresh_process(_make, 16, steps, 16)
+    one_window = in_fresh_process(_make, 16, steps, 16)
     lengths = {str(n): in_fresh_process(_make, n, steps, 16) for n in LENGTHS}
     lengths["one_pass"] = in_fresh_process(_make, LENGTHS[-1], steps, 0)
     return {
-        "one_window_peak_megabytes": alone["peak_megabytes"],
-        "seconds_a_frame": {name: found["seconds"] / found["frames"] for name, found in lengths.items()},
+        "one_window_peak_megabytes": one_window["peak_megabytes"],
+        "seconds_a_frame": {name: figures["seconds"] / figures["frames"] for name, figures in lengths.items()},
         "megabytes_over_one_window": {
-            name: found["peak_megabytes"] - alone["peak_megabytes"] for name, found in lengths.items()
+            name: figures["peak_megabytes"] - one_window["peak_megabytes"] for name, figures in lengths.items()
         },
     }
 
@@ -48,11 +48,11 @@ def _make(frames: int, steps: int, window: int) -> dict[str, float]:
     config = GenerationConfig(steps=steps, window=window)
     pipeline = build_pipeline(pack, pack.start_adapter(), config)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as work_dir:
         if window:
-            generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, 0, Path(room))
+            generate_long_video(pipeline, clip.caption, masks, clip.frames[0], config, 0, Path(work_dir))
         else:
             pipeline(clip.caption, masks, clip.frames[0], **pipeline_options(config))
-    taken = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"frames": frames, "seconds": taken, "peak_megabytes": peak}
+    return {"frames": frames, "seconds": seconds, "peak_megabytes": peak}

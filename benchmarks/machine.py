@@ -13,9 +13,11 @@ def describe_machine() -> dict[str, Any]:
     """Processor, threads, card, load, versions, and the commit."""
     import torch
 
-    about = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in about.read_text().splitlines() if line.startswith("model name")]
-    said = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [
+        line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+    ]
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
     return {
         "processor": names[0] if names else platform.machine(),
         "processors": os.cpu_count(),
@@ -23,7 +25,7 @@ def describe_machine() -> dict[str, Any]:
         "load_before": os.getloadavg()[0],
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "commit": said.stdout.strip() or None,
+        "commit": git.stdout.strip() or None,
     }
 
 
@@ -39,6 +41,6 @@ def format_lines(name: str, value: Any) -> list[str]:
     if not isinstance(value, dict):
         return [f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {value}"]
     flat = {key: item for key, item in value.items() if not isinstance(item, dict)}
-    own = [f"{name:28} " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in flat.items())] if flat else []
+    table = [f"{name:28} " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in flat.items())] if flat else []
     deeper = (format_lines(f"{name} {key}", item) for key, item in value.items() if isinstance(item, dict))
-    return own + [line for part in deeper for line in part]
+    return table + [line for part in deeper for line in part]

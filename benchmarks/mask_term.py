@@ -38,11 +38,11 @@ def render_test_clips(count: int) -> list[tuple[str, Any]]:
     free = [name for name in OBJECTS if name not in TRAINING_OBJECTS]
     clips = []
     for number in range(count):
-        trained = number % 2 == 0
-        motion = MOTION if trained else OTHER_MOTIONS[number // 2 % len(OTHER_MOTIONS)]
+        is_training_motion = number % 2 == 0
+        motion = MOTION if is_training_motion else OTHER_MOTIONS[number // 2 % len(OTHER_MOTIONS)]
         name = free[number % len(free)]
         clip = random_clip((HELD_OUT, number, 71), frames=FRAMES, motion=motion, objects=(name,), second_object=0)
-        clips.append(("trained motion" if trained else "new motion", clip))
+        clips.append(("trained motion" if is_training_motion else "new motion", clip))
     return clips
 
 
@@ -89,8 +89,8 @@ def tune_variant(pack: Pack, variant: Variant, seed: int, work: Path) -> Path:
         start: Path = pack.start_adapter()
         return start
     config = TrainConfig(**{"seed": seed, **variant.train})
-    room = work / hash_value([config.model_dump(), seed, pack.hash, FRAMES])[:16]
-    return finetune(load_backend(pack), render_training_clips(seed), config, room, report=lambda row: None)
+    work_dir = work / hash_value([config.model_dump(), seed, pack.hash, FRAMES])[:16]
+    return finetune(load_backend(pack), render_training_clips(seed), config, work_dir, report=lambda row: None)
 
 
 def measure_cell(
@@ -134,32 +134,36 @@ def run_cell(pack: str, name: str, seed: int, count: int, stride: int, work: Pat
     )
 
 
-def measure(given: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace) -> None:
     """Fill in the cells that FILE lacks, ceiling first, seed by seed; each adapter is tuned once."""
     use_one_thread()
-    pack, work = load_pack_once(given.pack), Path(given.work)
-    about = {"pack": pack.hash, "clips": given.clips, "stride": given.stride}
-    done = {(row["variant"], row["seed"]) for row in read_rows(given.out) if all(row[k] == v for k, v in about.items())}
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    groups = [group for group, _ in render_test_clips(given.clips)]
-    wanted = select_variants(given.only, given.all)
-    for seed in given.seeds:
-        lacking = [name for name in wanted if (name, seed) not in done]
-        first = [] if (CEILING, 0) in done else [(CEILING, 0)]
-        apart = {json.dumps(get_variant(name).train): name for name in lacking if get_variant(name).train is not None}
-        tuning = [(given.pack, name, seed, work) for name in apart.values()]
-        for (_, name, *_), _ in run_in_processes(tune_one, tuning, given.workers):
+    pack, work = load_pack_once(options.pack), Path(options.work)
+    recipe = {"pack": pack.hash, "clips": options.clips, "stride": options.stride}
+    measured_cells = {
+        (row["variant"], row["seed"]) for row in read_rows(options.out) if all(row[k] == v for k, v in recipe.items())
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    groups = [group for group, _ in render_test_clips(options.clips)]
+    names = select_variants(options.only, options.all)
+    for seed in options.seeds:
+        lacking = [name for name in names if (name, seed) not in measured_cells]
+        first = [] if (CEILING, 0) in measured_cells else [(CEILING, 0)]
+        name_by_training = {
+            json.dumps(get_variant(name).train): name for name in lacking if get_variant(name).train is not None
+        }
+        tuning = [(options.pack, name, seed, work) for name in name_by_training.values()]
+        for (_, name, *_), _ in run_in_processes(tune_one, tuning, options.workers):
             print(f"tuned for {name}, seed {seed}", flush=True)
         cells = [
-            (given.pack, name, s, given.clips, given.stride, work)
+            (options.pack, name, s, options.clips, options.stride, work)
             for name, s in [*first, *((n, seed) for n in lacking)]
         ]
-        for (_, name, own, *_), scores in run_in_processes(run_cell, cells, given.workers):
-            with open(given.out, "a") as file:
-                row = {"variant": name, "seed": own, **about, "group": groups, "iou": scores}
+        for (_, name, own, *_), scores in run_in_processes(run_cell, cells, options.workers):
+            with open(options.out, "a") as file:
+                row = {"variant": name, "seed": own, **recipe, "group": groups, "iou": scores}
                 file.write(json.dumps(row) + "\n")
             print(f"{name}, seed {own}: {np.mean(scores):.3f}", flush=True)
-        done.add((CEILING, 0))
+        measured_cells.add((CEILING, 0))
 
 
 def select_variants(only: Sequence[str] | None, every: bool) -> list[str]:
@@ -182,22 +186,22 @@ def format_table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str
     groups = ("trained motion", "new motion")
     ceilings = next(row for row in found if row["variant"] == CEILING)
     scores = {(row["variant"], row["seed"]): np.array(row["iou"]) for row in found}
-    beside = "the default" if against == DEFAULT else against
-    heads = " | ".join(f"{group} | of ceiling | against {beside}" for group in groups)
+    reference = "the default" if against == DEFAULT else against
+    heads = " | ".join(f"{group} | of ceiling | against {reference}" for group in groups)
     out = [f"| variant | seeds | {heads} |", "|---" * 8 + "|"]
     for name in dict.fromkeys(row["variant"] for row in found):
         seeds = [seed for variant, seed in scores if variant == name]
         line = [name, str(len(seeds))]
         for group in groups:
-            picked = np.array([g == group for g in ceilings["group"]])
-            values = np.array([scores[name, seed][picked] for seed in seeds])  # (seeds, clips)
+            in_group = np.array([g == group for g in ceilings["group"]])
+            values = np.array([scores[name, seed][in_group] for seed in seeds])  # (seeds, clips)
             low, high = bootstrap_interval(values.mean(axis=0))
             seed_spread = f", seeds ±{values.mean(axis=1).std(ddof=1):.3f}" if len(seeds) > 1 else ""
-            share = values.mean() / np.array(ceilings["iou"])[picked].mean()
+            share = values.mean() / np.array(ceilings["iou"])[in_group].mean()
             line += [f"{values.mean():.3f} ({low:.3f}–{high:.3f}{seed_spread})", f"{share:.2f}", ""]
-            both = [seed for seed in seeds if (against, seed) in scores]
-            if both and name not in (CEILING, against):
-                gap = np.mean([(scores[name, seed] - scores[against, seed])[picked] for seed in both], axis=0)
+            shared_seeds = [seed for seed in seeds if (against, seed) in scores]
+            if shared_seeds and name not in (CEILING, against):
+                gap = np.mean([(scores[name, seed] - scores[against, seed])[in_group] for seed in shared_seeds], axis=0)
                 low, high = bootstrap_interval(gap)
                 line[-1] = f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})"
         out.append("| " + " | ".join(line) + " |")
@@ -216,13 +220,13 @@ def main(arguments: list[str] | None = None) -> None:
         "--against", default=DEFAULT, choices=[*VARIANTS, *EXTRA_VARIANTS], help="the table's differences are to it"
     )
     parser.add_argument("--work", default=".mvmodel/benchmarks/mask_term", help="where adapters are kept between runs")
-    given = parser.parse_args(arguments)
-    if given.table:
-        found = read_rows(given.out)
+    options = parser.parse_args(arguments)
+    if options.table:
+        found = read_rows(options.out)
         same = ("pack", "clips", "stride")  # as the last cell: others are not comparable
-        print(format_table([row for row in found if all(row[key] == found[-1][key] for key in same)], given.against))
+        print(format_table([row for row in found if all(row[key] == found[-1][key] for key in same)], options.against))
     else:
-        measure(given)
+        measure(options)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def _per_object(found: Any, truth: np.ndarray) -> float:
 
     from mvmodel.segmentation.davis_metrics import region_similarity
 
-    table = np.array([[region_similarity(own, true) for own in found.per_instance] for true in truth])
+    table = np.array([[region_similarity(mask, true) for mask in found.per_instance] for true in truth])
     rows, columns = linear_sum_assignment(-table)
     return float(table[rows, columns].sum() / len(truth))
 
@@ -76,16 +76,16 @@ def measure_render(kind: str, number: int, frames: int) -> Figures:
     return figures | ({"each": _per_object(found.sequence, clip.instances)} if kind == "two" else {})
 
 
-def measure_real_sequence(place: Path, name: str, frames: int | None) -> Figures:
+def measure_real_sequence(folder: Path, name: str, frames: int | None) -> Figures:
     """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
     from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.video.decode import decode_video
 
-    shown = decode_video(place / "frames", end=frames).frames
-    truth = decode_video(place / "masks", end=frames).frames[..., 0] > 127
-    segmenter: Any = load_pack_once(None).segmenter() if name == "pack" else OracleSegmenter(shown, truth)
-    found = extract_masks(shown, segmenter)
+    sequence_frames = decode_video(folder / "frames", end=frames).frames
+    truth = decode_video(folder / "masks", end=frames).frames[..., 0] > 127
+    segmenter: Any = load_pack_once(None).segmenter() if name == "pack" else OracleSegmenter(sequence_frames, truth)
+    found = extract_masks(sequence_frames, segmenter)
     region = region_similarity(found.sequence.masks, truth)
     return {"j": region, "f": contour_accuracy(found.sequence.masks, truth)} | _prompt(found, truth)
 
@@ -111,21 +111,23 @@ def measure_masks(
     config = config or MasksConfig()
     parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "throughput"))
     code = code_version(*parts)
-    about = {"frames": config.frames, "code": code, "pack": load_pack_once(None).hash, "machine": platform.node()}
-    measured = Kept(file, about).measured_here
+    recipe = {"frames": config.frames, "code": code, "pack": load_pack_once(None).hash, "machine": platform.node()}
+    measure_once = Kept(file, recipe).measured_here
 
     out: dict[str, Any] = {}
     for kind in PANS:
-        rows = [measured(f"{kind} {n}", measure_render, kind, n, config.frames) for n in range(config.clips)]
+        rows = [measure_once(f"{kind} {n}", measure_render, kind, n, config.frames) for n in range(config.clips)]
         out[kind] = summarize(rows, 2 if kind == "two" else 1)
-    for place in sorted(path for path in REAL_SEQUENCES.glob("*") if (path / "masks").is_dir()):
+    for folder in sorted(path for path in REAL_SEQUENCES.glob("*") if (path / "masks").is_dir()):
         for name in ("pack", "oracle"):
-            key = f"{place.name} {config.real_frames or 'all'} frames {name}"
-            out[f"{place.name} {name}"] = measured(key, measure_real_sequence, place, name, config.real_frames)
+            key = f"{folder.name} {config.real_frames or 'all'} frames {name}"
+            out[f"{folder.name} {name}"] = measure_once(key, measure_real_sequence, folder, name, config.real_frames)
     for model, frames in config.throughput.items():
-        given = None if model == "tiny" else model
-        out[f"throughput {model}"] = measured(f"throughput {model} {frames}", measure_throughput, frames, 256, given)
-    return out | {"sentences": measured("sentences", measure_sentences)}
+        model_type = None if model == "tiny" else model
+        out[f"throughput {model}"] = measure_once(
+            f"throughput {model} {frames}", measure_throughput, frames, 256, model_type
+        )
+    return out | {"sentences": measure_once("sentences", measure_sentences)}
 
 
 def summarize(rows: list[Figures], objects: int) -> Figures:

@@ -75,9 +75,9 @@ class OracleSegmenter:
         if point_coords is None:
             at = (np.arange(GRID) + 0.5) / GRID
             point_coords = np.array([(x * width, y * height) for y in at for x in at])
-        found: dict[bytes, np.ndarray] = {}
+        masks: dict[bytes, np.ndarray] = {}
         for x, y in point_coords:
             mask = self._at(encoding, x, y)
             if mask.mean() >= min_area:
-                found.setdefault(np.packbits(mask).tobytes(), mask)
-        return [MaskCandidate(mask, self.score, self.score, bounding_box(mask)) for mask in found.values()]
+                masks.setdefault(np.packbits(mask).tobytes(), mask)
+        return [MaskCandidate(mask, self.score, self.score, bounding_box(mask)) for mask in masks.values()]

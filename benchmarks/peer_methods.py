@@ -42,8 +42,8 @@ def repeat_first_frame(task: Task, first: np.ndarray) -> np.ndarray:
 
 def load_parts(pack: Pack, *names: str) -> dict[str, Any]:
     """The pack's models as a pipeline's arguments, without safety checker."""
-    known = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler", *names)}
-    return {**known, "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    models = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler", *names)}
+    return {**models, "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 
 def hide_progress_bar(pipeline: Any) -> Any:
@@ -68,8 +68,8 @@ def frame_by_frame(pack: Pack, config: GenerationConfig, with_masks: bool) -> Ma
     def make(task: Task, first: np.ndarray) -> np.ndarray:
         count, (height, width) = len(task.masks), task.masks.shape[1:]
         own = [torch.Generator().manual_seed(task.seed * 1000 + i) for i in range(count)]
-        shown = {"image": control(task.masks)} if with_masks else {"height": height, "width": width}
-        out = pipeline([task.prompt] * count, generator=own, **shown, **_sampling(config)).images
+        mask_images = {"image": control(task.masks)} if with_masks else {"height": height, "width": width}
+        out = pipeline([task.prompt] * count, generator=own, **mask_images, **_sampling(config)).images
         return as_uint8(out)
 
     return make
@@ -146,7 +146,12 @@ def build_motion_modules(unet: Any, heads: int = 4) -> Any:
 
 
 def train_animatediff(
-    pack: Pack, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
+    pack: Pack,
+    clips: Sequence[TrainingClip],
+    training: TrainConfig,
+    config: GenerationConfig,
+    work: Path,
+    weights_file: Path,
 ) -> tuple[MakeVideo, MakeVideo]:
     """AnimateDiff's motion modules, trained on the clips with the UNet frozen: (text alone, under ControlNet)."""
     from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, UNetMotionModel
@@ -159,7 +164,7 @@ def train_animatediff(
             torch.nn.init.zeros_(weights)
     moving = UNetMotionModel.from_unet2d(unet, modules)
     moving.freeze_unet2d_params()
-    trained = [weights for weights in moving.parameters() if weights.requires_grad]
+    trainable = [weights for weights in moving.parameters() if weights.requires_grad]
 
     def loss(latents: torch.Tensor, text: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         from mvmodel.backends.image_unet.loss import training_target
@@ -169,22 +174,22 @@ def train_animatediff(
         flat, flat_noise = latents.flatten(0, 1), noise.flatten(0, 1)
         noisy = scheduler.add_noise(flat, flat_noise, t).unflatten(0, latents.shape[:2]).transpose(1, 2)
         out = moving(noisy, timesteps, encoder_hidden_states=text.repeat_interleave(frames, dim=0)).sample
-        wanted = training_target(scheduler, flat, flat_noise, t).unflatten(0, latents.shape[:2]).transpose(1, 2)
-        return torch.nn.functional.mse_loss(out.float(), wanted.float())
+        target = training_target(scheduler, flat, flat_noise, t).unflatten(0, latents.shape[:2]).transpose(1, 2)
+        return torch.nn.functional.mse_loss(out.float(), target.float())
 
     def step(drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         latents, _, text, noise, timesteps, *_ = drawn
         return loss(latents, text, noise, timesteps)
 
-    _train(pack, clips, training, trained, step, work, kept)
+    _train(pack, clips, training, trainable, step, work, weights_file)
     moving.eval()
     shared = {name: getattr(pack, name)() for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
-    plain = hide_progress_bar(AnimateDiffPipeline(unet=moving, motion_adapter=modules, **shared))
+    text_pipeline = hide_progress_bar(AnimateDiffPipeline(unet=moving, motion_adapter=modules, **shared))
     controlled = hide_progress_bar(
         AnimateDiffControlNetPipeline(unet=moving, motion_adapter=modules, controlnet=pack.controlnet(), **shared)
     )
 
-    def run(pipeline: Any, task: Task, **more: Any) -> np.ndarray:
+    def run(pipeline: Any, task: Task, **extra: Any) -> np.ndarray:
         height, width = task.masks.shape[1:]
         out = pipeline(
             task.prompt,
@@ -192,7 +197,7 @@ def train_animatediff(
             height=height,
             width=width,
             generator=torch.Generator().manual_seed(task.seed),
-            **more,
+            **extra,
             **_sampling(config),
         ).frames[0]
         return as_uint8(out)
@@ -200,10 +205,10 @@ def train_animatediff(
     def with_masks(task: Task, first: np.ndarray) -> np.ndarray:
         from PIL import Image
 
-        shown = [Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB") for mask in task.masks]
-        return run(controlled, task, conditioning_frames=shown)
+        mask_images = [Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB") for mask in task.masks]
+        return run(controlled, task, conditioning_frames=mask_images)
 
-    return lambda task, first: run(plain, task), with_masks
+    return lambda task, first: run(text_pipeline, task), with_masks
 
 
 class _Convolved(torch.nn.Module):
@@ -228,7 +233,12 @@ class _Convolved(torch.nn.Module):
 
 
 def train_lamp_like(
-    pack: Pack, clips: Sequence[TrainingClip], training: TrainConfig, config: GenerationConfig, work: Path, kept: Path
+    pack: Pack,
+    clips: Sequence[TrainingClip],
+    training: TrainConfig,
+    config: GenerationConfig,
+    work: Path,
+    weights_file: Path,
 ) -> MakeVideo:
     """Our adapter without mask term, with a gated causal convolution along the frames: LAMP's parts, our code.
 
@@ -250,7 +260,7 @@ def train_lamp_like(
         return denoising_loss(unet, adapter, scheduler, latents, masks, text, noise, timesteps, torch.zeros_like(keep))
 
     with attach_adapter(unet, adapter), math_attention():
-        _train(pack, clips, training, [*groups["query"], *groups["temporal"]], step, work, kept)
+        _train(pack, clips, training, [*groups["query"], *groups["temporal"]], step, work, weights_file)
     pipeline = build_pipeline(pack, None, config)
     pipeline.load_adapter(adapter.eval(), "lamp-like")
 
@@ -273,7 +283,7 @@ def _train(
     weights: list[torch.nn.Parameter],
     step: Callable[[tuple[torch.Tensor, ...]], torch.Tensor],
     work: Path,
-    kept: Path,
+    weights_file: Path,
 ) -> None:
     """`training.steps` steps of AdamW over the same draws of clips, timesteps and noise that our adapter sees.
 
@@ -284,10 +294,10 @@ def _train(
     from mvmodel.backends.image_unet.latents import cache_training_latents, draw_batch
     from mvmodel.training.cpu_kernels import math_attention
 
-    if kept.exists():
+    if weights_file.exists():
         with torch.no_grad():
-            for own, (_, stored) in zip(weights, sorted(load_file(kept).items()), strict=True):
-                own.copy_(stored)
+            for own, (_, stored_weights) in zip(weights, sorted(load_file(weights_file).items()), strict=True):
+                own.copy_(stored_weights)
         return
 
     data = cache_training_latents(pack, clips, work / "latents.safetensors", training.flip)
@@ -299,5 +309,5 @@ def _train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
-    with atomic_write(kept) as aside:
-        save_file({f"{i:05}": own.detach().contiguous().clone() for i, own in enumerate(weights)}, aside)
+    with atomic_write(weights_file) as temporary_file:
+        save_file({f"{i:05}": own.detach().contiguous().clone() for i, own in enumerate(weights)}, temporary_file)

@@ -66,26 +66,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="what was made stays here")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
     parser.add_argument("--page", action="store_true", help="put the table into benchmarks/peers.md")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     from mvmodel.packs import load_pack
 
     began = time.perf_counter()
-    pack = load_pack(chosen.pack)
-    every = load_motions(pack, chosen.clips, chosen.requests)
-    motions = every if chosen.every_motion else select_motions(every, chosen.motion or []) or every[:1]
-    steps = {"steps": chosen.denoising_steps, "first_frame_steps": chosen.denoising_steps}
+    pack = load_pack(options.pack)
+    every = load_motions(pack, options.clips, options.requests)
+    motions = every if options.every_motion else select_motions(every, options.motion or []) or every[:1]
+    steps = {"steps": options.denoising_steps, "first_frame_steps": options.denoising_steps}
     generation = GenerationConfig(scheduler="ddim", **steps).for_pack(pack.info)
     rows = [
         row
         for motion in motions
-        for row in compare_methods(pack, motion, generation, chosen.steps, chosen.videos, Cache(chosen.work))
+        for row in compare_methods(pack, motion, generation, options.steps, options.videos, Cache(options.work))
     ]
-    write_rows(rows, chosen.out, pack, generation, chosen.steps)
+    write_rows(rows, options.out, pack, generation, options.steps)
     print(format_table(rows))
     print(f"{len(rows)} videos in {(time.perf_counter() - began) / 60:.1f} minutes")
-    if chosen.page:
+    if options.page:
         replace_table(
-            PAGE, f"{format_table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {chosen.steps} optimiser steps."
+            PAGE, f"{format_table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {options.steps} optimiser steps."
         )
 
 
@@ -122,11 +122,11 @@ def compare_methods(
             )
             folder = cache.get_or_build("peer_videos", recipe, functools.partial(_make, maker, task, bench))
             facts = json.loads((folder / "facts.json").read_text())
-            judged = hash_value({"video": recipe, "code": METRICS_CODE})
-            scores = cache.get_or_build("peer_scores", judged, functools.partial(_judge, pack, task, folder))
+            metrics_recipe = hash_value({"video": recipe, "code": METRICS_CODE})
+            scores = cache.get_or_build("peer_scores", metrics_recipe, functools.partial(_judge, pack, task, folder))
             metrics = json.loads((scores / "metrics.json").read_text())
-            said = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
-            rows.append({**said, **metrics, **facts, **bench.record})
+            columns = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
+            rows.append({**columns, **metrics, **facts, **bench.record})
     return rows
 
 
@@ -144,25 +144,25 @@ def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -
     pack, clips, config = bench.pack, bench.motion.clips, bench.generation
     work = cache.path_of("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
     recipe = hash_value([name, work.name, training.model_dump(mode="json"), CODE])
-    kept = cache.path_of("peer_weights", recipe) / "weights.safetensors"
+    weights_file = cache.path_of("peer_weights", recipe) / "weights.safetensors"
     began = time.perf_counter()
-    made: Any = peers.repeat_first_frame
+    method: Any = peers.repeat_first_frame
     if name in ("ours", "ours_from_nothing"):
         how = training if name == "ours" else training.model_copy(update={"init_from": None})
-        made = _ours(bench, bench.tune(name, clips, how))
+        method = _ours(bench, bench.tune(name, clips, how))
     elif name == "lamp_like":
-        made = peers.train_lamp_like(pack, clips, training, config, work, kept)
+        method = peers.train_lamp_like(pack, clips, training, config, work, weights_file)
     elif name == "animatediff":
-        made = peers.train_animatediff(pack, clips, training, config, work, kept)
+        method = peers.train_animatediff(pack, clips, training, config, work, weights_file)
     elif name.startswith("text2video_zero"):
-        made = peers.text2video_zero(pack, config, name.endswith("control"))
+        method = peers.text2video_zero(pack, config, name.endswith("control"))
     elif name.startswith("frame_by_frame"):
-        made = peers.frame_by_frame(pack, config, name.endswith("control"))
+        method = peers.frame_by_frame(pack, config, name.endswith("control"))
     if name not in ("ours", "ours_from_nothing", "lamp_like", "animatediff"):
-        return made, 0.0
+        return method, 0.0
     taken = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
     folder = cache.get_or_build("peer_seconds", recipe, lambda new: write_json(new / "taken.json", taken))
-    return made, float(json.loads((folder / "taken.json").read_text())["seconds"])
+    return method, float(json.loads((folder / "taken.json").read_text())["seconds"])
 
 
 def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray]:

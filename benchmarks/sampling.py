@@ -61,7 +61,7 @@ def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, 
     from mvmodel.metrics.judge import judge_video
 
     models, clip = load_pack_once(pack), _clips(count)[number]
-    taken = float("nan")
+    seconds = float("nan")
     if setting == TRUE_CLIPS:
         frames = reconstruct_frames(models, clip.frames)
     else:
@@ -70,11 +70,11 @@ def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, 
         options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(number)}
         began = time.perf_counter()
         video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
-        taken = time.perf_counter() - began
+        seconds = time.perf_counter() - began
         frames = (video * 255).round().astype(np.uint8)
     words = list(clip.objects)
     judgement = judge_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
-    return {**judgement.metrics, "seconds": taken}
+    return {**judgement.metrics, "seconds": seconds}
 
 
 @cache
@@ -96,7 +96,7 @@ def _pipeline(pack: str, scheduler: str) -> Any:
     return built
 
 
-def format_table(found: dict[str, list[dict[str, float] | None]], names: Sequence[str], default: str) -> str:
+def format_table(rows_by_setting: dict[str, list[dict[str, float] | None]], names: Sequence[str], default: str) -> str:
     """Markdown, a setting a line: mean and 95 % interval over clips, and gaps to `default`, clip by clip.
 
     found: setting -> figures by clip, None where a cell is lacking.
@@ -107,7 +107,7 @@ def format_table(found: dict[str, list[dict[str, float] | None]], names: Sequenc
     out = ["| " + " | ".join(["setting", "videos", *COLUMNS.values(), *gaps]) + " |"]
     out.append("|---" * (2 + len(COLUMNS) + len(GAPS)) + "|")
     for name in names:
-        rows = [row for row in found.get(name, ()) if row is not None]
+        rows = [row for row in rows_by_setting.get(name, ()) if row is not None]
         if not rows:
             continue
         line = [name, str(len(rows))]
@@ -117,11 +117,11 @@ def format_table(found: dict[str, list[dict[str, float] | None]], names: Sequenc
             low, high = bootstrap_interval(values)
             line.append(f"{values.mean():.3f} ({low:.3f}–{high:.3f})" if len(values) else "")
         for metric in GAPS:
-            pairs = zip(found[name], found.get(default, ()), strict=False)
-            gap = np.array([own[metric] - its[metric] for own, its in pairs if own and its])
+            pairs = zip(rows_by_setting[name], rows_by_setting.get(default, ()), strict=False)
+            gap = np.array([row[metric] - its[metric] for row, its in pairs if row and its])
             low, high = bootstrap_interval(gap)
-            told = len(gap) and name not in (default, TRUE_CLIPS)
-            line.append(f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" if told else "")
+            has_gap = len(gap) and name not in (default, TRUE_CLIPS)
+            line.append(f"{gap.mean():+.3f} ({low:+.3f} to {high:+.3f})" if has_gap else "")
         out.append("| " + " | ".join(line) + " |")
     return "\n".join(out)
 
@@ -131,17 +131,17 @@ def main(arguments: list[str] | None = None) -> None:
     add_cell_options(parser, "sampling.jsonl")
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     use_one_thread()
-    kept = Kept(given.out, {"pack": load_pack_once(given.pack).hash, "frames": FRAMES, "defaults": _defaults()})
-    if not given.table:
-        wanted = [n for n in (TRUE_CLIPS, *SETTINGS) if not given.only or any(part in n for part in given.only)]
+    log = Kept(options.out, {"pack": load_pack_once(options.pack).hash, "frames": FRAMES, "defaults": _defaults()})
+    if not options.table:
+        names = [n for n in (TRUE_CLIPS, *SETTINGS) if not options.only or any(part in n for part in options.only)]
         # clip by clip, so that what a stopped run leaves compares all settings on the same clips
-        pairs = [(name, clip) for clip in range(given.clips) for name in wanted]
-        cells = {f"{name}/{clip}": (given.pack, name, clip, given.clips) for name, clip in pairs}
-        measure_missing(kept, measure_cell, cells, given.workers)
-    rows = kept.rows()
-    found = {name: [rows.get(f"{name}/{clip}") for clip in range(given.clips)] for name in (TRUE_CLIPS, *SETTINGS)}
+        pairs = [(name, clip) for clip in range(options.clips) for name in names]
+        cells = {f"{name}/{clip}": (options.pack, name, clip, options.clips) for name, clip in pairs}
+        measure_missing(log, measure_cell, cells, options.workers)
+    rows = log.rows()
+    found = {name: [rows.get(f"{name}/{clip}") for clip in range(options.clips)] for name in (TRUE_CLIPS, *SETTINGS)}
     print(format_table(found, [TRUE_CLIPS, *SHARING], DEFAULTS["sharing"]))
     print()
     print(format_table(found, [TRUE_CLIPS, *SCHEDULERS], DEFAULTS["scheduler"]))

@@ -33,8 +33,10 @@ class ObservedMotion:
 
     def agrees(self, direction: str, count: str, end: str) -> bool:
         """Whether it is as expected; an empty count is not looked at."""
-        way = direction in self.directions if direction != "none" else not self.directions
-        return way and count in ("", str(self.count)) and (self.back if end == "start" else self.end == end)
+        direction_agrees = direction in self.directions if direction != "none" else not self.directions
+        return (
+            direction_agrees and count in ("", str(self.count)) and (self.back if end == "start" else self.end == end)
+        )
 
 
 def measure_sentence(sentence: str) -> ObservedMotion:
@@ -46,16 +48,16 @@ def measure_sentence(sentence: str) -> ObservedMotion:
     rows, columns = np.mgrid[:_SIDE, :_SIDE]
     wedge = (np.abs(rows - 48) < 7 + 0.3 * (columns - 33)) & (columns >= 33) & (columns < 63)
     cast, _ = choreograph(parse_sentence(sentence), _FRAMES, 8.0, (_SIDE, _SIDE))
-    own = cast[0][1]
+    poses = cast[0][1]
     # What happens outside the picture is measured too.
-    shifted = Poses(own.x + _MARGIN, own.y + _MARGIN, own.scale_x, own.scale_y, own.angle)
+    shifted = Poses(poses.x + _MARGIN, poses.y + _MARGIN, poses.scale_x, poses.scale_y, poses.angle)
     masks = place_shape(wedge, shifted, (_SIDE + 2 * _MARGIN, _SIDE + 2 * _MARGIN))
     x, y = (np.array(column) for column in zip(*(_centre(mask) for mask in masks), strict=True))
-    spread = min(float(np.std(own.x)), float(np.std(own.angle)))
-    rolls = spread > 0 and np.corrcoef(own.x, own.angle)[0, 1] < -0.99  # turns as far as it goes
-    turns = 0 if rolls else round(abs(own.angle[-1] - own.angle[0]) / 360)
+    spread = min(float(np.std(poses.x)), float(np.std(poses.angle)))
+    rolls = spread > 0 and np.corrcoef(poses.x, poses.angle)[0, 1] < -0.99  # turns as far as it goes
+    turns = 0 if rolls else round(abs(poses.angle[-1] - poses.angle[0]) / 360)
     back = bool(np.hypot(x[-1] - x[0], y[-1] - y[0]) < 0.06 and max(np.ptp(x), np.ptp(y)) > 0.2)
-    return ObservedMotion(_directions(x, y), _count(x, y, turns), _place(float(x[-1]), float(y[-1])), back)
+    return ObservedMotion(_directions(x, y), _count(x, y, turns), _describe_position(float(x[-1]), float(y[-1])), back)
 
 
 def _centre(mask: np.ndarray) -> tuple[float, float]:
@@ -71,14 +73,14 @@ def _peaks(values: np.ndarray, low: float, high: float = 9.0) -> int:
 
 def _directions(x: np.ndarray, y: np.ndarray) -> tuple[str, ...]:
     """Where it first goes for an eighth of the picture; heights that a jump comes down from again do not count."""
-    found = []
+    ways_seen = []
     lasting = np.minimum.accumulate(np.abs(y - y[0])[::-1])[::-1]
     for away, values, names in ((np.abs(x - x[0]), x, ("left", "right")), (lasting, y, ("up", "down"))):
         if (away > 0.12).any():
             at = int(np.argmax(away > 0.12))
-            found.append((at, names[int(values[at] > values[0])]))
-    first = min((at for at, _ in found), default=0)
-    return tuple(name for at, name in found if at <= first + len(x) // 5)
+            ways_seen.append((at, names[int(values[at] > values[0])]))
+    first = min((at for at, _ in ways_seen), default=0)
+    return tuple(name for at, name in ways_seen if at <= first + len(x) // 5)
 
 
 def _count(x: np.ndarray, y: np.ndarray, turns: int) -> int:
@@ -92,7 +94,7 @@ def _count(x: np.ndarray, y: np.ndarray, turns: int) -> int:
     return jumps or turns or (swings if swings > 1 else 0)
 
 
-def _place(x: float, y: float) -> str:
+def _describe_position(x: float, y: float) -> str:
     if not -0.02 < x < 1.02:
         return "out left" if x < 0 else "out right"
     column = "left" if x < 0.38 else "right" if x > 0.62 else ""
@@ -106,9 +108,9 @@ def judge_sentences(path: Path = FILE) -> list[dict[str, Any]]:
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
-                seen = measure_sentence(row["sentence"])
-                right = seen.agrees(row["direction"], row["count"], row["end"])
-                rows.append({**row, "seen": seen, "right": right})
+                motion = measure_sentence(row["sentence"])
+                understood = motion.agrees(row["direction"], row["count"], row["end"])
+                rows.append({**row, "seen": motion, "right": understood})
             except InputError as error:  # a sentence that is refused is a sentence not understood
                 rows.append({**row, "seen": str(error), "right": False})
     return rows

@@ -81,30 +81,30 @@ def measure_throughput(frames: int = 16, side: int = 256, model: str | None = No
     from mvmodel.world.render import HELD_OUT, random_clip
 
     torch.manual_seed(0)
-    own = load_pack().segmenter() if model is None else Segmenter(load_sam(model, None), batch_size=_LARGE_BATCH)
+    segmenter = load_pack().segmenter() if model is None else Segmenter(load_sam(model, None), batch_size=_LARGE_BATCH)
     clip = random_clip((HELD_OUT, 830_000), frames=frames, side=side, motion="glide", pan=0.2)
-    answering: Any = own
+    answering: Any = segmenter
     if model is not None:
         oracle = OracleSegmenter(clip.frames, clip.masks)
         for number in range(frames):
             oracle.pieces(number)  # cut before the clock runs: no segmenter has to
-        answering = OracleAnswers(own, oracle)
-    sizes = [min(own.batch_size, frames - at) for at in range(0, frames, own.batch_size)]
-    ready = [torch.randn(size, 3, own.image_size, own.image_size) for size in sizes]
+        answering = OracleAnswers(segmenter, oracle)
+    sizes = [min(segmenter.batch_size, frames - at) for at in range(0, frames, segmenter.batch_size)]
+    batches = [torch.randn(size, 3, segmenter.image_size, segmenter.image_size) for size in sizes]
 
     @torch.no_grad()
     def bare() -> None:
-        for batch in ready:
-            own.sam.image_encoder(batch)
+        for batch in batches:
+            segmenter.sam.image_encoder(batch)
 
     with torch.no_grad():
-        own.sam.image_encoder(ready[0])
+        segmenter.sam.image_encoder(batches[0])
     runs = range(REPEATS.get(model or "tiny", 1))
-    both = [(_seconds(bare), _seconds(lambda: extract_masks(clip.frames, answering))) for _ in runs]
-    alone, whole = (min(times) for times in zip(*both, strict=True))
+    measurements = [(_seconds(bare), _seconds(lambda: extract_masks(clip.frames, answering))) for _ in runs]
+    encoder_seconds, total_seconds = (min(times) for times in zip(*measurements, strict=True))
     figures = {
-        "frames_per_second": frames / whole,
-        "encoder_frames_per_second": frames / alone,
-        "times_encoder": whole / alone,
+        "frames_per_second": frames / total_seconds,
+        "encoder_frames_per_second": frames / encoder_seconds,
+        "times_encoder": total_seconds / encoder_seconds,
     }
     return figures if model is None else figures | {"prompts_per_frame": answering.prompts / len(runs) / frames}

@@ -101,15 +101,15 @@ def compute_overlaps(pack: Pack, frames: np.ndarray, clip: Any, stride: int = 2)
     """IoU of where each object is found (rows) with each object's mask (columns), mean over frames 2..n."""
     from mvmodel.metrics.adherence import find_foreground, iou
 
-    picked = slice(1, None, stride)
-    found = [find_foreground(frames[picked], pack.segmenter(), pack.scorer(), [word]) for word in clip.objects]
-    return np.array([[iou(one, masks[picked]).mean() for masks in clip.instances] for one in found])
+    frames_judged = slice(1, None, stride)
+    found = [find_foreground(frames[frames_judged], pack.segmenter(), pack.scorer(), [word]) for word in clip.objects]
+    return np.array([[iou(one, masks[frames_judged]).mean() for masks in clip.instances] for one in found])
 
 
 def are_in_place(overlaps: np.ndarray, least: float) -> bool:
     """Is every object over its own mask, by at least `least` and more than over any other."""
-    own = np.diag(overlaps)
-    return bool((own >= least).all() and (overlaps.argmax(axis=1) == np.arange(len(overlaps))).all())
+    own_overlaps = np.diag(overlaps)
+    return bool((own_overlaps >= least).all() and (overlaps.argmax(axis=1) == np.arange(len(overlaps))).all())
 
 
 def measure_cell(
@@ -127,8 +127,10 @@ def measure_cell(
     models, clip = load_pack_once(pack), SCENES[scene](number, frames)
     if setting == TRUE_CLIPS:
         return {"overlaps": compute_overlaps(models, clip.frames, clip).tolist()}
-    named = [Instance(with_article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)]
-    instances: Sequence[Instance] | None = None if setting == "merged" else named
+    named_instances = [
+        Instance(with_article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)
+    ]
+    instances: Sequence[Instance] | None = None if setting == "merged" else named_instances
     config, own = GenerationConfig(), seed * 1000 + number
     first = clip.frames[0]
     if not given_first:
@@ -165,7 +167,7 @@ def format_statement(found: Cells, least: float) -> str:
     """What the rows say of binding against merging, a sentence a scene; its interval is over pairs of videos."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
-    said = []
+    sentences = []
     for scene in dict.fromkeys(scene for scene, _ in found):
         pair = [[float(are_in_place(t, least)) for t in found.get((scene, name), ())] for name in ("bound", "merged")]
         if not pair[0] or len(pair[0]) != len(pair[1]):
@@ -175,11 +177,11 @@ def format_statement(found: Cells, least: float) -> str:
         verdict = "no difference that these videos show"
         if low > 0 or high < 0:
             verdict = "binding puts more objects in place" if low > 0 else "binding puts fewer objects in place"
-        said.append(
+        sentences.append(
             f"{scene}: {np.mean(pair[0]):.0%} of {len(gap)} videos bound, {np.mean(pair[1]):.0%} merged "
             f"(difference {gap.mean():+.2f}, {low:+.2f} to {high:+.2f}): {verdict}."
         )
-    return "\n".join(said)
+    return "\n".join(sentences)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -192,32 +194,32 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--iou", type=float, default=0.3)
     parser.add_argument("--given-first", action="store_true", help="frame 1 from the clip, not from the ControlNet")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     use_one_thread()
-    kept = Kept(
-        given.out, {"pack": load_pack_once(given.pack).hash, "frames": given.frames, "first": given.given_first}
+    log = Kept(
+        options.out, {"pack": load_pack_once(options.pack).hash, "frames": options.frames, "first": options.given_first}
     )
-    wanted = [
+    cells_wanted = [
         (scene, setting, number, seed)
-        for seed in given.seeds
-        for number in range(given.videos)
-        for scene in given.scenes
-        for setting in (TRUE_CLIPS, *given.settings)
-        if setting != TRUE_CLIPS or seed == given.seeds[0]  # the true clip has no noise
+        for seed in options.seeds
+        for number in range(options.videos)
+        for scene in options.scenes
+        for setting in (TRUE_CLIPS, *options.settings)
+        if setting != TRUE_CLIPS or seed == options.seeds[0]  # the true clip has no noise
     ]
     key = "{}/{}/{}/{}".format
-    if not given.table:
-        cells = {key(*one): (given.pack, *one, given.frames, given.given_first) for one in wanted}
-        measure_missing(kept, measure_cell, cells, given.workers)
-    rows = kept.rows()
-    found: Cells = {(scene, setting): [] for scene in given.scenes for setting in (*given.settings, TRUE_CLIPS)}
-    for one in wanted:
+    if not options.table:
+        cells = {key(*one): (options.pack, *one, options.frames, options.given_first) for one in cells_wanted}
+        measure_missing(log, measure_cell, cells, options.workers)
+    rows = log.rows()
+    found: Cells = {(scene, setting): [] for scene in options.scenes for setting in (*options.settings, TRUE_CLIPS)}
+    for one in cells_wanted:
         if key(*one) in rows:
             found[one[0], one[1]].append(np.array(rows[key(*one)]["overlaps"]))
     found = {name: tables for name, tables in found.items() if tables}
-    print(format_table(found, given.iou))
+    print(format_table(found, options.iou))
     print()
-    print(format_statement(found, given.iou))
+    print(format_statement(found, options.iou))
 
 
 if __name__ == "__main__":

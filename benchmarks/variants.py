@@ -55,8 +55,8 @@ def attach_variant(name: str, unet: Any, adapter: Any, frames: int) -> Iterator[
     with attach_adapter(unet, adapter):
         if name not in ("ours", "remembered"):
             ours = unet.attn_processors
-            other = OtherKeysAttnProcessor(frames, full=name == "full")
-            unet.set_attn_processor({k: other if ".attn1." in k else v for k, v in ours.items()})
+            processor = OtherKeysAttnProcessor(frames, full=name == "full")
+            unet.set_attn_processor({k: processor if ".attn1." in k else v for k, v in ours.items()})
         yield
 
 

@@ -30,17 +30,17 @@ def add_cell_options(parser: argparse.ArgumentParser, out: str) -> None:
 
 
 def measure_missing(
-    kept: Kept, run: Callable[..., Figures], wanted: Mapping[str, tuple[Any, ...]], workers: int
+    kept: Kept, run: Callable[..., Figures], cells: Mapping[str, tuple[Any, ...]], workers: int
 ) -> None:
     """Measure what `kept` lacks of `wanted`, key -> arguments of `run`, in its order; each is kept as it ends."""
-    known = kept.rows()
-    lacking = [(key, run, *given) for key, given in wanted.items() if key not in known]
+    stored_rows = kept.rows()
+    lacking = [(key, run, *arguments) for key, arguments in cells.items() if key not in stored_rows]
     for (key, *_), figures in run_in_processes(_of_key, lacking, workers):
         kept.put(key, figures)
 
 
-def _of_key(key: str, run: Callable[..., Figures], *given: Any) -> Figures:
-    return run(*given)
+def _of_key(key: str, run: Callable[..., Figures], *arguments: Any) -> Figures:
+    return run(*arguments)
 
 
 @cache
@@ -60,10 +60,14 @@ def run_in_processes(
     """
     began = time.perf_counter()
 
-    def tell(done: int) -> None:
-        taken = time.perf_counter() - began
-        left = taken / done * (len(tasks) - done)
-        print(f"{done} of {len(tasks)}, {taken / 60:.1f} min, about {left / 60:.0f} more", file=sys.stderr, flush=True)
+    def tell(count: int) -> None:
+        seconds = time.perf_counter() - began
+        remaining = seconds / count * (len(tasks) - count)
+        print(
+            f"{count} of {len(tasks)}, {seconds / 60:.1f} min, about {remaining / 60:.0f} more",
+            file=sys.stderr,
+            flush=True,
+        )
 
     if workers == 1:
         for number, task in enumerate(tasks, start=1):
@@ -75,9 +79,9 @@ def run_in_processes(
 
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=use_one_thread)
     try:
-        waiting = {pool.submit(run, *task): task for task in tasks}
-        for number, future in enumerate(as_completed(waiting), start=1):
-            yield waiting[future], future.result()
+        tasks_by_future = {pool.submit(run, *task): task for task in tasks}
+        for number, future in enumerate(as_completed(tasks_by_future), start=1):
+            yield tasks_by_future[future], future.result()
             tell(number)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -34,15 +34,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pack", default=None)
     parser.add_argument("--training-steps", type=int, default=60, help="optimiser steps of the motions' own adapters")
     parser.add_argument("--quick", action="store_true", help="the smallest size, to see that it runs")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        return _run(chosen)
+        return _run(options)
     except MvmodelError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def _run(chosen: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     from mvmodel.backends.training_config import TrainConfig
     from mvmodel.cache import Cache
     from mvmodel.experiments.bench import MOTION_ADAPTER, Bench
@@ -51,25 +51,25 @@ def _run(chosen: argparse.Namespace) -> int:
     from mvmodel.packs import load_pack
 
     began = time.perf_counter()
-    pack = load_pack(chosen.pack)
-    cache = Cache(chosen.out / "cells")
+    pack = load_pack(options.pack)
+    cache = Cache(options.out / "cells")
     start = "start" if pack.start_adapter() is not None else None
-    training = TrainConfig(steps=1 if chosen.quick else chosen.training_steps, init_from=start)
-    names = list(EXPERIMENTS) if chosen.name == "all" else [chosen.name]
-    motions = load_motions(pack, chosen.clips, chosen.requests)
-    wanted = select_motions(motions, chosen.motion or [])
-    alone = motions if chosen.every_motion else wanted or motions[:1]
-    together = wanted if len(wanted) > 1 else motions
+    training = TrainConfig(steps=1 if options.quick else options.training_steps, init_from=start)
+    names = list(EXPERIMENTS) if options.name == "all" else [options.name]
+    motions = load_motions(pack, options.clips, options.requests)
+    wanted = select_motions(motions, options.motion or [])
+    single_motions = motions if options.every_motion else wanted or motions[:1]
+    all_motions = wanted if len(wanted) > 1 else motions
     ended = []
     for name in names:
         one_by_one = EXPERIMENTS[name].per_motion
-        for group in [[motion] for motion in alone] if one_by_one else [together]:
+        for group in [[motion] for motion in single_motions] if one_by_one else [all_motions]:
             bench = Bench(pack, group, cache, {}, training=training, log=lambda text: print(f"  {text}", flush=True))
             started = time.perf_counter()
             if one_by_one:
                 bench.tune(MOTION_ADAPTER, group[0].clips, training)
-            config = EXPERIMENTS[name].config.quick() if chosen.quick else None
-            folder = run_experiment(name, bench, chosen.out / name / (group[0].name if one_by_one else "all"), config)
+            config = EXPERIMENTS[name].config.quick() if options.quick else None
+            folder = run_experiment(name, bench, options.out / name / (group[0].name if one_by_one else "all"), config)
             print((folder / "conclusion.md").read_text())
             ended.append(f"{folder}: {bench.work}; {time.perf_counter() - started:.0f} s in all")
             print(ended[-1], flush=True)

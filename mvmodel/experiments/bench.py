@@ -93,16 +93,16 @@ class Bench:
 
     def tasks(self, config: ExperimentConfig, motion: Motion | None = None) -> list[Task]:
         """The requests of a motion that an experiment of this size uses, every seed of them."""
-        chosen = (motion or self.motion).tasks[: config.requests]
-        if not chosen:
+        tasks = (motion or self.motion).tasks[: config.requests]
+        if not tasks:
             raise InputError(f"there is no request for {(motion or self.motion).name}; give some in the request file")
-        return [task.with_seed_offset(number) for number in range(config.seeds) for task in chosen]
+        return [task.with_seed_offset(number) for number in range(config.seeds) for task in tasks]
 
     def generation_config(self, config: ExperimentConfig, **changes: Any) -> GenerationConfig:
         """The generation settings with `changes`, at the experiment's number of steps."""
         steps = config.denoising_steps
-        own = {"steps": steps, "first_frame_steps": steps} if steps else {}
-        return GenerationConfig(**{**self.generation.model_dump(), **own, **changes})
+        step_settings = {"steps": steps, "first_frame_steps": steps} if steps else {}
+        return GenerationConfig(**{**self.generation.model_dump(), **step_settings, **changes})
 
     def tune(self, name: str, clips: Sequence[TrainingClip], config: TrainConfig) -> str:
         """Tune an adapter, or find it; a killed tuning resumes. Returns `name`, now among the adapters."""
@@ -117,12 +117,12 @@ class Bench:
                 "code": TUNING_CODE,
             }
         )
-        place = self.cache.path_of("cell_adapters", recipe)
-        new = not (place / "adapter" / "train.json").exists()
+        work_dir = self.cache.path_of("cell_adapters", recipe)
+        new = not (work_dir / "adapter" / "train.json").exists()
         if new:
             self.log(f"tuning {name} on {len(clips)} clips, {config.steps} steps")
         began = time.perf_counter()
-        self.adapters[name] = finetune(self.backend, clips, config, place)
+        self.adapters[name] = finetune(self.backend, clips, config, work_dir)
         if new:
             self.work.adapters_tuned += 1
             self.work.tuning_seconds += time.perf_counter() - began
@@ -146,16 +146,20 @@ class Bench:
 
     def measure(self, cell: Cell) -> CellResult:
         """Make the cell's video and judge it, or find what an earlier run left."""
-        about = {"pack": self.pack.hash, "adapter": self.backend.hash_adapter(self.adapters[cell.adapter])}
-        made = cell.recipe(**about, code=VIDEO_CODE)
-        began, new = time.perf_counter(), not self.cache.path_of("cell_videos", made).exists()
+        identity = {"pack": self.pack.hash, "adapter": self.backend.hash_adapter(self.adapters[cell.adapter])}
+        video_recipe = cell.recipe(**identity, code=VIDEO_CODE)
+        began, new = time.perf_counter(), not self.cache.path_of("cell_videos", video_recipe).exists()
         video = (
-            self.cache.get_or_build("cell_videos", made, lambda folder: self._generate(cell, folder, made))
+            self.cache.get_or_build(
+                "cell_videos", video_recipe, lambda folder: self._generate(cell, folder, video_recipe)
+            )
             / "video.npz"
         )
-        judged = hash_value({"video": made, "code": METRICS_CODE})
+        metrics_recipe = hash_value({"video": video_recipe, "code": METRICS_CODE})
         scores = self.cache.get_or_build(
-            "cell_scores", judged, lambda folder: write_cell_metrics(cell, read_frames(video), self.pack, folder)
+            "cell_scores",
+            metrics_recipe,
+            lambda folder: write_cell_metrics(cell, read_frames(video), self.pack, folder),
         )
         self.work.cells += 1
         self.work.videos_generated += new
@@ -176,14 +180,16 @@ class Bench:
     def first_frame(self, cell: Cell) -> np.ndarray:
         """Frame 1, uint8 (height, width, 3); the same picture for all cells that ask for the same."""
         how, mask, config = cell.first, cell.masks[0], cell.generation
-        sampled = config.model_dump(mode="json", include={"scheduler", "first_frame_steps", "first_frame_guidance"})
+        sampling_settings = config.model_dump(
+            mode="json", include={"scheduler", "first_frame_steps", "first_frame_guidance"}
+        )
         recipe = hash_value(
             {
                 "prompt": how.prompt or cell.task.prompt,
                 "seed": cell.task.seed,
                 "mask": hash_masks(mask[None]),
                 "how": how.model_dump(mode="json"),
-                "config": {**sampled, "control_scale": config.control_scale},
+                "config": {**sampling_settings, "control_scale": config.control_scale},
                 "pack": self.pack.hash,
                 "code": VIDEO_CODE,
             }

@@ -77,7 +77,7 @@ class Cell:
         """What the generator is given, bool (frames, height, width)."""
         return self.task.masks if self.control_masks is None else self.control_masks
 
-    def recipe(self, **about: str) -> str:
+    def recipe(self, **identity: str) -> str:
         """Hash of everything that decides the result. about: identity of pack, adapter and code."""
         return hash_value(
             {
@@ -89,7 +89,7 @@ class Cell:
                 "generation": self.generation.model_dump(mode="json"),
                 "mask_term": self.mask_term,
                 "first": self.first.model_dump(mode="json"),
-                **about,
+                **identity,
             }
         )
 

@@ -67,27 +67,29 @@ def compute_difference(
     sides = [
         select_rows(rows, where)[[*keys, metric]].dropna().groupby(keys)[metric].mean() for where in (first, second)
     ]
-    both = sides[0].to_frame("first").join(sides[1].to_frame("second"), how="inner")
-    if both.empty:
+    pairs = sides[0].to_frame("first").join(sides[1].to_frame("second"), how="inner")
+    if pairs.empty:
         return nothing
-    gap = (both["first"] - both["second"]).to_numpy(float)
+    gap = (pairs["first"] - pairs["second"]).to_numpy(float)
     low, high = bootstrap_interval(gap)
-    return Difference(float(gap.mean()), low, high, float(both["first"].mean()), float(both["second"].mean()), len(gap))
+    return Difference(
+        float(gap.mean()), low, high, float(pairs["first"].mean()), float(pairs["second"].mean()), len(gap)
+    )
 
 
-def describe_verdict(found: Difference, better: int, least: float = 0.0) -> str:
+def describe_verdict(gap: Difference, better: int, least: float = 0.0) -> str:
     """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
 
     better: +1 when the first condition ought to have more of the metric, -1 when less. least: by how much at least; it is
     certain when the whole interval lies beyond that.
     """
-    if not found.pairs:
+    if not gap.pairs:
         return "could not be measured"
-    gain = better * found.mean
+    gain = better * gap.mean
     if gain <= 0 or gain < least:
         return "does not hold"
-    sure = found.certain and min(better * found.low, better * found.high) >= least
-    return "holds" if sure else "holds here, but these few videos do not make it certain"
+    certain = gap.certain and min(better * gap.low, better * gap.high) >= least
+    return "holds" if certain else "holds here, but these few videos do not make it certain"
 
 
 def compute_group_means(rows: pd.DataFrame, by: str, metric: str) -> dict[object, float]:
@@ -105,8 +107,8 @@ def join_words(parts: Sequence[str]) -> str:
 
 def fit_slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Least-squares change of y for one unit of x; NaN with fewer than two points."""
-    at, values = np.asarray(x, float), np.asarray(y, float)
-    known = np.isfinite(at) & np.isfinite(values)
-    if known.sum() < 2 or np.ptp(at[known]) == 0:
+    xs, values = np.asarray(x, float), np.asarray(y, float)
+    finite = np.isfinite(xs) & np.isfinite(values)
+    if finite.sum() < 2 or np.ptp(xs[finite]) == 0:
         return math.nan
-    return float(np.polyfit(at[known], values[known], 1)[0])
+    return float(np.polyfit(xs[finite], values[finite], 1)[0])

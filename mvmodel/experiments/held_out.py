@@ -36,7 +36,7 @@ class HeldOutItem:
 
 
 def iterate_held_out(
-    task: Task, motion: str, seen: Sequence[str], objects: Sequence[str], items: int
+    task: Task, motion: str, training_objects: Sequence[str], objects: Sequence[str], items: int
 ) -> Iterator[HeldOutItem]:
     """The first `items` entries of every family. seen: object words of the training clips, objects: words to choose of.
 
@@ -47,9 +47,9 @@ def iterate_held_out(
     for factor in SIZES[:items]:
         masks = scale(MaskSequence(task.masks), factor).masks
         yield HeldOutItem("size", f"x{factor:g}", replace(task, masks=masks))
-    for other in _other_motions(motion)[:items]:
-        yield HeldOutItem("motion", other, replace(task, masks=transfer_motion(task, other)))
-    words = [word for word in objects if word not in seen and word not in task.words]
+    for other_motion in _other_motions(motion)[:items]:
+        yield HeldOutItem("motion", other_motion, replace(task, masks=transfer_motion(task, other_motion)))
+    words = [word for word in objects if word not in training_objects and word not in task.words]
     for word in words[:items]:
         prompt = replace_noun(task.prompt, task.words[0], word) if task.words else task.prompt
         if prompt != task.prompt:
@@ -67,29 +67,29 @@ def transfer_motion(task: Task, motion: str) -> np.ndarray:
     matrices[:, :, :2] = turn * sides[:, None, :]
     matrices[:, 0, 2] = (pose.x - pose.x[0]) * width
     matrices[:, 1, 2] = (pose.y - pose.y[0]) * height
-    still = MaskSequence(np.repeat(task.masks[:1], frames, axis=0))
+    still_mask = MaskSequence(np.repeat(task.masks[:1], frames, axis=0))
     try:
-        return warp(still, matrices, centre="object", outside="keep").masks
+        return warp(still_mask, matrices, centre="object", outside="keep").masks
     except InputError:  # too large for this way: what leaves the picture is cut off
-        return warp(still, matrices, centre="object").masks
+        return warp(still_mask, matrices, centre="object").masks
 
 
 def _other_motions(motion: str) -> list[str]:
     return [name for name in ("spin", "orbit", "fall", "sway", "grow", "glide", *MOTIONS) if name != motion]
 
 
-def _as_shape(masks: np.ndarray, inside: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+def _as_shape(masks: np.ndarray, contains: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """Another outline with each mask's centre and, as far as the picture allows, area."""
     height, width = masks.shape[1:]
     rows, columns = np.mgrid[:height, :width].astype(float)
     grid = np.linspace(-2, 2, 401)
-    share = inside(*np.meshgrid(grid, grid)).mean() * 16  # the outline's own area, its radius being 1
+    share = contains(*np.meshgrid(grid, grid)).mean() * 16  # the outline's own area, its radius being 1
     out = np.zeros_like(masks)
     for index, mask in enumerate(masks):
         if mask.any():
             x, y = centroid(mask)
             radius = max(2.0, np.sqrt(mask.sum() / share))
-            out[index] = inside((columns - x) / radius, (rows - y) / radius)
+            out[index] = contains((columns - x) / radius, (rows - y) / radius)
     return out
 
 

@@ -35,7 +35,7 @@ def write_experiment_page(
     motion: str = "",
 ) -> Path:
     """Write the page. summary: from `summarise`, by the experiment's factors. pictures: PNGs of the plots."""
-    rows, more = _films(experiment, results)
+    rows, omitted = _films(experiment, results)
     return render_page(
         path,
         "experiment.html.j2",
@@ -51,15 +51,15 @@ def write_experiment_page(
             (p.stem, f"Plot: {p.stem.replace('_', ' ')}", media.data_url(p.read_bytes(), "image/png")) for p in pictures
         ],
         rows=rows,
-        more=more,
+        more=omitted,
         factors=experiment.factors,
-        labels=[plots.get_metric_label(name) for name in _shown(experiment, summary)],
+        labels=[plots.get_metric_label(name) for name in _select_metrics(experiment, summary)],
         means=_means(experiment, summary),
         provenance=format_provenance(provenance),
     )
 
 
-def _shown(experiment: Experiment[Any], summary: pd.DataFrame) -> list[str]:
+def _select_metrics(experiment: Experiment[Any], summary: pd.DataFrame) -> list[str]:
     present = set(summary["metric"])
     return [name for name in experiment.headline if name in present]
 
@@ -67,10 +67,12 @@ def _shown(experiment: Experiment[Any], summary: pd.DataFrame) -> list[str]:
 def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str, Any]]:
     out = []
     for key, group in summary.groupby(list(experiment.factors), sort=False, dropna=False):
-        known = {str(row["metric"]): row for row in group.to_dict(orient="records")}
+        by_metric = {str(row["metric"]): row for row in group.to_dict(orient="records")}
         cells = [
-            (format_number(known[name]["mean"]), format_interval(known[name])) if name in known else (NO_VALUE, "")
-            for name in _shown(experiment, summary)
+            (format_number(by_metric[name]["mean"]), format_interval(by_metric[name]))
+            if name in by_metric
+            else (NO_VALUE, "")
+            for name in _select_metrics(experiment, summary)
         ]
         values = [experiment.format_factor(value) for value in key]
         out.append({"factors": values, "videos": int(group["videos"].max()), "cells": cells})

@@ -25,8 +25,8 @@ EXPERIMENT_METRICS = {
 
 def get_metric_label(metric: str) -> str:
     """A metric as an axis names it."""
-    known = EXPERIMENT_METRICS.get(metric) or (METRICS[metric].label if metric in METRICS else None)
-    return known or metric.replace("_", " ")
+    name = EXPERIMENT_METRICS.get(metric) or (METRICS[metric].label if metric in METRICS else None)
+    return name or metric.replace("_", " ")
 
 
 def _spread(values: np.ndarray) -> tuple[float, float, float]:
@@ -43,13 +43,13 @@ def plot_bars(rows: pd.DataFrame, by: str, metrics: Sequence[str], names: Mappin
     groups = list(dict.fromkeys(rows[by]))
     figure, axes = new_panels(len(metrics), height=0.9 + 0.3 * len(groups), columns=min(3, len(metrics)))
     at = np.arange(len(groups))
-    for place, (axis, metric) in enumerate(zip(axes, metrics, strict=True)):
+    for panel, (axis, metric) in enumerate(zip(axes, metrics, strict=True)):
         values = [rows.loc[rows[by] == group, metric].dropna().to_numpy(float) for group in groups]
         spread = np.array([_spread(value) for value in values])
         axis.barh(at, spread[:, 0], 0.7, color=[PRINT_PALETTE[0] if i == 0 else PRINT_PALETTE[7] for i in at])
         axis.errorbar(spread[:, 0], at, xerr=spread[:, 1:].T.clip(min=0), fmt="none", ecolor=PRINT_INK, elinewidth=1.1)
         axis.set_title(get_metric_label(metric))
-        axis.set_yticks(at, [(names or {}).get(str(g), str(g)) for g in groups] if place % 3 == 0 else [""] * len(at))
+        axis.set_yticks(at, [(names or {}).get(str(g), str(g)) for g in groups] if panel % 3 == 0 else [""] * len(at))
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
     return figure
@@ -71,11 +71,11 @@ def plot_curves(
     groups = list(dict.fromkeys(rows[by])) if by else [""]
     for axis, metric in zip(axes, metrics, strict=True):
         for number, group in enumerate(groups):
-            own = (rows if by is None else rows[rows[by] == group])[[x, metric]].dropna()
-            if own.empty:
+            group_rows = (rows if by is None else rows[rows[by] == group])[[x, metric]].dropna()
+            if group_rows.empty:
                 continue
-            found = [(at, *_spread(part[metric].to_numpy(float))) for at, part in own.groupby(x)]
-            at, mean, below, above = (np.array(column, float) for column in zip(*found, strict=True))
+            points = [(at, *_spread(part[metric].to_numpy(float))) for at, part in group_rows.groupby(x)]
+            at, mean, below, above = (np.array(column, float) for column in zip(*points, strict=True))
             colour = PRINT_PALETTE[number % len(PRINT_PALETTE)]
             axis.plot(at, mean, "o-" if markers else "-", color=colour, markersize=4)
             axis.fill_between(at, mean - below, mean + above, color=colour, alpha=0.12, linewidth=0)

@@ -58,20 +58,20 @@ def run_experiment(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for part, table in (("videos", tables.videos), ("frames", tables.frames)):
-        with atomic_write(folder / f"{part}.parquet") as aside:
-            table.to_parquet(aside, index=False)
-        with atomic_write(folder / f"{part}.csv") as aside:
-            table.to_csv(aside, index=False)
+        with atomic_write(folder / f"{part}.parquet") as temporary_file:
+            table.to_parquet(temporary_file, index=False)
+        with atomic_write(folder / f"{part}.csv") as temporary_file:
+            table.to_csv(temporary_file, index=False)
     summary = summarise(tables.videos, by=experiment.factors, metrics=list_metrics(tables.videos))
     summary.to_csv(folder / "summary.csv", index=False)
     pictures = save_figures(experiment.plots(tables), folder / "plots")
     conclusion = experiment.conclude(tables, config)
     counts = describe_counts(experiment, tables, quick=config == experiment.config.quick())
-    with atomic_write(folder / "conclusion.md") as aside:
-        aside.write_text(render_markdown(experiment, conclusion, counts), encoding="utf-8")
+    with atomic_write(folder / "conclusion.md") as temporary_file:
+        temporary_file.write_text(render_markdown(experiment, conclusion, counts), encoding="utf-8")
     claims = [{"claim": claim.text, "holds": claim.holds} for claim in conclusion.claims]
     write_json(folder / "conclusion.json", {"sentences": list(conclusion.sentences), "claims": claims})
-    facts = {
+    provenance = {
         "experiment": name,
         "config": config.model_dump(mode="json"),
         "generation": bench.generation.model_dump(mode="json"),
@@ -80,13 +80,13 @@ def run_experiment(
         "random_pack": bench.pack.info.random,
         **bench.record,
     }
-    write_json(folder / "config.json", facts)
-    with atomic_write(folder / "sheet.jpg") as aside:
-        draw_sheet(experiment, results).save(aside, "JPEG", quality=82, optimize=True)
+    write_json(folder / "config.json", provenance)
+    with atomic_write(folder / "sheet.jpg") as temporary_file:
+        draw_sheet(experiment, results).save(temporary_file, "JPEG", quality=82, optimize=True)
     write_json(folder / TIMING_FILE, {**asdict(bench.work), "seconds": round(time.perf_counter() - began, 1)})
     motion = bench.motion.name if experiment.per_motion else ""
     write_experiment_page(
-        folder / "report.html", experiment, conclusion, summary, counts, results, pictures, facts, motion
+        folder / "report.html", experiment, conclusion, summary, counts, results, pictures, provenance, motion
     )
     return folder
 
@@ -97,17 +97,17 @@ def build_tables(bench: Bench, experiment: Experiment[Any], results: Sequence[Ce
     videos, frames = [], []
     for result in results:
         task = result.cell.task
-        said = {
+        columns = {
             **{name: result.cell.factors.get(name) for name in experiment.factors},
             "slug": str(result.cell.factors.get("slug") or slug_of.get(id(task.masks), bench.motion.name)),
             "name": task.name,
             "prompt": task.prompt,
             "seed": task.seed,
         }
-        videos.append({**said, **result.metrics, "adapter": result.cell.adapter, **bench.record})
+        videos.append({**columns, **result.metrics, "adapter": result.cell.adapter, **bench.record})
         for index in range(len(result.per_frame["iou"])):
-            own = {name: float(values[index]) for name, values in result.per_frame.items()}
-            frames.append({**said, "frame": index + 1, **own})
+            frame_metrics = {name: float(values[index]) for name, values in result.per_frame.items()}
+            frames.append({**columns, "frame": index + 1, **frame_metrics})
     tables = Tables(pd.DataFrame(videos), pd.DataFrame(frames))
     return experiment.complete(tables, results, bench)
 
@@ -131,10 +131,10 @@ def describe_counts(experiment: Experiment[Any], tables: Tables, quick: bool = F
 def render_markdown(experiment: Experiment[Any], conclusion: Conclusion, counts: str) -> str:
     """The conclusion as a page of markdown, with the counts behind it."""
     lines = [f"# {experiment.title}", "", f"*{experiment.question}*", "", " ".join(conclusion.sentences), ""]
-    known = {True: "yes", False: "no", None: "not measured"}
+    answers = {True: "yes", False: "no", None: "not measured"}
     if conclusion.claims:
         lines += ["| claim | holds here |", "|---|---|"]
-        lines += [f"| {claim.text} | {known[claim.holds]} |" for claim in conclusion.claims]
+        lines += [f"| {claim.text} | {answers[claim.holds]} |" for claim in conclusion.claims]
         lines.append("")
     return "\n".join([*lines, f"{counts}."]) + "\n"
 
@@ -148,15 +148,15 @@ def draw_sheet(experiment: Experiment[Any], results: Sequence[CellResult]) -> PI
     rows = []
     for key, result in first.items():
         frames = result.frames()
-        picked = frames[evenly_spaced_indices(SHEET_COLUMNS, len(frames))]
+        frames_shown = frames[evenly_spaced_indices(SHEET_COLUMNS, len(frames))]
         words = ", ".join(experiment.format_factor(value) for value in key)
-        rows.append((f"{words}   IoU {result.metrics.get('iou', float('nan')):.2f}", picked))
+        rows.append((f"{words}   IoU {result.metrics.get('iou', float('nan')):.2f}", frames_shown))
     out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
     draw = ImageDraw.Draw(out)
-    for number, (words, picked) in enumerate(rows):
+    for number, (words, frames_shown) in enumerate(rows):
         top = number * (side + line)
         draw.text((3, top + 2), words, fill="#1b1e24")
-        for column, frame in enumerate(picked):
+        for column, frame in enumerate(frames_shown):
             picture = Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC)
             out.paste(picture, (column * side, top + line))
     return out

@@ -20,11 +20,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="where the stage `pack` writes, instead of the shipped pack's place")
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of the stage's own number")
     parser.add_argument("--lr", type=float, help="peak learning rate, instead of the stage's own")
-    asked = parser.parse_args(arguments)
-    changes = {name: value for name, value in (("steps", asked.steps), ("lr", asked.lr)) if value is not None}
+    options = parser.parse_args(arguments)
+    changes = {name: value for name, value in (("steps", options.steps), ("lr", options.lr)) if value is not None}
     try:
-        for stage in asked.stages or STAGES:
-            print(f"{stage}: {run_stage(stage, asked.folder, asked.out, asked.start, changes)}", flush=True)
+        for stage in options.stages or STAGES:
+            print(f"{stage}: {run_stage(stage, options.folder, options.out, options.start, changes)}", flush=True)
     except (MvmodelError, TrainingInterrupted) as error:
         print(error, file=sys.stderr)
         return 2

@@ -112,8 +112,10 @@ def train_controlnet(
         noisy = scheduler.add_noise(clean, noise, t).contiguous(memory_format=torch.channels_last)
         return noisy, t, text, data.full_masks(rows), scheduler.get_velocity(clean, noise, t), data.masks[rows].float()
 
-    def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        noisy, t, text, mask, target, soft = drawn
+    def loss(
+        net: torch.nn.Module, batch_tensors: tuple[torch.Tensor, ...], step: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        noisy, t, text, mask, target, soft = batch_tensors
         error = (net(noisy, t, text, mask).float() - target).square()
         return (error * (1 + soft)).mean(), {"plain": float(error.detach().mean())}
 

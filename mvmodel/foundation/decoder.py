@@ -41,9 +41,9 @@ class _Decoder(torch.nn.Module):
 
 def make_batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole pictures in -1..1, (batch, 3, 128, 128), and object weights (batch, 1, 128, 128)."""
-    drawn = list(render_stills(TRAIN, 40_000_000 + index * config.batch, config.batch, second_object=SECOND_OBJECT))
-    x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
-    weight = 1 + (OBJECT_WEIGHT - 1) * torch.from_numpy(np.stack([s.mask for s in drawn])).float()[:, None]
+    stills = list(render_stills(TRAIN, 40_000_000 + index * config.batch, config.batch, second_object=SECOND_OBJECT))
+    x = torch.from_numpy(np.stack([s.image for s in stills])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    weight = 1 + (OBJECT_WEIGHT - 1) * torch.from_numpy(np.stack([s.mask for s in stills])).float()[:, None]
     return x.contiguous(memory_format=torch.channels_last), weight
 
 

@@ -45,19 +45,19 @@ TEST_SCENES = (
 def render_training_clips(frames: int) -> list[RenderedClip]:
     """The six clips that the adapter is tuned on; renders that no model of the pack has seen."""
     return [
-        random_clip((HELD_OUT, number, 70), frames, motion=TRAINING_MOTION, objects=(name,), background=place)
-        for number, (name, place) in enumerate(TRAINING_SCENES)
+        random_clip((HELD_OUT, number, 70), frames, motion=TRAINING_MOTION, objects=(name,), background=background)
+        for number, (name, background) in enumerate(TRAINING_SCENES)
     ]
 
 
 def render_test_clips(frames: int, count: int) -> list[RenderedClip]:
     """Clips of other objects and backgrounds: the first half moves as the six do, the others in other ways."""
-    others = ("gallop", "zigzag", "fall", "sway", "orbit", "glide")
+    other_motions = ("gallop", "zigzag", "fall", "sway", "orbit", "glide")
     clips = []
-    for number, (name, place) in enumerate(TEST_SCENES[:count]):
-        motion = TRAINING_MOTION if number % 2 == 0 else others[number // 2 % len(others)]
+    for number, (name, background) in enumerate(TEST_SCENES[:count]):
+        motion = TRAINING_MOTION if number % 2 == 0 else other_motions[number // 2 % len(other_motions)]
         clips.append(
-            random_clip((HELD_OUT, number, 71), frames, motion=motion, objects=(name,), background=place, pan=0.0)
+            random_clip((HELD_OUT, number, 71), frames, motion=motion, objects=(name,), background=background, pan=0.0)
         )
     return clips
 
@@ -79,31 +79,33 @@ def measure_few_shot(pack: Pack, count: int = 12, seed: int = 0) -> dict[str, fl
     clips = render_test_clips(pack.info.frames, count)
     models = pack.scorer(), pack.segmenter()
 
-    def judged(frames: np.ndarray, clip: RenderedClip) -> float:
+    def measure_iou(frames: np.ndarray, clip: RenderedClip) -> float:
         return float(judge_iou(frames[1:], clip.masks[1:], *models, list(clip.objects)).mean())
 
-    found: dict[str, list[float]] = {"ceiling": [], "full": [], "without": []}
+    ious: dict[str, list[float]] = {"ceiling": [], "full": [], "without": []}
     with tempfile.TemporaryDirectory() as work:
-        tuned = [
+        training_clips = [
             TrainingClip(c.objects[0], c.frames, c.masks, c.caption) for c in render_training_clips(pack.info.frames)
         ]
         start = "start" if pack.start_adapter() is not None else None
-        adapter = finetune(backend, tuned, TrainConfig(init_from=start, seed=seed), Path(work), report=lambda row: None)
+        adapter = finetune(
+            backend, training_clips, TrainConfig(init_from=start, seed=seed), Path(work), report=lambda row: None
+        )
         for number, clip in enumerate(clips):
             copy = reconstruct_frames(pack, clip.frames)
-            found["ceiling"].append(judged(copy, clip))
+            ious["ceiling"].append(measure_iou(copy, clip))
             first = backend.first_frames([clip.caption], clip.masks[:1], [seed + number], config)[0]
             masks = MaskSequence(clip.masks)
             for setting, mask_term in (("full", True), ("without", False)):
                 video = generate_video(
                     backend, adapter, clip.caption, masks, first, config, seed + number, mask_term=mask_term
                 )
-                found[setting].append(judged(video, clip))
-    ceiling = float(np.mean(found["ceiling"]))
+                ious[setting].append(measure_iou(video, clip))
+    ceiling = float(np.mean(ious["ceiling"]))
     return {
         "judge_ceiling": ceiling,
-        "few_shot_share": float(np.mean(found["full"])) / ceiling,
-        "few_shot_share_trained_motion": float(np.mean(found["full"][::2])) / float(np.mean(found["ceiling"][::2])),
-        "few_shot_share_new_motion": float(np.mean(found["full"][1::2])) / float(np.mean(found["ceiling"][1::2])),
-        "few_shot_share_without_mask": float(np.mean(found["without"])) / ceiling,
+        "few_shot_share": float(np.mean(ious["full"])) / ceiling,
+        "few_shot_share_trained_motion": float(np.mean(ious["full"][::2])) / float(np.mean(ious["ceiling"][::2])),
+        "few_shot_share_new_motion": float(np.mean(ious["full"][1::2])) / float(np.mean(ious["ceiling"][1::2])),
+        "few_shot_share_without_mask": float(np.mean(ious["without"])) / ceiling,
     }

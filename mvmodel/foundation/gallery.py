@@ -36,17 +36,17 @@ def scenes() -> list[tuple[str, str]]:
 
 def text_to_image(pack: Pack, seed: int) -> np.ndarray:
     """48 pictures by the text-to-image model alone, uint8 (48, side, side, 3)."""
-    return generate_pictures(pack, [compose_caption((name,), place) for name, place in scenes()], seed)
+    return generate_pictures(pack, [compose_caption((name,), background) for name, background in scenes()], seed)
 
 
 def first_frames(pack: Pack, seed: int) -> np.ndarray:
     """48 first frames by the ControlNet on held-out masks, their outlines drawn, uint8 (48, side, side, 3)."""
-    drawn = list(render_stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
-    masks = np.stack([still.mask for still in drawn])
+    stills = list(render_stills(HELD_OUT, 90_000 + seed * 100, ROWS * COLUMNS, second_object=0))
+    masks = np.stack([still.mask for still in stills])
     frames = []
-    for start in range(0, len(drawn), COLUMNS):
+    for start in range(0, len(stills), COLUMNS):
         span = slice(start, start + COLUMNS)
-        prompts = [compose_caption(still.objects, still.background) for still in drawn[span]]
+        prompts = [compose_caption(still.objects, still.background) for still in stills[span]]
         seeds = [seed + start + i for i in range(len(prompts))]
         frames.append(load_backend(pack).first_frames(prompts, masks[span], seeds, GenerationConfig()))
     return draw_outlines(np.concatenate(frames), masks)
@@ -61,8 +61,8 @@ def videos(pack: Pack, seed: int) -> np.ndarray:
         first = backend.first_frames([clip.caption], clip.masks[:1], [seed + number], config)[0]
         masks = MaskSequence(clip.masks)
         frames = generate_video(backend, pack.start_adapter(), clip.caption, masks, first, config, seed + number)
-        chosen = evenly_spaced_indices(COLUMNS, len(frames), repeat=True)
-        rows.append(draw_outlines(frames[chosen], clip.masks[chosen]))
+        indices = evenly_spaced_indices(COLUMNS, len(frames), repeat=True)
+        rows.append(draw_outlines(frames[indices], clip.masks[indices]))
     return np.concatenate(rows)
 
 

@@ -53,8 +53,8 @@ def assemble_pack(
     that has not been trained when there is none.
     """
     sources = {part: foundation / folder for part, folder in TRAINED_FOLDERS.items()}
-    lent = sorted(part for part, source in sources.items() if not source.is_dir())
-    for part in lent:
+    untrained_parts = sorted(part for part, source in sources.items() if not source.is_dir())
+    for part in untrained_parts:
         if start is None or not (start / part).is_dir():
             raise InputError(f"{sources[part]} is missing: train the {part} first (make foundation)")
         sources[part] = start / part
@@ -64,14 +64,17 @@ def assemble_pack(
         "controlnet": ControlNetModel,
         "text_encoder": CLIPTextModel,
     }
-    with atomic_folder(out) as aside:
+    with atomic_folder(out) as pack_folder:
         for part, source in sources.items():
             if part in classes:
                 model: Any = classes[part].from_pretrained(source)
-                model.half().save_pretrained(aside / part, safe_serialization=True)
+                model.half().save_pretrained(pack_folder / part, safe_serialization=True)
             else:
-                shutil.copytree(source, aside / part)
-        for file in (aside / "segmenter" / "sam.safetensors", aside / "scorer" / "open_clip_model.safetensors"):
+                shutil.copytree(source, pack_folder / part)
+        for file in (
+            pack_folder / "segmenter" / "sam.safetensors",
+            pack_folder / "scorer" / "open_clip_model.safetensors",
+        ):
             state = load_file(file)
             halves = {k: v.half().contiguous() if v.dtype == torch.float32 else v for k, v in state.items()}
             save_file(halves, file)
@@ -90,13 +93,13 @@ def assemble_pack(
             "generation": GENERATION,
             "made_by": _history(foundation, start),
         }
-        files = sorted(p for p in aside.rglob("*") if p.is_file())
-        info["hashes"] = {p.relative_to(aside).as_posix(): hash_file(p) for p in files}
-        write_json(aside / "pack.json", info)
+        files = sorted(p for p in pack_folder.rglob("*") if p.is_file())
+        info["hashes"] = {p.relative_to(pack_folder).as_posix(): hash_file(p) for p in files}
+        write_json(pack_folder / "pack.json", info)
         if check:
-            info["quality"] = check_pack(Pack(aside), quick)["quality"]
-            write_json(aside / "pack.json", info)
-        (aside / "README.md").write_text(_card(info))
+            info["quality"] = check_pack(Pack(pack_folder), quick)["quality"]
+            write_json(pack_folder / "pack.json", info)
+        (pack_folder / "README.md").write_text(_card(info))
     return out
 
 
@@ -110,29 +113,29 @@ def _history(foundation: Path, start: Path | None) -> dict[str, Any]:
             continue
         config, curve = foundation / stage / "config.json", foundation / stage / "curve.jsonl"
         rows = [json.loads(line) for line in curve.read_text().splitlines()] if curve.exists() else []
-        facts = json.loads(config.read_text()) if config.exists() else {}
-        history[stage] = {"config": facts, "last": rows[-1] if rows else {}}
+        stage_record = json.loads(config.read_text()) if config.exists() else {}
+        history[stage] = {"config": stage_record, "last": rows[-1] if rows else {}}
         rates = [row["rate"] for row in rows if row.get("rate")]
-        if facts and rates:
-            history[stage]["minutes"] = round(facts["steps"] * facts["batch"] / rates[-1] / 60)
+        if stage_record and rates:
+            history[stage]["minutes"] = round(stage_record["steps"] * stage_record["batch"] / rates[-1] / 60)
         start = foundation / stage / "start.json"
         if start.exists():
             history[stage]["start"] = json.loads(start.read_text())
     return history
 
 
-def _legs(facts: dict[str, Any]) -> str:
+def _legs(stage_record: dict[str, Any]) -> str:
     """Steps of a stage, earlier trainings that it went on from first: "3800 + 3000"."""
-    before = facts.get("start", {}).get("made_by")
-    own = str(facts["config"].get("steps", ""))
-    return f"{_legs(before)} + {own}" if before else own or "-"
+    earlier_training = stage_record.get("start", {}).get("made_by")
+    steps_text = str(stage_record["config"].get("steps", ""))
+    return f"{_legs(earlier_training)} + {steps_text}" if earlier_training else steps_text or "-"
 
 
 def _card(info: dict[str, Any]) -> str:
     rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in info.get("quality", {}).items())
     steps = "\n".join(
-        f"| {stage} | {_legs(facts)} | {facts['config'].get('batch', '')} | {facts.get('minutes', '-')} |"
-        for stage, facts in info["made_by"].items()
+        f"| {stage} | {_legs(stage_record)} | {stage_record['config'].get('batch', '')} | {stage_record.get('minutes', '-')} |"
+        for stage, stage_record in info["made_by"].items()
     )
     return f"""# The tiny pack
 

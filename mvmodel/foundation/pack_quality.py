@@ -44,17 +44,19 @@ CEILINGS = {"few_shot_share_without_mask": 0.35, "megabytes": 40.0}
 
 def measure_autoencoder(pack: Pack, count: int = 128) -> dict[str, float]:
     """PSNR of the autoencoder's copy, of whole pictures and inside the objects' masks, see `measure_reconstruction`."""
-    found = measure_reconstruction(pack.vae(), count)
-    return {f"vae_{name}": value for name, value in found.items()}
+    qualities = measure_reconstruction(pack.vae(), count)
+    return {f"vae_{name}": value for name, value in qualities.items()}
 
 
 def measure_scorer(pack: Pack, count: int = 384) -> dict[str, float]:
     """Zero-shot accuracy on held-out renders: the right object, the right background, each among all."""
-    drawn = list(render_stills(HELD_OUT, 40_000, count, second_object=0))
-    objects, backgrounds = classify_pictures(pack, np.stack([s.image for s in drawn]))
+    rendered_stills = list(render_stills(HELD_OUT, 40_000, count, second_object=0))
+    objects, backgrounds = classify_pictures(pack, np.stack([s.image for s in rendered_stills]))
     return {
-        "scorer_object": float(np.mean([o == s.objects[0] for o, s in zip(objects, drawn, strict=True)])),
-        "scorer_background": float(np.mean([b == s.background for b, s in zip(backgrounds, drawn, strict=True)])),
+        "scorer_object": float(np.mean([o == s.objects[0] for o, s in zip(objects, rendered_stills, strict=True)])),
+        "scorer_background": float(
+            np.mean([b == s.background for b, s in zip(backgrounds, rendered_stills, strict=True)])
+        ),
     }
 
 
@@ -126,7 +128,7 @@ def measure_two_objects(pack: Pack, count: int = 96, seed: int = 19) -> dict[str
     pairs = [tuple(str(n) for n in rng.choice(list(OBJECTS), 2, replace=False)) for _ in range(count)]
     places = [str(rng.choice(list(BACKGROUNDS))) for _ in range(count)]
     pictures = generate_pictures(
-        pack, [compose_caption(pair, place) for pair, place in zip(pairs, places, strict=True)], seed
+        pack, [compose_caption(pair, background) for pair, background in zip(pairs, places, strict=True)], seed
     )
     rendered = list(render_stills(HELD_OUT, 80_000, count, second_object=1.0))
     return {
@@ -153,14 +155,14 @@ def measure_controlnet(pack: Pack, count: int = 48) -> dict[str, float]:
     """IoU of first frames with their masks by the automatic judge, which is not shown the masks."""
     scores = []
     for start in range(0, count, 12):
-        drawn = list(render_stills(HELD_OUT, 60_000 + start, 12, second_object=0))
-        masks = np.stack([s.mask for s in drawn])
-        prompts = [compose_caption(s.objects, s.background) for s in drawn]
-        seeds = list(range(start, start + len(drawn)))
+        rendered_stills = list(render_stills(HELD_OUT, 60_000 + start, 12, second_object=0))
+        masks = np.stack([s.mask for s in rendered_stills])
+        prompts = [compose_caption(s.objects, s.background) for s in rendered_stills]
+        seeds = list(range(start, start + len(rendered_stills)))
         frames = generate_first_frames(pack, prompts, masks, seeds, GenerationConfig())
-        for frame, still in zip(frames, drawn, strict=True):
-            found = find_foreground(frame[None], pack.segmenter(), pack.scorer(), list(still.objects))[0]
-            scores.append(mask_iou(found, still.mask))
+        for frame, still in zip(frames, rendered_stills, strict=True):
+            qualities = find_foreground(frame[None], pack.segmenter(), pack.scorer(), list(still.objects))[0]
+            scores.append(mask_iou(qualities, still.mask))
     return {"controlnet_iou": float(np.mean(scores))}
 
 
@@ -200,7 +202,7 @@ def check_pack(pack: Pack, quick: bool = False) -> dict[str, Any]:
         "floors": FLOORS,
         "ceilings": CEILINGS,
         "below": sorted(name for name, floor in FLOORS.items() if quality[name] < floor),
-        "above": sorted(name for name, most in CEILINGS.items() if quality[name] > most),
+        "above": sorted(name for name, ceiling in CEILINGS.items() if quality[name] > ceiling),
         "damaged": pack.check_hashes(),
         "hashes": pack.info.hashes,
         "seconds": round(time.time() - began, 1),

@@ -78,7 +78,7 @@ def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
     return (x - mean) / std
 
 
-def _shown(still: RenderedStill, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
+def _augment(still: RenderedStill, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
     """A picture as the tower sees it, and its background, None for a cut-out."""
     image: np.ndarray = still.image
     background: str | None = still.background
@@ -112,7 +112,7 @@ def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | N
     texts = _texts()
     ids = tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
     objects, backgrounds = list(OBJECTS), list(BACKGROUNDS)
-    plain = len(objects) + len(backgrounds)
+    pair_start = len(objects) + len(backgrounds)
 
     def batch(index: int) -> tuple[torch.Tensor, ...]:
         rng = np.random.default_rng((config.seed, index, 17))
@@ -120,34 +120,36 @@ def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | N
         for row, still in enumerate(
             render_stills(TRAIN, 30_000_000 + index * config.batch, config.batch, second_object=0.1)
         ):
-            picture, background = _shown(still, rng)
+            picture, background = _augment(still, rng)
             pictures.append(picture)
             rows.append(row)
             for name in still.objects:
                 truth[row, objects.index(name)] = 1
                 if background is not None:
-                    place = backgrounds.index(background)
-                    truth[row, len(objects) + place] = 1
-                    truth[row, plain + objects.index(name) * len(backgrounds) + place] = 1
+                    background_index = backgrounds.index(background)
+                    truth[row, len(objects) + background_index] = 1
+                    truth[row, pair_start + objects.index(name) * len(backgrounds) + background_index] = 1
         single = torch.tensor([float(r.sum() == 3) for r in truth])
         return _to_tensor(np.stack(pictures)), truth, single
 
-    def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        x, truth, _ = drawn
+    def loss(
+        net: torch.nn.Module, batch_tensors: tuple[torch.Tensor, ...], step: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        x, truth, _ = batch_tensors
         image, text, scale = net(x, ids)[:3]
         logits = scale.float() * image.float() @ text.float().T
         total = logits.new_zeros(())
-        spans = (slice(0, len(objects)), slice(len(objects), plain), slice(plain, None))
+        spans = (slice(0, len(objects)), slice(len(objects), pair_start), slice(pair_start, None))
         for span in spans:
             right = truth[:, span]
-            known = right.sum(dim=1) > 0
-            if known.any():
-                share = right[known] / right[known].sum(dim=1, keepdim=True)
-                total = total + F.cross_entropy(logits[known][:, span], share)
-        present = truth[:, plain:].sum(dim=0) > 0
-        columns = truth[:, plain:][:, present]
+            has_truth = right.sum(dim=1) > 0
+            if has_truth.any():
+                share = right[has_truth] / right[has_truth].sum(dim=1, keepdim=True)
+                total = total + F.cross_entropy(logits[has_truth][:, span], share)
+        present = truth[:, pair_start:].sum(dim=0) > 0
+        columns = truth[:, pair_start:][:, present]
         if present.any():
-            total = total + F.cross_entropy(logits[:, plain:][:, present].T, (columns / columns.sum(dim=0)).T)
+            total = total + F.cross_entropy(logits[:, pair_start:][:, present].T, (columns / columns.sum(dim=0)).T)
         hit = truth[:, : len(objects)].gather(1, logits[:, : len(objects)].argmax(dim=1, keepdim=True)).mean()
         return total, {"object": float(hit)}
 
@@ -166,18 +168,18 @@ def measure_accuracy(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, f
     texts = [with_article(name) for name in objects] + list(BACKGROUNDS.values())
     ids = tokenizer(texts, padding="max_length", max_length=MAX_TOKENS, return_tensors="pt").input_ids
     table = F.normalize(clip.encode_text(ids).float(), dim=-1)
-    right = np.zeros(2)
+    correct = np.zeros(2)
     for start in range(0, count, 64):
-        drawn = list(render_stills(HELD_OUT, start, 64, second_object=0))
-        image = F.normalize(clip.encode_image(_to_tensor(np.stack([s.image for s in drawn]))).float(), dim=-1)
+        rendered_stills = list(render_stills(HELD_OUT, start, 64, second_object=0))
+        image = F.normalize(clip.encode_image(_to_tensor(np.stack([s.image for s in rendered_stills]))).float(), dim=-1)
         logits = image @ table.T
-        named = logits[:, : len(objects)].argmax(dim=1).tolist()
+        object_indices = logits[:, : len(objects)].argmax(dim=1).tolist()
         placed = logits[:, len(objects) :].argmax(dim=1).tolist()
-        right += [
-            sum(objects[n] == s.objects[0] for n, s in zip(named, drawn, strict=True)),
-            sum(backgrounds[n] == s.background for n, s in zip(placed, drawn, strict=True)),
+        correct += [
+            sum(objects[n] == s.objects[0] for n, s in zip(object_indices, rendered_stills, strict=True)),
+            sum(backgrounds[n] == s.background for n, s in zip(placed, rendered_stills, strict=True)),
         ]
-    return {"object": right[0] / count, "background": right[1] / count}
+    return {"object": correct[0] / count, "background": correct[1] / count}
 
 
 def save_scorer(clip: Any, tokenizer: Any, folder: Path) -> None:

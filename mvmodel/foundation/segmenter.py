@@ -70,26 +70,26 @@ def make_batch(index: int, config: LoopConfig) -> list[dict[str, torch.Tensor]]:
     items = []
     for number in range(config.batch):
         image, instances = _picture(TRAIN, 20_000_000 + index * config.batch + number)
-        seen = [mask for mask in instances if mask.sum() > 40]
+        visible_masks = [mask for mask in instances if mask.sum() > 40]
         union: np.ndarray = np.logical_or.reduce(instances, axis=0)
         points, targets = [], []
         for _ in range(2):
-            mask = seen[int(rng.integers(len(seen)))] if seen else union
-            on_object = bool(seen)
+            mask = visible_masks[int(rng.integers(len(visible_masks)))] if visible_masks else union
+            on_object = bool(visible_masks)
             points.append(_point_in(mask if on_object else ~union, rng))
             targets.append(mask if on_object else np.zeros_like(union))
         ground = ~union
         points.append(_point_in(ground, rng))
         targets.append(np.zeros_like(union))
-        framed = seen[int(rng.integers(len(seen)))] if seen else np.zeros_like(union)
+        framed = visible_masks[int(rng.integers(len(visible_masks)))] if visible_masks else np.zeros_like(union)
         items.append(
             {
                 "image": torch.from_numpy(_roughen(image, rng)).permute(2, 0, 1),
                 "points": torch.from_numpy(np.stack(points)),
                 "targets": torch.from_numpy(np.stack(targets)).float(),
-                "box": torch.from_numpy(_box_of(framed, rng) if seen else np.array([0, 0, 8, 8], np.float32)),
+                "box": torch.from_numpy(_box_of(framed, rng) if visible_masks else np.array([0, 0, 8, 8], np.float32)),
                 "prior": torch.from_numpy(_prior_of(framed, rng)).float(),
-                "prior_point": torch.from_numpy(_point_in(framed if seen else ground, rng)),
+                "prior_point": torch.from_numpy(_point_in(framed if visible_masks else ground, rng)),
                 "framed": torch.from_numpy(framed).float(),
             }
         )
@@ -120,8 +120,8 @@ class SegmenterStep(torch.nn.Module):
         _, rough = sam.prompt_encoder(points=None, boxes=None, masks=torch.stack([item["prior"] for item in items]))
         sparse = sparse.unflatten(0, (len(items), count + 1))
         sparse = torch.cat([sparse[:, :count], boxed[:, None], sparse[:, count:]], dim=1).flatten(0, 1)
-        plain = dense[:1].expand(len(items) * (count + 1), -1, -1, -1).unflatten(0, (len(items), count + 1))
-        dense = torch.cat([plain, rough[:, None]], dim=1).flatten(0, 1)
+        no_mask = dense[:1].expand(len(items) * (count + 1), -1, -1, -1).unflatten(0, (len(items), count + 1))
+        dense = torch.cat([no_mask, rough[:, None]], dim=1).flatten(0, 1)
         return self.decode(codes.repeat_interleave(count + 2, dim=0), sparse, dense)
 
     def decode(
@@ -133,9 +133,11 @@ class SegmenterStep(torch.nn.Module):
         tokens = torch.cat([queries[None].expand(len(codes), -1, -1), sparse], dim=1)
         places = self.sam.prompt_encoder.get_dense_pe().expand(len(codes), -1, -1, -1)
         states, pixels = decoder.transformer(codes + dense, places, tokens)
-        grown = decoder.output_upscaling(pixels.transpose(1, 2).view_as(codes))
+        upscaled = decoder.output_upscaling(pixels.transpose(1, 2).view_as(codes))
         weights = torch.stack([mlp(states[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1)
-        return (weights @ grown.flatten(2)).unflatten(2, grown.shape[2:]), decoder.iou_prediction_head(states[:, 0])
+        return (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:]), decoder.iou_prediction_head(
+            states[:, 0]
+        )
 
 
 def stack_targets(items: list[dict[str, torch.Tensor]]) -> torch.Tensor:
@@ -157,9 +159,9 @@ def compute_loss(
     real = (target.sum(dim=(1, 2, 3)) > 0).float()[:, None]
     with torch.no_grad():
         hard = F.interpolate(logits, target.shape[-2:], mode="bilinear", align_corners=False) > 0
-        both = (hard & (target > 0.5)).sum(dim=(2, 3)).float()
+        intersection = (hard & (target > 0.5)).sum(dim=(2, 3)).float()
         either = (hard | (target > 0.5)).sum(dim=(2, 3)).float()
-        quality = both / either.clamp(min=1) * real
+        quality = intersection / either.clamp(min=1) * real
     masks = (each[:, :1] + each[:, 1:].min(dim=1, keepdim=True).values) * real
     mask_loss = masks.sum() / real.sum().clamp(min=1)
     score_loss = (scores - quality).square().mean()
@@ -172,7 +174,7 @@ def measure_iou(sam: Sam, count: int = 64) -> dict[str, float]:
     """IoU on held-out renders from one random point and from the box, single objects, best by predicted quality."""
     net = SegmenterStep(sam)
     rng = np.random.default_rng(3)
-    found: dict[str, list[float]] = {"iou_point": [], "iou_box": []}
+    ious: dict[str, list[float]] = {"iou_point": [], "iou_box": []}
     for position in range(count):
         clip = random_clip((HELD_OUT, position, 14), frames=1, second_object=0)
         mask = clip.instances[0, 0]
@@ -190,8 +192,8 @@ def measure_iou(sam: Sam, count: int = 64) -> dict[str, float]:
             logits, scores = net.decode(code[None], sparse, dense)
             best = logits[0, int(scores[0].argmax())][None, None]
             hard = (F.interpolate(best, mask.shape, mode="bilinear", align_corners=False)[0, 0] > 0).numpy()
-            found[name].append(float((hard & mask).sum() / (hard | mask).sum()))
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            ious[name].append(float((hard & mask).sum() / (hard | mask).sum()))
+    return {name: float(np.mean(values)) for name, values in ious.items()}
 
 
 def train_segmenter(folder: Path, config: LoopConfig = SEGMENTER_LOOP, start: Path | None = None) -> Sam:

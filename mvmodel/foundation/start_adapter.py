@@ -99,8 +99,10 @@ def train_start_adapter(
     def batch(index: int) -> tuple[torch.Tensor, ...]:
         return draw_batch(data, drawing, index, models.scheduler.config.num_train_timesteps)
 
-    def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        return net(*drawn), {}
+    def loss(
+        net: torch.nn.Module, batch_tensors: tuple[torch.Tensor, ...], step: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        return net(*batch_tensors), {}
 
     with attach_adapter(unet, adapter), math_attention():
         train("start_adapter", _Step(adapter, models), batch, loss, config, folder, groups=groups)

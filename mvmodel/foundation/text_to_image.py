@@ -109,7 +109,7 @@ class CachedLatents:
     latents: torch.Tensor
     masks: torch.Tensor
     captions: list[str]
-    plain: list[str]
+    captions_without_motion: list[str]
     bits: torch.Tensor
 
     def full_masks(self, rows: torch.Tensor) -> torch.Tensor:
@@ -126,27 +126,27 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, 
     if not file.exists():
         latents, masks, bits, captions = [], [], [], []
         for first in range(start, start + count, 50):
-            drawn = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
-            captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in drawn]
-            x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            batch_tensors = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
+            captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in batch_tensors]
+            x = torch.from_numpy(np.stack([s.image for s in batch_tensors])).permute(0, 3, 1, 2).float() / 127.5 - 1
             with torch.autocast("cpu", torch.bfloat16):
                 code = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
             latents.append((code.float() * vae.config.scaling_factor).half())
-            mask = torch.from_numpy(np.stack([s.mask for s in drawn])).float()[:, None]
-            bits.append(torch.from_numpy(np.packbits(np.stack([s.mask.reshape(-1) for s in drawn]), axis=1)))
+            mask = torch.from_numpy(np.stack([s.mask for s in batch_tensors])).float()[:, None]
+            bits.append(torch.from_numpy(np.packbits(np.stack([s.mask.reshape(-1) for s in batch_tensors]), axis=1)))
             masks.append(torch.nn.functional.adaptive_avg_pool2d(mask, code.shape[-2:]).half())
             if (first // 50) % 40 == 0:
                 print(f"latents {first - start}/{count}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file.with_suffix(".txt")) as aside:
-            aside.write_text("\n".join(captions))
-        with atomic_write(file) as aside:
+        with atomic_write(file.with_suffix(".txt")) as temporary_file:
+            temporary_file.write_text("\n".join(captions))
+        with atomic_write(file) as temporary_file:
             parts = {"latents": torch.cat(latents), "masks": torch.cat(masks), "bits": torch.cat(bits)}
-            save_file({name: part.contiguous() for name, part in parts.items()}, aside)
+            save_file({name: part.contiguous() for name, part in parts.items()}, temporary_file)
     data = load_file(file)
     lines = [line.split("\t") for line in file.with_suffix(".txt").read_text().split("\n")]
-    captions, plain = [line[0] for line in lines], [line[1] for line in lines]
-    return CachedLatents(data["latents"], data["masks"], captions, plain, data["bits"])
+    captions, captions_without_motion = [line[0] for line in lines], [line[1] for line in lines]
+    return CachedLatents(data["latents"], data["masks"], captions, captions_without_motion, data["bits"])
 
 
 class TextToImage(torch.nn.Module):
@@ -201,14 +201,16 @@ def train_text_to_image(
         noisy = scheduler.add_noise(clean, noise, t).contiguous(memory_format=torch.channels_last)
         return noisy, t, text, scheduler.get_velocity(clean, noise, t), data.masks[rows].float()
 
-    def loss(net: torch.nn.Module, drawn: tuple[torch.Tensor, ...], step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        noisy, t, text, target, mask = drawn
+    def loss(
+        net: torch.nn.Module, batch_tensors: tuple[torch.Tensor, ...], step: int
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        noisy, t, text, target, mask = batch_tensors
         error = (net(noisy, t, text).float() - target).square()
-        inside = float((error.detach() * mask).sum() / mask.sum().clamp(min=1) / error.shape[1])
-        more = torch.where(t < SHAPE_BELOW, SHAPE_WEIGHT - 1, OBJECT_WEIGHT - 1).view(-1, 1, 1, 1)
-        return (error * (1 + more * mask)).mean(), {
+        object_error = float((error.detach() * mask).sum() / mask.sum().clamp(min=1) / error.shape[1])
+        extra_weight = torch.where(t < SHAPE_BELOW, SHAPE_WEIGHT - 1, OBJECT_WEIGHT - 1).view(-1, 1, 1, 1)
+        return (error * (1 + extra_weight * mask)).mean(), {
             "plain": float(error.detach().mean()),
-            "object": inside,
+            "object": object_error,
         }
 
     def sample(_: torch.nn.Module, png: Path) -> None:
@@ -257,8 +259,8 @@ def sample_pictures(
     for t in scheduler.timesteps:
         with torch.autocast("cpu", torch.bfloat16):
             out = model(torch.cat([latents, latents]), t.expand(2 * len(prompts)), torch.cat([empty, ids])).float()
-        plain, conditioned = out.chunk(2)
-        latents = scheduler.step(plain + guidance * (conditioned - plain), t, latents).prev_sample
+        unconditional, conditioned = out.chunk(2)
+        latents = scheduler.step(unconditional + guidance * (conditioned - unconditional), t, latents).prev_sample
     return decode_latents(vae, latents)
 
 

@@ -48,13 +48,13 @@ def _crop(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, side: i
     return image[top : top + side, left : left + side], mask[top : top + side, left : left + side]
 
 
-def make_batch(index: int, config: LoopConfig, whole: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def make_batch(index: int, config: LoopConfig, whole_pictures: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures in -1..1, (batch, 3, side, side), and object weights (batch, 1, side, side)."""
-    count = config.batch // 3 if whole else config.batch
+    count = config.batch // 3 if whole_pictures else config.batch
     rng = np.random.default_rng((config.seed, index))
     pictures, masks = [], []
     for still in render_stills(TRAIN, 10_000_000 + index * config.batch, count):
-        picture, mask = (still.image, still.mask) if whole else _crop(still.image, still.mask, rng, 64)
+        picture, mask = (still.image, still.mask) if whole_pictures else _crop(still.image, still.mask, rng, 64)
         pictures.append(picture)
         masks.append(mask)
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -106,23 +106,27 @@ def measure_reconstruction(vae: AutoencoderKL, count: int = 96) -> dict[str, flo
     psnr, psnr_object: the mean over pictures, as PSNR is mostly averaged. psnr_pooled, psnr_object_pooled: of the mean
     squared error over all of them, which the worst pictures decide.
     """
-    whole, inside, one_by_one = [], [], []
+    picture_errors, object_errors, one_by_one = [], [], []
     for start in range(0, count, 16):
         x, mask = render_pictures(HELD_OUT, start, 16)
         out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
         error = (out - x).square().mean(dim=1) / 4
-        whole.append(error.mean(dim=(1, 2)))
-        inside.append(error[mask])
-        one_by_one += [own[drawn].mean() for own, drawn in zip(error, mask, strict=True) if drawn.any()]
+        picture_errors.append(error.mean(dim=(1, 2)))
+        object_errors.append(error[mask])
+        one_by_one += [
+            error_map[object_mask].mean()
+            for error_map, object_mask in zip(error, mask, strict=True)
+            if object_mask.any()
+        ]
 
     def decibels(errors: torch.Tensor) -> float:
         return float((-10 * torch.log10(errors)).mean())
 
     return {
-        "psnr": decibels(torch.cat(whole)),
+        "psnr": decibels(torch.cat(picture_errors)),
         "psnr_object": decibels(torch.stack(one_by_one)),
-        "psnr_pooled": decibels(torch.cat(whole).mean()),
-        "psnr_object_pooled": decibels(torch.cat(inside).mean()),
+        "psnr_pooled": decibels(torch.cat(picture_errors).mean()),
+        "psnr_object_pooled": decibels(torch.cat(object_errors).mean()),
     }
 
 
@@ -130,9 +134,9 @@ def render_pictures(
     split: int, start: int, count: int, second_object: float = 0.1
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rendered pictures in -1..1, (count, 3, 128, 128), and their masks, bool (count, 128, 128)."""
-    drawn = list(render_stills(split, start, count, second_object=second_object))
-    x = torch.from_numpy(np.stack([s.image for s in drawn])).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return x, torch.from_numpy(np.stack([s.mask for s in drawn]))
+    rendered_stills = list(render_stills(split, start, count, second_object=second_object))
+    x = torch.from_numpy(np.stack([s.image for s in rendered_stills])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return x, torch.from_numpy(np.stack([s.mask for s in rendered_stills]))
 
 
 def train_autoencoder(folder: Path, config: LoopConfig = AUTOENCODER_LOOP, start: Path | None = None) -> AutoencoderKL:
@@ -167,5 +171,5 @@ def save_reconstruction_grid(vae: AutoencoderKL, png: Path) -> None:
     """Held-out pictures above their copies."""
     x, _ = render_pictures(HELD_OUT, 0, 8)
     out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
-    both = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)
-    Image.fromarray(((both.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(png)
+    comparison = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)
+    Image.fromarray(((comparison.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(png)

@@ -18,12 +18,16 @@ def load_matching_weights(model: torch.nn.Module, folder: Path) -> list[str]:
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:
         raise InputError(f"{folder} holds no .safetensors to go on from; give the folder of a pack")
-    old = {name: value for file in files for name, value in load_file(file).items()}
-    own = model.state_dict()
-    fitting = {name: old[name] for name, value in own.items() if name in old and old[name].shape == value.shape}
+    start_weights = {name: value for file in files for name, value in load_file(file).items()}
+    weights = model.state_dict()
+    fitting = {
+        name: start_weights[name]
+        for name, value in weights.items()
+        if name in start_weights and start_weights[name].shape == value.shape
+    }
     if not fitting:
         raise InputError(f"nothing in {folder} fits this {type(model).__name__}; begin without --start")
     with torch.no_grad():
         for name, value in fitting.items():
-            own[name].copy_(value)
-    return sorted(set(own) - set(fitting))
+            weights[name].copy_(value)
+    return sorted(set(weights) - set(fitting))

@@ -34,8 +34,8 @@ def test_exponent_of_a_power_law():
 
 def test_runs_take_turns():
     order: list[str] = []
-    taken = time_interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
-    assert order == ["a", "b"] * 3 and set(taken) == {"a", "b"}
+    seconds = time_interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b"] * 3 and set(seconds) == {"a", "b"}
 
 
 def test_a_remembered_step_gives_the_later_frames_of_the_whole_pass(small):
@@ -51,8 +51,8 @@ def test_the_first_run_does_not_count():
     import time
 
     waits = iter([0.0, 0.2, 0.05])
-    taken = time_interleaved({"a": lambda: time.sleep(next(waits))}, 2)
-    assert 0.05 <= taken["a"] < 0.2
+    seconds = time_interleaved({"a": lambda: time.sleep(next(waits))}, 2)
+    assert 0.05 <= seconds["a"] < 0.2
 
 
 def test_what_was_measured_is_kept_and_other_recipes_measure_anew(tmp_path):
@@ -70,17 +70,17 @@ def test_what_was_measured_is_kept_and_other_recipes_measure_anew(tmp_path):
 
 
 def test_memory_is_what_the_run_needs_at_its_highest_and_no_more():
-    found = in_fresh_process(megabytes, 200)
-    assert 190 < found["lifted"] < 260, "held for a moment only, after more had been held before"
+    figures = in_fresh_process(megabytes, 200)
+    assert 190 < figures["lifted"] < 260, "held for a moment only, after more had been held before"
 
 
 @pytest.mark.slow
 def test_the_smallest_run_gives_every_figure_and_is_not_made_twice(tmp_path, capfd):
     config, file = CostConfig.quick(), tmp_path / "cost.jsonl"
-    found = measure_cost(config, file)
-    assert set(found["tiny"]["ratio"]) == set(found["tiny"]["peak_megabytes"]) == set(VARIANTS)
-    assert found["tiny"]["ratio"]["image"] == 1 and min(found["tiny"]["peak_megabytes"].values()) > 0
-    assert set(found["training_step"]["seconds"]) == set(TRAINING_STEPS) and found["growth"]["exponent"] > 0
+    figures = measure_cost(config, file)
+    assert set(figures["tiny"]["ratio"]) == set(figures["tiny"]["peak_megabytes"]) == set(VARIANTS)
+    assert figures["tiny"]["ratio"]["image"] == 1 and min(figures["tiny"]["peak_megabytes"].values()) > 0
+    assert set(figures["training_step"]["seconds"]) == set(TRAINING_STEPS) and figures["growth"]["exponent"] > 0
     told = capfd.readouterr().err
     assert "tiny: seconds" in told and "growth" in told
-    assert measure_cost(config, file) == found and "seconds" not in capfd.readouterr().err
+    assert measure_cost(config, file) == figures and "seconds" not in capfd.readouterr().err

@@ -23,12 +23,12 @@ def test_a_matrix_product_is_timed(size):
 def test_tuning_is_that_of_the_product(size, checkpointing, monkeypatch):
     from mvmodel.training import finetune as module
 
-    asked = []
+    configs = []
     real = module.finetune
-    monkeypatch.setattr(module, "finetune", lambda *a, **k: asked.append(a[2]) or real(*a, **k))
-    found = gpu.measure_tuning(size, checkpointing)
-    assert [config.gradient_checkpointing for config in asked] == [checkpointing]
-    assert found["seconds_a_step"] > 0 and found["run_peak_megabytes"] >= found["peak_megabytes"]
+    monkeypatch.setattr(module, "finetune", lambda *a, **k: configs.append(a[2]) or real(*a, **k))
+    figures = gpu.measure_tuning(size, checkpointing)
+    assert [config.gradient_checkpointing for config in configs] == [checkpointing]
+    assert figures["seconds_a_step"] > 0 and figures["run_peak_megabytes"] >= figures["peak_megabytes"]
 
 
 def test_a_pass_counts_the_operations_of_its_variant(size):
@@ -59,6 +59,6 @@ def test_without_a_gpu_the_full_size_is_refused(monkeypatch):
 def test_shares_are_of_the_measured_product(size, tmp_path, monkeypatch):
     figures = {"tflops": 2.0, "seconds": 0.5, "tflop": 0.4}
     monkeypatch.setattr(gpu.Kept, "measured", lambda self, key, *a: {"failed": "x"} if "full" in key else dict(figures))
-    found = gpu.measure_gpu(size, tmp_path / "kept.jsonl")
-    assert found["denoising"]["ours"]["share_of_matmul"] == pytest.approx(0.4)
-    assert found["denoising"]["full"] == {"failed": "x"} and set(found["video"]) == set(METHODS)
+    figures = gpu.measure_gpu(size, tmp_path / "kept.jsonl")
+    assert figures["denoising"]["ours"]["share_of_matmul"] == pytest.approx(0.4)
+    assert figures["denoising"]["full"] == {"failed": "x"} and set(figures["video"]) == set(METHODS)

@@ -41,8 +41,8 @@ def test_table_gives_means_spread_and_shares_of_the_ceiling():
         {"variant": "a", "seed": 1, "group": groups, "iou": [0.2, 0.1, 0.4, 0.1]},
     ]
     line = mask_term.format_table(rows).splitlines()[3]
-    trained, new = "0.400 (0.300–0.500, seeds ±0.141) | 0.50 | ", "0.100 (0.100–0.100, seeds ±0.000) | 0.20 | "
-    assert line == f"| a | 2 | {trained} | {new} |"
+    trained_cell, new = "0.400 (0.300–0.500, seeds ±0.141) | 0.50 | ", "0.100 (0.100–0.100, seeds ±0.000) | 0.20 | "
+    assert line == f"| a | 2 | {trained_cell} | {new} |"
     rows.append({"variant": mask_term.DEFAULT, "seed": 1, "group": groups, "iou": [0.5, 0.3, 0.3, 0.1]})
     cells = mask_term.format_table(rows).splitlines()[3].split(" | ")
     assert cells[4] == "-0.100 (-0.300 to +0.100)", "of seed 1 alone, clip by clip"
@@ -50,9 +50,9 @@ def test_table_gives_means_spread_and_shares_of_the_ceiling():
     assert all(len(line.split("|")) == 10 for line in mask_term.format_table(rows).splitlines())
 
 
-def asked(tmp_path, **changes):
-    given = {"pack": "tiny", "clips": 4, "stride": 2, "out": tmp_path / "f.jsonl", "seeds": [0], "all": False}
-    return Namespace(**{**given, "only": ["dropout"], "work": tmp_path / "work", "workers": 1, **changes})
+def make_options(tmp_path, **changes):
+    options = {"pack": "tiny", "clips": 4, "stride": 2, "out": tmp_path / "f.jsonl", "seeds": [0], "all": False}
+    return Namespace(**{**options, "only": ["dropout"], "work": tmp_path / "work", "workers": 1, **changes})
 
 
 def test_a_stopped_comparison_measures_what_is_missing(tmp_path, monkeypatch, tiny_pack):
@@ -76,12 +76,12 @@ def test_a_stopped_comparison_measures_what_is_missing(tmp_path, monkeypatch, ti
         mask_term, "tune_variant", lambda pack, variant, seed, work: tuned.append(name_of(variant, seed))
     )
     monkeypatch.setattr(mask_term, "measure_ceiling", lambda pack, clips, judge: [1.0] * len(clips))
-    mask_term.measure(asked(tmp_path))
+    mask_term.measure(make_options(tmp_path))
     names = mask_term.select_variants(["dropout"], False)
     assert seen == [(name, 0) for name in names] and len(names) >= 3
     with pytest.raises(KeyboardInterrupt):
-        mask_term.measure(asked(tmp_path, seeds=[0, 1]))
-    mask_term.measure(asked(tmp_path, seeds=[0, 1]))
+        mask_term.measure(make_options(tmp_path, seeds=[0, 1]))
+    mask_term.measure(make_options(tmp_path, seeds=[0, 1]))
     assert sorted(seen) == sorted((name, seed) for name in names for seed in (0, 1)), "each once"
     rows = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
     assert sum(row["variant"] == "ceiling" for row in rows) == 1
@@ -101,7 +101,7 @@ def test_variants_that_share_an_adapter_tune_it_once(tmp_path, monkeypatch, tiny
     )
     monkeypatch.setattr(mask_term, "measure_cell", lambda pack, variant, seed, clips, *more: [0.5] * len(clips))
     monkeypatch.setattr(mask_term, "measure_ceiling", lambda pack, clips, judge: [1.0] * len(clips))
-    mask_term.measure(asked(tmp_path, only=None))
+    mask_term.measure(make_options(tmp_path, only=None))
     assert len(tuned) == len(set(tuned)) < len(mask_term.VARIANTS) - 3
 
 

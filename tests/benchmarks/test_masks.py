@@ -14,19 +14,21 @@ from benchmarks.masks import MasksConfig, measure_masks, measure_render, summari
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What is measured, in order; nothing really is."""
-    made: list[str] = []
+    calls_made: list[str] = []
 
     def clip(kind: str, number: int, frames: int) -> dict[str, float]:
         if number == 5:
             raise KeyboardInterrupt
-        made.append(f"{kind} {number}")
+        calls_made.append(f"{kind} {number}")
         return {"j": 1.0 - number / 10, "f": 0.5, "objects": 1.0, "prompt_inside": 1.0}
 
     monkeypatch.setattr(bench, "measure_render", clip)
-    monkeypatch.setattr(bench, "measure_throughput", lambda *given: made.append("throughput") or {"times_encoder": 2.0})
+    monkeypatch.setattr(
+        bench, "measure_throughput", lambda *given: calls_made.append("throughput") or {"times_encoder": 2.0}
+    )
     monkeypatch.setattr("benchmarks.sentences.measure_sentences", lambda: {"sentences": 1.0})
     monkeypatch.setattr(bench, "REAL_SEQUENCES", tmp_path / "none")
-    return made
+    return calls_made
 
 
 def test_a_stopped_run_goes_on_and_a_larger_one_measures_what_is_new(
@@ -51,12 +53,12 @@ def test_figures_are_summed_over_clips() -> None:
         {"j": 0.9, "f": 0.8, "objects": 2.0, "prompt_inside": 1.0, "each": 0.7},
         {"j": 0.5, "f": 0.6, "objects": 1.0, "prompt_inside": 0.0, "each": 0.3},
     ]
-    wanted = {"clips": 2, "j": 0.7, "f": 0.7, "j_worst": 0.5, "j_above_0.8": 0.5, "prompt_inside": 0.5}
-    assert summarize(rows, 2) == pytest.approx({**wanted, "objects_right": 0.5, "j_per_object": 0.5})
+    expected = {"clips": 2, "j": 0.7, "f": 0.7, "j_worst": 0.5, "j_above_0.8": 0.5, "prompt_inside": 0.5}
+    assert summarize(rows, 2) == pytest.approx({**expected, "objects_right": 0.5, "j_per_object": 0.5})
 
 
 @pytest.mark.slow
 def test_a_render_is_really_measured(tiny_pack: Any) -> None:
-    found = measure_render("two", 1, 4)
-    assert set(found) == {"j", "f", "objects", "prompt_inside", "each"}
-    assert 0 < found["j"] < 1
+    figures = measure_render("two", 1, 4)
+    assert set(figures) == {"j", "f", "objects", "prompt_inside", "each"}
+    assert 0 < figures["j"] < 1

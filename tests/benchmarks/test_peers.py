@@ -40,15 +40,15 @@ def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     rows = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
     assert [row["method"] for row in rows] == list(peers.METHODS)
     assert all(0 <= row["iou"] <= 1 and row["seconds_video"] >= 0 for row in rows)
-    still = next(row for row in rows if row["method"] == "first_frame_repeated")
-    assert still["consistency"] == pytest.approx(1, abs=1e-5)
+    repeated = next(row for row in rows if row["method"] == "first_frame_repeated")
+    assert repeated["consistency"] == pytest.approx(1, abs=1e-5)
     shown = peers.format_table(rows)
     assert all(words in shown for words, _ in peers.METHODS.values())
     peers.write_rows(rows, tmp_path / "peers.csv", small_pack, generation, 1)
     assert len(pd.read_csv(tmp_path / "peers.csv")) == len(peers.METHODS)
-    made = list(tmp_path.glob("peer_videos/*"))
-    again = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
-    assert list(tmp_path.glob("peer_videos/*")) == made and again == rows
+    folders = list(tmp_path.glob("peer_videos/*"))
+    second_rows = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
+    assert list(tmp_path.glob("peer_videos/*")) == folders and second_rows == rows
 
 
 def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack, motion, tmp_path, monkeypatch):
@@ -61,11 +61,11 @@ def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack
         shutil.rmtree(tmp_path / kind)
     drawn = []
     monkeypatch.setattr(finetune, "draw", lambda *a: drawn.append(a))
-    again = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
+    second_rows = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
     assert drawn == []
-    found = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
-    assert all((one == other).all() for one, other in zip(pictures, found, strict=True))
-    for one, other in zip(first, again, strict=True):
+    pictures_again = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
+    assert all((one == other).all() for one, other in zip(pictures, pictures_again, strict=True))
+    for one, other in zip(first, second_rows, strict=True):
         assert one["iou"] == other["iou"] and one["seconds_training"] == other["seconds_training"] > 0
 
 

@@ -22,8 +22,12 @@ def test_table_compares_clip_by_clip_and_leaves_out_what_is_lacking():
     def row(iou: float, drift: float) -> dict[str, float]:
         return {"iou": iou, "consistency": 0.9, "colour_drift": drift, "motion": 2.0, "flicker": 1.0, "seconds": 4.0}
 
-    found = {"a": [row(0.5, 3.0), row(0.7, 5.0), None], "b": [row(0.6, 1.0), row(0.8, 1.0), row(0.1, 1.0)], "c": []}
-    lines = sampling.format_table(found, ["a", "b", "c"], "a").splitlines()
+    rows_by_setting = {
+        "a": [row(0.5, 3.0), row(0.7, 5.0), None],
+        "b": [row(0.6, 1.0), row(0.8, 1.0), row(0.1, 1.0)],
+        "c": [],
+    }
+    lines = sampling.format_table(rows_by_setting, ["a", "b", "c"], "a").splitlines()
     assert len(lines) == 4, "nothing is said of a setting without a video"
     a, b = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:])
     assert a[:3] == ["a", "2", "0.600 (0.500–0.700)"] and a[-3:] == ["", "", ""]

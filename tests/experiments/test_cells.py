@@ -15,7 +15,7 @@ from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task
 def test_whatever_decides_the_video_is_in_the_recipe(task):
     cell = Cell({"condition": "full"}, task, "own", GenerationConfig())
     shifted = np.roll(task.masks, 4, axis=2)
-    others = [
+    variations = [
         replace(cell, task=replace(task, prompt="a cat")),
         replace(cell, task=task.with_seed_offset(1)),
         replace(cell, task=replace(task, masks=shifted), control_masks=task.masks),
@@ -25,8 +25,8 @@ def test_whatever_decides_the_video_is_in_the_recipe(task):
         replace(cell, mask_term=False),
         replace(cell, first=FirstFrameSpec(latent_noise=0.5)),
     ]
-    recipes = {one.recipe(adapter="a") for one in (cell, *others)}
-    assert len(recipes) == len(others) + 1
+    recipes = {one.recipe(adapter="a") for one in (cell, *variations)}
+    assert len(recipes) == len(variations) + 1
     assert cell.recipe(adapter="b") not in recipes
 
 

@@ -19,34 +19,32 @@ def rows() -> pd.DataFrame:
 
 
 def test_pairs_remove_what_requests_have_in_common(rows):
-    found = compare.compute_difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
-    assert found.mean == pytest.approx(0.3)
-    assert (found.low, found.high) == pytest.approx((0.3, 0.3))  # the spread between requests is not in it
-    assert found.certain and found.pairs == 4
-    assert "over 4 pairs" in str(found)
+    gap = compare.compute_difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
+    assert gap.mean == pytest.approx(0.3)
+    assert (gap.low, gap.high) == pytest.approx((0.3, 0.3))  # the spread between requests is not in it
+    assert gap.certain and gap.pairs == 4
+    assert "over 4 pairs" in str(gap)
 
 
 def test_only_pairs_count(rows):
     rows = rows[~((rows["condition"] == "off") & (rows["name"] == "r3"))]
-    found = compare.compute_difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
-    assert found.pairs == 3
-    assert found.first == pytest.approx(0.6)
+    gap = compare.compute_difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
+    assert gap.pairs == 3
+    assert gap.first == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("names", [("r0",), ("r0", "r1", "r2")])
 def test_a_few_pairs_are_never_certain(rows, names):
-    found = compare.compute_difference(
-        rows[rows["name"].isin(names)], {"condition": "full"}, {"condition": "off"}, "iou"
-    )
-    assert not found.certain
-    assert compare.describe_verdict(found, 1) == "holds here, but these few videos do not make it certain"
+    gap = compare.compute_difference(rows[rows["name"].isin(names)], {"condition": "full"}, {"condition": "off"}, "iou")
+    assert not gap.certain
+    assert compare.describe_verdict(gap, 1) == "holds here, but these few videos do not make it certain"
 
 
 def test_verdicts_depend_on_direction_size_and_spread(rows):
-    found = compare.compute_difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
-    assert compare.describe_verdict(found, 1) == "holds"
-    assert compare.describe_verdict(found, -1) == "does not hold"
-    assert compare.describe_verdict(found, 1, least=0.31) == "does not hold"
+    gap = compare.compute_difference(rows, {"condition": "full"}, {"condition": "off"}, "iou")
+    assert compare.describe_verdict(gap, 1) == "holds"
+    assert compare.describe_verdict(gap, -1) == "does not hold"
+    assert compare.describe_verdict(gap, 1, least=0.31) == "does not hold"
     noisy = rows.assign(iou=rows["iou"].where(rows["condition"] == "full", [0, 0, 0, 0, 0.2, 1.3, 0.1, 0.2]))
     unsure = compare.compute_difference(noisy, {"condition": "full"}, {"condition": "off"}, "iou")
     assert unsure.mean > 0 and not unsure.certain

@@ -39,11 +39,11 @@ def test_shapes_keep_place_and_area_but_not_the_outline(large):
 def test_shapes_are_what_they_are_called():
     grid = np.linspace(-1.2, 1.2, 241)
     x, y = np.meshgrid(grid, grid)
-    drawn = {name: inside(x, y) for name, inside in SHAPES.items()}
+    areas_inside = {name: inside(x, y) for name, inside in SHAPES.items()}
     middle = (120, 120)
-    assert not drawn["ring"][middle] and drawn["cross"][middle]
-    assert drawn["triangle"].mean() * 2.4**2 == pytest.approx(3 * np.sqrt(3) / 4, rel=0.02)
-    assert drawn["square"].mean() * 2.4**2 == pytest.approx(1.6**2, rel=0.02)
+    assert not areas_inside["ring"][middle] and areas_inside["cross"][middle]
+    assert areas_inside["triangle"].mean() * 2.4**2 == pytest.approx(3 * np.sqrt(3) / 4, rel=0.02)
+    assert areas_inside["square"].mean() * 2.4**2 == pytest.approx(1.6**2, rel=0.02)
 
 
 def test_sizes_scale_about_the_objects_own_centre(large):
@@ -55,10 +55,10 @@ def test_sizes_scale_about_the_objects_own_centre(large):
 def test_other_motions_start_from_mask_1_and_do_not_leave_the_picture(large):
     small = replace(large, masks=large.masks & (np.indices(large.masks.shape)[1] < 60))
     for motion in ("spin", "orbit", "fall"):
-        moved = transfer_motion(small, motion)
-        assert moved.any(axis=(1, 2)).all()
-        assert moved[0].sum() == pytest.approx(small.masks[0].sum(), rel=0.1)
-        assert iou(moved, small.masks)[1:].mean() < 0.95
+        transferred = transfer_motion(small, motion)
+        assert transferred.any(axis=(1, 2)).all()
+        assert transferred[0].sum() == pytest.approx(small.masks[0].sum(), rel=0.1)
+        assert iou(transferred, small.masks)[1:].mean() < 0.95
     fallen = centroids(transfer_motion(small, "fall"))
     assert fallen[-1, 1] - fallen[0, 1] > 20
 

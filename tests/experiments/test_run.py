@@ -38,8 +38,8 @@ def test_every_experiment_writes_what_it_promises(name, make_bench, tmp_path):
     assert (
         experiment.title in said and f"{len(rows)} videos in" in said and "shows that it runs and nothing else" in said
     )
-    facts = json.loads((folder / "config.json").read_text())
-    assert facts["random_pack"] is True and facts["config"]["requests"] == 1
+    provenance = json.loads((folder / "config.json").read_text())
+    assert provenance["random_pack"] is True and provenance["config"]["requests"] == 1
     page = unescape((folder / "report.html").read_text())
     assert "Random weights." in page and experiment.question in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
@@ -102,11 +102,13 @@ def test_settings_do_what_they_say(make_bench):
         str(cell.factors["condition"]): cell
         for cell in EXPERIMENTS["ablation_study"].cells(bench, EXPERIMENTS["ablation_study"].config.quick())
     }
-    trained = json.loads((bench.adapters[cells["tuned_without_mask"].adapter] / "train.json").read_text())["config"]
-    assert trained["mask_dropout"] > 0.999
+    training_config = json.loads((bench.adapters[cells["tuned_without_mask"].adapter] / "train.json").read_text())[
+        "config"
+    ]
+    assert training_config["mask_dropout"] > 0.999
     assert cells["tuned_without_mask"].mask_term is False and cells["no_mask"].adapter == cells["full"].adapter
-    still = cells["static_mask"].masks
-    assert (still == still[0]).all() and (cells["static_mask"].task.masks != still).any()
+    static_masks = cells["static_mask"].masks
+    assert (static_masks == static_masks[0]).all() and (cells["static_mask"].task.masks != static_masks).any()
     shuffled = cells["shuffled_mask"].masks
     assert sorted(m.tobytes() for m in shuffled) == sorted(m.tobytes() for m in cells["full"].masks)
     assert (shuffled[0] == cells["full"].masks[0]).all()

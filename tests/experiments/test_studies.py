@@ -23,8 +23,8 @@ def made_up(column: str, metrics: dict[object, dict[str, float]], videos: int = 
     return pd.DataFrame(
         [
             {column: key, "slug": "gallop", "name": f"r{i}", "seed": 1}
-            | {metric: value - 0.01 * i for metric, value in given.items()}
-            for key, given in metrics.items()
+            | {metric: value - 0.01 * i for metric, value in values.items()}
+            for key, values in metrics.items()
             for i in range(videos)
         ]
     )
@@ -81,8 +81,12 @@ def test_a_first_frame_that_brings_no_alignment_is_explained_by_the_table():
     placed = said(0.901, first_frames(0.8, 0.2), 0.905)
     assert "it decides where the object stands" in placed and "so there is no room above it" in placed
     assert "a picture of some kind is needed" in placed
-    room = said(0.901, first_frames(0.5, 0.5), 0.99, blank=0.95)
-    assert "decides where" not in room and "so there was room" in room and "a picture of some kind" not in room
+    text_with_room = said(0.901, first_frames(0.5, 0.5), 0.99, blank=0.95)
+    assert (
+        "decides where" not in text_with_room
+        and "so there was room" in text_with_room
+        and "a picture of some kind" not in text_with_room
+    )
     assert "nothing in this table explains it" in said(0.901, first_frames(0.5, 0.5), np.nan, blank=0.95)
 
 
@@ -97,21 +101,21 @@ def test_a_gain_is_certain_only_beyond_the_least_that_is_asked():
 
 
 def test_a_best_alpha_inside_the_range_is_told_from_one_at_an_end():
-    inside = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.7}, 0.5: {"iou": 0.6}})
-    assert find_best_alpha(inside, "iou", 1) == (0.2, True)
-    assert find_best_alpha(inside, "iou", -1) == (0.0, True)
-    assert find_best_alpha(inside, "flicker", 1) == (None, False)
+    rows_inside = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.7}, 0.5: {"iou": 0.6}})
+    assert find_best_alpha(rows_inside, "iou", 1) == (0.2, True)
+    assert find_best_alpha(rows_inside, "iou", -1) == (0.0, True)
+    assert find_best_alpha(rows_inside, "flicker", 1) == (None, False)
     config = NoiseSharingConfig(alphas=(0.0, 0.2, 0.5), modes=("paper",))
-    assert claims("noise_sharing_sweep", inside.assign(sharing="paper", motion=1.0), config) == [True]
+    assert claims("noise_sharing_sweep", rows_inside.assign(sharing="paper", motion=1.0), config) == [True]
     rising = made_up("alpha", {0.0: {"iou": 0.5}, 0.2: {"iou": 0.6}, 0.5: {"iou": 0.7}})
     assert claims("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config) == [False]
     said = sentences("noise_sharing_sweep", rising.assign(sharing="paper", motion=1.0), config)
     assert "every optimum lies at an end" in said
     assert "The paper's alpha of 0.2, mixed its way, changes against 0 IoU by +0.100" in said
     assert "against 0.5 IoU by -0.100" in said and "IoU at 0.5 (an end of the range), 0.200 from the worst" in said
-    said = sentences("noise_sharing_sweep", inside.assign(sharing="paper", motion=1.0), config)
+    said = sentences("noise_sharing_sweep", rows_inside.assign(sharing="paper", motion=1.0), config)
     assert "certain against both ends: 0.2 for IoU (paper, certain)" in said
-    few = inside.groupby("alpha").head(2).assign(sharing="paper", motion=1.0)
+    few = rows_inside.groupby("alpha").head(2).assign(sharing="paper", motion=1.0)
     said = sentences("noise_sharing_sweep", few, config)
     assert "not certain against both ends: 0.2 for IoU" in said and "without making it certain" in said
 
@@ -140,8 +144,8 @@ def test_the_first_frames_error_grows_or_shrinks():
     videos = made_up("first_frame", {"clean": {"iou": 0.8}, "wrong prompt": {"iou": 0.6}})
     name, config = "first_frame_sensitivity", FirstFrameConfig()
     assert "the error shrinks" in sentences(name, videos, config, frames([0.5, 0.3, 0.1]))
-    grown = sentences(name, videos, config, frames([0.1, 0.3, 0.5]))
-    assert "the error grows" in grown and "-0.200" in grown
+    text = sentences(name, videos, config, frames([0.1, 0.3, 0.5]))
+    assert "the error grows" in text and "-0.200" in text
     bent = sentences(name, videos, config, frames([0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]))
     assert "the last quarter of the frames 0.350, so the error grows" in bent  # though it falls from frame 2 on
     assert "the error stays" in sentences(name, videos, config, frames([0.5, 0.1, 0.49]))

@@ -18,7 +18,7 @@ def _short(config, **changes):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A foundation folder with every stage trained for two steps."""
     from diffusers import AutoencoderKL
 
@@ -45,22 +45,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_every_stage_leaves_a_curve_a_grid_and_weights(trained):
+def test_every_stage_leaves_a_curve_a_grid_and_weights(foundation):
     for stage in ("vae", "text_to_image", "controlnet", "decoder"):
-        rows = [json.loads(line) for line in (trained / stage / "curve.jsonl").read_text().splitlines()]
+        rows = [json.loads(line) for line in (foundation / stage / "curve.jsonl").read_text().splitlines()]
         assert rows[-1]["step"] == 2
-        assert list((trained / stage).glob("samples-*.png")), stage
+        assert list((foundation / stage).glob("samples-*.png")), stage
     for stage in ("vae", "text_to_image", "controlnet", "decoder", "segmenter", "scorer", "start_adapter"):
-        assert list((trained / stage).rglob("*.safetensors")), stage
+        assert list((foundation / stage).rglob("*.safetensors")), stage
 
 
 @pytest.mark.slow
-def test_the_stages_make_a_pack_that_generates(trained, tmp_path):
+def test_the_stages_make_a_pack_that_generates(foundation, tmp_path):
     from mvmodel.foundation.pack_assembly import assemble_pack
     from mvmodel.foundation.pack_quality import generate_pictures
     from mvmodel.packs import load_pack
 
-    pack = load_pack(assemble_pack(trained, tmp_path / "pack", check=False))
+    pack = load_pack(assemble_pack(foundation, tmp_path / "pack", check=False))
     assert pack.check_hashes() == []
     pictures = generate_pictures(pack, ["a dog over a meadow"], seed=1)
     assert pictures.shape == (1, 128, 128, 3)
@@ -74,7 +74,7 @@ def test_a_broken_off_stage_ends_with_the_weights_of_an_unbroken_one(tmp_path, m
     from mvmodel.foundation import vae
 
     config = replace(_short(vae.AUTOENCODER_LOOP), steps=3)
-    whole = vae.train_autoencoder(tmp_path / "whole", config)
+    uninterrupted = vae.train_autoencoder(tmp_path / "whole", config)
     make = vae.make_batch
 
     def breaks(index, *rest):
@@ -87,7 +87,7 @@ def test_a_broken_off_stage_ends_with_the_weights_of_an_unbroken_one(tmp_path, m
         vae.train_autoencoder(tmp_path / "broken", config)
     monkeypatch.setattr(vae, "make_batch", make)
     resumed = vae.train_autoencoder(tmp_path / "broken", config)
-    for name, value in whole.state_dict().items():
+    for name, value in uninterrupted.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
 
 

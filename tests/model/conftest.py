@@ -37,8 +37,8 @@ def shaped_as_sd15(seed: int = 0) -> UNet2DConditionModel:
 
 @pytest.fixture(params=[small_unet, shaped_as_sd15])
 def unet(request: pytest.FixtureRequest) -> UNet2DConditionModel:
-    made: UNet2DConditionModel = request.param()
-    return made
+    model: UNet2DConditionModel = request.param()
+    return model
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def inputs():
 
 
 def call(unet, adapter, inputs, scale=1.0, masks=True):
-    sample, t, text, cover = inputs
-    terms = {DEFAULT: (adapter.mask_term(cover),)} if masks else {}
+    sample, t, text, mask_batch = inputs
+    terms = {DEFAULT: (adapter.mask_term(mask_batch),)} if masks else {}
     with attach_adapter(unet, adapter, scale):
         return unet(sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, terms)}).sample
 
@@ -34,12 +34,12 @@ def call(unet, adapter, inputs, scale=1.0, masks=True):
 def test_fresh_adapter_changes_nothing_but_where_keys_come_from(unet, fresh, inputs):
     with torch.no_grad():
         out = call(unet, fresh, inputs)
-        alone = unet(*inputs[:3]).sample
+        base_output = unet(*inputs[:3]).sample
         with attach_adapters(unet, {DEFAULT: (fresh, 1.0)}, first_frame_attention=False):
             own_keys = unet(*inputs[:3], cross_attention_kwargs={"context": FrameContext(FRAMES)}).sample
-    torch.testing.assert_close(out[0::FRAMES], alone[0::FRAMES], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(own_keys, alone, atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(out[1::FRAMES], alone[1::FRAMES], atol=1e-3)
+    torch.testing.assert_close(out[0::FRAMES], base_output[0::FRAMES], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(own_keys, base_output, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(out[1::FRAMES], base_output[1::FRAMES], atol=1e-3)
 
 
 def test_scale_zero_is_the_base_model_exactly(unet, trained, inputs):
@@ -49,22 +49,22 @@ def test_scale_zero_is_the_base_model_exactly(unet, trained, inputs):
 
 def test_adapters_side_by_side_are_scaled_and_added(unet, trained, inputs):
     """Half and half of the same adapter is the adapter; one at 0 is not there."""
-    sample, t, text, cover = inputs
-    term = (trained.mask_term(cover),)
+    sample, t, text, mask_batch = inputs
+    term = (trained.mask_term(mask_batch),)
     torch.manual_seed(9)
-    other = MotionMaskAdapter.for_unet(unet, mask_encoder="linear")
-    for parameter in other.parameters():
+    another = MotionMaskAdapter.for_unet(unet, mask_encoder="linear")
+    for parameter in another.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    terms = {"a": term, "b": term, "c": (other.mask_term(cover),)}
+    terms = {"a": term, "b": term, "c": (another.mask_term(mask_batch),)}
 
     def run(**adapters):
         with torch.no_grad(), attach_adapters(unet, adapters):
             return unet(sample, t, text, cross_attention_kwargs={"context": FrameContext(FRAMES, terms)}).sample
 
-    alone = run(a=(trained, 1.0))
-    assert torch.equal(alone, run(a=(trained, 1.0), c=(other, 0.0)))
-    assert (run(a=(trained, 1.0), c=(other, 1.0)) - alone).abs().max() > 1e-3
-    assert (run(a=(trained, 0.5)) - alone).abs().max() > 1e-3
+    base_output = run(a=(trained, 1.0))
+    assert torch.equal(base_output, run(a=(trained, 1.0), c=(another, 0.0)))
+    assert (run(a=(trained, 1.0), c=(another, 1.0)) - base_output).abs().max() > 1e-3
+    assert (run(a=(trained, 0.5)) - base_output).abs().max() > 1e-3
     for module in trained.temporal.values():
         torch.nn.init.zeros_(module.to_out.weight)  # applied one after the other, so two halves differ a little
     torch.testing.assert_close(run(a=(trained, 0.5), b=(trained, 0.5)), run(a=(trained, 1.0)), atol=1e-4, rtol=1e-4)
@@ -79,22 +79,22 @@ def test_one_frame_clips_equal_the_base_model(unet, fresh, inputs):
         torch.testing.assert_close(out, unet(sample, t, text).sample, atol=1e-5, rtol=1e-5)
 
 
-def test_masks_change_the_output_once_trained(unet, trained, inputs):
+def test_mask_batchchange_the_output_once_trained(unet, trained, inputs):
     with torch.no_grad():
         with_masks = call(unet, trained, inputs)
         without = call(unet, trained, inputs, masks=False)
-        moved = (*inputs[:3], inputs[3].roll(16, dims=2))
+        shifted_inputs = (*inputs[:3], inputs[3].roll(16, dims=2))
         assert (with_masks - without).abs().max() > 1e-3
-        assert (with_masks - call(unet, trained, moved)).abs().max() > 1e-3
+        assert (with_masks - call(unet, trained, shifted_inputs)).abs().max() > 1e-3
 
 
 def test_no_path_from_later_frames_into_frame_one(unet, trained, inputs):
     sample, t, text, masks = inputs
-    other = sample.clone()
-    other.view(CLIPS, FRAMES, 4, 8, 8)[:, 1:] += 1
+    another = sample.clone()
+    another.view(CLIPS, FRAMES, 4, 8, 8)[:, 1:] += 1
     with torch.no_grad():
         before = call(unet, trained, inputs).unflatten(0, (CLIPS, FRAMES))
-        after = call(unet, trained, (other, t, text, masks)).unflatten(0, (CLIPS, FRAMES))
+        after = call(unet, trained, (another, t, text, masks)).unflatten(0, (CLIPS, FRAMES))
     assert torch.equal(before[:, 0], after[:, 0])
     assert not torch.allclose(before[:, 1:], after[:, 1:], atol=1e-3)
 
@@ -103,7 +103,7 @@ def test_cached_first_frame_equals_the_whole_clip(unet, trained, inputs):
     sample, _, text, masks = inputs
     clips, covers = sample.unflatten(0, (CLIPS, FRAMES)), masks.unflatten(0, (CLIPS, FRAMES))
     with torch.no_grad():
-        whole = call(unet, trained, inputs).unflatten(0, (CLIPS, FRAMES))
+        full_output = call(unet, trained, inputs).unflatten(0, (CLIPS, FRAMES))
         with attach_adapter(unet, trained):
             kv_cache: dict = {}
             first = FrameContext(1, {DEFAULT: (trained.mask_term(covers[:, 0]),)}, cache_out=kv_cache)
@@ -117,7 +117,7 @@ def test_cached_first_frame_equals_the_whole_clip(unet, trained, inputs):
                 text.unflatten(0, (CLIPS, FRAMES))[:, 1:].flatten(0, 1),
                 cross_attention_kwargs={"context": later},
             ).sample.unflatten(0, (CLIPS, 2))
-    torch.testing.assert_close(out, whole[:, 1:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(out, full_output[:, 1:], atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_with_and_without_checkpointing_agree(unet, trained, inputs):
@@ -129,16 +129,16 @@ def test_gradients_with_and_without_checkpointing_agree(unet, trained, inputs):
             trained.enable_gradient_checkpointing()
             ours = trained._gradient_checkpointing_func
 
-            def counted(block, *given, ours=ours):
+            def count_blocks(block, *arguments, ours=ours):
                 nonlocal blocks
                 blocks += 1
-                return ours(block, *given)
+                return ours(block, *arguments)
 
-            trained._gradient_checkpointing_func = counted
+            trained._gradient_checkpointing_func = count_blocks
         trained.zero_grad()
-        sample, t, text, cover = inputs
+        sample, t, text, mask_batch = inputs
         with attach_adapter(unet, trained):  # the backward pass runs the layers again, so it belongs inside
-            context = FrameContext(FRAMES, {DEFAULT: (trained.mask_term(cover),)})
+            context = FrameContext(FRAMES, {DEFAULT: (trained.mask_term(mask_batch),)})
             out = unet(sample, t, text, cross_attention_kwargs={"context": context}).sample
             out.square().mean().backward()
         gradients.append({n: p.grad.clone() for n, p in trained.named_parameters() if p.grad is not None})
@@ -171,15 +171,15 @@ def test_detaching_leaves_no_trace(unet, trained, inputs):
 
 def test_saved_adapter_gives_the_same_output(unet, trained, inputs, tmp_path):
     trained.save_pretrained(tmp_path)
-    again = MotionMaskAdapter.from_pretrained(tmp_path).eval()
+    loaded_adapter = MotionMaskAdapter.from_pretrained(tmp_path).eval()
     with torch.no_grad():
-        assert torch.equal(call(unet, trained, inputs), call(unet, again, inputs))
+        assert torch.equal(call(unet, trained, inputs), call(unet, loaded_adapter, inputs))
 
 
 def test_adapter_of_another_architecture_is_refused(unet, trained):
     from diffusers import UNet2DConditionModel
 
-    other = UNet2DConditionModel(
+    another = UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(8, 16),
         layers_per_block=1,
@@ -189,10 +189,12 @@ def test_adapter_of_another_architecture_is_refused(unet, trained):
         attention_head_dim=2,
         norm_num_groups=8,
     )
-    own = f"{len(unet.attn_processors)} attention layers of widths {'16/32' if len(trained.to_m) == 7 else '8/16'}"
+    layers_text = (
+        f"{len(unet.attn_processors)} attention layers of widths {'16/32' if len(trained.to_m) == 7 else '8/16'}"
+    )
     with (
-        pytest.raises(PackError, match=rf"{own}.*this one has 8 .* of widths 8/16"),
-        attach_adapter(other, trained),
+        pytest.raises(PackError, match=rf"{layers_text}.*this one has 8 .* of widths 8/16"),
+        attach_adapter(another, trained),
     ):
         pass
 

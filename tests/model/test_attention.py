@@ -22,10 +22,10 @@ def softmax_attention(query, key, value, heads):
     return torch.cat(out, dim=-1)
 
 
-def seen(features, cover=None, words=None):
+def make_context(features, coverage=None, words=None):
     """A context in which the adapter "x" has one mask term."""
-    cover = torch.ones(*features.shape[:2], 1) if cover is None else cover
-    return FrameContext(FRAMES, {"x": (MaskTerm({TOKENS: features}, {TOKENS: cover}, words),)})
+    coverage = torch.ones(*features.shape[:2], 1) if coverage is None else coverage
+    return FrameContext(FRAMES, {"x": (MaskTerm({TOKENS: features}, {TOKENS: coverage}, words),)})
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_folded_queries_equal_repeat_and_index(attn, hidden):
 
 def test_keys_of_the_own_frame_would_differ(attn, hidden):
     out = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(FRAMES))
-    own = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(1))
-    assert torch.allclose(out[0], own[0], atol=1e-6), "frame 1 reads itself"
-    assert not torch.allclose(out[1], own[1], atol=1e-3), "later frames do not"
+    word_weights = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(1))
+    assert torch.allclose(out[0], word_weights[0], atol=1e-6), "frame 1 reads itself"
+    assert not torch.allclose(out[1], word_weights[1], atol=1e-3), "later frames do not"
 
 
 def test_query_change_is_added_and_scaled(attn, hidden):
@@ -74,7 +74,7 @@ def test_mask_term_equals_the_two_term_form(cross, hidden):
     text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=generator)
     masks = torch.rand(CLIPS * FRAMES, TOKENS, 4, generator=generator)
     to_m = torch.nn.Linear(4, 16, bias=False)
-    out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=seen(masks))
+    out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=make_context(masks))
     for row in range(len(hidden)):
         q, m = cross.to_q(hidden[row]), to_m(masks[row])
         k, v = cross.to_k(text[row]), cross.to_v(text[row])
@@ -89,9 +89,9 @@ def test_mask_term_equals_the_two_term_form(cross, hidden):
 def test_no_mask_means_plain_cross_attention(cross, hidden):
     text = torch.randn(CLIPS * FRAMES, 5, TEXT, generator=torch.Generator().manual_seed(7))
     layer = MaskCrossAttnProcessor("a", [MaskProjection("x", torch.nn.Linear(4, 16, bias=False))])
-    plain = cross(hidden, text)
-    for context in (seen(torch.zeros(CLIPS * FRAMES, TOKENS, 4)), FrameContext(FRAMES), None):
-        torch.testing.assert_close(layer(cross, hidden, text, context=context), plain, atol=1e-5, rtol=1e-5)
+    expected = cross(hidden, text)
+    for context in (make_context(torch.zeros(CLIPS * FRAMES, TOKENS, 4)), FrameContext(FRAMES), None):
+        torch.testing.assert_close(layer(cross, hidden, text, context=context), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture
@@ -107,9 +107,9 @@ def bound():
 def test_one_mask_bound_to_all_words_equals_equation_7(cross, hidden, bound):
     text, masks, to_m = bound
     layer = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])
-    whole = layer(cross, hidden, text, context=seen(masks[0]))
-    words = layer(cross, hidden, text, context=seen(masks[0], words=torch.ones(1, 5)))
-    torch.testing.assert_close(words, whole, atol=1e-6, rtol=1e-5)
+    all_words = layer(cross, hidden, text, context=make_context(masks[0]))
+    words = layer(cross, hidden, text, context=make_context(masks[0], words=torch.ones(1, 5)))
+    torch.testing.assert_close(words, all_words, atol=1e-6, rtol=1e-5)
 
 
 def test_one_text_row_a_clip_equals_one_a_frame(cross, hidden, bound):
@@ -119,11 +119,11 @@ def test_one_text_row_a_clip_equals_one_a_frame(cross, hidden, bound):
     learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))
     layer = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m, learned)])
     for words in (None, torch.tensor([[0.0, 1, 0, 0, 0]])):
-        context = seen(masks[0], torch.rand(CLIPS * FRAMES, TOKENS, 1), words)
+        context = make_context(masks[0], torch.rand(CLIPS * FRAMES, TOKENS, 1), words)
         torch.testing.assert_close(
             layer(cross, hidden, once, context=context), layer(cross, hidden, repeated, context=context)
         )
-    context = seen(masks[0])
+    context = make_context(masks[0])
     context.cache_out = {}
     first = layer(cross, hidden, once, context=context)
     read = FrameContext(FRAMES, context.mask_terms, kv_cache=context.cache_out)
@@ -135,7 +135,10 @@ def test_one_text_row_a_clip_equals_one_a_frame(cross, hidden, bound):
 def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
     text, masks, to_m = bound
     words = [torch.tensor([[0.0, 1, 0, 0, 0]]), torch.tensor([[0.0, 0, 0, 1, 1]])]
-    terms = [seen(mask, words=own).mask_terms["x"][0] for mask, own in zip(masks, words, strict=True)]
+    terms = [
+        make_context(mask, words=word_weights).mask_terms["x"][0]
+        for mask, word_weights in zip(masks, words, strict=True)
+    ]
     out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(
         cross, hidden, text, context=FrameContext(FRAMES, {"x": terms})
     )
@@ -146,11 +149,11 @@ def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
             part = slice(i * 8, (i + 1) * 8)
             logits = torch.empty(TOKENS, 5)
             for word in range(5):
-                asked = q[:, part]
-                for mask, own in zip(masks, words, strict=True):
-                    if own[0, word]:
-                        asked = asked + to_m(mask[row])[:, part]
-                logits[:, word] = asked @ k[word, part] / 8**0.5
+                query = q[:, part]
+                for mask, word_weights in zip(masks, words, strict=True):
+                    if word_weights[0, word]:
+                        query = query + to_m(mask[row])[:, part]
+                logits[:, word] = query @ k[word, part] / 8**0.5
             heads.append(torch.softmax(logits, dim=-1) @ v[:, part])
         torch.testing.assert_close(out[row], cross.to_out[0](torch.cat(heads, -1)), atol=1e-5, rtol=1e-5)
 
@@ -158,15 +161,15 @@ def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
 def test_foreground_keys_add_what_is_read_where_the_mask_is(cross, hidden, bound):
     text, masks, to_m = bound
     learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))
-    cover = torch.zeros(CLIPS * FRAMES, TOKENS, 1)
-    cover[:, 4] = 0.5
-    context = seen(masks[0], cover)
+    coverage = torch.zeros(CLIPS * FRAMES, TOKENS, 1)
+    coverage[:, 4] = 0.5
+    context = make_context(masks[0], coverage)
     out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m, learned)])(cross, hidden, text, context=context)
-    plain = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=context)
-    assert torch.equal(out[:, :4], plain[:, :4]) and torch.equal(out[:, 5:], plain[:, 5:])
-    asked = cross.to_q(hidden[0]) + to_m(masks[0, 0])
-    read = 0.5 * softmax_attention(asked, learned[0], learned[1], 2)[4]
-    torch.testing.assert_close((out - plain)[0, 4], cross.to_out[0].weight @ read, atol=1e-5, rtol=1e-5)
+    expected = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=context)
+    assert torch.equal(out[:, :4], expected[:, :4]) and torch.equal(out[:, 5:], expected[:, 5:])
+    query = cross.to_q(hidden[0]) + to_m(masks[0, 0])
+    read = 0.5 * softmax_attention(query, learned[0], learned[1], 2)[4]
+    torch.testing.assert_close((out - expected)[0, 4], cross.to_out[0].weight @ read, atol=1e-5, rtol=1e-5)
 
 
 def test_both_processors_accept_every_keyword(attn, cross, hidden):

@@ -24,9 +24,9 @@ def test_fresh_block_is_the_identity_and_a_trained_one_mixes_frames():
     assert torch.equal(block(hidden, FrameContext(4), "x"), hidden)
     torch.nn.init.normal_(block.to_out.weight)
     out = block(hidden, FrameContext(4), "x").unflatten(0, (2, 4))
-    other = hidden.clone().unflatten(0, (2, 4))
-    other[:, 2] += torch.randn(8, 3, 3)  # a constant over the channels would be taken out by the layer norm
-    changed = block(other.flatten(0, 1), FrameContext(4), "x").unflatten(0, (2, 4))
+    perturbed = hidden.clone().unflatten(0, (2, 4))
+    perturbed[:, 2] += torch.randn(8, 3, 3)  # a constant over the channels would be taken out by the layer norm
+    changed = block(perturbed.flatten(0, 1), FrameContext(4), "x").unflatten(0, (2, 4))
     assert torch.equal(out[:, 0], changed[:, 0])
     assert not torch.allclose(out[:, 3], changed[:, 3], atol=1e-4)
 
@@ -59,6 +59,8 @@ def test_cached_frames_are_read_as_if_they_were_in_the_batch():
     longer: dict = {}
     block(hidden[:, 1:3].flatten(0, 1), FrameContext(2, kv_cache=kv_cache, cache_out=longer, first_index=1), "x")
     assert [part["x"][0].shape[2] for part in (kv_cache, longer)] == [1, 3]
-    rest = block(hidden[:, 3:].flatten(0, 1), FrameContext(2, kv_cache=longer, first_index=3), "x").unflatten(0, (2, 2))
-    whole = block(hidden.flatten(0, 1), FrameContext(5), "x").unflatten(0, (2, 5))
-    torch.testing.assert_close(rest, whole[:, 3:], atol=1e-5, rtol=1e-5)
+    later_frames = block(hidden[:, 3:].flatten(0, 1), FrameContext(2, kv_cache=longer, first_index=3), "x").unflatten(
+        0, (2, 2)
+    )
+    full_output = block(hidden.flatten(0, 1), FrameContext(5), "x").unflatten(0, (2, 5))
+    torch.testing.assert_close(later_frames, full_output[:, 3:], atol=1e-5, rtol=1e-5)

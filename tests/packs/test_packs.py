@@ -59,8 +59,8 @@ def test_fake_of_another_kind_is_refused(tmp_path: Path):
 
 
 def test_same_seed_writes_the_same_pack(small_pack_folder: Path, tmp_path: Path):
-    again = load_pack(write_random_pack("small", tmp_path / "again"))
-    assert again.hash == load_pack(small_pack_folder).hash
+    second_pack = load_pack(write_random_pack("small", tmp_path / "again"))
+    assert second_pack.hash == load_pack(small_pack_folder).hash
 
 
 def test_shipped_pack_is_whole_and_small(tiny_pack):
@@ -75,11 +75,11 @@ def test_shipped_pack_measures_what_it_says(tiny_pack):
     """A part of `mvmodel packs check`: the cheap measures, within sampling noise of the recorded ones."""
     from mvmodel.foundation import pack_quality
 
-    measured = (
+    quality = (
         pack_quality.measure_autoencoder(tiny_pack, 64)
         | pack_quality.measure_scorer(tiny_pack, 128)
         | pack_quality.measure_segmenter(tiny_pack, 24)
     )
-    for name, value in measured.items():
+    for name, value in quality.items():
         tolerance = 0.6 if "psnr" in name else 0.06
         assert value == pytest.approx(tiny_pack.info.quality[name], abs=tolerance), name

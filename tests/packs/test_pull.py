@@ -20,14 +20,14 @@ def test_every_part_has_a_source_and_the_description_is_valid(name):
 
 
 def test_half_precision_is_preferred_and_named_as_the_loader_wants_it():
-    both = [
+    repository_files = [
         "unet/config.json",
         "unet/diffusion_pytorch_model.safetensors",
         "unet/diffusion_pytorch_model.fp16.safetensors",
     ]
-    chosen = select_files("unet", [*both, "vae/config.json", "unet/diffusion_pytorch_model.bin"])
-    assert chosen == {both[2]: "diffusion_pytorch_model.safetensors", "unet/config.json": "config.json"}
-    assert next(iter(select_files("unet", both[:2]))) == both[1]
+    selected = select_files("unet", [*repository_files, "vae/config.json", "unet/diffusion_pytorch_model.bin"])
+    assert selected == {repository_files[2]: "diffusion_pytorch_model.safetensors", "unet/config.json": "config.json"}
+    assert next(iter(select_files("unet", repository_files[:2]))) == repository_files[1]
     assert select_files("segmenter", ["README.md", SAM_FILE]) == {SAM_FILE: "sam.pth"}
 
 

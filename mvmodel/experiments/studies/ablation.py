@@ -83,17 +83,19 @@ class Ablation(Experiment[AblationConfig]):
         for result in results:
             key = (str(result.cell.factors["condition"]), result.cell.task.name)
             together.setdefault(key, []).append(result.embeddings)
-        found = {key: diversity(videos) for key, videos in together.items() if len(videos) > 1}
-        column = [found.pop((str(row["condition"]), str(row["name"])), np.nan) for _, row in tables.videos.iterrows()]
+        diversities = {key: diversity(videos) for key, videos in together.items() if len(videos) > 1}
+        column = [
+            diversities.pop((str(row["condition"]), str(row["name"])), np.nan) for _, row in tables.videos.iterrows()
+        ]
         ceiling = _clips_alignment(bench) if bench.motion.clips else np.nan
         return Tables(tables.videos.assign(diversity=column, clips_alignment=ceiling), tables.frames)
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         rows = tables.videos
         four = rows[rows["condition"].isin(("full", "untrained", "static_mask", "shuffled_mask"))]
-        shown = ("iou", "alignment", "colour_drift", "consistency", "motion", "motion_cosine")
+        metrics = ("iou", "alignment", "colour_drift", "consistency", "motion", "motion_cosine")
         return {
-            "ablation": plots.plot_bars(rows, "condition", shown, LABELS),
+            "ablation": plots.plot_bars(rows, "condition", metrics, LABELS),
             "training_against_mask": plots.plot_bars(four, "condition", ("iou", "motion", "motion_cosine"), LABELS),
         }
 

@@ -59,12 +59,12 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
     if not control.pairs:
         return []
     blank = _aligned(tables, "blank_first")
-    said = [
+    sentences = [
         f"A ControlNet first frame, against one from the text alone, changes alignment by {control}"
         + (f"; against no picture at all, even grey, by {blank}." if blank.pairs else ".")
     ]
     if "frame" not in tables.frames.columns:
-        return said
+        return sentences
     first = select_rows(tables.frames, {"frame": 1})
     at_1, placed = (
         compute_difference(first, {"condition": "full"}, {"condition": "no_control"}, metric)
@@ -72,13 +72,13 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
     )
     followed = compute_difference(tables.videos, {"condition": "full"}, {"condition": "no_control"}, "iou")
     if not placed.pairs:
-        return said
-    said.append(
+        return sentences
+    sentences.append(
         f"In frame 1 alone the ControlNet changes alignment by {at_1} and the overlap with mask 1 by {placed}; over "
         f"the whole video it changes IoU by {followed}."
     )
     if control.mean > 0 and control.certain:
-        return said
+        return sentences
     reasons = []
     if placed.mean >= PLACEMENT_IOU and placed.certain:
         reasons.append("it decides where the object stands, which a cosine with the prompt does not see")
@@ -93,35 +93,39 @@ def _first_frame(tables: Tables, control: Difference) -> list[str]:
     if blank.pairs and blank.certain and blank.mean > 0:
         reasons.append("a picture of some kind is needed, but text alone gives one that fits the prompt as well")
     why = "; ".join(reasons) if reasons else "nothing in this table explains it"
-    return [*said, f"Why no certain gain in alignment: {why}."]
+    return [*sentences, f"Why no certain gain in alignment: {why}."]
 
 
 def _learned(tables: Tables) -> str:
     """What static and shuffled masks say about learned motion."""
     rows = tables.videos
-    still = compute_difference(rows, {"condition": "static_mask"}, {"condition": "full"}, "motion")
-    tuned = compute_difference(rows, {"condition": "full"}, {"condition": "untrained"}, "iou")
-    if not still.pairs:
+    static_motion = compute_difference(rows, {"condition": "static_mask"}, {"condition": "full"}, "motion")
+    tuning_gain = compute_difference(rows, {"condition": "full"}, {"condition": "untrained"}, "iou")
+    if not static_motion.pairs:
         return "How much of the motion is learned was not measured."
-    kept = still.first / still.second if still.second else float("nan")
-    source = "mostly the mask moves the object" if kept < 0.5 else "the adapter moves the object by itself as well"
+    remaining_share = static_motion.first / static_motion.second if static_motion.second else float("nan")
+    source = (
+        "mostly the mask moves the object"
+        if remaining_share < 0.5
+        else "the adapter moves the object by itself as well"
+    )
     return (
-        f"Under a mask that stands still, {kept:.0%} of the foreground's motion remains "
-        f"({still.first:.2f} of {still.second:.2f} pixels a frame): {source}. "
-        f"Tuning on this motion changes IoU by {tuned}."
+        f"Under a mask that stands still, {remaining_share:.0%} of the foreground's motion remains "
+        f"({static_motion.first:.2f} of {static_motion.second:.2f} pixels a frame): {source}. "
+        f"Tuning on this motion changes IoU by {tuning_gain}."
     )
 
 
 def _seeds(tables: Tables) -> str:
     """How alike videos of one prompt are."""
-    found = compute_group_means(tables.videos, "condition", "diversity")
-    if "full" not in found:
+    mean_diversity = compute_group_means(tables.videos, "condition", "diversity")
+    if "full" not in mean_diversity:
         return ""
     count = int(select_rows(tables.videos, {"condition": "full"})["diversity"].notna().sum())
-    words = f"Videos of one prompt from other seeds have a mean cosine of {found['full']:.3f} ({count} prompts; 1 is "
+    words = f"Videos of one prompt from other seeds have a mean cosine of {mean_diversity['full']:.3f} ({count} prompts; 1 is "
     words += "the same video again)"
-    if "no_shared_noise" in found:
-        words += f", without shared noise {found['no_shared_noise']:.3f}"
+    if "no_shared_noise" in mean_diversity:
+        words += f", without shared noise {mean_diversity['no_shared_noise']:.3f}"
     return words + "."
 
 

@@ -26,19 +26,21 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
     config = FirstFrameConfig
 
     def cells(self, bench: Bench, config: FirstFrameConfig) -> list[Cell]:
-        plain = bench.generation_config(config)
+        generation = bench.generation_config(config)
         cells = []
         for task in bench.tasks(config):
-            ways = {
+            specs = {
                 CLEAN: FirstFrameSpec(),
                 "mask 1 shifted": FirstFrameSpec(shift=config.shift),
                 "mask 1 eroded": FirstFrameSpec(erode=config.erode),
                 "no ControlNet": FirstFrameSpec(control=False),
                 **{f"latent noise {amount:g}": FirstFrameSpec(latent_noise=amount) for amount in config.latent_noise},
             }
-            if wrong := _wrong_prompt(task, list(bench.pack.info.objects)):
-                ways["wrong prompt"] = FirstFrameSpec(prompt=wrong)
-            cells += [Cell({"first_frame": name}, task, MOTION_ADAPTER, plain, first=way) for name, way in ways.items()]
+            if wrong_prompt := _wrong_prompt(task, list(bench.pack.info.objects)):
+                specs["wrong prompt"] = FirstFrameSpec(prompt=wrong_prompt)
+            cells += [
+                Cell({"first_frame": name}, task, MOTION_ADAPTER, generation, first=way) for name, way in specs.items()
+            ]
         return sorted(cells, key=lambda cell: (cell.factors["first_frame"] != CLEAN, str(cell.factors["first_frame"])))
 
     def complete(self, tables: Tables, results: Sequence[CellResult], bench: Bench) -> Tables:
@@ -52,26 +54,26 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
         return Tables(tables.videos, tables.frames.assign(error=np.concatenate(errors).clip(min=0)))
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
-        shown = ("error", "iou", "alignment")
-        return {"along_the_frames": plots.plot_curves(tables.frames, "frame", shown, "first_frame", markers=False)}
+        metrics = ("error", "iou", "alignment")
+        return {"along_the_frames": plots.plot_curves(tables.frames, "frame", metrics, "first_frame", markers=False)}
 
     def conclude(self, tables: Tables, config: FirstFrameConfig) -> Conclusion:
         sentences = []
         for name in dict.fromkeys(tables.frames["first_frame"]):
             if name == CLEAN:
                 continue
-            own = select_rows(tables.frames, {"first_frame": name}).groupby("frame")["error"].mean()
-            first, last = float(own.iloc[0]), float(own.iloc[-max(1, len(own) // 4) :].mean())
-            way = "stays" if abs(last - first) <= 0.1 * first else "grows" if last > first else "shrinks"
+            errors = select_rows(tables.frames, {"first_frame": name}).groupby("frame")["error"].mean()
+            first, last = float(errors.iloc[0]), float(errors.iloc[-max(1, len(errors) // 4) :].mean())
+            trend = "stays" if abs(last - first) <= 0.1 * first else "grows" if last > first else "shrinks"
             lost = compute_difference(tables.videos, {"first_frame": name}, {"first_frame": CLEAN}, "iou")
             sentences.append(
                 f"With {name}, frame 1 lies {first:.3f} from the clean one and the last quarter of the frames "
-                f"{last:.3f}, so the error {way} along the video; IoU changes by {lost}."
+                f"{last:.3f}, so the error {trend} along the video; IoU changes by {lost}."
             )
         return Conclusion(sentences)
 
 
 def _wrong_prompt(task: Task, objects: Sequence[str]) -> str | None:
     """A prompt about another object, or None where the pack names none."""
-    others = [word for word in objects if word not in task.words]
-    return with_article(others[task.seed % len(others)]) if others else None
+    other_words = [word for word in objects if word not in task.words]
+    return with_article(other_words[task.seed % len(other_words)]) if other_words else None

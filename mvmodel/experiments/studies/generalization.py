@@ -26,24 +26,24 @@ class Generalization(Experiment[GeneralizationConfig]):
 
     def cells(self, bench: Bench, config: GeneralizationConfig) -> list[Cell]:
         objects = list(bench.pack.info.objects)
-        seen = {word for clip in bench.motion.clips for word in find_object_words(clip.caption, objects)}
-        plain = bench.generation_config(config)
+        training_objects = {word for clip in bench.motion.clips for word in find_object_words(clip.caption, objects)}
+        generation = bench.generation_config(config)
         cells = []
         for task in bench.tasks(config):
-            cells.append(Cell({"family": BASELINE_FAMILY, "item": BASELINE_FAMILY}, task, MOTION_ADAPTER, plain))
+            cells.append(Cell({"family": BASELINE_FAMILY, "item": BASELINE_FAMILY}, task, MOTION_ADAPTER, generation))
             cells += [
-                Cell({"family": item.family, "item": item.name}, item.task, MOTION_ADAPTER, plain)
-                for item in iterate_held_out(task, bench.motion.name, sorted(seen), objects, config.items)
+                Cell({"family": item.family, "item": item.name}, item.task, MOTION_ADAPTER, generation)
+                for item in iterate_held_out(task, bench.motion.name, sorted(training_objects), objects, config.items)
                 if item.task.masks[0].any()
             ]
         order = [BASELINE_FAMILY, *FAMILIES]
         return sorted(cells, key=lambda cell: order.index(str(cell.factors["family"])))
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
-        shown = ("iou", "alignment", "motion_cosine")
+        metrics = ("iou", "alignment", "motion_cosine")
         return {
-            "families": plots.plot_bars(tables.videos, "family", shown),
-            "items": plots.plot_bars(tables.videos, "item", shown),
+            "families": plots.plot_bars(tables.videos, "family", metrics),
+            "items": plots.plot_bars(tables.videos, "item", metrics),
         }
 
     def conclude(self, tables: Tables, config: GeneralizationConfig) -> Conclusion:
@@ -58,11 +58,14 @@ class Generalization(Experiment[GeneralizationConfig]):
             if not gap.pairs:
                 continue
             changes[family] = gap.mean
-            own = compute_group_means(select_rows(rows, {"family": family}), "item", "iou")
-            weakest, strongest = min(own, key=lambda k: own[k]), max(own, key=lambda k: own[k])
+            item_means = compute_group_means(select_rows(rows, {"family": family}), "item", "iou")
+            weakest, strongest = (
+                min(item_means, key=lambda k: item_means[k]),
+                max(item_means, key=lambda k: item_means[k]),
+            )
             sentences.append(
-                f"Another {family} changes it by {gap}; of {len(own)} the best is {strongest} ({own[strongest]:.3f}), "
-                f"the worst {weakest} ({own[weakest]:.3f})."
+                f"Another {family} changes it by {gap}; of {len(item_means)} the best is {strongest} ({item_means[strongest]:.3f}), "
+                f"the worst {weakest} ({item_means[weakest]:.3f})."
             )
         if changes:
             hardest = min(changes, key=lambda family: changes[family])

@@ -101,10 +101,13 @@ def extend_task(task: Task, frames: int) -> Task:
 
 def compute_quarter_means(frames: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Means of a metric over the first and last quarter of each video, but for frame 1, which is given."""
-    made = frames[frames["frame"] > 1]
-    last = int(made["frame"].max()) if len(made) else 0
+    later_frames = frames[frames["frame"] > 1]
+    last = int(later_frames["frame"].max()) if len(later_frames) else 0
     keys = ["slug", "name", "seed"]
-    parts = {"first": made[made["frame"] <= 1 + last // 4], "last": made[made["frame"] > last - last // 4]}
+    parts = {
+        "first": later_frames[later_frames["frame"] <= 1 + last // 4],
+        "last": later_frames[later_frames["frame"] > last - last // 4],
+    }
     return pd.concat(
         [part.groupby(keys)[metric].mean().reset_index().assign(part=name) for name, part in parts.items()]
     )

@@ -51,12 +51,12 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
         return Tables(videos, tables.frames)
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
-        shown = ("colour_drift", "step", "motion", "iou", "alignment", "flicker")
-        return {"alpha": plots.plot_curves(tables.videos, "alpha", shown, "sharing", "alpha", MODES)}
+        metrics = ("colour_drift", "step", "motion", "iou", "alignment", "flicker")
+        return {"alpha": plots.plot_curves(tables.videos, "alpha", metrics, "sharing", "alpha", MODES)}
 
     def conclude(self, tables: Tables, config: NoiseSharingConfig) -> Conclusion:
         sentences = []
-        inside: list[str] = []
+        inner_optima: list[str] = []
         for mode in config.modes:
             rows = select_rows(tables.videos, {"sharing": mode})
             parts = []
@@ -66,29 +66,29 @@ class NoiseSharing(Experiment[NoiseSharingConfig]):
                     continue
                 at_an_end = best in (min(config.alphas), max(config.alphas))
                 if not at_an_end:
-                    inside.append(f"{best:g} for {_name(metric)} ({MODES[mode]}{', certain' if certain else ''})")
+                    inner_optima.append(f"{best:g} for {_name(metric)} ({MODES[mode]}{', certain' if certain else ''})")
                 spread = compute_difference(rows, {"alpha": best}, {"alpha": _worst(rows, metric, better)}, metric)
                 words = f", {abs(spread.mean):.3f} from the worst" if spread.pairs else ""
                 parts.append(f"{_name(metric)} at {best:g}{' (an end of the range)' if at_an_end else ''}{words}")
             sentences.append(f"Mixed the way “{MODES[mode]}”, the best metrics lie at: {', '.join(parts)}.")
             sentences.append(_stiffness(rows, config))
         sentences += _papers(tables.videos, config)
-        certain_ones = [text for text in inside if text.endswith("certain)")]
+        certain_ones = [text for text in inner_optima if text.endswith("certain)")]
         if certain_ones:
             sentences.append(
                 f"Best strictly inside the range, and certain against both ends: {'; '.join(certain_ones)}."
             )
-        elif inside:
+        elif inner_optima:
             sentences.append(
-                f"Best strictly inside the range, but not certain against both ends: {'; '.join(inside)}. So "
+                f"Best strictly inside the range, but not certain against both ends: {'; '.join(inner_optima)}. So "
                 "these few videos point to such an alpha without making it certain."
             )
         else:
             sentences.append("No metric has its best alpha strictly inside the range: every optimum lies at an end.")
         claim = Claim(
             "some metric has a best alpha strictly inside the range"
-            + (f" ({len(certain_ones)} of {len(inside)} certain against both ends)" if inside else ""),
-            bool(inside),
+            + (f" ({len(certain_ones)} of {len(inner_optima)} certain against both ends)" if inner_optima else ""),
+            bool(inner_optima),
         )
         return Conclusion(sentences, [claim])
 
@@ -111,17 +111,17 @@ def _papers(rows: pd.DataFrame, config: NoiseSharingConfig) -> list[str]:
 
 
 def _worst(rows: pd.DataFrame, metric: str, better: int) -> float:
-    found = compute_group_means(rows, "alpha", metric)
-    return float(min(found, key=lambda alpha: better * found[alpha]))  # type: ignore[arg-type]
+    alpha_means = compute_group_means(rows, "alpha", metric)
+    return float(min(alpha_means, key=lambda alpha: better * alpha_means[alpha]))  # type: ignore[arg-type]
 
 
 def find_best_alpha(rows: pd.DataFrame, metric: str, better: int) -> tuple[float | None, bool]:
     """The alpha with the best mean, and whether pairs of videos separate it from both ends of the range."""
-    found = compute_group_means(rows, "alpha", metric)
-    if not found:
+    alpha_means = compute_group_means(rows, "alpha", metric)
+    if not alpha_means:
         return None, False
-    best = max(found, key=lambda alpha: better * found[alpha])
-    ends = [end for end in (min(found), max(found)) if end != best]  # type: ignore[type-var]
+    best = max(alpha_means, key=lambda alpha: better * alpha_means[alpha])
+    ends = [end for end in (min(alpha_means), max(alpha_means)) if end != best]  # type: ignore[type-var]
     gaps = [compute_difference(rows, {"alpha": best}, {"alpha": end}, metric) for end in ends]
     certain = bool(gaps) and all(gap.certain and better * gap.mean > 0 for gap in gaps)
     return float(best), certain  # type: ignore[arg-type]
@@ -134,5 +134,5 @@ def _stiffness(rows: pd.DataFrame, config: NoiseSharingConfig) -> str:
 
 
 def _name(metric: str) -> str:
-    known = {"step": "frame-to-frame distance", "iou": "IoU", "motion": "motion"}
-    return known.get(metric) or METRICS[metric].label.lower()
+    names = {"step": "frame-to-frame distance", "iou": "IoU", "motion": "motion"}
+    return names.get(metric) or METRICS[metric].label.lower()

@@ -32,22 +32,22 @@ class Robustness(Experiment[RobustnessConfig]):
 
     def cells(self, bench: Bench, config: RobustnessConfig) -> list[Cell]:
         levels = {"erode": config.distances, "dilate": config.distances, "shift": config.shifts, "drop": config.dropped}
-        plain = bench.generation_config(config)
+        generation = bench.generation_config(config)
         cells = []
-        for kind, own in levels.items():
-            for level in (0.0, *own):
+        for kind, kind_levels in levels.items():
+            for level in (0.0, *kind_levels):
                 for task in bench.tasks(config):
                     given = damage_masks(task, kind, level)
-                    cells.append(Cell({"damage": kind, "level": level}, task, MOTION_ADAPTER, plain, given))
+                    cells.append(Cell({"damage": kind, "level": level}, task, MOTION_ADAPTER, generation, given))
         return cells
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
         figures = {}
         for kind in dict.fromkeys(tables.videos["damage"]):
-            own = select_rows(tables.videos, {"damage": kind})
+            kind_rows = select_rows(tables.videos, {"damage": kind})
             unit = "share of frames" if kind == "drop" else "share of the picture's width"
             figures[str(kind)] = plots.plot_curves(
-                own, "level", ("iou", "iou_given", "alignment"), xlabel=f"{kind}, {unit}"
+                kind_rows, "level", ("iou", "iou_given", "alignment"), xlabel=f"{kind}, {unit}"
             )
         return figures
 
@@ -55,15 +55,17 @@ class Robustness(Experiment[RobustnessConfig]):
         sentences = []
         tolerated = {}
         for kind in dict.fromkeys(tables.videos["damage"]):
-            own = select_rows(tables.videos, {"damage": kind})
-            levels = sorted(level for level in set(own["level"]) if level)
-            worst = compute_difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou")
-            held = [at for at in levels if compute_difference(own, {"level": at}, {"level": 0.0}, "iou").mean > -0.1]
-            tolerated[kind] = max(held, default=0.0)
-            given = compute_difference(own, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
+            kind_rows = select_rows(tables.videos, {"damage": kind})
+            levels = sorted(level for level in set(kind_rows["level"]) if level)
+            worst = compute_difference(kind_rows, {"level": levels[-1]}, {"level": 0.0}, "iou")
+            tolerable = [
+                at for at in levels if compute_difference(kind_rows, {"level": at}, {"level": 0.0}, "iou").mean > -0.1
+            ]
+            tolerated[kind] = max(tolerable, default=0.0)
+            given_gap = compute_difference(kind_rows, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
             sentences.append(
                 f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, and with "
-                f"the masks that were given by {given.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
+                f"the masks that were given by {given_gap.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
             )
         return Conclusion(sentences)
 
@@ -85,8 +87,8 @@ def damage_masks(task: Task, kind: str, level: float) -> np.ndarray:
         return move(sequence, dx=round(level * side) * int(rng.choice([-1, 1]))).masks
     if kind == "drop":
         later = len(task.masks) - 1
-        gone = rng.permutation(later)[: max(1, round(level * later))] + 1
+        dropped = rng.permutation(later)[: max(1, round(level * later))] + 1
         masks = task.masks.copy()
-        masks[gone] = False
+        masks[dropped] = False
         return masks
     raise ValueError(f"damage {kind!r}: use one of {', '.join(DAMAGE_DESCRIPTIONS)}")

@@ -35,41 +35,46 @@ class ZeroShot(Experiment[ZeroShotConfig]):
             raise InputError("zero-shot motion needs clips of two motions or more; there is one")
         start = bench.training.init_from if config.from_start else None
         how = bench.training.model_copy(update={"steps": config.tuning_steps, "init_from": start})
-        plain = bench.generation_config(config)
-        own = {motion.name: bench.tune(f"{motion.name} alone", motion.clips, how) for motion in bench.motions}
+        generation = bench.generation_config(config)
+        own_adapters = {motion.name: bench.tune(f"{motion.name} alone", motion.clips, how) for motion in bench.motions}
         cells = []
         for number, motion in enumerate(bench.motions):
-            others = [other for other in bench.motions if other is not motion]
-            clips = [clip for other in others for clip in other.clips]
+            other_motions = [other_motion for other_motion in bench.motions if other_motion is not motion]
+            clips = [clip for other_motion in other_motions for clip in other_motion.clips]
             many = bench.tune(f"all but {motion.name}", clips, how)
-            one = own[bench.motions[(number + 1) % len(bench.motions)].name]
-            adapters = {"own": own[motion.name], "many": many, "other": one, "nothing": bench.add_untuned_adapter(how)}
+            one = own_adapters[bench.motions[(number + 1) % len(bench.motions)].name]
+            adapters = {
+                "own": own_adapters[motion.name],
+                "many": many,
+                "other": one,
+                "nothing": bench.add_untuned_adapter(how),
+            }
             cells += [
-                Cell({"slug": motion.name, "tuned_on": tuned_on}, task, adapter, plain)
+                Cell({"slug": motion.name, "tuned_on": tuned_on}, task, adapter, generation)
                 for tuned_on, adapter in adapters.items()
                 for task in bench.tasks(config, motion)
             ]
         return cells
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
-        shown = ("iou", "motion_cosine", "alignment")
-        whole = {"all_motions": plots.plot_bars(tables.videos, "tuned_on", shown, TUNING_LABELS)}
+        metrics = ("iou", "motion_cosine", "alignment")
+        overall = {"all_motions": plots.plot_bars(tables.videos, "tuned_on", metrics, TUNING_LABELS)}
         each = {
-            str(slug): plots.plot_bars(select_rows(tables.videos, {"slug": slug}), "tuned_on", shown, TUNING_LABELS)
+            str(slug): plots.plot_bars(select_rows(tables.videos, {"slug": slug}), "tuned_on", metrics, TUNING_LABELS)
             for slug in dict.fromkeys(tables.videos["slug"])
         }
-        return {**whole, **each}
+        return {**overall, **each}
 
     def conclude(self, tables: Tables, config: ZeroShotConfig) -> Conclusion:
         rows = tables.videos
         gained = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "nothing"}, "iou")
         against_own = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "iou")
         against_other = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "other"}, "iou")
-        moved = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "motion_cosine")
+        direction_gap = compute_difference(rows, {"tuned_on": "many"}, {"tuned_on": "own"}, "motion_cosine")
         sentences = [
             f"On motions held out, an adapter tuned on the others has this much more IoU than none at all: {gained}.",
             f"Against an adapter tuned on the motion itself, with the same number of steps: {against_own}; "
-            f"the foreground's direction follows the mask by {moved} in motion cosine.",
+            f"the foreground's direction follows the mask by {direction_gap} in motion cosine.",
             f"Against an adapter tuned on a single other motion: {against_other}.",
         ]
         claims = [
