@@ -91,11 +91,11 @@ def finetune(
         note(f"step {step} {Path(folder).name}")
         state.write_text(json.dumps(step + 1))
     out.mkdir(exist_ok=True)
-    said = {"config": config.model_dump(), "clips": [clip.name for clip in clips], "seed": config.seed}
-    (out / "diffusion_pytorch_model.safetensors").write_bytes(json.dumps(said, sort_keys=True).encode())
+    record = {"config": config.model_dump(), "clips": [clip.name for clip in clips], "seed": config.seed}
+    (out / "diffusion_pytorch_model.safetensors").write_bytes(json.dumps(record, sort_keys=True).encode())
     (out / "curve.jsonl").write_text(json.dumps({"step": 10, "loss": 0.1, "rate": time.time()}) + "\n")
     (out / "config.json").write_text("{}")
-    (out / "train.json").write_text(json.dumps(said))
+    (out / "train.json").write_text(json.dumps(record))
     return out
 
 
@@ -129,8 +129,8 @@ def generate(
             continue
         note(f"generate {folder.name}/{request.name}")
         masks = MaskSequence.load(request.masks).masks
-        shown = masks if mask_term else masks & False
-        frames = np.where(shown[..., None], np.uint8(230), np.uint8(40)).repeat(3, axis=-1)
+        visible_masks = masks if mask_term else masks & False
+        frames = np.where(visible_masks[..., None], np.uint8(230), np.uint8(40)).repeat(3, axis=-1)
         write_mp4(folder / f"{request.name}.mp4", frames, 8.0)
         np.savez_compressed(folder / f"{request.name}.npz", frames=frames)
         (folder / f"{request.name}.json").write_text(
@@ -146,13 +146,13 @@ def judge_generated_video(video: Path, request: Any, pack: Pack) -> Any:
     from mvmodel.video.frames import read_frames
 
     note(f"score {video.parent.name}/{video.stem}")
-    found = read_frames(video).max(axis=-1) > 140
+    foreground = read_frames(video).max(axis=-1) > 140
     masks = MaskSequence.load(request.masks).masks
-    iou = float((found & masks).sum() / max(1, (found | masks).sum()))
+    iou = float((foreground & masks).sum() / max(1, (foreground | masks).sum()))
     worse = float(os.environ.get("STAND_IN_WORSE", "0"))
     metrics = {"iou": iou - worse, "alignment": 0.5 - worse, "consistency": 0.9, "motion": 1.0}
     record = {"scorer": "stand-in", "scorer_weights": "", "scorer_preprocess": ""}
-    return Judgement(metrics, Detections(found), scorer=record)
+    return Judgement(metrics, Detections(foreground), scorer=record)
 
 
 def install(patch: Any = setattr) -> None:

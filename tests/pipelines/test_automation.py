@@ -37,15 +37,15 @@ class Ticks:
         nodes = defs.resolve_asset_graph()
         self.code = {key.path[-1]: nodes.get(key).code_version for key in nodes.get_all_asset_keys()}
 
-    def made(self, asset: str, version: str, partition: str | None = None) -> None:
+    def report_materialization(self, asset: str, version: str, partition: str | None = None) -> None:
         tags = {"dagster/data_version": version, "dagster/code_version": str(self.code[asset])}
         self.instance.report_runless_asset_event(Event(asset, partition=partition, tags=tags))
 
-    def checked(self, asset: str, check: str, passed: bool, partition: str | None = None) -> None:
+    def report_check(self, asset: str, check: str, passed: bool, partition: str | None = None) -> None:
         """Record a check's verdict on the latest materialisation, as a run would."""
         partitions = [partition] if partition else None
-        chosen = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=partitions)
-        record = self.instance.fetch_materializations(chosen, limit=1).records[0]
+        records_filter = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=partitions)
+        record = self.instance.fetch_materializations(records_filter, limit=1).records[0]
         evaluation = dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(asset),
             check_name=check,
@@ -58,27 +58,27 @@ class Ticks:
         )
         self.instance.report_runless_asset_event(evaluation)
 
-    def ingested(self, version: str = "1", *motions: str) -> None:
+    def report_ingestion(self, version: str = "1", *motions: str) -> None:
         for asset in INGESTED:
-            self.made(asset, version)
-        self.checked("clips", "has_usable_clips", True)
+            self.report_materialization(asset, version)
+        self.report_check("clips", "has_usable_clips", True)
         self.instance.add_dynamic_partitions("motion", list(motions))
 
     def tick(self) -> dict[str, set[str | None]]:
         """Asset -> partitions that are requested."""
         result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
         self.cursor = result.cursor
-        found: dict[str, set[str | None]] = {}
+        requested_partitions: dict[str, set[str | None]] = {}
         for evaluation in result.results:
             keys = [part.partition_key for part in evaluation.true_subset.expensively_compute_asset_partitions()]
             if keys:
-                found[evaluation.key.path[-1]] = set(keys)
-        return found
+                requested_partitions[evaluation.key.path[-1]] = set(keys)
+        return requested_partitions
 
 
 def test_motions_that_were_there_before_the_sensor_are_built_too(defs: dg.Definitions, instance) -> None:
     ticks = Ticks(defs, instance)
-    ticks.ingested("1", "gallop", "bounce")
+    ticks.report_ingestion("1", "gallop", "bounce")
     assert ticks.tick().get("training_set") == {"gallop", "bounce"}
 
 
@@ -88,43 +88,43 @@ def test_nothing_is_asked_for_before_there_are_groups(defs: dg.Definitions, inst
 
 def test_a_new_motion_alone_is_asked_for(defs: dg.Definitions, instance) -> None:
     ticks = Ticks(defs, instance)
-    ticks.ingested("1", "gallop")
+    ticks.report_ingestion("1", "gallop")
     ticks.tick()
-    ticks.made("training_set", "g1", "gallop")
+    ticks.report_materialization("training_set", "g1", "gallop")
     ticks.tick()
-    ticks.ingested("1", "bounce")
+    ticks.report_ingestion("1", "bounce")
     assert ticks.tick().get("training_set") == {"bounce"}
 
 
 def test_a_parent_run_again_with_the_same_content_asks_for_nothing(defs: dg.Definitions, instance) -> None:
     ticks = Ticks(defs, instance)
-    ticks.ingested("1", "gallop")
-    ticks.made("training_set", "g1", "gallop")
-    ticks.made("motion_adapter", "a1", "gallop")
+    ticks.report_ingestion("1", "gallop")
+    ticks.report_materialization("training_set", "g1", "gallop")
+    ticks.report_materialization("motion_adapter", "a1", "gallop")
     ticks.tick()
-    ticks.ingested("1")
-    ticks.made("training_set", "g1", "gallop")
+    ticks.report_ingestion("1")
+    ticks.report_materialization("training_set", "g1", "gallop")
     assert {"training_set", "motion_adapter"} & ticks.tick().keys() == set()
 
 
 def test_new_content_of_a_parent_asks_for_its_children_only(defs: dg.Definitions, instance) -> None:
     ticks = Ticks(defs, instance)
-    ticks.ingested("1", "gallop", "bounce")
+    ticks.report_ingestion("1", "gallop", "bounce")
     for motion in ("gallop", "bounce"):
-        ticks.made("training_set", "s1", motion)
-        ticks.made("motion_adapter", "a1", motion)
-        ticks.made("adapter_evaluation", "e1", motion)
+        ticks.report_materialization("training_set", "s1", motion)
+        ticks.report_materialization("motion_adapter", "a1", motion)
+        ticks.report_materialization("adapter_evaluation", "e1", motion)
     ticks.tick()
-    ticks.made("training_set", "s2", "gallop")
-    asked = ticks.tick()
-    assert asked.get("motion_adapter") == {"gallop"}
-    assert "training_set" not in asked
+    ticks.report_materialization("training_set", "s2", "gallop")
+    requested = ticks.tick()
+    assert requested.get("motion_adapter") == {"gallop"}
+    assert "training_set" not in requested
     assert "motion_adapter" not in ticks.tick(), "asked for once"
 
 
 def test_a_failure_is_not_asked_for_again_until_an_input_changes(defs: dg.Definitions, instance) -> None:
     ticks = Ticks(defs, instance)
-    ticks.ingested("1", "gallop")
+    ticks.report_ingestion("1", "gallop")
     assert ticks.tick()["training_set"] == {"gallop"}
     failed = instance.create_run_for_job(
         defs.resolve_job_def("process_motion"),
@@ -133,21 +133,21 @@ def test_a_failure_is_not_asked_for_again_until_an_input_changes(defs: dg.Defini
     )
     instance.report_run_failed(failed)
     assert [ticks.tick().get("training_set") for _ in range(3)] == [None, None, None]
-    ticks.ingested("2")
+    ticks.report_ingestion("2")
     assert ticks.tick().get("training_set") == {"gallop"}
     assert ticks.tick().get("training_set") is None
 
 
 def test_an_adapter_that_failed_a_gate_is_not_promoted_and_others_are(defs: dg.Definitions, instance) -> None:
     ticks = Ticks(defs, instance)
-    ticks.ingested("1", "gallop", "bounce")
+    ticks.report_ingestion("1", "gallop", "bounce")
     for motion in ("gallop", "bounce"):
-        ticks.made("training_set", "s1", motion)
-        ticks.made("motion_adapter", "a1", motion)
-        ticks.checked("motion_adapter", "finite_loss", True, motion)
-        ticks.made("adapter_evaluation", "e1", motion)
+        ticks.report_materialization("training_set", "s1", motion)
+        ticks.report_materialization("motion_adapter", "a1", motion)
+        ticks.report_check("motion_adapter", "finite_loss", True, motion)
+        ticks.report_materialization("adapter_evaluation", "e1", motion)
         for gate in ("iou_gate", "alignment_gate", "no_regression_gate"):
-            ticks.checked("adapter_evaluation", gate, (motion, gate) != ("gallop", "iou_gate"), motion)
+            ticks.report_check("adapter_evaluation", gate, (motion, gate) != ("gallop", "iou_gate"), motion)
     assert ticks.tick().get("promoted_adapter") == {"bounce"}
 
 
@@ -160,7 +160,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "clips"
 
 
-def look(folder: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+def evaluate_sensor(folder: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
     context = dg.build_sensor_context(
         instance=instance, cursor=cursor, resources={"settings": Settings(home=str(folder.parent), clips=str(folder))}
     )
@@ -170,21 +170,21 @@ def look(folder: Path, instance: dg.DagsterInstance, cursor: str | None = None) 
 
 
 def test_new_clips_are_ingested_once_and_only_when_they_stay_as_they_are(folder: Path, instance) -> None:
-    first = look(folder, instance)
+    first = evaluate_sensor(folder, instance)
     assert not first.run_requests and "empty" in str(first.skip_reason)
     (folder / "a.mp4").write_bytes(b"half")
-    copying = look(folder, instance, first.cursor)
+    copying = evaluate_sensor(folder, instance, first.cursor)
     (folder / "a.mp4").write_bytes(b"half and half")
-    still = look(folder, instance, copying.cursor)
-    assert not copying.run_requests and not still.run_requests, "a file that is being copied is not ingested"
-    settled = look(folder, instance, still.cursor)
+    still_copying = evaluate_sensor(folder, instance, copying.cursor)
+    assert not copying.run_requests and not still_copying.run_requests, "a file that is being copied is not ingested"
+    settled = evaluate_sensor(folder, instance, still_copying.cursor)
     assert [request.run_key for request in settled.run_requests] == [settled.run_requests[0].run_key]
-    again = look(folder, instance, settled.cursor)
-    assert not again.run_requests
+    unchanged = evaluate_sensor(folder, instance, settled.cursor)
+    assert not unchanged.run_requests
     (folder / "b.mp4").write_bytes(b"new")
-    more = look(folder, instance, look(folder, instance, again.cursor).cursor)
-    assert more.run_requests and more.run_requests[0].run_key != settled.run_requests[0].run_key
-    assert json.loads(more.cursor)["ingested"]
+    with_second_clip = evaluate_sensor(folder, instance, evaluate_sensor(folder, instance, unchanged.cursor).cursor)
+    assert with_second_clip.run_requests and with_second_clip.run_requests[0].run_key != settled.run_requests[0].run_key
+    assert json.loads(with_second_clip.cursor)["ingested"]
 
 
 def test_a_missing_folder_is_said_and_does_not_fail(tmp_path: Path, instance) -> None:

@@ -36,10 +36,10 @@ def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 def graph(defs: dg.Definitions) -> dict[str, dict[str, object]]:
     """What a user of the UI sees of the graph: groups, edges, partitions, kinds, checks, pools."""
     nodes = defs.resolve_asset_graph()
-    found = {}
+    assets = {}
     for key in sorted(nodes.get_all_asset_keys()):
         node = nodes.get(key)
-        found[key.to_user_string()] = {
+        assets[key.to_user_string()] = {
             "group": node.group_name,
             "from": sorted(parent.to_user_string() for parent in node.parent_keys),
             "partitioned": node.is_partitioned,
@@ -48,7 +48,7 @@ def graph(defs: dg.Definitions) -> dict[str, dict[str, object]]:
             "checks": sorted(check.name for check in node.check_keys),
             "automated": node.automation_condition is not None,
         }
-    return found
+    return assets
 
 
 def test_definitions_are_loadable(defs: dg.Definitions) -> None:
@@ -100,11 +100,11 @@ def test_whatever_may_use_the_gpu_waits_for_it(defs: dg.Definitions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "dtype"), [({}, "auto"), ({"precision": "fp32"}, "float32"), ({"precision": "bf16"}, "auto")]
+    ("settings", "dtype"), [({}, "auto"), ({"precision": "fp32"}, "float32"), ({"precision": "bf16"}, "auto")]
 )
-def test_whole_numbers_asked_for_are_the_packs_too(tmp_path: Path, named: dict[str, str], dtype: str) -> None:
-    resources = build_resources(tmp_path, named)
-    assert resources["pack"].dtype == dtype and resources["gpu"].precision == named.get("precision", "auto")
+def test_whole_numbers_asked_for_are_the_packs_too(tmp_path: Path, settings: dict[str, str], dtype: str) -> None:
+    resources = build_resources(tmp_path, settings)
+    assert resources["pack"].dtype == dtype and resources["gpu"].precision == settings.get("precision", "auto")
 
 
 def test_gates_stand_between_training_and_generation(defs: dg.Definitions) -> None:
@@ -116,7 +116,7 @@ def test_gates_stand_between_training_and_generation(defs: dg.Definitions) -> No
 
 
 def test_loading_imports_nothing_heavy() -> None:
-    said = subprocess.run(
+    process = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -129,7 +129,7 @@ def test_loading_imports_nothing_heavy() -> None:
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    assert said.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"
 
 
 def test_the_local_instance_is_as_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
@@ -149,14 +149,14 @@ def test_the_local_instance_is_as_promised(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_dagsters_own_validation_passes(tmp_path: Path, repository: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [Path(sys.executable).with_name("dagster"), "definitions", "validate", "-w", "workspace.yaml"],
         cwd=repository,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "1"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 if __name__ == "__main__":

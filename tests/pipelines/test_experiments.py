@@ -22,12 +22,12 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.adherence import iou
 
-    made: list[str] = []
+    calls: list[str] = []
 
     def measure(self: Bench, cell: Any) -> CellResult:
         folder = self.cache.path_of("stand_in", cell.recipe())
         if not folder.exists():
-            made.append(str(dict(cell.factors)))
+            calls.append(str(dict(cell.factors)))
             folder.mkdir(parents=True)
             frames = np.where(cell.masks[..., None], np.uint8(230), np.uint8(40)).repeat(3, axis=-1)
             np.savez_compressed(folder / "video.npz", frames=frames)
@@ -38,12 +38,12 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return CellResult(cell, metrics, per_frame, embeddings, folder / "video.npz", folder / "detections.npz")
 
     def tune(self: Bench, name: str, clips: Any, config: Any) -> str:
-        made.append(f"tuned {name} on {len(clips)}")
+        calls.append(f"tuned {name} on {len(clips)}")
         return name
 
     monkeypatch.setattr(Bench, "measure", measure)
     monkeypatch.setattr(Bench, "tune", tune)
-    return made
+    return calls
 
 
 def materialise(lab: Any, name: str, experiments: dict[str, Any], partition: str | None = None) -> dict[str, Any]:
@@ -51,16 +51,16 @@ def materialise(lab: Any, name: str, experiments: dict[str, Any], partition: str
     sections = {**json.loads((lab.home / "settings.json").read_text()), "experiments": experiments}
     job = build_defs(home=lab.home, sections=sections).resolve_implicit_global_asset_job_def()
     with lab.instance as instance:
-        done = job.execute_in_process(
+        result = job.execute_in_process(
             instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=partition, raise_on_error=True
         )
-        return dict(done.asset_materializations_for_node(name)[0].metadata)
+        return dict(result.asset_materializations_for_node(name)[0].metadata)
 
 
 def test_an_experiment_shows_its_conclusion_figures_and_pictures(lab, quick_bench) -> None:
     assert lab.run()["status"] == 0
-    asked = {"mask_robustness": {"requests": 2, "distances": [0.03], "shifts": [0.1], "dropped": [0.4]}}
-    metadata = materialise(lab, "mask_robustness", asked, "slide")
+    sizes = {"mask_robustness": {"requests": 2, "distances": [0.03], "shifts": [0.1], "dropped": [0.4]}}
+    metadata = materialise(lab, "mask_robustness", sizes, "slide")
     assert metadata["videos"].value == 16
     assert metadata["computed"].value is True
     assert "change the IoU with the true masks by" in metadata["conclusion"].value
@@ -71,12 +71,12 @@ def test_an_experiment_shows_its_conclusion_figures_and_pictures(lab, quick_benc
     assert columns[:3] == ["damage", "level", "metric"]
     assert Path(metadata["report"].value).read_text().startswith("<!doctype html>")
     before = len(quick_bench)
-    again = materialise(lab, "mask_robustness", asked, "slide")
-    assert again["computed"].value is False and again["sha256"].value == metadata["sha256"].value
-    other = materialise(
-        lab, "mask_robustness", {"mask_robustness": {**asked["mask_robustness"], "shifts": [0.2]}}, "slide"
+    repeated = materialise(lab, "mask_robustness", sizes, "slide")
+    assert repeated["computed"].value is False and repeated["sha256"].value == metadata["sha256"].value
+    changed = materialise(
+        lab, "mask_robustness", {"mask_robustness": {**sizes["mask_robustness"], "shifts": [0.2]}}, "slide"
     )
-    assert other["computed"].value is True
+    assert changed["computed"].value is True
     assert len(quick_bench) - before == 2, "only the new level's two videos are made"
 
 

@@ -23,9 +23,11 @@ def test_clips_become_a_library_that_requests_can_name(lab) -> None:
     assert library.embeddings is not None and len(library.embeddings) == len(library.table)
     assert {"slide-0", "slide-1", "hop-0"} <= set(library.table["name"])
     assert library.search("sliding")[0].motion == "slide"
-    (made,) = (lab.home / "store" / "generation_requests").glob("slide/*")
-    plain, mirrored = (MaskSequence.load(made / "masks" / f"{name}.npz").masks for name in ("as-it-is", "mirrored"))
-    assert np.array_equal(plain[:, :, ::-1], mirrored)
-    assert np.array_equal(plain, library.sequence("slide-1").masks)
-    inputs = json.loads((made / "manifest.json").read_text())["inputs"]
+    (version,) = (lab.home / "store" / "generation_requests").glob("slide/*")
+    unedited, mirrored = (
+        MaskSequence.load(version / "masks" / f"{name}.npz").masks for name in ("as-it-is", "mirrored")
+    )
+    assert np.array_equal(unedited[:, :, ::-1], mirrored)
+    assert np.array_equal(unedited, library.sequence("slide-1").masks)
+    inputs = json.loads((version / "manifest.json").read_text())["inputs"]
     assert "mask_library" in inputs, "where the masks come from is recorded"

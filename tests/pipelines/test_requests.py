@@ -58,35 +58,35 @@ def _ask(folder: Path, masks: MaskSequence) -> None:
 
 def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tmp_path: Path) -> None:
     info = tiny_pack.info
-    given = random_clip((HELD_OUT, 8), frames=info.frames, side=info.resolution, motion="glide", pan=0.0).masks
-    _ask(tmp_path / "asked", MaskSequence(given, info.fps))
+    rendered_masks = random_clip((HELD_OUT, 8), frames=info.frames, side=info.resolution, motion="glide", pan=0.0).masks
+    _ask(tmp_path / "asked", MaskSequence(rendered_masks, info.fps))
     summary = tiny_lab.run()
     assert summary["status"] == 0, summary["failures"]
     assert summary["motions"]["slide"]["videos"] == 4
     with tiny_lab.instance as instance:
-        asked, videos, library = (
+        requests, videos, library = (
             load_current(instance, tiny_lab.store, name, part)
             for name, part in (("generation_requests", "slide"), ("generated_videos", "slide"), ("mask_library", None))
         )
         source = load_current(instance, tiny_lab.store, "foreground_masks").folder / "slide-0.npz"
 
-    made = {name: MaskSequence.load(asked.folder / "masks" / f"{name}.npz") for name in SOURCES}
-    assert np.array_equal(made["plain"].masks, given)
-    assert np.array_equal(made["edited"].masks, given[:, :, ::-1])
+    made = {name: MaskSequence.load(requests.folder / "masks" / f"{name}.npz") for name in SOURCES}
+    assert np.array_equal(made["plain"].masks, rendered_masks)
+    assert np.array_equal(made["edited"].masks, rendered_masks[:, :, ::-1])
     assert np.array_equal(made["lent"].masks[:, :, 6:], MaskSequence.load(source).masks[:, :, :-6])
     assert made["words"].names == ("ball",)
     columns = [np.nonzero(mask)[1].mean() for mask in made["words"].masks if mask.any()]
     assert len(columns) > info.frames // 2 and columns[-1] - columns[0] > info.resolution / 3, "it rolls to the right"
 
     (version,) = tiny_lab.store.versions("generation_requests", "slide")
-    assert version.sha == asked.sha and library.sha in version.inputs["mask_library"].values()
-    assert set(json.loads((asked.folder / "assumptions.json").read_text())) <= {"words"}
+    assert version.sha == requests.sha and library.sha in version.inputs["mask_library"].values()
+    assert set(json.loads((requests.folder / "assumptions.json").read_text())) <= {"words"}
     for name in SOURCES:
-        said = json.loads((videos.folder / "full" / f"{name}.json").read_text())
-        assert said["masks_sha256"] == hash_file(asked.folder / "masks" / f"{name}.npz")
-        assert said["instances"] == (["ball"] if name == "words" else [])
-        shown = read_frames(videos.folder / "full" / f"{name}.mp4")
-        assert shown.shape == (len(made[name].masks), info.resolution, info.resolution, 3)
+        settings = json.loads((videos.folder / "full" / f"{name}.json").read_text())
+        assert settings["masks_sha256"] == hash_file(requests.folder / "masks" / f"{name}.npz")
+        assert settings["instances"] == (["ball"] if name == "words" else [])
+        frames = read_frames(videos.folder / "full" / f"{name}.mp4")
+        assert frames.shape == (len(made[name].masks), info.resolution, info.resolution, 3)
 
-    again = tiny_lab.run()
-    assert again["status"] == 0 and not [stage["name"] for stage in again["stages"] if stage["computed"]]
+    repeated = tiny_lab.run()
+    assert repeated["status"] == 0 and not [stage["name"] for stage in repeated["stages"] if stage["computed"]]

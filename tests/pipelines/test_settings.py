@@ -118,8 +118,8 @@ def test_validation_imports_nothing_heavy() -> None:
         "[section_model(name) for name in SECTIONS];"
         "print([m for m in ('torch', 'diffusers', 'cv2', 'pandas', 'sklearn', 'scipy', 'dagster') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 def test_every_setting_has_a_description() -> None:
