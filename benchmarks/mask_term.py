@@ -102,6 +102,7 @@ def measure_cell(
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.backends.image_unet.build import build_pipeline
     from mvmodel.backends.image_unet.long_video import pipeline_options
+    from mvmodel.video.tensors import to_uint8
 
     generation = GenerationConfig(**variant.generate)
     pipeline = build_pipeline(pack, tune_variant(pack, variant, seed, work), generation)
@@ -110,7 +111,7 @@ def measure_cell(
         generator = torch.Generator().manual_seed(seed * 1000 + number)
         options = {**pipeline_options(generation), "mask_term": variant.mask_term, "generator": generator}
         video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
-        scores.append(judge((video * 255).round().astype(np.uint8), clip))
+        scores.append(judge(to_uint8(video), clip))
     return scores
 
 

@@ -20,6 +20,7 @@ from mvmodel.experiments.cells import Task
 from mvmodel.files import atomic_write
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter
+from mvmodel.video.tensors import to_uint8
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
 MakeVideo = Callable[[Task, np.ndarray], np.ndarray]
 """(request, first frame uint8 (H, W, 3)) -> uint8 (F, H, W, 3)."""
 LAMP_LR = 1e-4
-
-
-def as_uint8(pictures: Any) -> np.ndarray:
-    """Pictures in 0..1 as uint8."""
-    out: np.ndarray = (np.clip(np.asarray(pictures), 0, 1) * 255).round().astype(np.uint8)
-    return out
 
 
 def repeat_first_frame(task: Task, first: np.ndarray) -> np.ndarray:
@@ -70,7 +65,7 @@ def frame_by_frame(pack: Pack, config: GenerationConfig, with_masks: bool) -> Ma
         own = [torch.Generator().manual_seed(task.seed * 1000 + i) for i in range(count)]
         mask_images = {"image": control(task.masks)} if with_masks else {"height": height, "width": width}
         out = pipeline([task.prompt] * count, generator=own, **mask_images, **_sampling(config)).images
-        return as_uint8(out)
+        return to_uint8(out)
 
     return make
 
@@ -95,7 +90,7 @@ def text2video_zero(pack: Pack, config: GenerationConfig, with_masks: bool) -> M
             height, width = task.masks.shape[1:]
             sampling = {**_sampling(config), "video_length": len(task.masks), "height": height, "width": width}
             own = torch.Generator().manual_seed(task.seed)
-            return as_uint8(pipeline(task.prompt, generator=own, t0=near, t1=far, **sampling).images)
+            return to_uint8(pipeline(task.prompt, generator=own, t0=near, t1=far, **sampling).images)
 
         return zero
 
@@ -119,7 +114,7 @@ def text2video_zero(pack: Pack, config: GenerationConfig, with_masks: bool) -> M
         finally:
             for model, processors in zip(models, before, strict=True):
                 model.set_attn_processor(processors)
-        return as_uint8(out)
+        return to_uint8(out)
 
     return make
 
@@ -200,7 +195,7 @@ def train_animatediff(
             **extra,
             **_sampling(config),
         ).frames[0]
-        return as_uint8(out)
+        return to_uint8(out)
 
     def with_masks(task: Task, first: np.ndarray) -> np.ndarray:
         from PIL import Image
@@ -269,7 +264,7 @@ def train_lamp_like(
 
         options = {**pipeline_options(config), "cache_first_frame": False}  # the convolution reads frame 1 itself
         own = torch.Generator().manual_seed(task.seed)
-        frames = as_uint8(pipeline(task.prompt, task.masks, first, mask_term=False, generator=own, **options).frames[0])
+        frames = to_uint8(pipeline(task.prompt, task.masks, first, mask_term=False, generator=own, **options).frames[0])
         frames[0] = first
         return frames
 

@@ -59,6 +59,7 @@ def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, 
     from mvmodel.backends.image_unet.long_video import pipeline_options
     from mvmodel.foundation.few_shot_quality import reconstruct_frames
     from mvmodel.metrics.judge import judge_video
+    from mvmodel.video.tensors import to_uint8
 
     models, clip = load_pack_once(pack), _clips(count)[number]
     seconds = float("nan")
@@ -71,7 +72,7 @@ def measure_cell(pack: str, setting: str, number: int, count: int) -> dict[str, 
         began = time.perf_counter()
         video = pipeline(clip.caption, clip.masks, clip.frames[0], **options).frames[0]
         seconds = time.perf_counter() - began
-        frames = (video * 255).round().astype(np.uint8)
+        frames = to_uint8(video)
     words = list(clip.objects)
     judgement = judge_video(frames, clip.masks, clip.caption, models.scorer(), models.segmenter(), words)
     return {**judgement.metrics, "seconds": seconds}

@@ -123,6 +123,7 @@ def measure_cell(
     from mvmodel.backends.image_unet.long_video import pipeline_options
     from mvmodel.backends.instances import Instance
     from mvmodel.text import with_article
+    from mvmodel.video.tensors import to_uint8
 
     models, clip = load_pack_once(pack), SCENES[scene](number, frames)
     if setting == TRUE_CLIPS:
@@ -138,7 +139,7 @@ def measure_cell(
     options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(own)}
     options["unbound_words"] = "none" if "without" in setting else "union"
     video = _pipeline(pack)(clip.caption, clip.masks, first, instances=instances, **options).frames[0]
-    return {"overlaps": compute_overlaps(models, (video * 255).round().astype(np.uint8), clip).tolist()}
+    return {"overlaps": compute_overlaps(models, to_uint8(video), clip).tolist()}
 
 
 @cache

@@ -16,6 +16,7 @@ from mvmodel.foundation.text_to_image import SECOND_OBJECT
 from mvmodel.foundation.vae import measure_reconstruction, reconstruction_loss, save_reconstruction_grid
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.video.tensors import frames_to_tensor
 from mvmodel.world.render import TRAIN, render_stills
 
 DECODER_LOOP = LoopConfig(
@@ -42,7 +43,7 @@ class _Decoder(torch.nn.Module):
 def make_batch(index: int, config: LoopConfig) -> tuple[torch.Tensor, torch.Tensor]:
     """Whole pictures in -1..1, (batch, 3, 128, 128), and object weights (batch, 1, 128, 128)."""
     stills = list(render_stills(TRAIN, 40_000_000 + index * config.batch, config.batch, second_object=SECOND_OBJECT))
-    x = torch.from_numpy(np.stack([s.image for s in stills])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = frames_to_tensor(np.stack([s.image for s in stills]))
     weight = 1 + (OBJECT_WEIGHT - 1) * torch.from_numpy(np.stack([s.mask for s in stills])).float()[:, None]
     return x.contiguous(memory_format=torch.channels_last), weight
 

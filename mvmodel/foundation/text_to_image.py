@@ -20,6 +20,7 @@ from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 from mvmodel.world.render import TRAIN, compose_caption, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS
@@ -128,7 +129,7 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, 
         for first in range(start, start + count, 50):
             batch_tensors = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
             captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in batch_tensors]
-            x = torch.from_numpy(np.stack([s.image for s in batch_tensors])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            x = frames_to_tensor(np.stack([s.image for s in batch_tensors]))
             with torch.autocast("cpu", torch.bfloat16):
                 code = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
             latents.append((code.float() * vae.config.scaling_factor).half())
@@ -268,7 +269,7 @@ def sample_pictures(
 def decode_latents(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
     """Scaled latents (n, channels, h, w) to uint8 pictures (n, 8h, 8w, 3)."""
     out = vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
-    return ((out.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
+    return tensor_to_frames(out)
 
 
 def save_grid(pictures: np.ndarray, png: Path, columns: int = 8) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 from mvmodel.world.render import HELD_OUT, TRAIN, render_stills
 
 AUTOENCODER_LOOP = LoopConfig(
@@ -57,7 +58,7 @@ def make_batch(index: int, config: LoopConfig, whole_pictures: bool) -> tuple[to
         picture, mask = (still.image, still.mask) if whole_pictures else _crop(still.image, still.mask, rng, 64)
         pictures.append(picture)
         masks.append(mask)
-    x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = frames_to_tensor(np.stack(pictures))
     weight = 1 + (OBJECT_WEIGHT - 1) * torch.from_numpy(np.stack(masks)).float()[:, None]
     return x.contiguous(memory_format=torch.channels_last), weight
 
@@ -135,7 +136,7 @@ def render_pictures(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rendered pictures in -1..1, (count, 3, 128, 128), and their masks, bool (count, 128, 128)."""
     rendered_stills = list(render_stills(split, start, count, second_object=second_object))
-    x = torch.from_numpy(np.stack([s.image for s in rendered_stills])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = frames_to_tensor(np.stack([s.image for s in rendered_stills]))
     return x, torch.from_numpy(np.stack([s.mask for s in rendered_stills]))
 
 
@@ -172,4 +173,4 @@ def save_reconstruction_grid(vae: AutoencoderKL, png: Path) -> None:
     x, _ = render_pictures(HELD_OUT, 0, 8)
     out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
     comparison = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)
-    Image.fromarray(((comparison.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(png)
+    Image.fromarray(tensor_to_frames(comparison[None])[0]).save(png)
