@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmarks.kept import Kept, lifted
+from benchmarks.measurements import MeasurementLog, measure_peak_memory
 from benchmarks.variants import VARIANTS, load_models, make_call
 from mvmodel.config import Config
 
@@ -50,12 +50,14 @@ def measure_cost(
     measurement; on an idle machine it is near 1, of this run itself.
     """
     config = config or CostConfig()
-    log = Kept(file, {"config": config.model_dump(mode="json"), "code": hash_sources(), "machine": _machine()})
+    log = MeasurementLog(
+        file, {"config": config.model_dump(mode="json"), "code": hash_sources(), "machine": _machine()}
+    )
     out: dict[str, Any] = {}
     for size in config.sizes:
-        timings = log.measured(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
+        timings = log.measure_apart(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
         memory = {
-            name: log.measured(f"{size}: memory of {name}", variant_megabytes, size, name, config.frames)
+            name: log.measure_apart(f"{size}: memory of {name}", variant_megabytes, size, name, config.frames)
             for name in VARIANTS
         }
         seconds = timings["seconds"]
@@ -67,9 +69,9 @@ def measure_cost(
             "ratio": {name: value / seconds["image"] for name, value in seconds.items()},
             "peak_megabytes": {name: figures["megabytes"] for name, figures in memory.items()},
         }
-    steps = log.measured("training step: seconds", training_seconds, config.frames, config.repeats)
+    steps = log.measure_apart("training step: seconds", training_seconds, config.frames, config.repeats)
     memory = {
-        name: log.measured(f"training step: memory, {name}", training_megabytes, name, config.frames)
+        name: log.measure_apart(f"training step: memory, {name}", training_megabytes, name, config.frames)
         for name in TRAINING_STEPS
     }
     out["training_step"] = {
@@ -77,7 +79,7 @@ def measure_cost(
         "encoded_anew_over_cached": steps["seconds"]["encoded_anew"] / steps["seconds"]["cached"],
         "peak_megabytes": {name: figures["megabytes"] for name, figures in memory.items()},
     }
-    growth = log.measured("growth", growth_seconds, config.growth, config.repeats)["seconds"]
+    growth = log.measure_apart("growth", growth_seconds, config.growth, config.repeats)["seconds"]
     out["growth"] = {"seconds": growth, "exponent": fit_exponent(list(config.growth), list(growth.values()))}
     out["highest_load"] = max(figures["load_before"] for figures in log.rows().values())
     return out
@@ -99,7 +101,7 @@ def variant_megabytes(size: ModelSize, name: str, frames: int) -> dict[str, Any]
     _one_thread()
     unet, adapter, side = load_models(size)
     make_call("image", unet, adapter, 1, side)()  # libraries claim their own memory at the first call
-    return {"megabytes": lifted(make_call(name, unet, adapter, frames, side))}
+    return {"megabytes": measure_peak_memory(make_call(name, unet, adapter, frames, side))}
 
 
 def growth_seconds(lengths: Sequence[int], repeats: int) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def training_megabytes(name: str, frames: int) -> dict[str, Any]:
     """By how much one such step lifts the process's memory."""
     _one_thread()
     with _training(frames) as steps:
-        return {"megabytes": lifted(steps[name])}
+        return {"megabytes": measure_peak_memory(steps[name])}
 
 
 def time_interleaved(what: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

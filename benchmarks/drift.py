@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.kept import Kept
+from benchmarks.measurements import MeasurementLog
 from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     use_one_thread()
     recipe = {"frames": options.frames, "stride": options.stride, "pack": load_pack_once(options.pack).hash}
-    log = Kept(options.out, recipe)
+    log = MeasurementLog(options.out, recipe)
     extra_settings = {name: json.loads(text) for name, _, text in (one.partition("=") for one in options.also)}
     settings = {TRUE_CLIPS: {}, **SETTINGS, **extra_settings}
     names = [n for n in settings if not options.only or any(part in n for part in options.only)]

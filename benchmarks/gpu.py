@@ -22,8 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.kept import Figures, Kept, lifted
 from benchmarks.machine import describe_machine, format_lines, round_numbers
+from benchmarks.measurements import Figures, MeasurementLog, measure_peak_memory
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -53,18 +53,20 @@ def measure_gpu(size: Workload, file: Path) -> dict[str, Any]:
     from benchmarks.cost import hash_sources
     from mvmodel.code_version import code_version
 
-    log = Kept(
+    log = MeasurementLog(
         file,
         {**asdict(size), "code": [hash_sources(), code_version(Path(__file__))], "card": describe_machine()["card"]},
     )
-    peak = log.measured("matmul", measure_matmul, size)
+    peak = log.measure_apart("matmul", measure_matmul, size)
     tuning = {
-        name: log.measured(f"tuning, {name}", measure_tuning, size, name == "checkpointing")
+        name: log.measure_apart(f"tuning, {name}", measure_tuning, size, name == "checkpointing")
         for name in ("checkpointing", "no checkpointing")
     }
-    passes = {name: log.measured(f"denoising, {name}", measure_denoising, size, name, False) for name in PASSES}
-    compiled = {name: log.measured(f"compiled, {name}", measure_denoising, size, name, True) for name in PASSES[:3]}
-    videos = {name: log.measured(f"video, {name}", measure_video, size, name) for name in METHODS}
+    passes = {name: log.measure_apart(f"denoising, {name}", measure_denoising, size, name, False) for name in PASSES}
+    compiled = {
+        name: log.measure_apart(f"compiled, {name}", measure_denoising, size, name, True) for name in PASSES[:3]
+    }
+    videos = {name: log.measure_apart(f"video, {name}", measure_video, size, name) for name in METHODS}
     for found in (*passes.values(), *compiled.values()):
         if "tflop" in found:
             found["share_of_matmul"] = found["tflop"] / found["seconds"] / peak["tflops"]
@@ -238,7 +240,7 @@ def _megabytes(pack: Pack, run: Callable[[], object]) -> float:
     import torch
 
     if pack.device == "cpu":
-        return lifted(run)
+        return measure_peak_memory(run)
     torch.cuda.reset_peak_memory_stats()
     run()
     _wait(pack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.kept import in_fresh_process
+from benchmarks.measurements import run_in_fresh_process
 
 LENGTHS = (24, 50, 100, 200)
 
@@ -14,9 +14,9 @@ def measure_long_videos(steps: int = 2) -> dict[str, Any]:
 
     Few denoising steps, since they repeat the same memory. one_pass is the longest again, without windows.
     """
-    one_window = in_fresh_process(_make, 16, steps, 16)
-    lengths = {str(n): in_fresh_process(_make, n, steps, 16) for n in LENGTHS}
-    lengths["one_pass"] = in_fresh_process(_make, LENGTHS[-1], steps, 0)
+    one_window = run_in_fresh_process(_make, 16, steps, 16)
+    lengths = {str(n): run_in_fresh_process(_make, n, steps, 16) for n in LENGTHS}
+    lengths["one_pass"] = run_in_fresh_process(_make, LENGTHS[-1], steps, 0)
     return {
         "one_window_peak_megabytes": one_window["peak_megabytes"],
         "seconds_a_frame": {name: figures["seconds"] / figures["frames"] for name, figures in lengths.items()},

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from benchmarks.kept import Kept
+from benchmarks.measurements import MeasurementLog
 from benchmarks.oracle import OracleSegmenter
 from benchmarks.throughput import measure_throughput
 from benchmarks.workers import load_pack_once
@@ -112,7 +112,7 @@ def measure_masks(
     parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "throughput"))
     code = code_version(*parts)
     recipe = {"frames": config.frames, "code": code, "pack": load_pack_once(None).hash, "machine": platform.node()}
-    measure_once = Kept(file, recipe).measured_here
+    measure_once = MeasurementLog(file, recipe).measure_here
 
     out: dict[str, Any] = {}
     for kind in PANS:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.kept import Kept
 from benchmarks.mask_term import FRAMES, render_test_clips
+from benchmarks.measurements import MeasurementLog
 from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
 
 ALPHAS = (0.1, 0.2, 0.4)
@@ -134,7 +134,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
     options = parser.parse_args(arguments)
     use_one_thread()
-    log = Kept(options.out, {"pack": load_pack_once(options.pack).hash, "frames": FRAMES, "defaults": _defaults()})
+    log = MeasurementLog(
+        options.out, {"pack": load_pack_once(options.pack).hash, "frames": FRAMES, "defaults": _defaults()}
+    )
     if not options.table:
         names = [n for n in (TRUE_CLIPS, *SETTINGS) if not options.only or any(part in n for part in options.only)]
         # clip by clip, so that what a stopped run leaves compares all settings on the same clips

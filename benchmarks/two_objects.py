@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.kept import Kept
+from benchmarks.measurements import MeasurementLog
 from benchmarks.workers import add_cell_options, load_pack_once, measure_missing, use_one_thread
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--given-first", action="store_true", help="frame 1 from the clip, not from the ControlNet")
     options = parser.parse_args(arguments)
     use_one_thread()
-    log = Kept(
+    log = MeasurementLog(
         options.out, {"pack": load_pack_once(options.pack).hash, "frames": options.frames, "first": options.given_first}
     )
     cells_wanted = [

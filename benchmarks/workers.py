@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.kept import Figures, Kept
+from benchmarks.measurements import Figures, MeasurementLog
 
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
@@ -30,13 +30,13 @@ def add_cell_options(parser: argparse.ArgumentParser, out: str) -> None:
 
 
 def measure_missing(
-    kept: Kept, run: Callable[..., Figures], cells: Mapping[str, tuple[Any, ...]], workers: int
+    log: MeasurementLog, run: Callable[..., Figures], cells: Mapping[str, tuple[Any, ...]], workers: int
 ) -> None:
-    """Measure what `kept` lacks of `wanted`, key -> arguments of `run`, in its order; each is kept as it ends."""
-    stored_rows = kept.rows()
+    """Measure the `cells`, key -> arguments of `run`, that the log lacks; each is logged as soon as it ends."""
+    stored_rows = log.rows()
     lacking = [(key, run, *arguments) for key, arguments in cells.items() if key not in stored_rows]
     for (key, *_), figures in run_in_processes(_of_key, lacking, workers):
-        kept.put(key, figures)
+        log.add(key, figures)
 
 
 def _of_key(key: str, run: Callable[..., Figures], *arguments: Any) -> Figures:

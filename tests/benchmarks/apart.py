@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.kept import lifted
+from benchmarks.measurements import measure_peak_memory
 
 
 def figure(number: int) -> dict:
@@ -15,4 +15,4 @@ def megabytes(count: int) -> dict:
     import numpy as np
 
     np.ones(2 * count * 2**17)  # what loading left behind is no part of it
-    return {"lifted": lifted(lambda: np.ones(count * 2**17).sum())}
+    return {"lifted": measure_peak_memory(lambda: np.ones(count * 2**17).sum())}

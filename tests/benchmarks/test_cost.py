@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.cost import TRAINING_STEPS, CostConfig, fit_exponent, measure_cost, time_interleaved
-from benchmarks.kept import Kept, in_fresh_process
+from benchmarks.measurements import MeasurementLog, run_in_fresh_process
 from benchmarks.variants import VARIANTS, make_call
 from tests.benchmarks.apart import figure, megabytes
 from tests.model.conftest import small_unet
@@ -58,19 +58,19 @@ def test_the_first_run_does_not_count():
 def test_what_was_measured_is_kept_and_other_recipes_measure_anew(tmp_path):
     import os
 
-    kept = Kept(tmp_path / "kept.jsonl", {"code": 1})
-    first = kept.measured("a", figure, 3)
+    log = MeasurementLog(tmp_path / "kept.jsonl", {"code": 1})
+    first = log.measure_apart("a", figure, 3)
     assert first["value"] == 9 and first["process"] != os.getpid() and "load_before" in first
     with open(tmp_path / "kept.jsonl", "a") as file:
         file.write('{"recipe": "cut off in the mid')
-    assert kept.measured("a", figure, 4) == first, "not measured again"
-    assert kept.measured("b", figure, 4)["value"] == 16
-    other = Kept(tmp_path / "kept.jsonl", {"code": 2})
-    assert other.rows() == {} and set(kept.rows()) == {"a", "b"}
+    assert log.measure_apart("a", figure, 4) == first, "not measured again"
+    assert log.measure_apart("b", figure, 4)["value"] == 16
+    other = MeasurementLog(tmp_path / "kept.jsonl", {"code": 2})
+    assert other.rows() == {} and set(log.rows()) == {"a", "b"}
 
 
 def test_memory_is_what_the_run_needs_at_its_highest_and_no_more():
-    figures = in_fresh_process(megabytes, 200)
+    figures = run_in_fresh_process(megabytes, 200)
     assert 190 < figures["lifted"] < 260, "held for a moment only, after more had been held before"
 
 

@@ -58,7 +58,9 @@ def test_without_a_gpu_the_full_size_is_refused(monkeypatch):
 
 def test_shares_are_of_the_measured_product(size, tmp_path, monkeypatch):
     figures = {"tflops": 2.0, "seconds": 0.5, "tflop": 0.4}
-    monkeypatch.setattr(gpu.Kept, "measured", lambda self, key, *a: {"failed": "x"} if "full" in key else dict(figures))
+    monkeypatch.setattr(
+        gpu.MeasurementLog, "measure_apart", lambda self, key, *a: {"failed": "x"} if "full" in key else dict(figures)
+    )
     figures = gpu.measure_gpu(size, tmp_path / "kept.jsonl")
     assert figures["denoising"]["ours"]["share_of_matmul"] == pytest.approx(0.4)
     assert figures["denoising"]["full"] == {"failed": "x"} and set(figures["video"]) == set(METHODS)

@@ -1,0 +1,96 @@
+"""Measurements in processes of their own, logged one by one, so that an interrupted benchmark resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mvmodel.files import hash_value
+
+Figures = dict[str, Any]
+"""What one measurement gives: numbers by name."""
+
+
+class MeasurementLog:
+    """A JSON-lines file with one measurement per line. Only lines with the same `recipe` are reused."""
+
+    def __init__(self, file: Path, recipe: dict[str, Any]) -> None:
+        self.file, self.recipe = Path(file), hash_value(recipe)[:16]
+
+    def rows(self) -> dict[str, Figures]:
+        """Key -> figures under this recipe. The last line of a key counts; incomplete lines are ignored."""
+        rows: dict[str, Figures] = {}
+        if not self.file.exists():
+            return rows
+        for line in self.file.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if row["recipe"] == self.recipe:
+                rows[row["key"]] = row["figures"]
+        return rows
+
+    def add(self, key: str, figures: Figures) -> None:
+        """Append a measurement; it is on disk when this returns."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        is_cut_off = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
+        with open(self.file, "a") as file:
+            file.write("\n" * is_cut_off + json.dumps({"recipe": self.recipe, "key": key, "figures": figures}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def measure_apart(self, key: str, measure: Callable[..., Figures], *arguments: Any) -> Figures:
+        """The figures of `measure(*arguments)` in a fresh process, unless the log has them; progress goes to stderr."""
+        return self.measure_here(key, _measure_in_fresh_process, measure, *arguments)
+
+    def measure_here(self, key: str, measure: Callable[..., Figures], *arguments: Any) -> Figures:
+        """The same in this process, which saves loading models again."""
+        rows = self.rows()
+        if key in rows:
+            return rows[key]
+        started = time.perf_counter()
+        figures = measure(*arguments)
+        self.add(key, figures)
+        print(f"{key}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+        return figures
+
+
+def _measure_in_fresh_process(measure: Callable[..., Figures], *arguments: Any) -> Figures:
+    load = os.getloadavg()[0]
+    return {**run_in_fresh_process(measure, *arguments), "load_before": load}
+
+
+def run_in_fresh_process(measure: Callable[..., Figures], *arguments: Any) -> Figures:
+    """`measure(*arguments)` in a process that has loaded nothing yet; function and arguments must be picklable."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def measure_peak_memory(run: Callable[[], object]) -> float:
+    """By how many MB this process's memory rises at its peak while `run` runs."""
+    import resource
+
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Reset the peak that loading models left.
+        baseline = _read_status("VmRSS")
+        run()
+        return _read_status("VmHWM") - baseline
+    except OSError:  # Not Linux, or not permitted: an earlier peak may hide some of the rise.
+        baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        run()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - baseline
+
+
+def _read_status(name: str) -> float:
+    """A value of /proc/self/status in MB."""
+    text = Path("/proc/self/status").read_text()
+    return int(text.split(f"{name}:")[1].split()[0]) / 1024
