@@ -27,8 +27,8 @@ def test_true_answers_cost_a_real_encoder_and_decoder() -> None:
     clip = random_clip((HELD_OUT, 3, 99), frames=8)
     answering: Any = OracleAnswers(segmenter, OracleSegmenter(clip.frames, clip.masks))
 
-    figures = extract_masks(clip.frames, answering).sequence.masks
-    assert region_similarity(figures, clip.masks) > 0.99, "untrained weights would find nothing"
+    masks = extract_masks(clip.frames, answering).sequence.masks
+    assert region_similarity(masks, clip.masks) > 0.99, "untrained weights would find nothing"
     assert encoded == [3, 3, 2], "every frame once, in batches"
     assert sum(decoded) == answering.prompts >= 8 + 7, "every prompt goes through the real decoder"
 

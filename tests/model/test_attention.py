@@ -55,9 +55,9 @@ def test_folded_queries_equal_repeat_and_index(attn, hidden):
 
 def test_keys_of_the_own_frame_would_differ(attn, hidden):
     out = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(FRAMES))
-    word_weights = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(1))
-    assert torch.allclose(out[0], word_weights[0], atol=1e-6), "frame 1 reads itself"
-    assert not torch.allclose(out[1], word_weights[1], atol=1e-3), "later frames do not"
+    own_frame = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(1))
+    assert torch.allclose(out[0], own_frame[0], atol=1e-6), "frame 1 reads itself"
+    assert not torch.allclose(out[1], own_frame[1], atol=1e-3), "later frames do not"
 
 
 def test_query_change_is_added_and_scaled(attn, hidden):
@@ -165,11 +165,11 @@ def test_foreground_keys_add_what_is_read_where_the_mask_is(cross, hidden, bound
     coverage[:, 4] = 0.5
     context = make_context(masks[0], coverage)
     out = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m, learned)])(cross, hidden, text, context=context)
-    expected = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=context)
-    assert torch.equal(out[:, :4], expected[:, :4]) and torch.equal(out[:, 5:], expected[:, 5:])
+    without_foreground = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])(cross, hidden, text, context=context)
+    assert torch.equal(out[:, :4], without_foreground[:, :4]) and torch.equal(out[:, 5:], without_foreground[:, 5:])
     query = cross.to_q(hidden[0]) + to_m(masks[0, 0])
     read = 0.5 * softmax_attention(query, learned[0], learned[1], 2)[4]
-    torch.testing.assert_close((out - expected)[0, 4], cross.to_out[0].weight @ read, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close((out - without_foreground)[0, 4], cross.to_out[0].weight @ read, atol=1e-5, rtol=1e-5)
 
 
 def test_both_processors_accept_every_keyword(attn, cross, hidden):
