@@ -107,16 +107,16 @@ class SourceTree:
     def import_closure(self, *modules: str | Path, without: Iterable[str] = ()) -> set[Path]:
         """See the function `import_closure`."""
         closure: set[Path] = set()
-        skipped = {path for module in without for path in self._named(module)}
-        waiting = [path for module in modules for path in self._named(module)]
-        while waiting:
-            path = waiting.pop()
+        skipped = {path for module in without for path in self._files_of(module)}
+        queue = [path for module in modules for path in self._files_of(module)]
+        while queue:
+            path = queue.pop()
             if path not in closure and path not in skipped:
                 closure.add(path)
-                waiting.extend(self._imported(path))
+                queue.extend(self._imported(path))
         return closure
 
-    def _named(self, module: str | Path) -> list[Path]:
+    def _files_of(self, module: str | Path) -> list[Path]:
         """The files of a module, or of a package: its `__init__`, or all of its modules where that imports nothing."""
         path = module if isinstance(module, Path) else self._find(module)
         if path is None:
@@ -209,8 +209,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and _is_type_checking(child.test):
-            for other in child.orelse:
-                yield from _walk(other)
+            for alternative in child.orelse:
+                yield from _walk(alternative)
         else:
             yield from _walk(child)
 

@@ -63,7 +63,7 @@ def run(
     raise typer.Exit(status)
 
 
-def _print_summary(folder: Path, named: Path) -> None:
+def _print_summary(folder: Path, home_option: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     for slug, motion in summary["motions"].items():
         names = ("iou", "iou_without_mask", "consistency", "alignment")
@@ -74,7 +74,7 @@ def _print_summary(folder: Path, named: Path) -> None:
     print(f"{summary['total_seconds']:.0f} s, {summary['dagster_overhead']:.0%} of it spent in Dagster")
     if summary["report"]:
         print(f"report: {summary['report']}")
-        print(f"Dagster's UI for this home: make ui HOME_FOLDER={named}")
+        print(f"Dagster's UI for this home: make ui HOME_FOLDER={home_option}")
 
 
 @app.command()
@@ -115,8 +115,8 @@ def rollback(
         from pipelines.promotion import promotion
 
         with dagster_instance(folder) as instance:
-            done = promotion.rollback(instance, build_resources(folder)["store"].store, motion, version)
-    print(f"{done['motion']}: adapter {done['adapter'][:16]} is in use again (version {done['to'][:16]}).")
+            change = promotion.rollback(instance, build_resources(folder)["store"].store, motion, version)
+    print(f"{change['motion']}: adapter {change['adapter'][:16]} is in use again (version {change['to'][:16]}).")
     print("Run the pipeline again to restore its videos and report; they are still stored.")
 
 
@@ -156,12 +156,12 @@ def gc(
 
 
 @contextmanager
-def _interruptible_home(named: Path | None) -> Iterator[Path]:
+def _interruptible_home(home: Path | None) -> Iterator[Path]:
     """The home folder to work in, absolute; SIGINT and SIGTERM end the work in it cleanly."""
     from pipelines.driver.home import RunInterrupted, interruptible
     from pipelines.settings import home_folder
 
-    folder = (named or home_folder()).expanduser().resolve()
+    folder = (home or home_folder()).expanduser().resolve()
     try:
         with interruptible(folder):
             yield folder

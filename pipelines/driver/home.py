@@ -49,7 +49,7 @@ def home_lock(home: Path) -> Iterator[None]:
 @contextmanager
 def interruptible(home: Path) -> Iterator[None]:
     """End the work cleanly on SIGINT and SIGTERM: mark this process's runs as canceled and raise RunInterrupted."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    earlier_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A shell's background job ignores SIGINT, and Dagster gives SIGTERM the handler of SIGINT: both would be lost.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -63,4 +63,4 @@ def interruptible(home: Path) -> Iterator[None]:
             free_slots(instance)
         raise RunInterrupted("interrupted; run the same command again to resume") from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, earlier_handler)

@@ -98,10 +98,10 @@ class Lab:
                 assert time.time() < deadline and process.poll() is None, process.communicate()[0]
                 time.sleep(0.05)
             process.send_signal(with_signal)
-            said = process.communicate(timeout=40)[0]
+            output = process.communicate(timeout=40)[0]
         finally:
             process.kill()
-        return process.returncode, said
+        return process.returncode, output
 
     @property
     def log(self) -> Path:
@@ -131,13 +131,13 @@ def lab_kind() -> type[Lab]:
 @pytest.fixture
 def lab(tmp_path: Path, shared_clips: Path, small_pack: Path, stand_ins: ModuleType, monkeypatch: Any) -> Iterator[Lab]:
     """A fresh home on stand-ins; every call of one is in `lab.calls()`."""
-    made = Lab(tmp_path / "home", tmp_path / "clips", small_pack)
-    shutil.copytree(shared_clips, made.clips)
+    lab = Lab(tmp_path / "home", tmp_path / "clips", small_pack)
+    shutil.copytree(shared_clips, lab.clips)
     for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("STAND_IN_LOG", str(made.log))
+    monkeypatch.setenv("STAND_IN_LOG", str(lab.log))
     stand_ins.install(monkeypatch.setattr)
     before = dict(os.environ)
-    yield made
+    yield lab
     os.environ.clear()
     os.environ.update(before)

@@ -30,7 +30,7 @@ def computed(summary: dict) -> list[str]:
 
 
 @pytest.fixture
-def done(lab, finished: Path):
+def finished_lab(lab, finished: Path):
     """A lab whose home has been run through once (copied, so nothing in it may hang on where it lies)."""
     shutil.copytree(finished, lab.home.parent, dirs_exist_ok=True)
     return lab
@@ -44,8 +44,8 @@ def finished(tmp_path_factory, shared_clips, small_pack, stand_ins) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)
         stand_ins.install(patch.setattr)
-        made = lab_in(folder, small_pack)
-        summary = made.run()
+        lab = lab_in(folder, small_pack)
+        summary = lab.run()
         patch.setenv("DAGSTER_HOME", "")
     assert summary["status"] == 0, summary["failures"]
     return folder
@@ -84,70 +84,70 @@ def test_a_run_makes_everything_and_sums_it_up(finished: Path) -> None:
     assert "<html" in report.read_text()[:200] and (report.parent / "slide.html").exists()
 
 
-def test_a_second_run_computes_nothing_wherever_the_home_lies_now(done) -> None:
-    summary = done.run()
+def test_a_second_run_computes_nothing_wherever_the_home_lies_now(finished_lab) -> None:
+    summary = finished_lab.run()
     assert summary["status"] == 0
     assert computed(summary) == []
-    assert done.calls() == []
+    assert finished_lab.calls() == []
 
 
-def test_a_new_clip_of_a_waiting_motion_costs_that_clip_and_leaves_the_other_motion_alone(done, stand_ins) -> None:
-    stand_ins.write_clips(done.clips, {"slide": 5, "hop": 5})
-    summary = done.run()
+def test_a_new_clip_of_a_waiting_motion_costs_that_clip_and_leaves_the_other_alone(finished_lab, stand_ins) -> None:
+    stand_ins.write_clips(finished_lab.clips, {"slide": 5, "hop": 5})
+    summary = finished_lab.run()
     assert sorted(summary["motions"]) == ["hop", "slide"]
-    assert done.calls().count("extract") == 3, "the masks of the seven clips that were there are kept"
-    again = {s["name"] for s in summary["stages"] if s["computed"] and s["partition"] == "slide"}
-    assert again <= {"training_set"}, "its clips are the same, so nothing below its training set is made again"
+    assert finished_lab.calls().count("extract") == 3, "the masks of the seven clips that were there are kept"
+    recomputed = {s["name"] for s in summary["stages"] if s["computed"] and s["partition"] == "slide"}
+    assert recomputed <= {"training_set"}, "its clips are the same, so nothing below its training set is made again"
 
 
-def test_other_settings_make_what_they_change_and_no_more(done) -> None:
-    done.settings = {"training": {"seed": 5}}
-    summary = done.run()
+def test_other_settings_make_what_they_change_and_no_more(finished_lab) -> None:
+    finished_lab.settings = {"training": {"seed": 5}}
+    summary = finished_lab.run()
     # The stand-in's videos do not depend on the adapter: the same content again, so their figures are found.
     below = set(PER_MOTION) - {"training_set", "generation_requests", "first_frames", "video_metrics"}
     assert set(computed(summary)) == below | {"leaderboard"}
-    done.settings = {}
+    finished_lab.settings = {}
     # The leaderboard shows the history, which has grown; everything else is found.
-    assert computed(done.run()) == ["leaderboard"], "going back to the old settings finds the old versions"
-    assert computed(done.run()) == []
+    assert computed(finished_lab.run()) == ["leaderboard"], "going back to the old settings finds the old versions"
+    assert computed(finished_lab.run()) == []
 
 
-def test_schedulers_are_compared_on_as_many_requests_as_asked_for(done) -> None:
-    def sampled() -> dict[str, list[Any]]:
-        with done.instance as instance:
-            videos = load_current(instance, done.store, "generated_videos", "slide").folder
-            found: dict[str, list[Any]] = {}
+def test_schedulers_are_compared_on_as_many_requests_as_asked_for(finished_lab) -> None:
+    def read_samplers() -> dict[str, list[Any]]:
+        with finished_lab.instance as instance:
+            videos = load_current(instance, finished_lab.store, "generated_videos", "slide").folder
+            samplers: dict[str, list[Any]] = {}
             for path in sorted(videos.glob("*/*.json")):
-                found.setdefault(path.parent.name, []).append(json.loads(path.read_text())["sampled"])
-            return found
+                samplers.setdefault(path.parent.name, []).append(json.loads(path.read_text())["sampled"])
+            return samplers
 
     def report() -> str:
-        return (done.home / "reports" / "slide.html").read_text()
+        return (finished_lab.home / "reports" / "slide.html").read_text()
 
-    assert sampled()["ddim_50"] == [["ddim", 50]] and sampled()["multistep_20"] == [["dpm++", 20]]
+    assert read_samplers()["ddim_50"] == [["ddim", 50]] and read_samplers()["multistep_20"] == [["dpm++", 20]]
     assert "DDIM at 50" in report() and "DPM++ at 20" in report()
-    done.settings = {"comparison": {"scheduler_requests": 2}}
-    done.run()
-    assert sampled()["ddim_50"] == [["ddim", 50]] * 2
-    with done.instance as instance:
-        figures = load_current(instance, done.store, "video_metrics", "slide").folder / "metrics.parquet"
+    finished_lab.settings = {"comparison": {"scheduler_requests": 2}}
+    finished_lab.run()
+    assert read_samplers()["ddim_50"] == [["ddim", 50]] * 2
+    with finished_lab.instance as instance:
+        figures = load_current(instance, finished_lab.store, "video_metrics", "slide").folder / "metrics.parquet"
     rows = pd.read_parquet(figures)
     rows = rows[(rows["condition"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
     columns = [column.name for column in report_inputs.comparison_table(rows).schema.columns]
     assert "ddim_50 (1 video)" in columns and "multistep_20" in columns
-    done.settings = {"comparison": {"scheduler_requests": 0}}
-    done.run()
-    assert "ddim_50" not in sampled() and "DDIM at 50" not in report()
+    finished_lab.settings = {"comparison": {"scheduler_requests": 0}}
+    finished_lab.run()
+    assert "ddim_50" not in read_samplers() and "DDIM at 50" not in report()
 
 
-def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(done) -> None:
-    with done.instance as instance:
-        handle = load_current(instance, done.store, "first_frames", "slide")
+def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(finished_lab) -> None:
+    with finished_lab.instance as instance:
+        handle = load_current(instance, finished_lab.store, "first_frames", "slide")
         file = next(handle.folder.glob("*.png"))
         file.write_bytes(b"gone bad")
         with pytest.raises(dg.Failure, match=r"first_frames\[slide\].*" + file.name):
-            load_current(instance, done.store, "first_frames", "slide")
-    summary = done.run()
+            load_current(instance, finished_lab.store, "first_frames", "slide")
+    summary = finished_lab.run()
     assert summary["status"] == 0 and computed(summary) == ["first_frames"]
 
 
@@ -161,69 +161,69 @@ def test_a_gate_that_fails_stops_generation(lab) -> None:
     assert "iou_gate" in summary["motions"]["slide"]["not_promoted"][0]
 
 
-def test_a_worse_adapter_does_not_replace_the_one_in_use(done, monkeypatch: pytest.MonkeyPatch) -> None:
-    with done.instance as instance:
-        before = promotion.find_promoted(instance, done.store, "slide")
+def test_a_worse_adapter_does_not_replace_the_one_in_use(finished_lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with finished_lab.instance as instance:
+        before = promotion.find_promoted(instance, finished_lab.store, "slide")
     monkeypatch.setenv("STAND_IN_WORSE", "0.2")
-    done.settings = {"training": {"seed": 5}}
-    summary = done.run()
-    with done.instance as instance:
-        assert promotion.find_promoted(instance, done.store, "slide") == before
+    finished_lab.settings = {"training": {"seed": 5}}
+    summary = finished_lab.run()
+    with finished_lab.instance as instance:
+        assert promotion.find_promoted(instance, finished_lab.store, "slide") == before
     assert summary["status"] == 1
     assert any("no_regression_gate" in failure for failure in summary["failures"])
     assert summary["motions"]["slide"]["videos"] == 2, "generation goes on with the adapter in use"
 
 
-def test_rollback_stays_until_another_adapter_is_trained(done) -> None:
-    with done.instance as instance:
-        first = promotion.find_promoted(instance, done.store, "slide")
-    done.settings = {"training": {"seed": 5}}
-    done.run()
-    with done.instance as instance:
-        assert promotion.find_promoted(instance, done.store, "slide").sha != first.sha
-    assert main(["rollback", "slide", "--home", str(done.home)]) == 0
-    with done.instance as instance:
-        assert promotion.find_promoted(instance, done.store, "slide").sha == first.sha
-    summary = done.run()
+def test_rollback_stays_until_another_adapter_is_trained(finished_lab) -> None:
+    with finished_lab.instance as instance:
+        first = promotion.find_promoted(instance, finished_lab.store, "slide")
+    finished_lab.settings = {"training": {"seed": 5}}
+    finished_lab.run()
+    with finished_lab.instance as instance:
+        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha != first.sha
+    assert main(["rollback", "slide", "--home", str(finished_lab.home)]) == 0
+    with finished_lab.instance as instance:
+        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha == first.sha
+    summary = finished_lab.run()
     # The leaderboard shows the history, which has grown.
     assert computed(summary) == ["leaderboard"], "the older adapter's videos and report are found"
-    with done.instance as instance:
-        assert promotion.find_promoted(instance, done.store, "slide").sha == first.sha, (
+    with finished_lab.instance as instance:
+        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha == first.sha, (
             "the rerun did not undo the rollback"
         )
-    done.settings = {"training": {"seed": 6}}
-    done.run()
-    with done.instance as instance:
-        assert promotion.find_promoted(instance, done.store, "slide").sha != first.sha
+    finished_lab.settings = {"training": {"seed": 6}}
+    finished_lab.run()
+    with finished_lab.instance as instance:
+        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha != first.sha
 
 
-def test_lineage_goes_from_a_video_to_the_raw_clips(done, capsys: pytest.CaptureFixture[str]) -> None:
-    video = next((done.home / "store" / "generated_videos").rglob("full/*.mp4"))
-    copy = done.home.parent / "sent-to-a-friend.mp4"
+def test_lineage_goes_from_a_video_to_the_raw_clips(finished_lab, capsys: pytest.CaptureFixture[str]) -> None:
+    video = next((finished_lab.home / "store" / "generated_videos").rglob("full/*.mp4"))
+    copy = finished_lab.home.parent / "sent-to-a-friend.mp4"
     shutil.copyfile(video, copy)
     for path in (video, copy):
         capsys.readouterr()
-        assert main(["lineage", str(path), "--json", "--home", str(done.home)]) == 0
+        assert main(["lineage", str(path), "--json", "--home", str(finished_lab.home)]) == 0
         tree = json.loads(capsys.readouterr().out)
         adapter = tree["inputs"]["promoted_adapter"]["inputs"]["motion_adapter"]
         trained_on = adapter["inputs"]["training_set"]
         assert adapter["config"]["tuned/adapter"]["seed"] == 0 and adapter["code"] and adapter["pack"]["hash"]
         assert len(trained_on["clips"]) == 5
         assert trained_on["inputs"]["clips"]["inputs"]["raw_clips"]["source"]["folder"].endswith("clips")
-    assert main(["lineage", str(done.home / "settings.json"), "--home", str(done.home)]) == 2
+    assert main(["lineage", str(finished_lab.home / "settings.json"), "--home", str(finished_lab.home)]) == 2
 
 
-def test_garbage_is_what_nothing_needs(done, capsys: pytest.CaptureFixture[str]) -> None:
+def test_garbage_is_what_nothing_needs(finished_lab, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (5, 6):
-        done.settings = {"training": {"seed": seed}}
-        done.run()
-    assert main(["gc", "--keep", "1", "--delete", "--home", str(done.home)]) == 0
-    said = capsys.readouterr().out
-    assert "motion_adapter" in said and "removed" in said
-    left = done.store.versions("motion_adapter", "slide")
+        finished_lab.settings = {"training": {"seed": seed}}
+        finished_lab.run()
+    assert main(["gc", "--keep", "1", "--delete", "--home", str(finished_lab.home)]) == 0
+    output = capsys.readouterr().out
+    assert "motion_adapter" in output and "removed" in said
+    remaining = finished_lab.store.versions("motion_adapter", "slide")
     # Seed 0 made the videos first; the stand-in's are the same for every adapter, so the kept ones still name it.
-    assert {version.config["tuned/adapter"]["seed"] for version in left} == {0, 6}
-    assert computed(done.run()) == [], "what is in use was kept"
+    assert {version.config["tuned/adapter"]["seed"] for version in remaining} == {0, 6}
+    assert computed(finished_lab.run()) == [], "what is in use was kept"
 
 
 @pytest.mark.parametrize("line", ["extract", "step 4 tuned", "generate full/slide-02", "score no_mask/slide-01"])
@@ -248,8 +248,8 @@ def test_killed_anywhere_a_second_run_finishes_without_repeating(lab, line: str)
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_stops_cleanly(lab, stop: signal.Signals) -> None:
-    status, said = lab.kill_at("generate full/slide-02", stop)
-    assert status == 130 and "to resume" in said and "Traceback" not in said
+    status, output = lab.kill_at("generate full/slide-02", stop)
+    assert status == 130 and "to resume" in output and "Traceback" not in said
     with lab.instance as instance:
         states = {run.status.value for run in instance.get_runs()}
         assert not states & {"STARTED", "CANCELING", "STARTING"}
@@ -267,15 +267,15 @@ def test_two_drivers_do_not_share_a_home(lab, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "sentence"),
     [
         (lambda lab: shutil.rmtree(lab.clips), "there is no folder of clips"),
         (lambda lab: lab.settings.update(training={"stepz": 1}), "stepz"),
         (lambda lab: lab.settings.update(trainig={}), "no section 'trainig'"),
     ],
 )
-def test_a_users_mistake_is_said_in_a_sentence(lab, capsys, harm: Callable, said: str) -> None:
+def test_a_users_mistake_is_said_in_a_sentence(lab, capsys, harm: Callable, sentence: str) -> None:
     harm(lab)
     assert main(lab.arguments()) in (1, 2)
     out = "".join(capsys.readouterr())
-    assert said in out and "Traceback" not in out
+    assert sentence in out and "Traceback" not in out

@@ -11,7 +11,7 @@ import pytest
 from mvmodel.errors import InputError
 from pipelines.store.version_store import BrokenVersion, VersionStore, content_hash, recipe_hash
 
-FACTS = {"inputs": {}, "code": "c", "config": {"seed": 1}, "pack": {}, "libraries": {}}
+FIELDS = {"inputs": {}, "code": "c", "config": {"seed": 1}, "pack": {}, "libraries": {}}
 
 
 def fill(store: VersionStore, recipe: str, **files: str) -> Path:
@@ -32,13 +32,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> VersionStore:
 
 
 def commit(store: VersionStore, recipe: str, asset: str = "videos", partition: str | None = "gallop", **files: str):
-    return store.commit(fill(store, recipe, **files), asset=asset, partition=partition, recipe=recipe, **FACTS)
+    return store.commit(fill(store, recipe, **files), asset=asset, partition=partition, recipe=recipe, **FIELDS)
 
 
 def test_a_version_is_found_by_its_recipe_and_opened_whole(store: VersionStore) -> None:
     version = commit(store, "a" * 64, a_dot_txt="one", sub__b_dot_txt="two")
-    found = store.find("videos", "gallop", "a" * 64)
-    assert found == version
+    version_of_recipe = store.find("videos", "gallop", "a" * 64)
+    assert version_of_recipe == version
     handle = store.open("videos", "gallop", version.sha)
     assert (handle.folder / "sub" / "b.txt").read_text() == "two"
     assert (
@@ -50,8 +50,8 @@ def test_a_version_is_found_by_its_recipe_and_opened_whole(store: VersionStore) 
 def test_the_same_content_from_another_recipe_is_stored_once(store: VersionStore) -> None:
     first = commit(store, "a" * 64, a_dot_txt="one")
     second = commit(store, "b" * 64, a_dot_txt="one")
-    other = commit(store, "c" * 64, a_dot_txt="two")
-    assert first.sha == second.sha != other.sha
+    different = commit(store, "c" * 64, a_dot_txt="two")
+    assert first.sha == second.sha != different.sha
     assert len(list(store.versions("videos", "gallop"))) == 2
     assert store.find("videos", "gallop", "b" * 64).sha == first.sha
     assert store.version("videos", "gallop", first.sha).recipe == "a" * 64, "a stored version is never written again"
@@ -81,8 +81,8 @@ def test_broken_content_is_set_apart_and_made_again(tmp_path: Path) -> None:
     store = VersionStore(tmp_path / "store", tmp_path / "work")
     version = commit(store, "a" * 64, a_dot_txt="one")
     (Path(str(store.path_of("videos", "gallop", version.sha))) / "a.txt").write_text("0ne")
-    again = commit(store, "a" * 64, a_dot_txt="one")
-    assert again.sha == version.sha
+    rebuilt = commit(store, "a" * 64, a_dot_txt="one")
+    assert rebuilt.sha == version.sha
     assert (store.open("videos", "gallop", version.sha).folder / "a.txt").read_text() == "one"
     assert len(list((tmp_path / "store" / "videos" / "gallop").glob("broken-*"))) == 1
 
@@ -99,7 +99,7 @@ def test_volatile_files_are_kept_and_checked_but_make_no_version(tmp_path: Path)
     shas = []
     for recipe, curve in (("a" * 64, "1 s"), ("b" * 64, "2 s")):
         work = fill(store, recipe, weights="w", sub__curve_dot_jsonl=curve)
-        version = store.commit(work, ("*curve.jsonl",), asset="m", partition=None, recipe=recipe, **FACTS)
+        version = store.commit(work, ("*curve.jsonl",), asset="m", partition=None, recipe=recipe, **FIELDS)
         shas.append(version.sha)
     assert shas[0] == shas[1]
     (Path(str(store.path_of("m", None, shas[0]))) / "sub" / "curve.jsonl").write_text("9 s")
@@ -110,7 +110,7 @@ def test_volatile_files_are_kept_and_checked_but_make_no_version(tmp_path: Path)
 def test_a_step_that_wrote_nothing_is_an_error(store: VersionStore) -> None:
     store.work_folder("a" * 64).mkdir(parents=True)
     with pytest.raises(BrokenVersion, match="wrote nothing"):
-        store.commit(store.work_folder("a" * 64), asset="m", partition=None, recipe="a" * 64, **FACTS)
+        store.commit(store.work_folder("a" * 64), asset="m", partition=None, recipe="a" * 64, **FIELDS)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", ".", "x" * 64, "a b"])
@@ -121,19 +121,19 @@ def test_names_that_would_leave_the_store_are_refused(store: VersionStore, name:
 
 def test_an_item_is_made_once_and_a_failed_one_not_kept(tmp_path: Path) -> None:
     store = VersionStore(tmp_path / "store", tmp_path / "work")
-    made: list[str] = []
+    builds: list[str] = []
 
     def build(folder: Path) -> None:
-        made.append("x")
+        builds.append("x")
         (folder / "x").write_text("x")
-        if len(made) == 1:
+        if len(builds) == 1:
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError):
         store.cache.get_or_build("masks", "r" * 64, build)
     folder = store.cache.get_or_build("masks", "r" * 64, build)
     assert store.cache.get_or_build("masks", "r" * 64, build) == folder
-    assert len(made) == 2
+    assert len(builds) == 2
 
 
 def test_hashes_depend_on_what_they_should() -> None:
