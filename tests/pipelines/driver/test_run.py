@@ -219,7 +219,7 @@ def test_garbage_is_what_nothing_needs(finished_lab, capsys: pytest.CaptureFixtu
         finished_lab.run()
     assert main(["gc", "--keep", "1", "--delete", "--home", str(finished_lab.home)]) == 0
     output = capsys.readouterr().out
-    assert "motion_adapter" in output and "removed" in said
+    assert "motion_adapter" in output and "removed" in output
     remaining = finished_lab.store.versions("motion_adapter", "slide")
     # Seed 0 made the videos first; the stand-in's are the same for every adapter, so the kept ones still name it.
     assert {version.config["tuned/adapter"]["seed"] for version in remaining} == {0, 6}
@@ -249,7 +249,7 @@ def test_killed_anywhere_a_second_run_finishes_without_repeating(lab, line: str)
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_stops_cleanly(lab, stop: signal.Signals) -> None:
     status, output = lab.kill_at("generate full/slide-02", stop)
-    assert status == 130 and "to resume" in output and "Traceback" not in said
+    assert status == 130 and "to resume" in output and "Traceback" not in output
     with lab.instance as instance:
         states = {run.status.value for run in instance.get_runs()}
         assert not states & {"STARTED", "CANCELING", "STARTING"}
