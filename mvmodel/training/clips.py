@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mvmodel.backends.training_config import TrainingClip
-from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.packs import Pack
-from mvmodel.segmentation.tracking import extract_masks
+from mvmodel.segmentation.catalogue_masks import get_clip_masks
 from mvmodel.training.captions import propose_caption
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.ingestion import ingest
@@ -53,14 +52,11 @@ def load_training_clips(
             row, frames = catalogue.row(name), catalogue.frames(name)
             if not select(row):
                 continue
-            sequence = load_clip_masks(folder, row)
-            if sequence is None:
-                extracted = extract_masks(frames, pack.segmenter(), fps=row["fps"])
-                if extracted.quality.weak:
-                    loaded.left_out[name] = "no sound mask was found; put masks for it beside the clip"
-                    continue
-                sequence = extracted.sequence
+            masks = get_clip_masks(catalogue, name, folder, pack.segmenter)
+            if masks.quality.weak:
+                loaded.left_out[name] = "no reliable mask was found; put masks for it next to the clip"
+                continue
             caption = row["caption"] or propose_caption(pack, frames)
-            loaded.clips.append(TrainingClip(name, frames, sequence.masks, caption))
+            loaded.clips.append(TrainingClip(name, frames, masks.sequence.masks, caption))
             loaded.motions[name] = str(row["motion"] or "")
     return loaded
