@@ -26,11 +26,11 @@ from mvmodel.foundation.text_to_image import (
     decode_latents,
     encode_prompts,
     grid_prompts,
-    save_grid,
 )
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.world.render import HELD_OUT, render_stills
 
 CONTROLNET_LOOP = LoopConfig(
@@ -122,12 +122,8 @@ def train_controlnet(
     def sample(_: torch.nn.Module, png: Path) -> None:
         prompts = grid_prompts()
         masks = np.stack([s.mask for s in render_stills(HELD_OUT, 500, len(prompts), second_object=0)])
-        save_grid(
-            draw_outlines(
-                sample_first_frames(vae, unet, controlnet, text_encoder, tokenizer, scheduler, prompts, masks), masks
-            ),
-            png,
-        )
+        frames = sample_first_frames(vae, unet, controlnet, text_encoder, tokenizer, scheduler, prompts, masks)
+        contact_sheet(draw_outlines(frames, masks)).save(png)
 
     net = _Controlled(unet, controlnet)
     train("controlnet", net, batch, loss, config, folder, sample)

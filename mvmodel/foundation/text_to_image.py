@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -20,6 +19,7 @@ from mvmodel.foundation.tokenizer import MAX_TOKENS, build_tokenizer
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 from mvmodel.world.render import TRAIN, compose_caption, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
@@ -216,7 +216,7 @@ def train_text_to_image(
 
     def sample(_: torch.nn.Module, png: Path) -> None:
         pictures_ = sample_pictures(model, vae, tokenizer, scheduler, grid_prompts(), seed=5)
-        save_grid(pictures_, png, columns=8)
+        contact_sheet(pictures_).save(png)
 
     train("text_to_image", model, batch, loss, config, folder, sample)
     model.unet.set_default_attn_processor()
@@ -270,8 +270,3 @@ def decode_latents(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
     """Scaled latents (n, channels, h, w) to uint8 pictures (n, 8h, 8w, 3)."""
     out = vae.decode(latents / vae.config.scaling_factor).sample.clamp(-1, 1)
     return tensor_to_frames(out)
-
-
-def save_grid(pictures: np.ndarray, png: Path, columns: int = 8) -> None:
-    rows = [np.concatenate(list(pictures[i : i + columns]), axis=1) for i in range(0, len(pictures), columns)]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(png)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from PIL import Image
 
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 from mvmodel.world.render import HELD_OUT, TRAIN, render_stills
 
@@ -172,5 +172,4 @@ def save_reconstruction_grid(vae: AutoencoderKL, png: Path) -> None:
     """Held-out pictures above their copies."""
     x, _ = render_pictures(HELD_OUT, 0, 8)
     out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
-    comparison = torch.cat([torch.cat(list(t), dim=2) for t in (x, out)], dim=1)
-    Image.fromarray(tensor_to_frames(comparison[None])[0]).save(png)
+    contact_sheet(tensor_to_frames(torch.cat([x, out])), columns=len(x)).save(png)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
+from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.encode import write_mp4
 from mvmodel.video.sampling import evenly_spaced_indices
 
@@ -43,13 +44,12 @@ def strip_url(frames: np.ndarray, count: int = 6, height: int = 96) -> str:
 
     frames: uint8 RGB (frames, height, width, 3). height: of the strip, in pixels.
     """
-    indices = evenly_spaced_indices(count, len(frames))
-    width = round(frames.shape[2] * height / frames.shape[1])
-    strip = PIL.Image.new("RGB", (len(indices) * (width + _STRIP_GAP) - _STRIP_GAP, height), "white")
-    for position, index in enumerate(indices):
-        picture = PIL.Image.fromarray(frames[index]).resize((width, height), PIL.Image.Resampling.BICUBIC)
-        strip.paste(picture, (position * (width + _STRIP_GAP), 0))
-    return _jpeg_url(strip)
+    size = round(frames.shape[2] * height / frames.shape[1]), height
+    resized = [
+        np.asarray(PIL.Image.fromarray(frame).resize(size, PIL.Image.Resampling.BICUBIC))
+        for frame in frames[evenly_spaced_indices(count, len(frames))]
+    ]
+    return _jpeg_url(contact_sheet(resized, columns=count, gap=_STRIP_GAP))
 
 
 def still_url(frame: np.ndarray) -> str:

@@ -1,4 +1,1 @@
-"""From footage to a mask sequence: segment-anything, prompts that nobody has to click, and tracking.
-
-Import from the modules: `segmenter` (Segmenter, foreground), `build` (load_sam), `track` (extract).
-"""
+"""From footage to a mask sequence: segment-anything, prompts without a click, and tracking."""

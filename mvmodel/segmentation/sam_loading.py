@@ -1,4 +1,4 @@
-"""Building segment-anything models: the published sizes, and the tiny one that ships with the tiny pack."""
+"""Builds segment-anything models: the published sizes, and the tiny one that the tiny pack contains."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from mvmodel.errors import PackError
 
 TINY_SIDE = 128
-"""Side in pixels of the square picture that the tiny encoder reads."""
+"""Height and width, in pixels, of the tiny encoder's input."""
 _PATCH = 8
 _PROMPT_DIM = 64
 
@@ -22,8 +23,8 @@ MODEL_TYPES: tuple[str, ...] = ("tiny", "vit_b", "vit_l", "vit_h")
 def build_tiny_sam() -> Sam:
     """An untrained Sam for 128x128 pictures: the published classes at small sizes, 0.7 million parameters.
 
-    The embedding is (64, 16, 16), low-resolution masks are 64x64, three masks a prompt plus the single
-    one. Pixel statistics are SAM's own; pictures go in as 0..255.
+    The embedding is (64, 16, 16) and low-resolution masks are 64x64. A prompt gives one mask or three. Pixel statistics
+    are SAM's own; pictures are 0..255.
     """
     tokens = TINY_SIDE // _PATCH
     return Sam(
@@ -56,10 +57,8 @@ def build_tiny_sam() -> Sam:
     ).eval()
 
 
-def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
         state: dict[str, torch.Tensor] = load_file(checkpoint)
     else:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -69,8 +68,13 @@ def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def load_sam(model_type: str, checkpoint: Path | None) -> Sam:
     """A Sam of `model_type` ("tiny", "vit_b", "vit_l", "vit_h"), in evaluation mode, float32, on the CPU.
 
-    `checkpoint` is a .safetensors file or a .pth state dict (read without running any pickled code); None leaves the
-    weights random. Raises PackError naming the file when it is missing, unreadable or of another size.
+    Args:
+        model_type: The size.
+        checkpoint: A .safetensors file, or a .pth state dict (read without running pickled code). None leaves the
+            weights random.
+
+    Raises:
+        PackError: Names the file if it is missing, unreadable or of another size.
     """
     if model_type not in MODEL_TYPES:
         raise PackError(f"there is no segment-anything model type {model_type!r}; use one of {', '.join(MODEL_TYPES)}")
@@ -81,7 +85,7 @@ def load_sam(model_type: str, checkpoint: Path | None) -> Sam:
     if not checkpoint.is_file():
         raise PackError(f"the segmenter's weights {checkpoint} do not exist; put the {model_type} checkpoint there")
     try:
-        sam.load_state_dict(_weights(checkpoint))
+        sam.load_state_dict(_read_weights(checkpoint))
     except Exception as error:  # torch, pickle and safetensors each raise their own kinds
         reason = str(error).splitlines()[0]
         raise PackError(f"{checkpoint} is not a {model_type} segment-anything checkpoint ({reason})") from error

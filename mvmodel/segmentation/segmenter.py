@@ -203,7 +203,11 @@ class Segmenter:
         distinct = order[_non_maximum_suppression(logits[order] > self.sam.mask_threshold, max_overlap)]
         masks = self._upscale(logits[distinct], encoding)
         values = zip(masks, scores[distinct].tolist(), stability[distinct].tolist(), strict=True)
-        return [MaskCandidate(mask, *quality, bounding_box(mask)) for mask, *quality in values if mask.any()]
+        return [
+            MaskCandidate(mask, score, mask_stability, bounding_box(mask))
+            for mask, score, mask_stability in values
+            if mask.any()
+        ]
 
     def _prompt_in_batches(
         self, encoding: Encoding, prompts: torch.Tensor, min_score: float, min_stability: float, min_area: float
