@@ -66,8 +66,8 @@ class CellResult:
 class Bench:
     """Makes and judges videos, each once.
 
-    adapters: name -> folder; `MOTION_ADAPTER` is the one under test. generation, training: what the home is set to, which cells
-    change one thing at a time of. say: told of every video and adapter that had to be made.
+    adapters: name -> folder. `MOTION_ADAPTER` is the one that is evaluated. generation, training: base settings, of
+    which each cell changes one. log: called with a line for every video and adapter that is computed.
     """
 
     def __init__(

@@ -80,8 +80,8 @@ def compute_difference(
 def describe_verdict(gap: Difference, better: int, least: float = 0.0) -> str:
     """ "holds", "holds here, but these few videos do not make it certain", or "does not hold".
 
-    better: +1 when the first condition ought to have more of the metric, -1 when less. least: by how much at least; it is
-    certain when the whole interval lies beyond that.
+    better: +1 if the first condition should have more of the metric, -1 if less. least: the smallest difference that
+    counts. The verdict is certain if the whole interval is beyond it.
     """
     if not gap.pairs:
         return "could not be measured"

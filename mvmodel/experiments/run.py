@@ -123,7 +123,8 @@ def describe_counts(experiment: Experiment[Any], tables: Tables, quick: bool = F
     conditions = len(rows.groupby(list(experiment.factors), dropna=False))
     small = "; the smallest size, which shows that it runs and nothing else" if quick else ""
     return (
-        f"{format_count(len(rows), 'video')} in {format_count(conditions, 'condition')}, {format_count(rows['prompt'].nunique(), 'prompt')}, "
+        f"{format_count(len(rows), 'video')} in {format_count(conditions, 'condition')}, "
+        f"{format_count(rows['prompt'].nunique(), 'prompt')}, "
         f"{format_count(rows['seed'].nunique(), 'seed')}; scorer {rows['scorer'].iloc[0]}{small}"
     )
 

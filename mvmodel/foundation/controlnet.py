@@ -98,7 +98,7 @@ def train_controlnet(
         model.set_attn_processor(AttnProcessor())  # type: ignore[arg-type]
         model.to(memory_format=torch.channels_last)
     data: CachedLatents = cache_latents(vae, cache, pictures)
-    table, row_of = embed_captions(text_encoder, tokenizer, ["", *data.captions, *data.plain])
+    table, row_of = embed_captions(text_encoder, tokenizer, ["", *data.captions, *data.captions_without_motion])
 
     def batch(index: int) -> tuple[torch.Tensor, ...]:
         generator = torch.Generator().manual_seed(config.seed * 1_000_033 + index)

@@ -113,29 +113,29 @@ def _history(foundation: Path, start: Path | None) -> dict[str, Any]:
             continue
         config, curve = foundation / stage / "config.json", foundation / stage / "curve.jsonl"
         rows = [json.loads(line) for line in curve.read_text().splitlines()] if curve.exists() else []
-        stage_record = json.loads(config.read_text()) if config.exists() else {}
-        history[stage] = {"config": stage_record, "last": rows[-1] if rows else {}}
+        record = json.loads(config.read_text()) if config.exists() else {}
+        history[stage] = {"config": record, "last": rows[-1] if rows else {}}
         rates = [row["rate"] for row in rows if row.get("rate")]
-        if stage_record and rates:
-            history[stage]["minutes"] = round(stage_record["steps"] * stage_record["batch"] / rates[-1] / 60)
+        if record and rates:
+            history[stage]["minutes"] = round(record["steps"] * record["batch"] / rates[-1] / 60)
         start = foundation / stage / "start.json"
         if start.exists():
             history[stage]["start"] = json.loads(start.read_text())
     return history
 
 
-def _legs(stage_record: dict[str, Any]) -> str:
+def _legs(record: dict[str, Any]) -> str:
     """Steps of a stage, earlier trainings that it went on from first: "3800 + 3000"."""
-    earlier_training = stage_record.get("start", {}).get("made_by")
-    steps_text = str(stage_record["config"].get("steps", ""))
+    earlier_training = record.get("start", {}).get("made_by")
+    steps_text = str(record["config"].get("steps", ""))
     return f"{_legs(earlier_training)} + {steps_text}" if earlier_training else steps_text or "-"
 
 
 def _card(info: dict[str, Any]) -> str:
     rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in info.get("quality", {}).items())
     steps = "\n".join(
-        f"| {stage} | {_legs(stage_record)} | {stage_record['config'].get('batch', '')} | {stage_record.get('minutes', '-')} |"
-        for stage, stage_record in info["made_by"].items()
+        f"| {stage} | {_legs(record)} | {record['config'].get('batch', '')} | {record.get('minutes', '-')} |"
+        for stage, record in info["made_by"].items()
     )
     return f"""# The tiny pack
 

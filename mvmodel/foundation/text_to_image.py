@@ -127,14 +127,14 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, 
     if not file.exists():
         latents, masks, bits, captions = [], [], [], []
         for first in range(start, start + count, 50):
-            batch_tensors = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
-            captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in batch_tensors]
-            x = frames_to_tensor(np.stack([s.image for s in batch_tensors]))
+            stills = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
+            captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in stills]
+            x = frames_to_tensor(np.stack([s.image for s in stills]))
             with torch.autocast("cpu", torch.bfloat16):
                 code = vae.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist.mode()
             latents.append((code.float() * vae.config.scaling_factor).half())
-            mask = torch.from_numpy(np.stack([s.mask for s in batch_tensors])).float()[:, None]
-            bits.append(torch.from_numpy(np.packbits(np.stack([s.mask.reshape(-1) for s in batch_tensors]), axis=1)))
+            mask = torch.from_numpy(np.stack([s.mask for s in stills])).float()[:, None]
+            bits.append(torch.from_numpy(np.packbits(np.stack([s.mask.reshape(-1) for s in stills]), axis=1)))
             masks.append(torch.nn.functional.adaptive_avg_pool2d(mask, code.shape[-2:]).half())
             if (first // 50) % 40 == 0:
                 print(f"latents {first - start}/{count}", flush=True)

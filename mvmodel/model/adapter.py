@@ -108,12 +108,15 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
         unet_layers = get_attention_shapes(unet)
         if expected_layers != unet_layers:
             raise PackError(
-                f"the adapter was made for a UNet with {_describe_layers(expected_layers)}, this one has {_describe_layers(unet_layers)}; use the "
-                f"pack that the adapter was trained with"
+                f"the adapter was made for a UNet with {_describe_layers(expected_layers)}, this one has "
+                f"{_describe_layers(unet_layers)}; use the pack that the adapter was trained with"
             )
 
     def mask_term(self, masks: torch.Tensor, token_weights: torch.Tensor | None = None) -> MaskTerm:
-        """Encodes masks, float 0..1 (B * F, height, width), for `FrameContext.mask_terms`. `token_weights`: as there."""
+        """Encodes masks, float 0..1 (B * F, height, width), for `FrameContext.mask_terms`.
+
+        `token_weights`: see `MaskTerm`.
+        """
         term: MaskTerm = self.pyramid(masks, self.config.levels, token_weights)
         return term
 

@@ -122,8 +122,8 @@ def _seeds(tables: Tables) -> str:
     if "full" not in mean_diversity:
         return ""
     count = int(select_rows(tables.videos, {"condition": "full"})["diversity"].notna().sum())
-    words = f"Videos of one prompt from other seeds have a mean cosine of {mean_diversity['full']:.3f} ({count} prompts; 1 is "
-    words += "the same video again)"
+    words = f"Videos of one prompt from other seeds have a mean cosine of {mean_diversity['full']:.3f} "
+    words += f"({count} prompts; 1 is the same video again)"
     if "no_shared_noise" in mean_diversity:
         words += f", without shared noise {mean_diversity['no_shared_noise']:.3f}"
     return words + "."

@@ -64,7 +64,8 @@ class Generalization(Experiment[GeneralizationConfig]):
                 max(item_means, key=lambda k: item_means[k]),
             )
             sentences.append(
-                f"Another {family} changes it by {gap}; of {len(item_means)} the best is {strongest} ({item_means[strongest]:.3f}), "
+                f"Another {family} changes it by {gap}; of {len(item_means)} the best is {strongest} "
+                f"({item_means[strongest]:.3f}), "
                 f"the worst {weakest} ({item_means[weakest]:.3f})."
             )
         if changes:

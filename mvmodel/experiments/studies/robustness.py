@@ -64,7 +64,8 @@ class Robustness(Experiment[RobustnessConfig]):
             tolerated[kind] = max(tolerable, default=0.0)
             given_gap = compute_difference(kind_rows, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
             sentences.append(
-                f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, and with "
+                f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, "
+                f"and with "
                 f"the masks that were given by {given_gap.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
             )
         return Conclusion(sentences)
