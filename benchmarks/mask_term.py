@@ -159,11 +159,11 @@ def measure(options: argparse.Namespace) -> None:
             (options.pack, name, s, options.clips, options.stride, work)
             for name, s in [*first, *((n, seed) for n in lacking)]
         ]
-        for (_, name, own, *_), scores in run_in_processes(run_cell, cells, options.workers):
+        for (_, name, cell_seed, *_), scores in run_in_processes(run_cell, cells, options.workers):
             with open(options.out, "a") as file:
-                row = {"variant": name, "seed": own, **recipe, "group": groups, "iou": scores}
+                row = {"variant": name, "seed": cell_seed, **recipe, "group": groups, "iou": scores}
                 file.write(json.dumps(row) + "\n")
-            print(f"{name}, seed {own}: {np.mean(scores):.3f}", flush=True)
+            print(f"{name}, seed {cell_seed}: {np.mean(scores):.3f}", flush=True)
         measured_cells.add((CEILING, 0))
 
 
@@ -179,18 +179,18 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def format_table(found: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
+def format_table(rows: Sequence[dict[str, Any]], against: str = DEFAULT) -> str:
     """Markdown: mean IoU by group, a 95 % interval over clips, the spread over seeds, the share of the ceiling, and how
     much more than `against` it is on the same clips and seeds, with the interval of that."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     groups = ("trained motion", "new motion")
-    ceilings = next(row for row in found if row["variant"] == CEILING)
-    scores = {(row["variant"], row["seed"]): np.array(row["iou"]) for row in found}
+    ceilings = next(row for row in rows if row["variant"] == CEILING)
+    scores = {(row["variant"], row["seed"]): np.array(row["iou"]) for row in rows}
     reference = "the default" if against == DEFAULT else against
     heads = " | ".join(f"{group} | of ceiling | against {reference}" for group in groups)
     out = [f"| variant | seeds | {heads} |", "|---" * 8 + "|"]
-    for name in dict.fromkeys(row["variant"] for row in found):
+    for name in dict.fromkeys(row["variant"] for row in rows):
         seeds = [seed for variant, seed in scores if variant == name]
         line = [name, str(len(seeds))]
         for group in groups:
@@ -223,9 +223,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", default=".mvmodel/benchmarks/mask_term", help="where adapters are kept between runs")
     options = parser.parse_args(arguments)
     if options.table:
-        found = read_rows(options.out)
+        rows = read_rows(options.out)
         same = ("pack", "clips", "stride")  # as the last cell: others are not comparable
-        print(format_table([row for row in found if all(row[key] == found[-1][key] for key in same)], options.against))
+        print(format_table([row for row in rows if all(row[key] == rows[-1][key] for key in same)], options.against))
     else:
         measure(options)
 

@@ -43,13 +43,13 @@ class MasksConfig(Config):
         return cls(clips=1, frames=4, real_frames=3, throughput={"tiny": 4})
 
 
-def _per_object(found: Any, truth: np.ndarray) -> float:
+def _per_object(extraction: Any, truth: np.ndarray) -> float:
     """Mean J over the true objects, each matched to one found object at most (best assignment)."""
     from scipy.optimize import linear_sum_assignment
 
     from mvmodel.segmentation.davis_metrics import region_similarity
 
-    table = np.array([[region_similarity(mask, true) for mask in found.per_instance] for true in truth])
+    table = np.array([[region_similarity(mask, true) for mask in extraction.per_instance] for true in truth])
     rows, columns = linear_sum_assignment(-table)
     return float(table[rows, columns].sum() / len(truth))
 
@@ -67,13 +67,13 @@ def measure_render(kind: str, number: int, frames: int) -> Figures:
     seed = (HELD_OUT, 820_000 + 1000 * list(PANS).index(kind) + number)
     pan = PANS[kind][number % len(PANS[kind])]
     clip = random_clip(seed, frames=frames, pan=pan, second_object=1.0 if kind == "two" else 0.0)
-    found = extract_masks(clip.frames, load_pack_once(None).segmenter())
-    figures = _prompt(found, clip.masks) | {
-        "j": region_similarity(found.sequence.masks, clip.masks),
-        "f": contour_accuracy(found.sequence.masks, clip.masks),
-        "objects": float(len(found.sequence.per_instance)),
+    extraction = extract_masks(clip.frames, load_pack_once(None).segmenter())
+    figures = _prompt(extraction, clip.masks) | {
+        "j": region_similarity(extraction.sequence.masks, clip.masks),
+        "f": contour_accuracy(extraction.sequence.masks, clip.masks),
+        "objects": float(len(extraction.sequence.per_instance)),
     }
-    return figures | ({"each": _per_object(found.sequence, clip.instances)} if kind == "two" else {})
+    return figures | ({"each": _per_object(extraction.sequence, clip.instances)} if kind == "two" else {})
 
 
 def measure_real_sequence(folder: Path, name: str, frames: int | None) -> Figures:
@@ -85,15 +85,15 @@ def measure_real_sequence(folder: Path, name: str, frames: int | None) -> Figure
     sequence_frames = decode_video(folder / "frames", end=frames).frames
     truth = decode_video(folder / "masks", end=frames).frames[..., 0] > 127
     segmenter: Any = load_pack_once(None).segmenter() if name == "pack" else OracleSegmenter(sequence_frames, truth)
-    found = extract_masks(sequence_frames, segmenter)
-    region = region_similarity(found.sequence.masks, truth)
-    return {"j": region, "f": contour_accuracy(found.sequence.masks, truth)} | _prompt(found, truth)
+    extraction = extract_masks(sequence_frames, segmenter)
+    region = region_similarity(extraction.sequence.masks, truth)
+    return {"j": region, "f": contour_accuracy(extraction.sequence.masks, truth)} | _prompt(extraction, truth)
 
 
-def _prompt(found: Any, truth: np.ndarray) -> Figures:
-    if found.prompt is None:
+def _prompt(extraction: Any, truth: np.ndarray) -> Figures:
+    if extraction.prompt is None:
         return {"prompt_inside": 0.0}
-    frame, x, y = found.prompt
+    frame, x, y = extraction.prompt
     return {"prompt_inside": float(truth[frame, int(y), int(x)])}
 
 

@@ -93,8 +93,8 @@ def replace_table(page: Path, text: str) -> None:
     """Replace what stands between the page's two marks."""
     before, rest = page.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    with atomic_write(page) as aside:
-        aside.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+    with atomic_write(page) as temporary_file:
+        temporary_file.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
 def compare_methods(
@@ -105,9 +105,9 @@ def compare_methods(
     training = TrainConfig(steps=steps, init_from=start)
     bench = Bench(pack, [motion], cache, {}, generation, training, log=print)
     rows = []
-    trained = functools.cache(functools.partial(train_method, bench=bench, training=training, cache=cache))
+    load_method = functools.cache(functools.partial(train_method, bench=bench, training=training, cache=cache))
     for name in METHODS:
-        maker = functools.partial(get_method, name, trained)
+        maker = functools.partial(get_method, name, load_method)
         for task in motion.tasks[:videos]:
             recipe = hash_value(
                 {
@@ -121,20 +121,20 @@ def compare_methods(
                 }
             )
             folder = cache.get_or_build("peer_videos", recipe, functools.partial(_make, maker, task, bench))
-            facts = json.loads((folder / "facts.json").read_text())
+            record = json.loads((folder / "facts.json").read_text())
             metrics_recipe = hash_value({"video": recipe, "code": METRICS_CODE})
             scores = cache.get_or_build("peer_scores", metrics_recipe, functools.partial(_judge, pack, task, folder))
             metrics = json.loads((scores / "metrics.json").read_text())
             columns = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
-            rows.append({**columns, **metrics, **facts, **bench.record})
+            rows.append({**columns, **metrics, **record, **bench.record})
     return rows
 
 
 def get_method(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Callable[..., np.ndarray], float]:
     """A method that can make videos, and the seconds that its training took; both AnimateDiffs share one training."""
     family = "animatediff" if name.startswith("animatediff") else name
-    made, seconds = trained(family)
-    return (made[name.endswith("control")] if family == "animatediff" else made), seconds
+    makers, seconds = trained(family)
+    return (makers[name.endswith("control")] if family == "animatediff" else makers), seconds
 
 
 def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple[Any, float]:
@@ -160,8 +160,8 @@ def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -
         method = peers.frame_by_frame(pack, config, name.endswith("control"))
     if name not in ("ours", "ours_from_nothing", "lamp_like", "animatediff"):
         return method, 0.0
-    taken = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
-    folder = cache.get_or_build("peer_seconds", recipe, lambda new: write_json(new / "taken.json", taken))
+    timing = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
+    folder = cache.get_or_build("peer_seconds", recipe, lambda new: write_json(new / "taken.json", timing))
     return method, float(json.loads((folder / "taken.json").read_text())["seconds"])
 
 
@@ -182,9 +182,9 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
     first = bench.first_frame(cell)
     began = time.perf_counter()
     frames = make(task, first)
-    facts = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}
+    record = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}
     write_frames(folder / "video.npz", frames)
-    write_json(folder / "facts.json", facts)
+    write_json(folder / "facts.json", record)
 
 
 def _judge(pack: Pack, task: Task, video: Path, folder: Path) -> None:
@@ -201,7 +201,7 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: Ge
 
     out.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).round(5).to_csv(out, index=False)
-    facts = {
+    record = {
         "pack": pack.info.name,
         "pack_hash": pack.hash,
         "random_pack": pack.info.random,
@@ -209,7 +209,7 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: Ge
         "generation": generation.model_dump(mode="json"),
         "machine": describe_machine(),
     }
-    write_json(out.with_suffix(".json"), facts)
+    write_json(out.with_suffix(".json"), record)
 
 
 def format_table(rows: list[dict[str, Any]]) -> str:
@@ -232,13 +232,16 @@ def format_table(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     order = data.groupby("method")["iou"].mean().sort_values(ascending=False).index
     for method in order:
-        own = data[data["method"] == method]
+        method_rows = data[data["method"] == method]
         words, sees = METHODS[str(method)]
-        cells = [f"{own[name].mean():.{METRICS[name].digits}f}" if own[name].notna().any() else "–" for name in names]
-        low, high = bootstrap_interval(own["iou"].to_numpy(float))
+        cells = [
+            f"{method_rows[name].mean():.{METRICS[name].digits}f}" if method_rows[name].notna().any() else "–"
+            for name in names
+        ]
+        low, high = bootstrap_interval(method_rows["iou"].to_numpy(float))
         if np.isfinite(low):
             cells[0] += f" ({low:.2f} to {high:.2f})"
-        speed = [f"{own['seconds_training'].max():.0f}", f"{own['seconds_video'].mean():.1f}"]
+        speed = [f"{method_rows['seconds_training'].max():.0f}", f"{method_rows['seconds_video'].mean():.1f}"]
         lines.append("| " + " | ".join([words, "yes" if sees else "no", *cells, *speed]) + " |")
     count = f"{data['name'].nunique()} requests of {data['slug'].nunique()} motions, one video a method and request."
     return "\n".join([*lines, "", count])

@@ -144,10 +144,12 @@ def main(arguments: list[str] | None = None) -> None:
         cells = {f"{name}/{clip}": (options.pack, name, clip, options.clips) for name, clip in pairs}
         measure_missing(log, measure_cell, cells, options.workers)
     rows = log.rows()
-    found = {name: [rows.get(f"{name}/{clip}") for clip in range(options.clips)] for name in (TRUE_CLIPS, *SETTINGS)}
-    print(format_table(found, [TRUE_CLIPS, *SHARING], DEFAULTS["sharing"]))
+    rows_by_setting = {
+        name: [rows.get(f"{name}/{clip}") for clip in range(options.clips)] for name in (TRUE_CLIPS, *SETTINGS)
+    }
+    print(format_table(rows_by_setting, [TRUE_CLIPS, *SHARING], DEFAULTS["sharing"]))
     print()
-    print(format_table(found, [TRUE_CLIPS, *SCHEDULERS], DEFAULTS["scheduler"]))
+    print(format_table(rows_by_setting, [TRUE_CLIPS, *SCHEDULERS], DEFAULTS["scheduler"]))
 
 
 def _defaults() -> dict[str, Any]:

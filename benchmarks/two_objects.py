@@ -71,12 +71,12 @@ def make_crossing(number: int, frames: int) -> Any:
     t, still = np.linspace(0, 1, frames), np.ones(frames)
     actors = []
     for index, name in enumerate(names):
-        way = 1 - 2 * index
-        x, y = 0.5 + way * (0.5 * t - 0.25), np.full(frames, 0.36 + 0.3 * index + rng.uniform(-0.03, 0.03))
-        poses = SpritePoses(x, y, still, still, 4 * np.sin(2 * np.pi * t), way)
+        direction = 1 - 2 * index
+        x, y = 0.5 + direction * (0.5 * t - 0.25), np.full(frames, 0.36 + 0.3 * index + rng.uniform(-0.03, 0.03))
+        poses = SpritePoses(x, y, still, still, 4 * np.sin(2 * np.pi * t), direction)
         actors.append(AnimatedSprite(name, "glide", float(rng.uniform(0.34, 0.40)), poses))
-    shown, instances = render(actors, background, rng)
-    clip = RenderedClip(shown, instances, compose_caption(names, background), names, ("glide", "glide"), background)
+    pictures, instances = render(actors, background, rng)
+    clip = RenderedClip(pictures, instances, compose_caption(names, background), names, ("glide", "glide"), background)
     return swap_names(clip) if number % 2 else clip
 
 
@@ -102,8 +102,10 @@ def compute_overlaps(pack: Pack, frames: np.ndarray, clip: Any, stride: int = 2)
     from mvmodel.metrics.adherence import find_foreground, iou
 
     frames_judged = slice(1, None, stride)
-    found = [find_foreground(frames[frames_judged], pack.segmenter(), pack.scorer(), [word]) for word in clip.objects]
-    return np.array([[iou(one, masks[frames_judged]).mean() for masks in clip.instances] for one in found])
+    detections = [
+        find_foreground(frames[frames_judged], pack.segmenter(), pack.scorer(), [word]) for word in clip.objects
+    ]
+    return np.array([[iou(one, masks[frames_judged]).mean() for masks in clip.instances] for one in detections])
 
 
 def are_in_place(overlaps: np.ndarray, least: float) -> bool:
@@ -132,11 +134,13 @@ def measure_cell(
         Instance(with_article(word), masks) for word, masks in zip(clip.objects, clip.instances, strict=True)
     ]
     instances: Sequence[Instance] | None = None if setting == "merged" else named_instances
-    config, own = GenerationConfig(), seed * 1000 + number
+    config, noise_seed = GenerationConfig(), seed * 1000 + number
     first = clip.frames[0]
     if not given_first:
-        first = generate_first_frames(models, [clip.caption], clip.masks[:1], [own], config, instances=instances)[0]
-    options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(own)}
+        first = generate_first_frames(
+            models, [clip.caption], clip.masks[:1], [noise_seed], config, instances=instances
+        )[0]
+    options = {**pipeline_options(config), "generator": torch.Generator().manual_seed(noise_seed)}
     options["unbound_words"] = "none" if "without" in setting else "union"
     video = _pipeline(pack)(clip.caption, clip.masks, first, instances=instances, **options).frames[0]
     return {"overlaps": compute_overlaps(models, to_uint8(video), clip).tolist()}
@@ -150,12 +154,12 @@ def _pipeline(pack: str) -> Any:
     return build_pipeline(load_pack_once(pack), load_pack_once(pack).start_adapter(), GenerationConfig())
 
 
-def format_table(found: Cells, least: float) -> str:
+def format_table(overlaps_by_cell: Cells, least: float) -> str:
     """Markdown: share of videos with every object in its place and mean IoU with the own mask, with 95 % intervals."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     out = ["| scenes | setting | videos | objects in place | IoU with the own mask |", "|---|---|---|---|---|"]
-    for (scene, setting), tables in found.items():
+    for (scene, setting), tables in overlaps_by_cell.items():
         cells = []
         for values in ([float(are_in_place(t, least)) for t in tables], [float(np.diag(t).mean()) for t in tables]):
             low, high = bootstrap_interval(np.array(values))
@@ -164,13 +168,16 @@ def format_table(found: Cells, least: float) -> str:
     return "\n".join(out)
 
 
-def format_statement(found: Cells, least: float) -> str:
+def format_statement(overlaps_by_cell: Cells, least: float) -> str:
     """What the rows say of binding against merging, a sentence a scene; its interval is over pairs of videos."""
     from mvmodel.metrics.report_card import bootstrap_interval
 
     sentences = []
-    for scene in dict.fromkeys(scene for scene, _ in found):
-        pair = [[float(are_in_place(t, least)) for t in found.get((scene, name), ())] for name in ("bound", "merged")]
+    for scene in dict.fromkeys(scene for scene, _ in overlaps_by_cell):
+        pair = [
+            [float(are_in_place(t, least)) for t in overlaps_by_cell.get((scene, name), ())]
+            for name in ("bound", "merged")
+        ]
         if not pair[0] or len(pair[0]) != len(pair[1]):
             continue
         gap = np.array(pair[0]) - np.array(pair[1])
@@ -213,14 +220,16 @@ def main(arguments: list[str] | None = None) -> None:
         cells = {key(*one): (options.pack, *one, options.frames, options.given_first) for one in cells_wanted}
         measure_missing(log, measure_cell, cells, options.workers)
     rows = log.rows()
-    found: Cells = {(scene, setting): [] for scene in options.scenes for setting in (*options.settings, TRUE_CLIPS)}
+    overlaps_by_cell: Cells = {
+        (scene, setting): [] for scene in options.scenes for setting in (*options.settings, TRUE_CLIPS)
+    }
     for one in cells_wanted:
         if key(*one) in rows:
-            found[one[0], one[1]].append(np.array(rows[key(*one)]["overlaps"]))
-    found = {name: tables for name, tables in found.items() if tables}
-    print(format_table(found, options.iou))
+            overlaps_by_cell[one[0], one[1]].append(np.array(rows[key(*one)]["overlaps"]))
+    overlaps_by_cell = {name: tables for name, tables in overlaps_by_cell.items() if tables}
+    print(format_table(overlaps_by_cell, options.iou))
     print()
-    print(format_statement(found, options.iou))
+    print(format_statement(overlaps_by_cell, options.iou))
 
 
 if __name__ == "__main__":

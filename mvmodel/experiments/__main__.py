@@ -57,9 +57,9 @@ def _run(options: argparse.Namespace) -> int:
     training = TrainConfig(steps=1 if options.quick else options.training_steps, init_from=start)
     names = list(EXPERIMENTS) if options.name == "all" else [options.name]
     motions = load_motions(pack, options.clips, options.requests)
-    wanted = select_motions(motions, options.motion or [])
-    single_motions = motions if options.every_motion else wanted or motions[:1]
-    all_motions = wanted if len(wanted) > 1 else motions
+    named_motions = select_motions(motions, options.motion or [])
+    single_motions = motions if options.every_motion else named_motions or motions[:1]
+    all_motions = named_motions if len(named_motions) > 1 else motions
     ended = []
     for name in names:
         one_by_one = EXPERIMENTS[name].per_motion
@@ -82,11 +82,11 @@ def select_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
     """The motions with these names, in that order. Raises InputError for one that is not there."""
     from mvmodel.errors import InputError
 
-    known = {motion.name: motion for motion in motions}
+    by_name = {motion.name: motion for motion in motions}
     for name in names:
-        if name not in known:
-            raise InputError(f"there is no motion {name} with clips and requests; there are {', '.join(known)}")
-    return [known[name] for name in names]
+        if name not in by_name:
+            raise InputError(f"there is no motion {name} with clips and requests; there are {', '.join(by_name)}")
+    return [by_name[name] for name in names]
 
 
 def load_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | None = None) -> list[Motion]:
@@ -103,11 +103,11 @@ def load_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     loaded = load_training_clips(
         pack, clips, lambda row: bool(row["motion"]) and (not wanted or row["motion"] in wanted)
     )
-    found: dict[str, list[TrainingClip]] = {}
+    clips_by_motion: dict[str, list[TrainingClip]] = {}
     for clip in loaded.clips:
-        found.setdefault(loaded.motions[clip.name], []).append(clip)
-    tasks = {motion: load_tasks(requests, motion, pack) for motion in found}
-    motions = [Motion(motion, tasks[motion], members) for motion, members in found.items() if tasks[motion]]
+        clips_by_motion.setdefault(loaded.motions[clip.name], []).append(clip)
+    tasks = {motion: load_tasks(requests, motion, pack) for motion in clips_by_motion}
+    motions = [Motion(motion, tasks[motion], members) for motion, members in clips_by_motion.items() if tasks[motion]]
     if not motions:
         raise InputError(f"{clips} has no motion that {requests} asks anything for; name motions alike in both")
     return motions

@@ -80,7 +80,7 @@ def _means(experiment: Experiment[Any], summary: pd.DataFrame) -> list[dict[str,
 
 
 def _films(experiment: Experiment[Any], results: Sequence[CellResult]) -> tuple[list[dict[str, Any]], int]:
-    """Returns the first request's videos of up to `MAX_VIDEOS` conditions by control mask, and how many are left out."""
+    """Returns the first request's videos of up to `MAX_VIDEOS` conditions by control mask, and the number left out."""
     first: dict[tuple[Any, ...], CellResult] = {}
     for result in results:
         first.setdefault(tuple(result.cell.factors.get(name) for name in experiment.factors), result)

@@ -141,10 +141,10 @@ def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | N
         total = logits.new_zeros(())
         spans = (slice(0, len(objects)), slice(len(objects), pair_start), slice(pair_start, None))
         for span in spans:
-            right = truth[:, span]
-            has_truth = right.sum(dim=1) > 0
+            truth_span = truth[:, span]
+            has_truth = truth_span.sum(dim=1) > 0
             if has_truth.any():
-                share = right[has_truth] / right[has_truth].sum(dim=1, keepdim=True)
+                share = truth_span[has_truth] / truth_span[has_truth].sum(dim=1, keepdim=True)
                 total = total + F.cross_entropy(logits[has_truth][:, span], share)
         present = truth[:, pair_start:].sum(dim=0) > 0
         columns = truth[:, pair_start:][:, present]

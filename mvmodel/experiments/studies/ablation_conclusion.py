@@ -129,6 +129,6 @@ def _seeds(tables: Tables) -> str:
     return words + "."
 
 
-def _minus(found: Difference) -> str:
+def _minus(gap: Difference) -> str:
     """The change from full to the other condition."""
-    return str(Difference(-found.mean, -found.high, -found.low, found.second, found.first, found.pairs))
+    return str(Difference(-gap.mean, -gap.high, -gap.low, gap.second, gap.first, gap.pairs))

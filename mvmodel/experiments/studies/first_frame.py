@@ -39,7 +39,8 @@ class FirstFrameSensitivity(Experiment[FirstFrameConfig]):
             if wrong_prompt := _wrong_prompt(task, list(bench.pack.info.objects)):
                 specs["wrong prompt"] = FirstFrameSpec(prompt=wrong_prompt)
             cells += [
-                Cell({"first_frame": name}, task, MOTION_ADAPTER, generation, first=way) for name, way in specs.items()
+                Cell({"first_frame": name}, task, MOTION_ADAPTER, generation, first=spec)
+                for name, spec in specs.items()
             ]
         return sorted(cells, key=lambda cell: (cell.factors["first_frame"] != CLEAN, str(cell.factors["first_frame"])))
 

@@ -37,8 +37,10 @@ class Robustness(Experiment[RobustnessConfig]):
         for kind, kind_levels in levels.items():
             for level in (0.0, *kind_levels):
                 for task in bench.tasks(config):
-                    given = damage_masks(task, kind, level)
-                    cells.append(Cell({"damage": kind, "level": level}, task, MOTION_ADAPTER, generation, given))
+                    control_masks = damage_masks(task, kind, level)
+                    cells.append(
+                        Cell({"damage": kind, "level": level}, task, MOTION_ADAPTER, generation, control_masks)
+                    )
         return cells
 
     def plots(self, tables: Tables) -> dict[str, Figure]:
@@ -64,8 +66,8 @@ class Robustness(Experiment[RobustnessConfig]):
             tolerated[kind] = max(tolerable, default=0.0)
             given_gap = compute_difference(kind_rows, {"level": levels[-1]}, {"level": 0.0}, "iou_given")
             sentences.append(
-                f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by {worst}, "
-                f"and with "
+                f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by "
+                f"{worst}, and with "
                 f"the masks that were given by {given_gap.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
             )
         return Conclusion(sentences)
