@@ -1,4 +1,4 @@
-"""The map of clips grouped into motions: clips that move alike are close. `mvmodel.reports.motion_map_plots` draws it."""
+"""The map of clips grouped into motions: clips that move alike are close. `reports.motion_map_plots` draws it."""
 
 from __future__ import annotations
 
