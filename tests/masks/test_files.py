@@ -84,22 +84,22 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     """Twice the same frame in the middle: a GIF writer joins equal frames, which must not shorten the sequence."""
     instances = TWO.instances[:, [0, 1, 2, 2, 2, 5]]
     sequence = MaskSequence.from_instances(instances, 12.5, TWO.objects)
-    again = read_masks(write_masks(tmp_path / name, sequence))
-    assert again.frames == 6
+    loaded = read_masks(write_masks(tmp_path / name, sequence))
+    assert loaded.frames == 6
     if name in ("a.npz", "a.json"):
-        assert np.array_equal(again.per_instance, instances) and again.names == ("car", "dog") and again.fps == 12.5
+        assert np.array_equal(loaded.per_instance, instances) and loaded.names == ("car", "dog") and loaded.fps == 12.5
     elif name == "a.mp4":
-        assert again.masks.shape[1:] == (66, 66), "yuv420p has even sizes only"
-        overlap = mask_iou(again.masks[:, :65, :65], sequence.masks)
-        assert overlap >= 0.97 and again.fps == pytest.approx(12.5, rel=0.01)
+        assert loaded.masks.shape[1:] == (66, 66), "yuv420p has even sizes only"
+        overlap = mask_iou(loaded.masks[:, :65, :65], sequence.masks)
+        assert overlap >= 0.97 and loaded.fps == pytest.approx(12.5, rel=0.01)
     else:
-        assert np.array_equal(again.masks, sequence.masks)
-        assert name == "folder" or again.fps == pytest.approx(12.5, rel=0.01)
+        assert np.array_equal(loaded.masks, sequence.masks)
+        assert name == "folder" or loaded.fps == pytest.approx(12.5, rel=0.01)
 
 
 def test_a_single_object_stays_one_through_coco(tmp_path: Path) -> None:
-    again = read_masks(write_masks(tmp_path / "one.json", MaskSequence(MASKS, 8.0)))
-    assert again.instances is None and np.array_equal(again.masks, MASKS)
+    loaded = read_masks(write_masks(tmp_path / "one.json", MaskSequence(MASKS, 8.0)))
+    assert loaded.instances is None and np.array_equal(loaded.masks, MASKS)
 
 
 def test_plain_run_lengths_and_polygons_are_read(tmp_path: Path) -> None:

@@ -19,21 +19,21 @@ def test_masks_alone_are_as_before(tmp_path: Path) -> None:
     plain.save(tmp_path / "plain.npz")
     with np.load(tmp_path / "plain.npz") as data:
         assert sorted(data.files) == ["bits", "fps", "shape"], "files of one object keep their form"
-    again = MaskSequence.load(tmp_path / "plain.npz")
-    assert np.array_equal(again.masks, TWO.masks) and again.fps == 12.0 and again.instances is None
+    loaded = MaskSequence.load(tmp_path / "plain.npz")
+    assert np.array_equal(loaded.masks, TWO.masks) and loaded.fps == 12.0 and loaded.instances is None
 
 
 def test_instances_survive_a_file(tmp_path: Path) -> None:
     both = MaskSequence.from_instances(TWO.instances, 10.0, TWO.objects)
     assert np.array_equal(both.masks, TWO.masks)
     both.save(tmp_path / "two.npz")
-    again = MaskSequence.load(tmp_path / "two.npz")
-    assert again.instances is not None and np.array_equal(again.instances, TWO.instances)
-    assert again.names == ("car", "dog") and again.fps == 10.0
-    assert again.content_hash() == both.content_hash() != MaskSequence(TWO.masks).content_hash()
-    dog = again.instance("dog")
+    loaded = MaskSequence.load(tmp_path / "two.npz")
+    assert loaded.instances is not None and np.array_equal(loaded.instances, TWO.instances)
+    assert loaded.names == ("car", "dog") and loaded.fps == 10.0
+    assert loaded.content_hash() == both.content_hash() != MaskSequence(TWO.masks).content_hash()
+    dog = loaded.instance("dog")
     assert np.array_equal(dog.masks, TWO.instances[1]) and dog.names == ("dog",)
-    assert np.array_equal(again.instance(0).masks, TWO.instances[0])
+    assert np.array_equal(loaded.instance(0).masks, TWO.instances[0])
     assert MaskSequence.from_instances(TWO.instances).names == ("", "")
 
 

@@ -30,8 +30,8 @@ def test_a_vit_b_checkpoint_goes_the_whole_way(tmp_path: Path) -> None:
     frames = random_clip((HELD_OUT, 12), frames=2, side=96).frames[:, 16:80]
     encoded: list[int] = []
     segmenter.sam.image_encoder.register_forward_hook(lambda *call: encoded.append(len(call[2])))
-    found = extract_masks(frames, segmenter)
-    assert found.sequence.masks.shape == (2, 64, 96)
+    extraction = extract_masks(frames, segmenter)
+    assert extraction.sequence.masks.shape == (2, 64, 96)
     assert sum(encoded) == 2, "every frame is encoded once"
 
 

@@ -86,11 +86,11 @@ def test_a_prompt_changes_the_answer_and_none_is_refused(segmenter: Segmenter, f
 def test_automatic_masks_are_non_maximum_suppression_sorted_and_filtered(
     segmenter: Segmenter, frames: np.ndarray
 ) -> None:
-    found = segmenter.automatic(frames[0], points_per_side=4, min_score=-9, min_stability=0, min_area=0)
-    assert found
-    values = [candidate.score * candidate.stability for candidate in found]
+    candidates = segmenter.automatic(frames[0], points_per_side=4, min_score=-9, min_stability=0, min_area=0)
+    assert candidates
+    values = [candidate.score * candidate.stability for candidate in candidates]
     assert values == sorted(values, reverse=True)
-    for candidate in found:
+    for candidate in candidates:
         assert candidate.mask.shape == (128, 128)
         assert candidate.box == bounding_box(candidate.mask)
     assert segmenter.automatic(frames[0], min_score=9) == []

@@ -24,12 +24,12 @@ def test_one_object_is_found_and_followed_under_camera_pans(tiny_pack):
     scores = []
     for position, pan in enumerate((0.0, 0.4, -0.4)):
         clip = random_clip((HELD_OUT, position, 99), frames=12, pan=pan)
-        found = extract_masks(clip.frames, tiny_pack.segmenter())
-        assert found.sequence.masks.shape == clip.masks.shape
-        assert len(found.sequence.per_instance) == 1, "scenery is no second object"
-        frame, x, y = found.prompt
+        extraction = extract_masks(clip.frames, tiny_pack.segmenter())
+        assert extraction.sequence.masks.shape == clip.masks.shape
+        assert len(extraction.sequence.per_instance) == 1, "scenery is no second object"
+        frame, x, y = extraction.prompt
         assert clip.masks[frame, int(y), int(x)]
-        scores.append(region_similarity(found.sequence.masks, clip.masks))
+        scores.append(region_similarity(extraction.sequence.masks, clip.masks))
     print(f"J {np.mean(scores):.3f} over {len(scores)} clips, worst {min(scores):.3f}")
     assert np.mean(scores) >= 0.9, scores
     assert min(scores) > 0.75, scores
@@ -40,9 +40,9 @@ def test_two_objects_are_told_apart(tiny_pack):
     scores, counts = [], []
     for position, pan in enumerate((0.0, 0.3, -0.3)):
         clip = random_clip((HELD_OUT, 60 + position, 99), frames=12, pan=pan, second_object=1.0)
-        found = extract_masks(clip.frames, tiny_pack.segmenter()).sequence
-        scores.append(region_similarity(found.masks, clip.masks))
-        counts.append(len(found.per_instance))
+        extraction = extract_masks(clip.frames, tiny_pack.segmenter()).sequence
+        scores.append(region_similarity(extraction.masks, clip.masks))
+        counts.append(len(extraction.per_instance))
     print(f"J {np.mean(scores):.3f} over {len(scores)} clips of two objects, worst {min(scores):.3f}")
     assert counts == [2] * 3
     assert np.mean(scores) >= 0.88, scores
@@ -66,10 +66,10 @@ def test_an_object_is_found_again_behind_an_occlusion(tiny_pack):
     frames, truth = _passing_behind_scenery()
     hidden = ~truth.any(axis=(1, 2))
     assert hidden.sum() >= 1
-    found = extract_masks(frames, tiny_pack.segmenter()).sequence.masks
-    by_frame = np.array([region_similarity(a[None], b[None]) for a, b in zip(found, truth, strict=True)])
+    extraction = extract_masks(frames, tiny_pack.segmenter()).sequence.masks
+    by_frame = np.array([region_similarity(a[None], b[None]) for a, b in zip(extraction, truth, strict=True)])
     clear = truth.sum(axis=(1, 2)) > 0.9 * truth.sum(axis=(1, 2)).max()
-    print(f"J {by_frame[clear].mean():.3f} in clear frames, {found[hidden].mean():.4f} covered where it is hidden")
+    print(f"J {by_frame[clear].mean():.3f} in clear frames, {extraction[hidden].mean():.4f} covered where it is hidden")
     assert by_frame[clear][0] > 0.8 and by_frame[clear][-1] > 0.8, by_frame.round(2).tolist()
     assert by_frame[clear].mean() > 0.85
 
@@ -83,10 +83,10 @@ def test_prompts_and_tracking_on_real_frames_with_an_oracle_segmenter(name, fram
     shown = decode_video(REAL / name / "frames", end=frames).frames
     truth = decode_video(REAL / name / "masks", end=frames).frames[..., 0] > 127
     oracle = OracleSegmenter(shown, truth)
-    found = extract_masks(shown, oracle)
-    region, contour = (figure(found.sequence.masks, truth) for figure in (region_similarity, contour_accuracy))
+    extraction = extract_masks(shown, oracle)
+    region, contour = (figure(extraction.sequence.masks, truth) for figure in (region_similarity, contour_accuracy))
     print(f"{name}: J {region:.3f}, F {contour:.3f} with an oracle segmenter")
-    at, x, y = found.prompt
+    at, x, y = extraction.prompt
     assert truth[at, int(y), int(x)], "the first prompt lies in the true mask"
     assert region >= 0.9
     assert oracle.encoded == frames, "every frame is encoded once"

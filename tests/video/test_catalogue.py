@@ -40,8 +40,8 @@ def test_the_sample_clips(tmp_path: Path) -> None:
         assert frames.shape == (12, 128, 128, 3)
         assert frames.dtype == np.uint8
         assert frames.std() > 5
-    again = ingest(SAMPLES, tmp_path / "d")
-    assert again.content_hash() == catalogue.content_hash()
+    second_catalogue = ingest(SAMPLES, tmp_path / "d")
+    assert second_catalogue.content_hash() == catalogue.content_hash()
 
 
 def test_check_says_what_ingestion_does(tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_manifest_cuts_captions_and_bad_lines(tmp_path: Path) -> None:
     reasons = catalogue.quarantine.set_index("file")["reason"].to_dict()
     assert "no such file" in reasons["gone.mp4"]
     assert "not inside the folder" in reasons["../secret.mp4"]
-    both = " ".join(catalogue.quarantine.loc[catalogue.quarantine["file"] == "long.mp4", "reason"])
-    assert "'soon' is neither a frame number" in both
-    assert "too few" in both
+    reasons_of_parts = " ".join(catalogue.quarantine.loc[catalogue.quarantine["file"] == "long.mp4", "reason"])
+    assert "'soon' is neither a frame number" in reasons_of_parts
+    assert "too few" in reasons_of_parts
 
 
 @pytest.mark.parametrize("text", ["name,caption\na.mp4,x\n", "file,caption\na.mp4,x,y,z\nb.mp4,1,2,3,4,5\n"])
@@ -126,8 +126,8 @@ def test_a_short_clip_is_spread_and_a_long_one_keeps_its_speed(tmp_path: Path) -
     table = ingest(tmp_path / "in", tmp_path / "out", SMALL).table.set_index("clip")
     assert list(table.loc["short", "sampled"]) == [0, 1, 2, 2, 3, 4]
     assert np.diff(table.loc["long", "sampled"]).tolist() == [1] * 5
-    whole = ingest(tmp_path / "in", tmp_path / "whole", SMALL.model_copy(update={"tempo": "whole"})).table
-    assert list(whole.set_index("clip").loc["long", "sampled"]) == [0, 6, 12, 17, 23, 29]
+    spread = ingest(tmp_path / "in", tmp_path / "whole", SMALL.model_copy(update={"tempo": "whole"})).table
+    assert list(spread.set_index("clip").loc["long", "sampled"]) == [0, 6, 12, 17, 23, 29]
 
 
 def test_long_footage_is_cut_into_visits(tmp_path: Path) -> None:

@@ -112,8 +112,8 @@ def test_a_name_that_looks_like_an_option_or_an_address(tmp_path: Path, frames: 
 
 def test_a_range_and_its_limits(tmp_path: Path, frames: np.ndarray) -> None:
     path = write_mp4(tmp_path / "a.mp4", frames, 8)
-    whole = decode_video(path).frames
-    assert np.array_equal(decode_video(path, 3, 7).frames, whole[3:7])
+    all_frames = decode_video(path).frames
+    assert np.array_equal(decode_video(path, 3, 7).frames, all_frames[3:7])
     with pytest.raises(UnusableClip, match="has 10 frames"):
         decode_video(path, 10, 12)
     with pytest.raises(UnusableClip, match="limit of 1,000 pixels"):

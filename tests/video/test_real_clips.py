@@ -19,11 +19,11 @@ WALKS = ((61, 198), (228, 446), (503, 697), (746, 867), (922, 1197), (1236, 1360
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real clips beside the repository")
 def test_a_long_recording_gives_its_six_walks() -> None:
     (source,), _ = find_sources(REAL / "intel_one-by-one-person-detection.mp4")
-    found = [(clip.start, clip.end) for clip in find_clips(source, IngestConfig()) if isinstance(clip, Clip)]
+    ranges = [(clip.start, clip.end) for clip in find_clips(source, IngestConfig()) if isinstance(clip, Clip)]
     overlaps = []
     for first, last in WALKS:
-        shared = [(max(0, min(last, b) - max(first, a)), max(last, b) - min(first, a)) for a, b in found]
+        shared = [(max(0, min(last, b) - max(first, a)), max(last, b) - min(first, a)) for a, b in ranges]
         overlaps.append(max(both / either for both, either in shared))
-    print(f"stretches {found}, overlap with the walks {[round(value, 2) for value in overlaps]}")
-    assert len(found) == 6
+    print(f"stretches {ranges}, overlap with the walks {[round(value, 2) for value in overlaps]}")
+    assert len(ranges) == 6
     assert min(overlaps) >= 0.7

@@ -30,10 +30,10 @@ def _visits(spans: list[tuple[int, int]], total: int, seed: int = 0) -> np.ndarr
 def test_visits_are_found_even_when_someone_is_there_most_of_the_time() -> None:
     spans = [(30, 100), (120, 190), (212, 280), (300, 372)]
     thumbs = _visits(spans, 400)
-    seen = Thumbnails(np.arange(400), thumbs, 10.0)
-    found = find_active_ranges(seen, 400, CONFIG)
-    assert len(found) == len(spans)
-    for (a, b), (first, last) in zip(found, spans, strict=True):
+    thumbnails = Thumbnails(np.arange(400), thumbs, 10.0)
+    ranges = find_active_ranges(thumbnails, 400, CONFIG)
+    assert len(ranges) == len(spans)
+    for (a, b), (first, last) in zip(ranges, spans, strict=True):
         assert abs(a - first) <= 4
         assert abs(b - last) <= 4
 
