@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
-import inflect
-
-_INFLECT = inflect.engine()
+if TYPE_CHECKING:
+    import inflect
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """A motion's name: safe in paths, web addresses and command lines. Match it whole, with `fullmatch`."""
 FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 """The name of a request or of a library's entry, which becomes a file's name. Match it whole, with `fullmatch`."""
+
+
+@cache
+def _inflect_engine() -> inflect.engine:
+    import inflect  # here, because settings and Dagster's definitions import this module
+
+    return inflect.engine()
 
 
 def slugify(text: str, max_length: int = 63, keep_underscores: bool = True) -> str:
@@ -30,19 +37,19 @@ def with_article(noun: str) -> str:
     """Put the indefinite article before a noun: "a horse", "an owl", "an hour". Phrases of several words stay as is."""
     if not noun.strip() or " " in noun.strip():
         return noun
-    return str(_INFLECT.a(noun))
+    return str(_inflect_engine().a(noun))
 
 
 @cache
 def pluralize(noun: str) -> str:
     """Form a noun's plural: "dog" -> "dogs", "mouse" -> "mice", "fish" -> "fish"."""
-    return str(_INFLECT.plural_noun(noun))
+    return str(_inflect_engine().plural_noun(noun))
 
 
 @cache
 def singularize(noun: str) -> str:
     """Form a plural noun's singular: "dogs" -> "dog", "red boxes" -> "red box". A singular noun stays as it is."""
-    return str(_INFLECT.singular_noun(noun) or noun)
+    return str(_inflect_engine().singular_noun(noun) or noun)
 
 
 def replace_noun(sentence: str, old: str, new: str) -> str:

@@ -20,14 +20,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any, cast
 
 from mvmodel.cache import Cache
 from mvmodel.errors import InputError, MvmodelError
 from mvmodel.files import atomic_folder, hash_file, hash_value, write_json
 from mvmodel.text import SLUG
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 MANIFEST = "manifest.json"
 NO_PARTITION = "_"
@@ -123,10 +124,9 @@ class VersionStore:
     """Versions below `root`, a folder or an fsspec address such as s3://bucket/mvmodel; `work` is a local folder."""
 
     def __init__(self, root: str | Path, work: Path) -> None:
-        self.root = UPath(root)
+        self.root, self.local = _parse_root(root)
         self.work = Path(work)
         self.cache = Cache(self.work / "items")
-        self.local = isinstance(self.root, Path) and self.root.protocol in ("", "file")
 
     # -- paths -------------------------------------------------------------------------------------------------------
     def path_of(self, asset: str, partition: str | None, sha: str) -> UPath:
@@ -269,6 +269,16 @@ class VersionStore:
                             f"{version.key}: {path / name} is missing; materialize {version.asset} again"
                         ) from error
         return folder
+
+
+def _parse_root(root: str | Path) -> tuple[UPath, bool]:
+    """The root as a path, and whether it is on a local disk. Imports fsspec only for addresses with a protocol."""
+    if "://" not in str(root):
+        return cast("UPath", Path(root)), True
+    from upath import UPath
+
+    path = UPath(root)
+    return path, isinstance(path, Path) and path.protocol in ("", "file")
 
 
 def _verify(version: Version, folder: Path) -> None:
