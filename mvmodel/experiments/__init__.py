@@ -1,8 +1,8 @@
-"""Experiments: grids of videos that differ in one thing, measured alike, with a conclusion computed from the table.
+"""Experiments: grids of videos that differ in one setting, with a conclusion computed from the table of metrics.
 
 config      sizes that every experiment has
-bench       what experiments work on: a pack, motions with clips and requests, adapters
-cells       one video of a grid, and the cache that makes a killed run go on cell by cell
+bench       a pack, motions with clips and requests, adapters: everything that experiments run on
+cells       one video of a grid, and its recipe
 compare     paired differences with intervals, and sentences from them
 plots       one style for all plots
 run         an experiment into a folder: table, plots, conclusion, configuration

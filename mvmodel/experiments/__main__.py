@@ -1,8 +1,8 @@
-"""`python -m mvmodel.experiments NAME --clips FOLDER --requests CSV --out FOLDER`: an experiment without a pipeline.
+"""`python -m mvmodel.experiments NAME --clips FOLDER --requests CSV --out FOLDER` runs an experiment without a pipeline.
 
-Reads clips with masks as `mvmodel train` does, and requests as `mvmodel report` does. Experiments of one motion take
-the first of the manifest, unless others are named; `zero_shot_motion` takes all. Stop it anywhere: the same command
-goes on with the cell that it was at.
+Reads clips with masks as `mvmodel train` does, and requests as `mvmodel report` does. Experiments on one motion use the
+first motion of the manifest unless others are named; `zero_shot_motion` uses all of them. An interrupted run continues
+with the unfinished cell when the same command runs again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one experiment, or all; prints each conclusion. Exit code 2 for something that the user can mend."""
+    """Runs one experiment, or all, and prints each conclusion. Returns 2 after an error that the user can fix."""
     from mvmodel.experiments.catalogue import EXPERIMENTS
 
     parser = argparse.ArgumentParser(prog="python -m mvmodel.experiments", description=__doc__)

@@ -14,12 +14,12 @@ def main(arguments: list[str]) -> int:
     from mvmodel.training.loop import TrainingInterrupted
 
     parser = argparse.ArgumentParser(prog="python -m mvmodel.foundation", description=__doc__)
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}; all when left out")
-    parser.add_argument("--folder", type=Path, default=Path(".mvmodel/foundation"), help="where the models train")
-    parser.add_argument("--start", type=Path, help="go on from this pack's weights, where they fit")
-    parser.add_argument("--out", type=Path, help="where the stage `pack` writes, instead of the shipped pack's place")
-    parser.add_argument("--steps", type=int, help="optimiser steps, instead of the stage's own number")
-    parser.add_argument("--lr", type=float, help="peak learning rate, instead of the stage's own")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"one of {', '.join(STAGES)}; default: all")
+    parser.add_argument("--folder", type=Path, default=Path(".mvmodel/foundation"), help="folder of the training runs")
+    parser.add_argument("--start", type=Path, help="start from this pack's weights, where they fit")
+    parser.add_argument("--out", type=Path, help="where the stage `pack` writes; default: the shipped pack's folder")
+    parser.add_argument("--steps", type=int, help="optimizer steps; default: the stage's own")
+    parser.add_argument("--lr", type=float, help="peak learning rate; default: the stage's own")
     options = parser.parse_args(arguments)
     changes = {name: value for name, value in (("steps", options.steps), ("lr", options.lr)) if value is not None}
     try:

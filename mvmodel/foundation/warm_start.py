@@ -1,4 +1,4 @@
-"""Training that goes on from an earlier pack's weights, also where the new model has grown."""
+"""Starts a training from an earlier pack's weights, even if some layers of the new model are larger."""
 
 from __future__ import annotations
 
