@@ -37,8 +37,7 @@ def foreground_masks(
 
     def build(folder: Path) -> None:
         recipe = {"code": MASKS_CODE, "segmenter": segmenter["hash"]}
-        load_segmenter = lambda: pack.load().segmenter()  # noqa: E731
-        write_clip_masks(folder, catalogue, footage, load_segmenter, config, store.store.cache, recipe)
+        write_clip_masks(folder, catalogue, footage, pack.load().segmenter, config, store.store.cache, recipe)
 
     recorded = {
         "extract": config.model_dump(mode="json"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def training_set(
         captions = dict(zip(table["clip"], table["caption"].astype(str), strict=True))
         roles = _split_motion(motion, inputs["motion_groups"].folder, inputs["foreground_masks"].folder, config)
         frames, masks = inputs["clips"].folder / "frames", inputs["foreground_masks"].folder
-        propose = lambda clip: propose_caption(pack.load(), clip)  # noqa: E731
+        propose = partial(propose_caption, pack.load())
         write_training_set(empty_folder(folder), motion, roles, captions, frames, masks, propose)
 
     def describe(folder: Path) -> dict[str, Any]:
