@@ -156,6 +156,9 @@ class SourceTree:
         package = ".".join(path.parent.relative_to(self.package.parent).parts) if self._contains(path) else ""
         nodes = list(_walk(tree))
         imports = dict.fromkeys(name for node in nodes for name in _imports(node, package, self.package.name))
+        for node in ast.walk(tree):  # an interface counts even if it is imported for its type alone
+            names = _imports(node, package, self.package.name)
+            imports |= dict.fromkeys(name for name in names if name in IMPLEMENTATIONS)
         models = sorted({model for node in nodes if (model := _pack_model(node))})
         _remove_docstrings(tree)
         code = hashlib.sha256(ast.dump(tree).encode()).hexdigest()

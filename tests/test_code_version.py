@@ -140,6 +140,15 @@ def test_an_interface_counts_with_its_implementations() -> None:
     assert {"backends/image_unet/denoiser.py", "backends/image_unet/first_frame.py", "model/attention.py"} <= files
 
 
+def test_an_interface_that_is_imported_for_its_type_alone_counts(package: Path) -> None:
+    write(package / "backends/backend.py", "class Backend: ...\n")
+    write(package / "backends/load.py", "from mvmodel.backends.unet import Unet\n")
+    write(package / "backends/unet.py", "class Unet: ...\n")
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mvmodel.backends.backend import Backend\n"
+    write(package / "stage.py", text)
+    assert {"backends/load.py", "backends/unet.py"} <= names(package, "mvmodel.stage")
+
+
 def test_training_does_not_depend_on_how_videos_are_sampled() -> None:
     files = closure("mvmodel.training.finetune", without=SAMPLING_MODULES)
     sampling = {name.removeprefix("mvmodel.").replace(".", "/") + ".py" for name in SAMPLING_MODULES}
