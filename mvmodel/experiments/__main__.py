@@ -1,4 +1,4 @@
-"""`python -m mvmodel.experiments NAME --clips FOLDER --requests CSV --out FOLDER` runs an experiment without a pipeline.
+"""`python -m mvmodel.experiments NAME --clips FOLDER --requests CSV --out FOLDER` runs an experiment outside Dagster.
 
 Reads clips with masks as `mvmodel train` does, and requests as `mvmodel report` does. Experiments on one motion use the
 first motion of the manifest unless others are named; `zero_shot_motion` uses all of them. An interrupted run continues
