@@ -133,7 +133,7 @@ class ImageUNetBackend(Backend):
                     recipe=hash_value([weights, self.hash, __version__]),
                 )
                 return np.array(frames) if work_dir is None else frames
-        video = pipeline(
+        video = pipeline(  # type: ignore[union-attr]
             prompt,
             masks,
             first_frame,

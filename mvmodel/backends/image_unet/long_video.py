@@ -181,7 +181,7 @@ def _generate_window(
         context_noise = torch.randn(context.shape, generator=generator)
         alpha = pipeline.scheduler.alphas_cumprod[timestep]  # some schedulers' add_noise knows the sampled steps only
         context = alpha.sqrt() * context + (1 - alpha).sqrt() * context_noise
-    video = pipeline(
+    video = pipeline(  # type: ignore[union-attr]
         prompt,
         masks[window.frame_indices],
         **conditions,

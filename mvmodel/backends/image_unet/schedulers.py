@@ -39,7 +39,7 @@ def build_scheduler(pack: Pack, name: str) -> Any:
         raise InputError(
             f"there is no scheduler {name!r}; use one of {', '.join(SCHEDULERS)} or a diffusers class name"
         )
-    parameters = inspect.signature(scheduler_class.__init__).parameters
+    parameters = inspect.signature(scheduler_class.__init__).parameters  # type: ignore[misc]
     if "prediction_type" not in parameters:
         raise InputError(
             f"scheduler {name} does not predict {pack_config.prediction_type}, as pack {pack.info.name} does; use ddim "
