@@ -87,7 +87,7 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
     def describe(folder: Path) -> dict[str, Any]:
         from mvmodel.video.frames import read_frames
 
-        return {"sheet": ui_metadata.contact_sheet(read_frames(folder / "renders.npz"), "the motion world")}
+        return {"sheet": ui_metadata.contact_sheet(list(read_frames(folder / "renders.npz")), "the motion world")}
 
     return store.step(context, {}, {"seeds": list(RENDER_SEEDS)}, build, describe)
 

@@ -147,7 +147,7 @@ def _write_motion_report(
     write_motion_report_folder(
         folder,
         motion,
-        read_video_entries(*(sources[name].folder for name in ("metrics", "videos", "requests"))),
+        read_video_entries(sources["metrics"].folder, sources["videos"].folder, sources["requests"].folder),
         pd.read_parquet(sources["metrics"].folder / "metrics.parquet"),
         provenance.motion_provenance(pack, store, adapter, sources),
         provenance.training_provenance(inputs["training_set"], adapter),
@@ -215,7 +215,11 @@ def leaderboard(
         missing = dg.MetadataValue.json(sorted(set(slugs) - set(reports)))
         return {**metadata, "motions": len(reports), "without_report": missing}
 
-    inputs = {"clips": clips, "motion_groups": motion_groups, "metric_report": reports}
+    inputs: dict[str, Handle | Mapping[str, Handle]] = {
+        "clips": clips,
+        "motion_groups": motion_groups,
+        "metric_report": reports,
+    }
     result = store.step(context, inputs, {"versions": history}, build, describe, pack.recipe())
     publish_report(result.value, settings, "index.html")
     return result
