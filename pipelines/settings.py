@@ -17,6 +17,7 @@ from pydantic import Field
 from mvmodel.config import Config, parse_config
 from mvmodel.errors import InputError
 from mvmodel.files import write_json
+from mvmodel.text_files import read_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VIDEO_SUFFIXES = (
@@ -135,14 +136,15 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
+        text = read_text(path)
         if path.suffix == ".json":
-            content = json.loads(path.read_text())
+            content = json.loads(text)
         else:
             import yaml
 
-            content = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
-        raise InputError(f"cannot read settings file {path}: {error.strerror}") from error
+            content = yaml.safe_load(text) or {}
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"settings file {path} is not valid: {error}") from error
     except Exception as error:  # yaml's errors derive from Exception only

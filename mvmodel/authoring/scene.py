@@ -35,6 +35,7 @@ from mvmodel.masks.files import read_mask
 from mvmodel.masks.geometry import crop_to_mask
 from mvmodel.masks.poses import Poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.text_files import read_text
 
 Point = tuple[float, float]
 SpeedField = str | list[float]
@@ -152,8 +153,8 @@ class Scene(Config):
 def read_scene(path: Path) -> Scene:
     """Read a scene's YAML. Raises InputError naming the file and the setting."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(read_text(Path(path)))
+    except yaml.YAMLError as error:
         raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
     return parse_config(Scene, content if isinstance(content, dict) else {"objects": []}, str(path))
 

@@ -16,9 +16,11 @@ CATALOGUE_COLUMNS = {
     "clip": "str", "file": "str", "content": "str", "caption": "str", "motion": "str", "start": "int64",
     "end": "int64", "frames": "int64", "height": "int64", "width": "int64", "fps": "float64", "source_fps": "float64",
     "source_frames": "int64", "source_width": "int64", "source_height": "int64", "masks": "str", "sampled": "object",
+    "caption_from": "str", "caption_note": "str",
 }  # fmt: skip
 """Columns of a catalogue and their types. start, end: frame numbers in the source, end exclusive. masks: the user's
-masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken."""
+masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken. motion: the label as the
+manifest spells it. caption_from: the file that the caption is from. caption_note: about a caption that is too long."""
 
 
 class Catalogue:

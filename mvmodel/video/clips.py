@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.video.captions import Caption, read_sidecar_caption, shorten_caption
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo
 from mvmodel.video.decode import check_frame_range, check_limits, iterate_frames
-from mvmodel.video.manifest import ManifestEntry, parse_moment, read_sidecar_caption
+from mvmodel.video.manifest import MANIFEST_NAME, ManifestEntry, parse_moment
 from mvmodel.video.probe import probe_video
 from mvmodel.video.sampling import crop_to_square, nearest_frame_indices
 from mvmodel.video.shots import (
@@ -28,7 +29,8 @@ class Clip:
     """A range of a source's frames.
 
     info: the source. start, end: frame numbers, end exclusive. part: 1, 2, ... if the source gives several clips, else
-    0. fps: frame rate of the clip. indices: the frames taken, int (frames,).
+    0. fps: frame rate of the clip. indices: the frames taken, int (frames,). caption_from: the file that the caption is
+    from. caption_note: a sentence about a caption that is too long, or "".
     """
 
     info: VideoInfo
@@ -39,6 +41,8 @@ class Clip:
     part: int = 0
     fps: float = 0.0
     indices: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    caption_from: str = ""
+    caption_note: str = ""
 
 
 def find_clips(source: VideoSource, config: IngestConfig) -> list[Clip | UnusableClip]:
@@ -81,16 +85,24 @@ def _cut_entry(source: VideoSource, entry: ManifestEntry, info: VideoInfo, confi
     if last - first < config.min_frames:
         reason = f"frames {first} to {last} are too few; at least {config.min_frames} are needed"
         raise UnusableClip(source.path, reason, info)
-    caption = entry.caption or read_sidecar_caption(source.path)
+    caption = _choose_caption(source, entry)
+    clip = Clip(info, first, last, caption.text, entry.motion, caption_from=caption.origin, caption_note=caption.note)
     thumbnails = read_thumbnails(source.path, info, first, last, config.cut)
     ranges = [(first, last)]
     if start is None and end is None:
         ranges = _cut_footage(thumbnails, first, last, info, config)
     return [
-        _sample_clip(Clip(info, a, b, caption, entry.motion), thumbnails.select(a, b), config)
+        _sample_clip(replace(clip, start=a, end=b), thumbnails.select(a, b), config)
         for a, b in ranges
         if b - a >= config.min_frames
     ]
+
+
+def _choose_caption(source: VideoSource, entry: ManifestEntry) -> Caption:
+    """The manifest's caption, or else the one beside the source. Raises InputError if that is no text."""
+    if entry.caption:
+        return shorten_caption(entry.caption, entry.table or MANIFEST_NAME)
+    return read_sidecar_caption(source.path)
 
 
 def _cut_footage(

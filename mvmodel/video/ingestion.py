@@ -82,21 +82,23 @@ def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[d
     """What ingestion would do with a file or a folder: one dict per file, in order. Nothing is written.
 
     Keys: file, status ("clip" or "quarantined"), reason ("" for a clip), frames, height, width, fps of the source (None
-    if it cannot be opened), clips (how many it would give). Raises InputError if `path` does not exist.
+    if it cannot be opened), clips (how many it would give), caption, caption_from (the file it is from), caption_note
+    (about one that is too long), motion (the manifest's label), all "" without a clip or a value. Raises InputError if
+    `path` does not exist.
     """
     sources, unknown_files = find_sources(Path(path))
     files_by_content: dict[str, str] = {}
     for source in sources:
         reasons: list[str] = []
         info: VideoInfo | None = None
-        usable = 0
+        usable: list[Clip] = []
         for result in _decode_clips(source, config, files_by_content):
             if isinstance(result, _RefusedClip):
                 info = result.info
                 reasons.append(result.reason)
             else:
                 info = result.clip.info
-                usable += 1
+                usable.append(result.clip)
         yield {
             "file": source.name,
             "status": "clip" if usable else "quarantined",
@@ -105,10 +107,18 @@ def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[d
             "height": info.height if info else None,
             "width": info.width if info else None,
             "fps": round(info.fps, 4) if info else None,
-            "clips": usable,
+            "clips": len(usable),
+            **_describe_labels(usable),
         }
+    nothing = dict.fromkeys(("frames", "height", "width", "fps"))
     for entry in unknown_files:
-        yield {**dict.fromkeys(("frames", "height", "width", "fps")), **entry, "status": "quarantined", "clips": 0}
+        yield {**nothing, **entry, "status": "quarantined", "clips": 0, **_describe_labels([])}
+
+
+def _describe_labels(clips: list[Clip]) -> dict[str, str]:
+    """Caption, where it is from, and motion of a source's first clip."""
+    names = ("caption", "caption_from", "caption_note", "motion")
+    return {name: str(getattr(clips[0], name)) if clips else "" for name in names}
 
 
 def _decode_clips(
@@ -168,4 +178,6 @@ def _catalogue_row(name: str, source: VideoSource, decoded: _DecodedClip) -> dic
         "source_height": clip.info.height,
         "masks": source.masks,
         "sampled": [int(index) for index in clip.indices],
+        "caption_from": clip.caption_from,
+        "caption_note": clip.caption_note,
     }

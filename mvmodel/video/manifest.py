@@ -14,14 +14,13 @@ from mvmodel.errors import InputError
 
 MANIFEST_NAME = "manifest.csv"
 MANIFEST_COLUMNS = ("file", "caption", "motion", "start", "end")
-_MAX_CAPTION_BYTES = 10_000
 
 
 class ManifestEntry(BaseModel):
     """One line of the manifest.
 
     file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"), or "" for the
-    clip's own. motion: the motion's name or "".
+    clip's own. motion: the motion's name or "". table: name of the manifest's file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +30,7 @@ class ManifestEntry(BaseModel):
     motion: str = ""
     start: str = ""
     end: str = ""
+    table: str = ""
 
 
 def read_manifest(folder: Path) -> list[ManifestEntry] | None:
@@ -58,14 +58,6 @@ def read_manifest(folder: Path) -> list[ManifestEntry] | None:
     rows = table[columns].to_dict("records")
     entries = [ManifestEntry(**{str(key): str(value).strip() for key, value in row.items()}) for row in rows]
     return [entry for entry in entries if entry.file]
-
-
-def read_sidecar_caption(path: Path) -> str:
-    """The caption in `clip.txt` next to `clip.mp4` or a folder of frames, or "" if there is none."""
-    sidecar = path.with_name(path.name + ".txt") if path.is_dir() else path.with_suffix(".txt")
-    if not sidecar.is_file() or sidecar.stat().st_size > _MAX_CAPTION_BYTES:
-        return ""
-    return " ".join(sidecar.read_text(encoding="utf-8", errors="replace").split())
 
 
 def resolve_inside(folder: Path, name: str) -> Path:
