@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import av
 import av.container
 from pydantic import BaseModel, ConfigDict
 
 from mvmodel.errors import InputError
+from mvmodel.video.picture_sequences import is_sequence_path, select_sequence, sort_pictures
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 AV_ERRORS = (av.error.FFmpegError, OSError, ValueError)
@@ -65,15 +64,21 @@ class UnusableClip(InputError):
         self.path, self.reason, self.info = Path(path), reason, info
 
 
-def natural_key(path: Path) -> list[Any]:
-    """A sort key that puts frame_2 before frame_10."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
+def image_files(path: Path) -> list[Path]:
+    """The images directly inside a folder, in frame order. Hidden files are ignored.
+
+    A path such as shots/a_%d.png stands for those of the folder `shots` with such names.
+    """
+    path = Path(path)
+    folder = path.parent if is_sequence_path(path) else path
+    images = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    pictures = [image for image in images if image.is_file()]
+    return sort_pictures(pictures if folder == path else select_sequence(path, pictures))
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images directly inside `folder`, in frame order. Hidden files are ignored."""
-    images = (p for p in Path(folder).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    return sorted((path for path in images if path.is_file()), key=natural_key)
+def holds_pictures(path: Path) -> bool:
+    """Whether a path is a folder of pictures, or stands for some of a folder's pictures."""
+    return path.is_dir() or is_sequence_path(path)
 
 
 def open_video(path: Path) -> av.container.InputContainer:

@@ -9,7 +9,15 @@ from typing import Any
 import av
 from PIL import Image, ImageOps
 
-from mvmodel.video.containers import AV_ERRORS, UnusableClip, VideoInfo, describe_error, image_files, open_video
+from mvmodel.video.containers import (
+    AV_ERRORS,
+    UnusableClip,
+    VideoInfo,
+    describe_error,
+    holds_pictures,
+    image_files,
+    open_video,
+)
 
 FOLDER_FPS = 24.0
 """Frame rate assumed for a folder of frames, which does not state one."""
@@ -22,7 +30,7 @@ def probe_video(path: Path) -> VideoInfo:
     may still turn out to be damaged. Raises UnusableClip if the first frame cannot be decoded.
     """
     path = Path(path)
-    if path.is_dir():
+    if holds_pictures(path):
         return _probe_folder(path)
     with open_video(path) as container:
         stream = container.streams.video[0]

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvmodel.errors import InputError
 from mvmodel.video import manifest
-from mvmodel.video.containers import image_files
+from mvmodel.video.containers import IMAGE_SUFFIXES
+from mvmodel.video.frame_folders import read_frame_folder
 from mvmodel.video.manifest import ManifestEntry
+from mvmodel.video.mask_names import fold_name, is_mask_folder, likely_mask_owner, mask_owner, plain_sequence_name
+from mvmodel.video.picture_sequences import is_sequence_path, parse_names
+from mvmodel.video.supplied_masks import (
+    MASK_SUFFIXES,
+    MaskCandidate,
+    SuppliedMasks,
+    assign_masks,
+    list_mask_folder,
+    name_sequence,
+    name_sibling,
+)
 
 _OTHER_SUFFIXES = frozenset(
     {".csv", ".txt", ".md", ".json", ".jsonl", ".npz", ".npy", ".parquet", ".html", ".pdf", ".xml", ".yaml", ".yml"}
@@ -17,34 +29,49 @@ _OTHER_SUFFIXES = frozenset(
     | {".wav", ".mp3", ".flac", ".m4a", ".aac"}
 )
 """Suffixes that are ignored without a reason: tables, texts, archives, unfinished downloads, sound."""
-_OTHER_FOLDERS = frozenset({"masks", "ground_truth", "__macosx"})
-_MASK_SUFFIXES = (".masks.npz", ".masks.gif", ".masks.mp4", ".masks")
+_OTHER_NAMES = frozenset({"readme", "license", "licence", "copying", "notice", "authors", "changelog", "makefile"})
+"""Files without a suffix that are ignored as texts are."""
+_OTHER_FOLDERS = frozenset({"__macosx"})
 
 
 @dataclass(frozen=True)
 class VideoSource:
     """A video file or a folder of frames.
 
-    path: the file or folder. name: its path relative to the ingested folder. entries: its lines of the manifest. masks:
-    the user's masks for it, relative to the ingested folder, or "".
+    path: the file or folder, or frames/%d.jpg for some of a folder's pictures. name: its path relative to the ingested
+    folder. entries: its lines of the manifest. masks: the user's masks for it, relative to the ingested folder, or "".
+    masks_note: what other masks were found and not taken, or "".
     """
 
     path: Path
     name: str
     entries: tuple[ManifestEntry, ...] = ()
     masks: str = ""
+    masks_note: str = ""
+
+
+@dataclass
+class _FolderContents:
+    """What a folder holds. clips: path -> name. candidates: all masks. unused: (path, why it is no clip)."""
+
+    clips: dict[Path, str] = field(default_factory=dict)
+    candidates: list[MaskCandidate] = field(default_factory=list)
+    unused: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, str]]]:
-    """The sources in a folder sorted by name, and the manifest's files that do not exist, with reasons.
+    """The sources in a folder sorted by name; and what is no source, with reasons.
 
-    A folder with pictures and without videos is one source. Hidden files, tables, texts, sound and masks are ignored.
-    `folder` may be a single file. Raises InputError if it does not exist or its manifest is not a table.
+    The latter are the manifest's files that do not exist, masks without a clip, and pictures that are no frames. A
+    folder with pictures and without videos is one source, or one per sequence of pictures. Hidden files, tables, texts
+    and sound are ignored. `folder` may be a single file: its masks are those beside it.
+
+    Raises InputError if it does not exist or its manifest is not a table.
     """
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give a folder of clips or a video file")
     if folder.is_file():
-        return [VideoSource(folder, folder.name)], []
+        return [_single_source(folder)], []
     entries: dict[str, list[ManifestEntry]] = {}
     unknown: list[dict[str, str]] = []
     for entry in manifest.read_manifest(folder) or []:
@@ -57,53 +84,124 @@ def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, str]]]
                 unknown.append({"file": entry.file, "reason": "the manifest names it, but there is no such file"})
         except InputError as error:
             unknown.append({"file": entry.file, "reason": str(error)})
-    paths = [] if entries.keys() == {"."} else _find_videos_and_frame_folders(folder)
-    names = sorted({path.relative_to(folder).as_posix() for path in paths} | entries.keys())
+    contents = _scan_folder(folder)
+    masks, orphans = _assign_masks(contents)
+    paths = {name: path for path, name in contents.clips.items()}
+    names = set(entries) if entries.keys() == {"."} else paths.keys() | entries.keys()
     sources = [
         VideoSource(
-            path=folder / name,
+            path=paths.get(name, folder / name),
             name=name if name != "." else folder.name,
             entries=tuple(entries.get(name, ())),
-            masks=_find_masks(folder, name),
+            masks=_relative_name(masks[name].path, folder) if name in masks else "",
+            masks_note=masks[name].note if name in masks else "",
         )
-        for name in names
+        for name in sorted(names)
     ]
-    return sources, unknown
+    unused = [{"file": _relative_name(path, folder), "reason": reason} for path, reason in contents.unused + orphans]
+    return sources, unknown + sorted(unused, key=lambda row: row["file"])
 
 
-def _find_videos_and_frame_folders(folder: Path) -> list[Path]:
-    paths: list[Path] = []
+def _single_source(file: Path) -> VideoSource:
+    """A video file with the masks beside it, whose path is relative to the file's folder."""
+    contents = _FolderContents({file: file.name})
+    names = sorted(path.name for path in file.parent.iterdir())
+    for name in names:
+        path, owner = file.parent / name, mask_owner(_stem(file.parent / name))
+        if owner and (path.is_dir() or path.suffix.lower() in MASK_SUFFIXES):
+            contents.candidates.append(name_sibling(path, owner))
+    masks, _ = _assign_masks(contents)
+    supplied = masks.get(file.name)
+    if supplied is None:
+        return VideoSource(file, file.name)
+    return VideoSource(file, file.name, (), supplied.path.name, supplied.note)
+
+
+def _relative_name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _stem(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
+
+
+def _assign_masks(contents: _FolderContents) -> tuple[dict[str, SuppliedMasks], list[tuple[Path, str]]]:
+    """Name of a source -> its masks; and the masks of no source, with reasons."""
+    parts = {}
+    for path, name in contents.clips.items():
+        if path.is_dir():
+            parts[path] = path.parts
+        elif not is_sequence_path(path):
+            parts[path] = path.with_suffix("").parts
+        elif Path(name).name == path.name:
+            picture = parse_names([path.with_name(path.name.replace("%d", "0"))])[0]
+            parts[path] = (*path.parent.parts, plain_sequence_name(picture.prefix, picture.tail))
+        else:
+            parts[path] = path.parent.parts
+    supplied, orphans = assign_masks(contents.candidates, parts)
+    return {contents.clips[path]: masks for path, masks in supplied.items()}, orphans
+
+
+def _scan_folder(folder: Path) -> _FolderContents:
+    contents = _FolderContents()
     for directory, subfolders, files in os.walk(folder):
         current = Path(directory)
         subfolders[:] = sorted(
-            name
-            for name in subfolders
-            if not name.startswith(".") and name.lower() not in _OTHER_FOLDERS and not name.endswith(".masks")
+            name for name in subfolders if not name.startswith(".") and name.lower() not in _OTHER_FOLDERS
         )
-        candidates = [
-            current / name
-            for name in files
-            if not name.startswith(".")
-            and Path(name).suffix.lower() not in _OTHER_SUFFIXES
-            and not name.lower().endswith(_MASK_SUFFIXES)
-            and (current / name).is_file()
-        ]
-        pictures = set(image_files(current))
-        videos = [path for path in candidates if path not in pictures]
-        paths += videos
-        if pictures and not videos:
-            paths.append(current)
-    return paths
+        visible = sorted(name for name in files if not name.startswith(".") and (current / name).is_file())
+        candidates = _find_masks(current, subfolders, visible)
+        contents.candidates += candidates
+        masks = {candidate.path for candidate in candidates}
+        subfolders[:] = [n for n in subfolders if not is_mask_folder(n) and current / n not in masks]
+        _add_clips(contents, folder, current, [current / name for name in visible if current / name not in masks])
+    return contents
 
 
-def _find_masks(folder: Path, name: str) -> str:
-    """The user's masks of a source: clip.masks/ (PNG), clip.masks.npz, .gif or .mp4, or masks/ next to frames/."""
-    path = folder / name
-    stem = path if path.is_dir() else path.with_suffix("")
-    for suffix in _MASK_SUFFIXES:
-        masks = stem.with_name(stem.name + suffix)
-        if masks.exists():
-            return masks.relative_to(folder).as_posix()
-    if path.is_dir() and path != folder and path.name.lower() == "frames" and (path.parent / "masks").is_dir():
-        return (path.parent / "masks").relative_to(folder).as_posix()
-    return ""
+def _find_masks(current: Path, subfolders: list[str], files: list[str]) -> list[MaskCandidate]:
+    """The masks directly in a folder, by their names: folders of masks, and files and folders named after a clip."""
+    candidates = []
+    videos = {fold_name(Path(name).stem) for name in files if _is_video(name) and not mask_owner(Path(name).stem)}
+    owners = videos | {fold_name(name) for name in files if _is_video(name)} | {fold_name(name) for name in subfolders}
+    for name in subfolders:
+        if is_mask_folder(name):
+            candidates += [] if _is_ground_truth(current / name) else list_mask_folder(current / name)
+    for name in [*subfolders, *files]:
+        path = current / name
+        suffix = "" if name in subfolders else path.suffix.lower()
+        if is_mask_folder(name) or (suffix and suffix not in MASK_SUFFIXES):
+            continue
+        stem = path.stem if suffix else name
+        owner = mask_owner(stem)
+        if suffix in IMAGE_SUFFIXES and fold_name(owner) not in videos:
+            continue  # a picture of a sequence: read_frame_folder sorts them
+        owner = owner or likely_mask_owner(stem)
+        if owner and (mask_owner(stem) or fold_name(owner) in owners):
+            candidates.append(name_sibling(path, owner))
+    return candidates
+
+
+def _is_ground_truth(folder: Path) -> bool:
+    """Whether a folder holds nothing but arrays to measure against, as the shipped samples' ground_truth."""
+    return folder.name.lower() == "ground_truth" and all(path.suffix == ".npz" for path in folder.iterdir())
+
+
+def _is_video(name: str) -> bool:
+    return Path(name).suffix.lower() not in _OTHER_SUFFIXES | IMAGE_SUFFIXES and name.lower() not in _OTHER_NAMES
+
+
+def _add_clips(contents: _FolderContents, folder: Path, current: Path, files: list[Path]) -> None:
+    """Adds the clips directly in a folder: its videos, or else the sequences of its pictures."""
+    videos = [path for path in files if _is_video(path.name)]
+    for path in videos:
+        contents.clips[path] = _relative_name(path, folder)
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not pictures or videos:
+        return
+    frame_folder = read_frame_folder(current, pictures)
+    contents.unused += frame_folder.unused
+    for path in frame_folder.frames:
+        whole = path == current or len(frame_folder.frames) == 1
+        contents.clips[path] = _relative_name(current if whole else path, folder)
+        if path in frame_folder.masks:
+            contents.candidates.append(name_sequence(frame_folder.masks[path], path))

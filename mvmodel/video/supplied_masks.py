@@ -1,0 +1,144 @@
+"""Which of a folder's mask files belong to which of its clips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvmodel.video.containers import IMAGE_SUFFIXES, image_files
+from mvmodel.video.frame_folders import split_sequences
+from mvmodel.video.mask_names import MASK_FOLDERS, clip_key, fold_name
+
+_KINDS = (
+    ".npz",
+    ".gif",
+    ".mp4",
+    "",
+    ".json",
+    ".mov",
+    ".webm",
+    ".mkv",
+    ".avi",
+    ".m4v",
+    ".apng",
+    ".png",
+    ".webp",
+    ".tif",
+    ".tiff",
+)
+"""Suffixes of mask files, the preferred ones first; "" is a folder of pictures."""
+MASK_SUFFIXES = frozenset(_KINDS) - {""}
+_ORPHAN_REASON = (
+    "it looks like masks, but no clip of this name is beside it; name it after its clip (clip.masks), or give it a "
+    "name without a word for masks if it is a clip"
+)
+
+
+@dataclass(frozen=True)
+class MaskCandidate:
+    """Masks that a name gives away.
+
+    path: a file, a folder of pictures or a sequence path. folder: where its clip has to be. key: what the clip's path
+    below `folder` has to be, without its suffix. rank: which of several is taken, the smallest. clip: the path of its
+    clip, where that is known already.
+    """
+
+    path: Path
+    folder: Path
+    key: tuple[str, ...]
+    rank: tuple[int, int]
+    clip: Path | None = None
+
+
+@dataclass(frozen=True)
+class SuppliedMasks:
+    """Masks of a clip. note: a sentence on what else was found and not taken, or ""."""
+
+    path: Path
+    note: str = ""
+
+
+def name_sibling(path: Path, owner: str) -> MaskCandidate:
+    """Masks whose name is their clip's with a word for masks: clip.masks.npz, clip_mask/."""
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    return MaskCandidate(path, path.parent, (fold_name(owner),), (0, _KINDS.index(suffix)))
+
+
+def name_sequence(path: Path, clip: Path) -> MaskCandidate:
+    """Masks in the same folder as their frames; `clip` is the path of the frames."""
+    return MaskCandidate(path, clip.parent, (), (0, 0), clip)
+
+
+def list_mask_folder(root: Path) -> list[MaskCandidate]:
+    """Everything in a folder of masks that may be the masks of a clip: files, folders of pictures, sequences."""
+    rank = (1, MASK_FOLDERS.index(fold_name(root.name)))
+    candidates = []
+    for directory, subfolders, files in os.walk(root):
+        current = Path(directory)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        parts = current.relative_to(root).parts
+        for name in sorted(files):
+            suffix = Path(name).suffix.lower()
+            if suffix in MASK_SUFFIXES and suffix not in IMAGE_SUFFIXES and not name.startswith("."):
+                candidates.append(MaskCandidate(current / name, root.parent, (*parts, Path(name).stem), rank))
+        pictures = image_files(current)
+        sequences = split_sequences(current, pictures) if pictures else {}
+        for path, name in sequences.items():
+            key = parts if path == current else (*parts, name)
+            candidates.append(MaskCandidate(path, root.parent, key, rank))
+    return candidates
+
+
+def assign_masks(
+    candidates: Iterable[MaskCandidate], clips: Mapping[Path, tuple[str, ...]]
+) -> tuple[dict[Path, SuppliedMasks], list[tuple[Path, str]]]:
+    """Gives every clip its masks.
+
+    Args:
+        candidates: All masks of the ingested folder.
+        clips: Path of a clip -> the parts of its path without its suffix.
+
+    Returns:
+        Clip -> its masks; and (path, reason) of the masks that belong to no clip.
+    """
+    by_clip: dict[Path, list[MaskCandidate]] = {}
+    orphans = []
+    for candidate in candidates:
+        below = {
+            path: parts for path, parts in clips.items() if candidate.folder in path.parents or path == candidate.folder
+        }
+        owner = _find_clip(candidate, below)
+        if owner is None:
+            orphans.append((candidate.path, _ORPHAN_REASON))
+        else:
+            by_clip.setdefault(owner, []).append(candidate)
+    supplied = {}
+    for clip, found in by_clip.items():
+        first, *others = sorted(found, key=lambda candidate: (candidate.rank, candidate.path.as_posix()))
+        names = ", ".join(other.path.name for other in others)
+        note = f"{names} not taken, because the clip has {first.path.name} too" if others else ""
+        supplied[clip] = SuppliedMasks(first.path, note)
+    return supplied, orphans
+
+
+def _find_clip(candidate: MaskCandidate, clips: Mapping[Path, tuple[str, ...]]) -> Path | None:
+    """The clip of masks among those below the masks' folder (path -> parts of the path), or None."""
+    if candidate.clip is not None:
+        return candidate.clip
+    depth = len(candidate.folder.parts)
+    if candidate.rank[0] == 0:
+        names = {
+            path: {fold_name(path.name), fold_name(parts[-1])}
+            for path, parts in clips.items()
+            if len(parts) == depth + 1
+        }
+        return next((path for path in names if candidate.key[0] in names[path]), None)
+    for keep_resolution in (True, False):
+        key = clip_key(candidate.key, keep_resolution)
+        same = [path for path, parts in clips.items() if clip_key(parts[depth:], keep_resolution) == key]
+        if len(same) == 1:
+            return same[0]
+    is_whole_folder = not clip_key(candidate.key, False)
+    return next(iter(clips)) if len(clips) == 1 and is_whole_folder else None
