@@ -53,7 +53,8 @@ def warp(frame: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def motion(flow: np.ndarray, foreground: np.ndarray | None = None) -> float:
     """Mean length of the flow inside the foreground, pixels per frame. Range 0 upwards; 0 is a still.
 
-    Neither direction is better in itself: print it next to consistency, which a still video wins. EvalCrafter's flow score,
+    Neither direction is better in itself: print it next to consistency, which a still video wins. EvalCrafter's flow
+    score,
     there over the whole picture with RAFT.
 
     flow: (frames - 1, height, width, 2). foreground: bool (frames, height, width), or None for the whole picture.
@@ -72,7 +73,8 @@ def motion_cosine(flow: np.ndarray, masks: np.ndarray, foreground: np.ndarray) -
     Range -1..1, higher is better. No paper's formula: published motion scores have no control direction.
 
     flow: (frames - 1, height, width, 2). masks: control masks, bool (frames, height, width): their centroids give the
-    control velocities. foreground: where the object was detected; the mean flow inside it is the observed velocity. Both
+    control velocities. foreground: where the object was detected; the mean flow inside it is the observed velocity.
+    Both
     tracks are compared as one vector over all pairs of frames, so fast moments weigh more. NaN when the masks' centre
     moves less than `MIN_SPEED` (a spin, say), or when nothing was detected.
     """
@@ -93,7 +95,7 @@ def find_still_pixels(frames: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
     frames: uint8 (frames, height, width, 3). flow: (frames - 1, height, width, 2). A pixel is still when its flow is
     under `MIN_SPEED`, or when no motion explains its next frame as well as the flow does (to half a grey level, over
-    a 7x7 neighbourhood): in smooth areas, sky say, dense flow is a guess that leaks from the moving object next to them.
+    a 7x7 neighbourhood): in smooth areas, such as sky, dense flow is a guess that leaks from the moving object nearby.
     """
     out = np.linalg.norm(flow, axis=-1) < MIN_SPEED
     for index in range(len(flow)):

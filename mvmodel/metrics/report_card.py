@@ -1,4 +1,4 @@
-"""Means over videos, with intervals and counts. A metric that a video lacks is left out of the mean, never counted as 0."""
+"""Means over videos, with intervals and counts. A metric that a video lacks is left out of the mean, not counted as 0."""
 
 from __future__ import annotations
 
@@ -75,8 +75,9 @@ def summarise(
     """Mean, 95 % bootstrap interval and counts of every metric, one row per group and metric.
 
     rows: one row a video; columns `by` (those that are there), `prompt` and `seed` if there are any, and the metrics.
-    Returns the columns of `by`, then metric, mean, low, high, videos, prompts, seeds. A metric that a video lacks is left
-    out of the mean and of the counts; one that a whole group lacks gives no row. A table without prompts or seeds counts
+    Returns the columns of `by`, then metric, mean, low, high, videos, prompts, seeds. A metric that a video lacks is
+    left out of the mean and of the counts; one that a whole group lacks gives no row. A table without prompts or seeds
+    counts
     one per video. Videos are resampled, so the interval is about other videos of this kind, not about another training.
     """
     keys = [name for name in by if name in rows.columns]

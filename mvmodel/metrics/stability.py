@@ -27,9 +27,11 @@ def find_comparable_pixels(forward: np.ndarray, backward: np.ndarray) -> np.ndar
 
 
 def warping_error(frames: np.ndarray, forward: np.ndarray | None = None) -> float:
-    """Mean over t of sum(m (warp(f_{t+1}) - f_t)^2) / sum(m), colours 0..1, m from `find_comparable_pixels`. 0 is steady.
+    """Mean over t of sum(m (warp(f_{t+1}) - f_t)^2) / sum(m), colours 0..1, m from `find_comparable_pixels`; 0 is
+    steady.
 
-    frames: uint8 (frames, height, width, 3). forward: `flow.flows(frames)`, to save computing it again. Lai et al. 2018,
+    frames: uint8 (frames, height, width, 3). forward: `flow.flows(frames)`, to save computing it again. Lai et al.
+    2018,
     with OpenCV's DIS flow instead of FlowNet2, averaged over colour channels. NaN when no pixel can be compared.
     """
     forward = flows(frames) if forward is None else forward

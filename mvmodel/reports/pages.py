@@ -1,4 +1,4 @@
-"""The report of one motion and the leaderboard: one HTML file each, everything embedded, readable without JavaScript."""
+"""The report of one motion and the leaderboard: one HTML file each, all embedded, readable without JavaScript."""
 
 from __future__ import annotations
 

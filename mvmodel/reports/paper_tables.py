@@ -108,7 +108,8 @@ def describe_differences(provenance: Mapping[str, Any], frames: tuple[int, ...],
         "adapter is switched off, so what is left is an adapter that expects the mask."
     )
     return [
-        f"Models: the paper builds on Stable Diffusion and scores with CLIP. This report uses the pack “{pack}”, scored "
+        f"Models: the paper builds on Stable Diffusion and scores with CLIP. This report uses the pack “{pack}”, "
+        f"scored "
         f"by {scorer}. Cosines of different scorers cannot be compared.",
         f"Videos: {shape} here. The authors' clips, prompts and masks are not public.",
         without_mask,

@@ -1,4 +1,4 @@
-"""Summaries of a table of videos (one row each, as in metrics.parquet): means, comparisons, the rows of a leaderboard."""
+"""Summaries of a table of videos (a row each, as in metrics.parquet): means, comparisons, the rows of a leaderboard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compute_condition_means(rows: pd.DataFrame, condition: str = "full") -> dict
 
 
 def build_comparison(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per metric of `MAIN_METRICS`: the full method's mean with its interval, the other conditions' means, counts.
+    """One row per metric of `MAIN_METRICS`: the full method's mean with its interval, other conditions' means, counts.
 
     The column of a condition with another number of videos than the full method says how many it has.
     """

@@ -41,7 +41,7 @@ class Piece:
 
 
 class ExactSegmenter:
-    """Offers, for the frames of rendered clips it was made from, every object's exact mask, half of it, and two patches."""
+    """Offers every object's exact mask, half of it, and two patches, for the frames of the rendered clips it knows."""
 
     def __init__(self, *clips: RenderedClip) -> None:
         self.masks: dict[bytes, list[np.ndarray]] = {}
