@@ -1,4 +1,4 @@
-"""Means over videos, with intervals and counts. A metric that a video lacks is left out of the mean, not counted as 0."""
+"""Means over videos, with intervals and counts. A metric that a video lacks is left out, not counted as 0."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Scorer:
     """Image and text embeddings of an open_clip model, with a record of which model that was.
 
     model: an open_clip CLIP. preprocess: PIL image -> float tensor (3, side, side), open_clip's validation transform.
-    tokenizer: list of sentences -> int64 tensor (sentences, context). name, weights_hash: identify the model in records.
+    tokenizer: list of sentences -> int64 tensor (sentences, context). name, weights_hash: identify the model.
     words: the object words that the model was trained to tell apart; the judge takes its distractors from them.
     """
 

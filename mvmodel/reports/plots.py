@@ -16,7 +16,7 @@ from mvmodel.reports.plot_style import PAGE_PALETTE, PageColours, new_figure, pa
 
 @page_style
 def plot_iou_per_frame(videos: Sequence[VideoEntry]) -> str | None:
-    """IoU against the frame's number: a thin line per video, a thick one for a condition's mean. None if not detected."""
+    """IoU against the frame's number: thin lines for videos, thick ones for conditions' means. None if not detected."""
     judged_videos = [video for video in videos if video.detected is not None]
     if not judged_videos:
         return None
@@ -113,7 +113,7 @@ def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slu
 
 @page_style
 def plot_history(history: pd.DataFrame, metric: str, label: str) -> str | None:
-    """One metric over an adapter's versions, a line per motion; promoted versions are filled. None under two versions."""
+    """One metric over an adapter's versions, a line per motion; promoted versions are filled. None for one version."""
     if metric not in history.columns or history.groupby("motion").size().max() < 2:
         return None
     colours = PageColours()

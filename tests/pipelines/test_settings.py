@@ -83,7 +83,8 @@ def test_a_run_refuses_wrong_settings_before_it_writes_anything(tmp_path: Path, 
     path = tmp_path / "settings.json"
     path.write_text('{"training": {"stepz": 1}}')
     assert main(["run", "--home", str(tmp_path / "home"), "--config", str(path)]) == 2
-    assert capsys.readouterr().err.strip() == f"{path}: training: no setting 'stepz'; did you mean 'steps'?"
+    message = f"mvmodel-pipeline: {path}: training: no setting 'stepz'; did you mean 'steps'?"
+    assert capsys.readouterr().err.strip() == message
     assert not (tmp_path / "home").exists()
 
 

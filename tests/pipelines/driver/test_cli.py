@@ -30,7 +30,7 @@ def test_every_command_and_option_of_before_exists() -> None:
         (["--help"], 0, "lineage"),
         (["nope"], 2, "No such command"),
         (["lineage", "nowhere.mp4"], 2, "mvmodel-pipeline: there is no "),
-        (["rollback", "gallop"], 2, "no adapter was ever promoted for 'gallop'"),
+        (["rollback", "gallop"], 2, "no adapter of 'gallop' was ever promoted"),
         (["repair"], 0, "nothing to repair"),
         (["gc"], 0, "0 items"),
     ],
