@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from mvmodel.text_files import read_text
+from mvmodel.video.picture_sequences import is_sequence_path
 
 MAX_CAPTION_CHARACTERS = 10_000
 """Longer captions are cut at a word's end."""
@@ -59,9 +59,17 @@ def _find_sidecars(path: Path, suffix: str) -> list[Path]:
     where there is a B.mp4.
     """
     path = path if path.name else path.resolve()
+    if is_sequence_path(path):
+        pictures = path.with_name(path.stem.replace("%d", "").strip("._- ") or path.parent.name)
+        return _find_alike(pictures, [pictures.name], suffix) + _find_sidecars(path.parent, suffix)
     stems = [path.name] if path.is_dir() else [path.stem, path.name]
+    return _find_alike(path, stems, suffix)
+
+
+def _find_alike(path: Path, stems: list[str], suffix: str) -> list[Path]:
+    """The files beside `path` called like one of the stems, and `suffix`."""
     try:
-        names = sorted(os.listdir(path.parent))
+        names = sorted(entry.name for entry in path.parent.iterdir())
     except OSError:
         return []
     texts = [name for name in names if name.lower().endswith(suffix.lower())]

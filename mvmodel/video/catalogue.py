@@ -19,8 +19,9 @@ CATALOGUE_COLUMNS = {
     "caption_from": "str", "caption_note": "str",
 }  # fmt: skip
 """Columns of a catalogue and their types. start, end: frame numbers in the source, end exclusive. masks: the user's
-masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken. motion: the label as the
-manifest spells it. caption_from: the file that the caption is from. caption_note: about a caption that is too long."""
+masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken. motion: the
+label as the manifest spells it. caption_from: the file that the caption is from. caption_note: about a caption that is
+too long."""
 
 
 class Catalogue:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.video.captions import Caption, read_sidecar_caption, shorten_caption
+from mvmodel.video.captions import CAPTION_SUFFIX, Caption, read_sidecar_caption, shorten_caption
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo
 from mvmodel.video.decode import check_frame_range, check_limits, iterate_frames
@@ -102,7 +102,7 @@ def _choose_caption(source: VideoSource, entry: ManifestEntry) -> Caption:
     """The manifest's caption, or else the one beside the source. Raises InputError if that is no text."""
     if entry.caption:
         return shorten_caption(entry.caption, entry.table or MANIFEST_NAME)
-    return read_sidecar_caption(source.path)
+    return read_sidecar_caption(source.path, entry.caption_suffix or CAPTION_SUFFIX)
 
 
 def _cut_footage(

@@ -1,26 +1,26 @@
-"""What a user states about clips: `manifest.csv`, and a caption in `clip.txt` next to `clip.mp4`."""
+"""One line of a manifest: which file it names, and which moments. `manifest_tables` reads whole manifests."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from mvmodel.errors import InputError
 
 MANIFEST_NAME = "manifest.csv"
-MANIFEST_COLUMNS = ("file", "caption", "motion", "start", "end")
 
 
 class ManifestEntry(BaseModel):
     """One line of the manifest.
 
     file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"), or "" for the
-    clip's own. motion: the motion's name or "". table: name of the manifest's file.
+    clip's own. motion: the motion's name or "". table: name of the manifest's file. caption_suffix: of the files beside
+    clips that hold captions, if it is not .txt.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,58 +31,76 @@ class ManifestEntry(BaseModel):
     start: str = ""
     end: str = ""
     table: str = ""
-
-
-def read_manifest(folder: Path) -> list[ManifestEntry] | None:
-    """The entries of `folder`/manifest.csv in order, or None if there is no manifest.
-
-    Raises InputError naming the line if the table cannot be read. Single values are not checked here.
-    """
-    path = Path(folder) / MANIFEST_NAME
-    if not path.is_file():
-        return None
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    except (ValueError, OSError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
-        if isinstance(error, pd.errors.EmptyDataError):
-            return []
-        reason = str(error).strip().splitlines()[-1]
-        raise InputError(
-            f"{path} is not a readable CSV table ({reason}); save it as UTF-8 with the columns "
-            f"{', '.join(MANIFEST_COLUMNS)}, and put quotes around captions with commas"
-        ) from error
-    table.columns = [str(column).strip().lower() for column in table.columns]
-    if "file" not in table.columns:
-        raise InputError(f"{path} has no column 'file'; its first line should be {','.join(MANIFEST_COLUMNS)}")
-    columns = [column for column in MANIFEST_COLUMNS if column in table.columns]
-    rows = table[columns].to_dict("records")
-    entries = [ManifestEntry(**{str(key): str(value).strip() for key, value in row.items()}) for row in rows]
-    return [entry for entry in entries if entry.file]
+    caption_suffix: str = ""
 
 
 def resolve_inside(folder: Path, name: str) -> Path:
-    """The path of a manifest's file name. Raises InputError if it leads out of `folder`."""
-    if "\0" in name or Path(name).is_absolute() or ".." in Path(name.replace("\\", "/")).parts:
+    """The path of a file that a table names, relative to the folder or absolute; it may not exist.
+
+    Backslashes, another letter case and another Unicode form (NFC, NFD) are forgiven where there is only one such file.
+    Raises InputError if it leads out of `folder`, or is the name of several files.
+    """
+    folder = Path(folder)
+    if (folder / name).exists() and not Path(name).is_absolute() and ".." not in Path(name).parts:
+        return folder / name
+    slashed = name.replace("\\", "/")
+    if Path(slashed).is_absolute():
+        for root in (folder.absolute(), folder.resolve()):
+            if Path(slashed).is_relative_to(root):
+                slashed = Path(slashed).relative_to(root).as_posix()
+                break
+    parts = PurePosixPath(slashed).parts
+    if "\0" in name or slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed) or ".." in parts:
         raise InputError(f"the manifest names {name!r}, which is not inside the folder; give a path relative to it")
-    return Path(folder) / name
+    path = folder
+    for part in parts:
+        path = _find_entry(path, part) or path / part
+    return path
+
+
+def _find_entry(folder: Path, name: str) -> Path | None:
+    """The file of a folder that has this name, or else the only one whose name is alike."""
+    if (folder / name).exists():
+        return folder / name
+    try:
+        entries = sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return None
+    for normalize in (_compose, lambda text: _compose(text).casefold()):
+        alike = [entry for entry in entries if normalize(entry) == normalize(name)]
+        if len(alike) > 1:
+            raise InputError(f"the manifest names {name!r}, which may be {' or '.join(alike)}; spell it as the file is")
+        if alike:
+            return folder / alike[0]
+    return None
+
+
+def _compose(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def parse_moment(text: str, fps: float, times: Sequence[float] = ()) -> int | None:
     """A frame number from "61", "2.5s" or "1:02.5" (hours, minutes, seconds). None for "".
 
-    Raises InputError for anything else.
+    A decimal comma is a point. Raises InputError for anything else, "2.0" included: it may be a frame or seconds.
 
     Args:
         text: The moment.
         fps: Frame rate, used without `times` and beyond the last of them.
         times: When each frame is displayed, in seconds. A time gives the nearest frame.
     """
-    text = text.strip()
+    text = text.strip().replace(",", ".")
     if not text:
         return None
-    if re.fullmatch(r"\d{1,9}(\.0+)?", text):
-        return int(float(text))
-    seconds = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*s", text)
+    if re.fullmatch(r"\d{1,9}", text):
+        return int(text)
+    if re.fullmatch(r"\d*\.\d*", text):
+        number = text.rstrip("0").rstrip(".") or "0"
+        raise InputError(
+            f"the moment {text!r} may be a frame or seconds; write {text}s for seconds or a whole number such as "
+            f"{number.partition('.')[0] or '0'} for a frame"
+        )
+    seconds = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(?:s|sec|seconds)", text)
     clock = re.fullmatch(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", text)
     if seconds:
         time = float(seconds.group(1))

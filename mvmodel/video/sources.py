@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvmodel.errors import InputError
-from mvmodel.video import manifest
 from mvmodel.video.containers import IMAGE_SUFFIXES
 from mvmodel.video.frame_folders import read_frame_folder
-from mvmodel.video.manifest import ManifestEntry
+from mvmodel.video.manifest import ManifestEntry, resolve_inside
+from mvmodel.video.manifest_tables import read_manifest
 from mvmodel.video.mask_names import fold_name, is_mask_folder, likely_mask_owner, mask_owner, plain_sequence_name
 from mvmodel.video.picture_sequences import is_sequence_path, parse_names
 from mvmodel.video.supplied_masks import (
@@ -74,9 +74,9 @@ def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, str]]]
         return [_single_source(folder)], []
     entries: dict[str, list[ManifestEntry]] = {}
     unknown: list[dict[str, str]] = []
-    for entry in manifest.read_manifest(folder) or []:
+    for entry in read_manifest(folder) or []:
         try:
-            path = manifest.resolve_inside(folder, entry.file)
+            path = resolve_inside(folder, entry.file)
             name = path.relative_to(folder).as_posix()
             if path.exists():
                 entries.setdefault(name, []).append(entry)

@@ -50,6 +50,14 @@ def test_a_folder_of_frames(tmp_path: Path) -> None:
     assert read_sidecar_caption(tmp_path / "run.1").text == CAPTION
 
 
+def test_a_sequence_of_pictures_among_others(tmp_path: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    (tmp_path / "shots.txt").write_text("of all")
+    assert read_sidecar_caption(tmp_path / "shots" / "a_%d.png").text == "of all"
+    (tmp_path / "shots" / "a.txt").write_text(CAPTION)
+    assert read_sidecar_caption(tmp_path / "shots" / "a_%d.png").text == CAPTION
+
+
 def test_a_long_caption_is_cut_and_that_is_said(clip: Path) -> None:
     clip.with_suffix(".txt").write_text(f"{CAPTION}. " * 400)
     caption = read_sidecar_caption(clip)
