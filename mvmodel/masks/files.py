@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 import cv2
 import numpy as np
-from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
 from mvmodel.masks.coco import read_coco, to_coco
+from mvmodel.masks.labels import labels_from_grey, soft_mask
+from mvmodel.masks.pictures import read_picture_file, read_picture_folder, sequence_of_labels
 from mvmodel.masks.sequence import MaskSequence
-from mvmodel.video.containers import UnusableClip, image_files
+from mvmodel.video.animation import ANIMATION_SUFFIXES
+from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip
 from mvmodel.video.decode import decode_video
 from mvmodel.video.encode import write_mp4, write_png_folder
 
-_HALF = 127
 _OTHER_SUFFIXES = frozenset(
     {".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"}
 )
@@ -39,7 +41,7 @@ def read_masks(
 ) -> MaskSequence:
     """Reads a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
 
-    In palette pictures, every index except 0 is the object.
+    `mvmodel.masks.values` says what alpha, palette indices, ids and grey levels mean. Several ids are instances.
 
     Args:
         path: The file or folder.
@@ -55,18 +57,8 @@ def read_masks(
     path = Path(path)
     if not path.exists():
         raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
-    instances: np.ndarray | None = None
-    names: tuple[str, ...] = ()
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        masks, file_fps = _read_folder(path), 8.0
-    elif suffix in (".npz", ".json"):
-        sequence = read_coco(path) if suffix == ".json" else _read_npz(path)
-        masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names
-    elif suffix in _OTHER_SUFFIXES:
-        raise InputError(f"{path} is no mask sequence; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
-    else:
-        masks, file_fps = _read_video(path)
+    sequence = _read_sequence(path)
+    masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names
     if polarity == "black":
         masks, instances, names = ~masks, None, ()
     if frames is not None and len(masks) != frames:
@@ -80,15 +72,29 @@ def read_masks(
     return MaskSequence.from_instances(instances, fps or file_fps, names)
 
 
+def _read_sequence(path: Path) -> MaskSequence:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return read_picture_folder(path)
+    if suffix == ".json":
+        return read_coco(path)
+    if suffix == ".npz":
+        return _read_npz(path)
+    if suffix in _OTHER_SUFFIXES:
+        raise InputError(f"{path} is no mask sequence; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
+    if suffix in ANIMATION_SUFFIXES | IMAGE_SUFFIXES:
+        return read_picture_file(path)
+    return _read_video(path)
+
+
 def read_mask(path: Path) -> np.ndarray:
     """Reads one mask picture, bool (height, width), not empty. Raises InputError naming the file."""
-    try:
-        with Image.open(path) as image:
-            mask = _to_binary(image)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"the mask {path} cannot be read ({error}); give a PNG with the object in white") from error
-    _check_foreground(Path(path), mask[None])
-    return mask
+    path = Path(path)
+    masks = read_picture_file(path).masks
+    if len(masks) > 1:
+        raise InputError(f"{path} holds {len(masks)} pictures; give one mask")
+    _check_foreground(path, masks)
+    return masks[0]
 
 
 def write_masks(path: Path, sequence: MaskSequence) -> Path:
@@ -138,39 +144,6 @@ def _write_gif(path: Path, sequence: MaskSequence) -> None:
         file.mux(stream.encode(None))
 
 
-def _read_folder(folder: Path) -> np.ndarray:
-    files = image_files(folder)
-    if not files:
-        raise InputError(f"{folder} holds no mask pictures; put one PNG a frame into it")
-    masks = []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                masks.append(_to_binary(image))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"the mask {file} cannot be read ({error}); save it again as PNG") from error
-        if masks[-1].shape != masks[0].shape:
-            raise InputError(f"the mask {file} has another size than {files[0].name}; give all masks one size")
-    return np.stack(masks)
-
-
-def _to_binary(image: Any) -> np.ndarray:
-    """A picture as a mask: a palette index or value of 1 in 0/1 pictures is foreground, else more than half grey."""
-    if image.mode == "P":
-        return np.asarray(image) > 0
-    if image.mode == "1":
-        return np.asarray(image).astype(bool)
-    if image.mode.startswith("I"):  # 16-bit grey
-        values = np.asarray(image).astype(np.int64)
-    else:
-        bands = image.convert("RGBA")
-        values = np.asarray(bands.convert("RGB")).max(axis=2).astype(np.int64) * (np.asarray(bands)[..., 3] > _HALF)
-    highest = int(values.max())
-    if highest <= 1:
-        return values > 0
-    return values > (_HALF if highest <= 255 else highest // 2)
-
-
 def _read_npz(path: Path) -> MaskSequence:
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -178,20 +151,22 @@ def _read_npz(path: Path) -> MaskSequence:
                 name = "masks" if "masks" in data.files else data.files[0]
                 masks = np.asarray(data[name])
                 masks = masks[:, 0] if masks.ndim == 4 and masks.shape[1] == 1 else masks
-                if masks.ndim != 3 or masks.dtype.kind not in "buif":
+                masks = masks[..., 0] if masks.ndim == 4 and masks.shape[3] == 1 else masks
+                if masks.ndim != 3 or masks.dtype.kind not in "buif" or 0 in masks.shape:
                     raise InputError(f"{path} holds {masks.dtype} {masks.shape}; give bool (frames, height, width)")
-                return MaskSequence(masks > (_HALF if masks.dtype.kind in "ui" and masks.max(initial=0) > 1 else 0.5))
-    except (OSError, ValueError, IndexError) as error:
+                fps = float(data["fps"]) if "fps" in data.files and data["fps"].size == 1 else 8.0
+                return sequence_of_labels(path, lambda: labels_from_grey(masks), fps)
+    except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no readable .npz of masks ({error}); save a bool array in it") from error
     return MaskSequence.load(path)
 
 
-def _read_video(path: Path) -> tuple[np.ndarray, float]:
+def _read_video(path: Path) -> MaskSequence:
     try:
         decoded = decode_video(path)
     except UnusableClip as error:
         raise InputError(f"the masks {path} cannot be read: {error.reason}") from error
-    return decoded.frames.max(axis=3) > _HALF, decoded.fps
+    return sequence_of_labels(path, lambda: soft_mask(decoded.frames.max(axis=3)), decoded.fps)
 
 
 def _check_foreground(path: Path, masks: np.ndarray) -> None:
@@ -202,7 +177,7 @@ def _check_foreground(path: Path, masks: np.ndarray) -> None:
     if masks.mean() > 0.5 and border.mean() > 0.9:
         raise InputError(
             f"{path} looks turned inside out: foreground fills {masks.mean():.0%} and nearly the whole border; "
-            f"the object must be white, or say that it is black"
+            f"the object must be white on black, opaque or an id above 0; if it is the other way round, give --invert"
         )
 
 
