@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import numpy as np
 from pycocotools import mask as rle
 
 from mvmodel.errors import InputError
+from mvmodel.masks.coco_layouts import MaskRecord, MaskTable, read_table
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.video.config import DecodeLimits
+
+logger = logging.getLogger(__name__)
 
 
 def to_coco(sequence: MaskSequence) -> dict[str, Any]:
@@ -39,49 +44,72 @@ def to_coco(sequence: MaskSequence) -> dict[str, Any]:
 
 
 def read_coco(path: Path) -> MaskSequence:
-    """Reads a COCO file. Frames are its images in order of id, objects are its categories.
+    """Reads masks from a COCO file, or one of YouTube-VIS, SA-V or segment-anything. Boxes without masks are logged.
 
-    Segmentations may be compressed or plain run lengths, or polygons. Raises InputError naming the file and the fault.
+    Frames are in the order of the numbers in their file names, or else of their ids. Objects are tracks
+    (`attributes.track_id`) where there are any, else categories that have a mask. Segmentations may be compressed or
+    plain run lengths, or polygons. Raises InputError naming the file and the fault, also for masks of regular key
+    frames only, since nothing is known about the frames between them.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no readable JSON ({error}); give a COCO file of masks") from error
     try:
-        return _parse_content(content)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        table = read_table(content)
+        sequence = _to_sequence(table)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
             f"{path} is no COCO file of masks ({reason}); it needs images with id, height and width, and annotations "
             f"with image_id and segmentation"
         ) from error
+    if table.boxes:
+        logger.warning("%s: %d boxes without masks are left out", path, table.boxes)
+    step = _key_frame_step(sequence.masks.any(axis=(1, 2)))
+    if step and not table.is_own:
+        raise InputError(
+            f"{path} has masks on every {_ordinal(step)} frame only; export the masks between them too (in CVAT as "
+            f"tracks, with interpolated frames)"
+        )
+    return sequence
 
 
-def _parse_content(content: dict[str, Any]) -> MaskSequence:
-    images = sorted(content["images"], key=lambda image: image["id"])
-    sizes = {(int(image["height"]), int(image["width"])) for image in images}
-    if len(sizes) != 1:
-        raise ValueError(f"its {len(images)} images have {len(sizes)} sizes; a mask sequence has one")
-    height, width = sizes.pop()
-    frame_indices = {image["id"]: index for index, image in enumerate(images)}
-    names = {category["id"]: str(category.get("name", "")) for category in content.get("categories", [])}
-    annotations = content["annotations"]
-    categories = list(dict.fromkeys([*names, *(annotation.get("category_id", 0) for annotation in annotations)]))
-    masks = np.zeros((max(1, len(categories)), len(images), height, width), bool)
-    for annotation in annotations:
-        if annotation["image_id"] not in frame_indices:
-            raise ValueError(f"an annotation names image {annotation['image_id']}, which is not listed")
-        instance = categories.index(annotation.get("category_id", 0)) if categories else 0
-        frame = frame_indices[annotation["image_id"]]
-        masks[instance, frame] |= _decode_segmentation(annotation["segmentation"], height, width)
-    info = content.get("info") or {}
-    fps = float(info.get("fps", 8.0))
-    if len(categories) <= 1 and not info.get("instances", False):
-        return MaskSequence(masks[0], fps)
-    return MaskSequence.from_instances(masks, fps, [names.get(category, "") for category in categories])
+def _ordinal(number: int) -> str:
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, 'th') }"
 
 
-def _decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
+def _key_frame_step(has_mask: np.ndarray) -> int:
+    """The step between frames with masks if it is always the same and above 1, else 0. has_mask: bool (frames,)."""
+    frames = np.flatnonzero(has_mask)
+    steps = np.unique(np.diff(frames))
+    if len(frames) < 3 or len(steps) != 1 or steps[0] < 2 or frames[0] >= steps[0]:
+        return 0
+    return int(steps[0])
+
+
+def _to_sequence(table: MaskTable) -> MaskSequence:
+    objects = list(dict.fromkeys([*table.objects, *(record.instance for record in table.records)]))
+    used = {record.instance for record in table.records}
+    objects = [name for name in objects if name in used] or objects[:1] or [0]
+    size = len(objects) * table.frames * table.height * table.width
+    limit = DecodeLimits().bytes
+    if size > limit:
+        raise ValueError(
+            f"{len(objects)} objects in {table.frames} frames of {table.width}x{table.height} need more than the limit "
+            f"of {limit / 2**30:.1f} GiB"
+        )
+    masks = np.zeros((len(objects), table.frames, table.height, table.width), bool)
+    numbers = {instance: number for number, instance in enumerate(objects)}
+    for record in table.records:
+        masks[numbers[record.instance], record.frame] |= _decode(record, table.height, table.width)
+    if len(objects) <= 1 and not table.has_instances:
+        return MaskSequence(masks[0], table.fps)
+    return MaskSequence.from_instances(masks, table.fps, [table.objects.get(name, "") for name in objects])
+
+
+def _decode(record: MaskRecord, height: int, width: int) -> np.ndarray:
+    segmentation = record.segmentation
     if isinstance(segmentation, dict):
         counts, size = segmentation["counts"], [int(n) for n in segmentation["size"]]
         if size != [height, width]:
@@ -95,5 +123,10 @@ def _decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarr
         if int(rle.area(code)) > height * width:
             raise ValueError("run lengths are longer than the picture")
         return np.asarray(rle.decode(code)).astype(bool)
-    merged = rle.merge(rle.frPyObjects(segmentation, height, width))
+    polygons = segmentation if isinstance(segmentation[0], (list, tuple)) else [segmentation]
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+        raise ValueError("a polygon has fewer than three points, or half a point")
+    if len(polygons[0]) == 4:  # pycocotools takes lists of four numbers for boxes
+        raise ValueError("a polygon has fewer than three points")
+    merged = rle.merge(rle.frPyObjects([list(map(float, polygon)) for polygon in polygons], height, width))
     return np.asarray(rle.decode(merged)).astype(bool)

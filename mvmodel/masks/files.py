@@ -19,7 +19,7 @@ from mvmodel.masks.labels import labels_from_grey, soft_mask
 from mvmodel.masks.pictures import read_picture_file, read_picture_folder, sequence_of_labels
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.animation import ANIMATION_SUFFIXES
-from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip
+from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip, holds_pictures
 from mvmodel.video.decode import decode_video
 from mvmodel.video.encode import write_mp4, write_png_folder
 
@@ -55,7 +55,7 @@ def read_masks(
             masks that look inverted.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.exists() and not holds_pictures(path):
         raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
     sequence = _read_sequence(path)
     masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names
@@ -74,7 +74,7 @@ def read_masks(
 
 def _read_sequence(path: Path) -> MaskSequence:
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if holds_pictures(path):
         return read_picture_folder(path)
     if suffix == ".json":
         return read_coco(path)
