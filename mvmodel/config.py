@@ -23,7 +23,7 @@ class Config(BaseModel):
     The string literal below a field is the field's description: it appears in docs/settings.md and in JSON schemas.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def parse_config(model: type[Model], content: Mapping[str, Any], where: str) -> Model:

@@ -176,6 +176,15 @@ def scene_to_masks(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, l
     return sequence, assumptions
 
 
+def scene_files(scene: Scene, folder: Path = Path()) -> list[Path]:
+    """The pictures that a scene's shapes and key masks are read from; `folder` is what their names are relative to."""
+    names: list[str] = []
+    for entry in scene.objects:
+        names += [entry.shape.file] if isinstance(entry.shape, ShapeFile) else []
+        names += entry.motion.keys.values() if isinstance(entry.motion, KeysMotion) else []
+    return [folder / name for name in names]
+
+
 def _object_masks(entry: SceneObject, scene: Scene, folder: Path, assumptions: list[str]) -> np.ndarray:
     """An object's masks, bool (frames, height, width)."""
     if isinstance(entry.motion, KeysMotion):

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mvmodel.cli.inputs import config_from_options, read_control_masks, write_first_frame
-from mvmodel.cli.options import AsJson, PackName, Seed
+from mvmodel.cli.inputs import (
+    check_inputs_exist,
+    check_mask_options,
+    config_from_options,
+    instance_file,
+    read_control_masks,
+    write_first_frame,
+)
+from mvmodel.cli.options import AsJson, Overwrite, PackName, Seed
 from mvmodel.cli.output import print_json, stdout_to_stderr
+from mvmodel.cli.outputs import video_outputs
 from mvmodel.errors import InputError, MvmodelError
+from mvmodel.outputs import guarded_outputs
 
 if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
@@ -48,7 +57,8 @@ def generate(
         typer.Option("--first-frame", help="Picture or video for frame 1. Default: the ControlNet draws it."),
     ] = None,
     first_frame_at: Annotated[
-        int, typer.Option("--first-frame-at", help="Which frame of the --first-frame video to use, counted from 0.")
+        int,
+        typer.Option("--first-frame-at", help="Which frame of the --first-frame video to use, counted from 0.", min=0),
     ] = 0,
     negative_prompt: Annotated[str, typer.Option("--negative-prompt", help="What the video should not show.")] = "",
     steps: Annotated[int | None, typer.Option("--steps", help="Number of denoising steps.")] = None,
@@ -74,6 +84,7 @@ def generate(
     mask_term: Annotated[
         bool, typer.Option("--mask-term/--no-mask-term", help="Switch the mask term off to see its effect.")
     ] = True,
+    overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
@@ -84,23 +95,28 @@ def generate(
     """
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.files import hash_file
-    from mvmodel.packs import load_pack
 
-    _check_output_path(out, inputs=[masks, first_frame])
-    models = load_pack(pack)
+    instances = instance or []
+    object_masks = {f"--instance {text!r}": instance_file(text) for text in instances}
     options = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
     options |= {"mask_guidance_scale": mask_guidance_scale, "noise_sharing": noise_sharing}
     options |= {"adapter_scale": adapter_scale, "window": window, "overlap": overlap}
-    config = config_from_options(GenerationConfig, options).for_pack(models.info)
-    adapter_folder = adapter or models.start_adapter()
-    if adapter_folder is None:
-        raise InputError(f"pack {models.info.name} has no start adapter; train an adapter and pass it with --adapter")
-    sequence = read_control_masks(masks, instance or [], models.info.resolution, prompt)
-    job = _VideoJob(
-        *(models, prompt, negative_prompt, seed, config, sequence, adapter_folder),
-        *(first_frame, first_frame_at, mask_term),
-    )
-    with stdout_to_stderr():
+    config = config_from_options(GenerationConfig, options)
+    inputs = {"--masks": masks, "--first-frame": first_frame, "--adapter": adapter, **object_masks}
+    with guarded_outputs(video_outputs(out), inputs.values(), overwrite), stdout_to_stderr():
+        check_inputs_exist(inputs)
+        check_mask_options(masks, instances)
+        from mvmodel.packs import load_pack
+
+        models = load_pack(pack)
+        adapter_folder = adapter or models.start_adapter()
+        if adapter_folder is None:
+            raise InputError(f"pack {models.info.name} has no start adapter; train one and pass it with --adapter")
+        sequence = read_control_masks(masks, instances, models.info.resolution, prompt)
+        job = _VideoJob(
+            *(models, prompt, negative_prompt, seed, config.for_pack(models.info), sequence, adapter_folder),
+            *(first_frame, first_frame_at, mask_term),
+        )
         record = job.run(out)
     record |= {"out": str(out), "masks": str(masks) if masks else instance, "adapter": str(adapter_folder)}
     record |= {"first_frame": str(first_frame) if first_frame else None, "sha256": hash_file(out)}
@@ -177,14 +193,6 @@ class _VideoJob:
         videos = work_dir / "videos"
         batch.generate(backend, self.adapter, [request], first_frames, self.config, videos, self.mask_term)
         return iou
-
-
-def _check_output_path(out: Path, inputs: list[Path | None]) -> None:
-    """Raises InputError unless `out` is an .mp4 that is none of the inputs."""
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"{out} should end in .mp4, the only format that is written")
-    if out.exists() and any(path and path.exists() and path.samefile(out) for path in inputs):
-        raise InputError(f"{out} is an input and would be overwritten; give another --out")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,18 +16,50 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def config_from_options(config_class: type[Model], options: dict[str, Any]) -> Model:
+def check_inputs_exist(inputs: Mapping[str, Path | None]) -> None:
+    """Raise InputError unless the files and folders of these options exist; None are left out."""
+    for option, path in inputs.items():
+        if path is not None and not path.exists():
+            raise InputError(f"{path} does not exist; give {option} a file or folder that does")
+
+
+def config_from_options(
+    config_class: type[Model], options: dict[str, Any], renamed: Mapping[str, str] | None = None
+) -> Model:
     """A config from command-line options. Options that are None keep the config's defaults.
+
+    options: by the option's name, with underscores. renamed: option -> setting, where they differ.
 
     Raises InputError, naming the option, if a value is not valid.
     """
+    names = {option: (renamed or {}).get(option, option) for option in options}
     try:
-        return config_class(**{name: value for name, value in options.items() if value is not None})
+        return config_class(**{names[option]: value for option, value in options.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        option = "-".join(map(str, first["loc"])).replace("_", "-")
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"--{option}: {message}") from error
+        chosen = [option for option, setting in names.items() if options[option] is not None]
+        # A rule about several settings has no place of its own; its message names them, or the options that were given.
+        settings = (
+            [str(place) for place in first["loc"]] or [name for name in chosen if names[name] in message] or chosen
+        )
+        options_of = {setting: option for option, setting in names.items()}
+        named = " and ".join(f"--{options_of.get(setting, setting).replace('_', '-')}" for setting in settings)
+        raise InputError(f"{named}: {message}") from error
+
+
+def check_mask_options(masks: Path | None, instances: list[str]) -> None:
+    """Raise InputError unless masks are given in one of the two ways."""
+    if (masks is None) == (not instances):
+        raise InputError("give the masks with --masks, or those of each object with --instance WORDS=FILE, not both")
+
+
+def instance_file(instance: str) -> Path:
+    """The masks' file of an object given as WORDS=FILE. Raises InputError if it is not given so."""
+    words, _, file = instance.partition("=")
+    if not words.strip() or not file:
+        raise InputError(f'--instance {instance!r} should look like "a dog=dog_masks.npz"')
+    return Path(file)
 
 
 def read_control_masks(masks: Path | None, instances: list[str], side: int, prompt: str) -> MaskSequence:
@@ -41,17 +74,13 @@ def read_control_masks(masks: Path | None, instances: list[str], side: int, prom
     from mvmodel.masks import MaskSequence
     from mvmodel.masks.files import read_masks
 
-    if (masks is None) == (not instances):
-        raise InputError("give the masks with --masks, or those of each object with --instance WORDS=FILE, not both")
+    check_mask_options(masks, instances)
     if masks is not None:
         return read_masks(masks, size=(side, side))
     names, sequences = [], []
     for instance in instances:
-        words, _, file = instance.partition("=")
-        if not words.strip() or not file:
-            raise InputError(f'--instance {instance!r} should look like "a dog=dog_masks.npz"')
-        names.append(words.strip())
-        sequences.append(read_masks(Path(file), size=(side, side)))
+        names.append(instance.partition("=")[0].strip())
+        sequences.append(read_masks(instance_file(instance), size=(side, side)))
     if len({sequence.frames for sequence in sequences}) > 1:
         lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
         raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")

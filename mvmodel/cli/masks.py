@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mvmodel.cli.options import AsJson, LibraryFolder, MasksArgument, MasksOut, PackName, PreviewOut, Seed
+from mvmodel.cli.options import AsJson, LibraryFolder, MasksArgument, MasksOut, Overwrite, PackName, PreviewOut, Seed
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+from mvmodel.cli.outputs import mask_outputs, preview_outputs
 from mvmodel.errors import InputError
+from mvmodel.outputs import Output, guarded_outputs
 
 if TYPE_CHECKING:
     from mvmodel.authoring.library import Library
@@ -23,24 +25,27 @@ def extract_command(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of frames.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder. Gets one 0/255 PNG per frame.")],
     preview: PreviewOut = None,
+    overwrite: Overwrite = False,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
     """Segment the foreground of a video without clicks. Writes one PNG per frame, at the size of the source."""
     if out.is_dir() and any(file.suffix != ".png" for file in out.iterdir()):
         raise InputError(f"{out} contains files that are not PNGs and would be overwritten; give another --out folder")
-    from mvmodel.masks.preview import write_preview
-    from mvmodel.packs import load_pack
-    from mvmodel.segmentation.tracking import extract_masks
-    from mvmodel.video.decode import decode_video
-    from mvmodel.video.encode import write_png_folder
+    outputs = [Output(out, folder=True), *(preview_outputs(preview, "--preview") if preview else [])]
+    with guarded_outputs(outputs, [path], overwrite):
+        from mvmodel.masks.preview import write_preview
+        from mvmodel.packs import load_pack
+        from mvmodel.segmentation.tracking import extract_masks
+        from mvmodel.video.decode import decode_video
+        from mvmodel.video.encode import write_png_folder
 
-    video = decode_video(path)
-    extraction = extract_masks(video.frames, load_pack(pack).segmenter(), fps=video.fps)
-    sequence, quality = extraction.sequence, extraction.quality.model_dump()
-    write_png_folder(out, sequence.masks)
-    if preview:
-        write_preview(preview, sequence, video.frames)
+        video = decode_video(path)
+        extraction = extract_masks(video.frames, load_pack(pack).segmenter(), fps=video.fps)
+        sequence, quality = extraction.sequence, extraction.quality.model_dump()
+        write_png_folder(out, sequence.masks)
+        if preview:
+            write_preview(preview, sequence, video.frames)
     objects = len(sequence.per_instance) if sequence.masks.any() else 0
     if json:
         print_json({"file": str(path), "out": str(out), **_dimensions(sequence), "objects": objects, **quality})
@@ -57,16 +62,19 @@ def author_command(
         int | None, typer.Option("--frames", help="Number of frames. Default: the scene's.", min=1)
     ] = None,
     preview: PreviewOut = None,
+    overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
     """Create a mask sequence from a scene file: key masks, paths, physics or sentences."""
-    from mvmodel.authoring.scene import read_scene, scene_to_masks
+    from mvmodel.authoring.scene import read_scene, scene_files, scene_to_masks
 
+    folder = scene.resolve().parent
     spec = read_scene(scene)
-    if frames is not None:
-        spec = spec.model_copy(update={"frames": frames})
-    sequence, assumptions = scene_to_masks(spec, scene.resolve().parent)
-    _write(sequence, out, preview)
+    with guarded_outputs(mask_outputs(out, preview), [scene, *scene_files(spec, folder)], overwrite):
+        if frames is not None:
+            spec = spec.model_copy(update={"frames": frames})
+        sequence, assumptions = scene_to_masks(spec, folder)
+        _write(sequence, out, preview)
     record = {"out": str(out), **_dimensions(sequence), "objects": list(sequence.names), "assumptions": assumptions}
     _print_result(record, json)
 
@@ -90,38 +98,41 @@ def from_text_command(
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Also write the pictures that the shapes were cut from.")
     ] = None,
+    overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
     """Create a mask sequence from a sentence. Prints every assumption that the sentence left open."""
-    from mvmodel.authoring.config import TextToMasksConfig
-    from mvmodel.authoring.grammar import parse_sentence
-    from mvmodel.authoring.shapes import write_pictures
-    from mvmodel.authoring.text_to_masks import text_to_masks
-    from mvmodel.backends.shape_models import load_shape_models
-    from mvmodel.masks.files import read_mask
-    from mvmodel.packs import load_pack
+    outputs = mask_outputs(out, preview) + ([Output(pictures, "--pictures", folder=True)] if pictures else [])
+    with guarded_outputs(outputs, [shape, library], overwrite):
+        from mvmodel.authoring.config import TextToMasksConfig
+        from mvmodel.authoring.grammar import parse_sentence
+        from mvmodel.authoring.shapes import write_pictures
+        from mvmodel.authoring.text_to_masks import text_to_masks
+        from mvmodel.backends.shape_models import load_shape_models
+        from mvmodel.masks.files import read_mask
+        from mvmodel.packs import load_pack
 
-    model_pack = load_pack(pack)
-    info = model_pack.info
-    motion_library = _load_library(library, required=use_library_motion)
-    shapes = {parse_sentence(sentence).actors[0].noun: read_mask(shape)} if shape else None
-    with stdout_to_stderr():
-        result = text_to_masks(
-            sentence,
-            load_shape_models(model_pack),
-            frames or info.frames,
-            info.fps,
-            (info.resolution, info.resolution),
-            TextToMasksConfig(seed=seed),
-            shapes,
-            motion_library,
-            use_library_motion,
-        )
-    _write(result.sequence, out, preview)
-    if pictures:
-        write_pictures(pictures, result.pictures)
+        model_pack = load_pack(pack)
+        info = model_pack.info
+        motion_library = _load_library(library, required=use_library_motion)
+        shapes = {parse_sentence(sentence).actors[0].noun: read_mask(shape)} if shape else None
+        with stdout_to_stderr():
+            result = text_to_masks(
+                sentence,
+                load_shape_models(model_pack),
+                frames or info.frames,
+                info.fps,
+                (info.resolution, info.resolution),
+                TextToMasksConfig(seed=seed),
+                shapes,
+                motion_library,
+                use_library_motion,
+            )
+        _write(result.sequence, out, preview)
+        if pictures:
+            write_pictures(pictures, result.pictures)
     record = {"out": str(out), **_dimensions(result.sequence), "objects": list(result.sequence.names)}
     record |= {"assumptions": result.assumptions, "source_entry": result.source_entry}
     _print_result(record | {"nearest": [hit.name for hit in result.nearest]}, json)
@@ -135,13 +146,14 @@ def edit_command(
         Path | None, typer.Option("--out", help="Output file: .npz, .json, .gif or .mp4; or a folder for PNGs.")
     ] = None,
     preview: PreviewOut = None,
+    overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
     """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more.
 
     `mvmodel masks edit MASKS list` explains every edit.
     """
-    from mvmodel.masks.edit_script import edits_help, run_edits
+    from mvmodel.masks.edit_script import edit_files, edits_help, run_edits
     from mvmodel.masks.files import read_masks
 
     if edits.strip() == "list":
@@ -149,8 +161,9 @@ def edit_command(
         return
     if out is None:
         raise InputError("give the output file with --out")
-    sequence = run_edits(read_masks(masks), edits)
-    _write(sequence, out, preview)
+    with guarded_outputs(mask_outputs(out, preview), [masks, *map(Path, edit_files(edits))], overwrite):
+        sequence = run_edits(read_masks(masks), edits)
+        _write(sequence, out, preview)
     empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
     record = {"out": str(out), **_dimensions(sequence), "empty_frames": empty_frames}
     _print_result(record | {"coverage": float(sequence.coverage().mean())}, json)
@@ -163,15 +176,17 @@ def preview_command(
         Path, typer.Option("--out", help="Output .gif or .mp4. A contact sheet is written next to it: NAME-sheet.png.")
     ],
     on: Annotated[Path | None, typer.Option("--on", help="A clip to overlay the masks on.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
-    from mvmodel.masks.files import read_masks
-    from mvmodel.masks.preview import write_preview
-    from mvmodel.video.frames import read_frames
+    with guarded_outputs(preview_outputs(out, "--out"), [masks, on], overwrite):
+        from mvmodel.masks.files import read_masks
+        from mvmodel.masks.preview import write_preview
+        from mvmodel.video.frames import read_frames
 
-    frames = read_frames(on) if on else None
-    sequence = read_masks(masks) if frames is None else read_masks(masks, len(frames), frames.shape[1:3])
-    print(*write_preview(out, sequence, frames), sep="\n")
+        frames = read_frames(on) if on else None
+        sequence = read_masks(masks) if frames is None else read_masks(masks, len(frames), frames.shape[1:3])
+        print(*write_preview(out, sequence, frames), sep="\n")
 
 
 @masks_app.command("check", epilog="Example: mvmodel masks check masks/ --for clip.mp4")

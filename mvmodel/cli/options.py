@@ -11,7 +11,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other progr
 PackName = Annotated[
     str | None, typer.Option("--pack", help="Name or folder of the model pack. Default: $MVMODEL_PACK, then tiny.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Random seed. The same seed gives the same result.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace outputs that exist. Without it, only unchanged outputs of mvmodel are replaced. "
+        "Inputs are never overwritten.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Random seed. The same seed gives the same result.", min=0, max=2**63 - 1)
+]
 
 MasksArgument = Annotated[
     Path, typer.Argument(metavar="MASKS", help="A folder of PNGs, a GIF, a video, an .npz or a COCO .json.")

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mvmodel.cli.options import AsJson
+from mvmodel.cli.options import AsJson, Overwrite
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+from mvmodel.cli.outputs import pack_output
+from mvmodel.outputs import Output, guarded_outputs
 
 packs_app = typer.Typer(help="List, check and download model packs.", no_args_is_help=True)
 
@@ -57,11 +59,12 @@ def check_command(
 def fake_command(
     kind: Annotated[str, typer.Argument(help="sd15 or small.")],
     folder: Annotated[Path, typer.Argument(help="Output folder.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a pack with the full architecture and random weights, for tests and benchmarks."""
-    from mvmodel.packs.random_pack import write_random_pack
+    with guarded_outputs([Output(folder, "FOLDER", folder=True)], [], overwrite), stdout_to_stderr():
+        from mvmodel.packs.random_pack import write_random_pack
 
-    with stdout_to_stderr():
         pack_folder = write_random_pack(kind, folder)
     print(pack_folder)
 
@@ -69,12 +72,13 @@ def fake_command(
 @packs_app.command("pull")
 def pull_command(
     name: Annotated[str, typer.Argument(help="Name of the pack: sd15.")],
-    to: Annotated[Path | None, typer.Option("--to", help="Write the pack to this folder.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Output folder. Default: ~/.cache/mvmodel/packs.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Download a pack's weights from their publishers."""
-    from mvmodel.packs.pull import pull_pack
+    """Download a pack's weights from their publishers. Run the same command again to resume a download."""
+    with guarded_outputs([pack_output(to)] if to else [], [], overwrite), stdout_to_stderr():
+        from mvmodel.packs.pull import pull_pack
 
-    with stdout_to_stderr():
         pack_folder = pull_pack(name, to)
     print(pack_folder)
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mvmodel.cli.options import PackName
+from mvmodel.cli.options import Overwrite, PackName
 from mvmodel.cli.output import stdout_to_stderr
+from mvmodel.outputs import Output, guarded_outputs
 
 
 def report(
@@ -19,12 +20,13 @@ def report(
     ablation: Annotated[
         Path | None, typer.Option("--ablation", help="Folder of a finished ablation_study, to include its table.")
     ] = None,
+    overwrite: Overwrite = False,
     pack: PackName = None,
 ) -> None:
     """Measure a batch of generated videos and write its report."""
-    from mvmodel.packs import load_pack
-    from mvmodel.reports.folder_report import write_folder_report
+    with guarded_outputs([Output(out, folder=True)], [videos, requests, ablation], overwrite), stdout_to_stderr():
+        from mvmodel.packs import load_pack
+        from mvmodel.reports.folder_report import write_folder_report
 
-    with stdout_to_stderr():
         page = write_folder_report(load_pack(pack), videos, requests, out, motion, ablation)
     print(page)

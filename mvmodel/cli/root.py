@@ -11,14 +11,13 @@ import typer
 
 from mvmodel.cli.clips import clips_app
 from mvmodel.cli.doctor import doctor
+from mvmodel.cli.exits import run_app
 from mvmodel.cli.generate import generate
 from mvmodel.cli.masks import masks_app
 from mvmodel.cli.metrics import metrics
-from mvmodel.cli.output import print_error
 from mvmodel.cli.packs import packs_app
 from mvmodel.cli.report import report
 from mvmodel.cli.train import train
-from mvmodel.errors import MvmodelError
 
 app = typer.Typer(
     name="mvmodel",
@@ -35,11 +34,5 @@ for command in (train, generate, metrics, report, doctor):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Prints an MvmodelError as one sentence and exits with code 2."""
-    try:
-        app(arguments)
-    except MvmodelError as error:
-        print_error(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run the command line. Prints wrong input as one sentence and exits with code 2; with 130 after Ctrl-C."""
+    sys.exit(run_app(app, "mvmodel", arguments))

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmodel.cli.inputs import config_from_options
-from mvmodel.cli.options import AsJson, PackName, Seed
+from mvmodel.cli.inputs import check_inputs_exist, config_from_options
+from mvmodel.cli.options import AsJson, Overwrite, PackName, Seed
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+from mvmodel.cli.outputs import adapter_output
 from mvmodel.errors import InputError
+from mvmodel.outputs import guarded_outputs
 
 if TYPE_CHECKING:
-    from mvmodel.backends.training_config import TrainingClip
+    from mvmodel.backends.training_config import TrainConfig, TrainingClip
     from mvmodel.packs import Pack
 
 
@@ -37,24 +39,43 @@ def train(
     sanity: Annotated[
         bool, typer.Option("--sanity", help="Only overfit the first clip. Exits with code 1 if the loss does not fall.")
     ] = False,
+    overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
     """Fine-tune a motion adapter on a handful of clips. Run the same command again to resume an interrupted run."""
-    from mvmodel.backends.load import load_backend
     from mvmodel.backends.training_config import TrainConfig
+
+    options = {"steps": steps, "seed": seed, "preview_every": preview_every, "licence": licence}
+    config = config_from_options(TrainConfig, options, renamed={"licence": "data_licence"})
+    if init_from:
+        config = config.model_copy(update={"init_from": str(init_from)})
+    with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
+        check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
+        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, json)
+
+
+def _train(
+    clips: Path,
+    out: Path,
+    config: TrainConfig,
+    hold_out: int,
+    scratch: bool,
+    sanity: bool,
+    overwrite: bool,
+    pack: str | None,
+    json: bool,
+) -> None:
+    """Load the models and the clips, and train on them or only check that training works."""
+    from mvmodel.backends.load import load_backend
     from mvmodel.packs import load_pack
     from mvmodel.training.clips import load_training_clips
     from mvmodel.training.finetune import build_trainee, finetune
 
     models = load_pack(pack)
-    options = {"steps": steps, "seed": seed, "preview_every": preview_every, "data_licence": licence}
-    config = config_from_options(TrainConfig, options)
-    if scratch or models.start_adapter() is None:
+    if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
-    if init_from:
-        config = config.model_copy(update={"init_from": str(init_from)})
     with stdout_to_stderr():
         loaded = load_training_clips(models, clips)
     usable, left_out = loaded.clips, loaded.left_out
@@ -69,7 +90,7 @@ def train(
     with stdout_to_stderr():
         backend = load_backend(models)
         print_table(["trained part", "weights"], list(build_trainee(backend, config).parameter_counts().items()))
-        adapter = finetune(backend, train_clips, config, out, held_out_clips)
+        adapter = finetune(backend, train_clips, config, out, held_out_clips, overwrite=overwrite)
     if json:
         names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
         record = {"adapter": str(adapter), **names, "left_out": left_out}

@@ -33,6 +33,7 @@ def finetune(
     validation: Sequence[TrainingClip] = (),
     report: Report | None = None,
     device: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Tune an adapter on `clips` and write it to `folder`/adapter; returns that path.
 
@@ -48,6 +49,7 @@ def finetune(
         validation: Clips that are not trained on; their loss before and after goes into `train.json`.
         report: Receives every row of the training curve; None prints them.
         device: cpu, cuda or cuda:N; None is the backend's own.
+        overwrite: Replace an adapter that was trained with other settings, clips or models.
 
     Raises:
         InputError: There are no clips, they differ in size, the backend cannot process them or does not support a
@@ -56,7 +58,7 @@ def finetune(
     _check_inputs(backend, clips, config)
     out, work_dir = Path(folder) / "adapter", Path(folder) / "work"
     recipe = training_recipe(backend, clips, config, validation)
-    if _is_finished(out, recipe):
+    if _is_finished(out, recipe, overwrite):
         return out
     _start_or_resume(work_dir, recipe)
     device = device or backend.device
@@ -150,16 +152,18 @@ def _check_inputs(backend: Backend, clips: Sequence[TrainingClip], config: Train
         raise InputError(f"the clips cannot be trained on: {error}") from error
 
 
-def _is_finished(out: Path, recipe: str) -> bool:
-    """Whether `out` holds this adapter. Raises InputError when it holds another one."""
+def _is_finished(out: Path, recipe: str, overwrite: bool) -> bool:
+    """Whether `out` holds this adapter. Raises InputError when it holds another one that may not be replaced."""
     if not (out / "train.json").exists():
         return False
-    if json.loads((out / "train.json").read_text()).get("recipe", recipe) != recipe:
+    if json.loads((out / "train.json").read_text()).get("recipe", recipe) == recipe:
+        return True
+    if not overwrite:
         raise InputError(
             f"{out} holds an adapter that was trained with other settings, clips or models; give another folder, "
-            f"or remove it"
+            f"or overwrite it"
         )
-    return True
+    return False
 
 
 def _start_or_resume(work_dir: Path, recipe: str) -> None:

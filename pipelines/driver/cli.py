@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Annotated
 
 import typer
 
+from mvmodel.cli.exits import INTERRUPTED, run_app
 from mvmodel.cli.options import AsJson
-from mvmodel.cli.output import print_error, print_json
-from mvmodel.errors import MvmodelError
+from mvmodel.cli.output import print_json
 
 # Threads that wait by spinning make two busy programs on two cores many times slower; read once, when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -47,6 +46,9 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every stage as briefly as possible, to check that it works.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Use a --home that has other files in it. Clips are never overwritten.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Ingest clips, train an adapter per motion, generate videos, measure them and write reports.
@@ -58,7 +60,7 @@ def run(
         from pipelines.driver.run import run_pipeline
 
         step_timings.live = True
-        status = run_pipeline(clips, folder, config, quick, pack)
+        status = run_pipeline(clips, folder, config, quick, pack, overwrite)
         _print_summary(folder, home or folder)
     raise typer.Exit(status)
 
@@ -166,17 +168,9 @@ def _interruptible_home(home: Path | None) -> Iterator[Path]:
         with interruptible(folder):
             yield folder
     except RunInterrupted as interrupted:
-        print(interrupted, file=sys.stderr)
-        raise typer.Exit(130) from interrupted
+        raise typer.Exit(INTERRUPTED) from interrupted
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 a stage failed, 2 wrong input, 130 interrupted."""
-    try:
-        app(arguments, prog_name="mvmodel-pipeline")
-    except SystemExit as end:
-        return int(end.code or 0)
-    except MvmodelError as error:
-        print_error(str(error), "mvmodel-pipeline")
-        return 2
-    return 0
+    return run_app(app, "mvmodel-pipeline", arguments)

@@ -16,6 +16,7 @@ import dagster as dg
 import psutil
 
 from mvmodel.files import write_json
+from mvmodel.outputs import Output, guarded_outputs
 from pipelines import jobs, settings
 from pipelines.assets.motion import read_motion_groups
 from pipelines.definitions import build_defs, build_resources
@@ -34,13 +35,24 @@ QUICK_SETTINGS = {
     "comparison": {"scratch": False},
 }
 """The settings of `--quick`: every stage runs, but too briefly for meaningful results."""
+HOME_MARKERS = ("run.lock", "settings.json", "dagster/dagster.yaml")
+"""Files that show that a folder is a home."""
 AFTER_PROMOTION = dg.AssetSelection.groups("generation", "reports") - dg.AssetSelection.assets("leaderboard")
 
 
 def run_pipeline(
-    clips: Path | None, home: Path, config: Path | None = None, quick: bool = False, pack: str = ""
+    clips: Path | None,
+    home: Path,
+    config: Path | None = None,
+    quick: bool = False,
+    pack: str = "",
+    overwrite: bool = False,
 ) -> int:
-    """Run all phases and write <home>/summary.json. Returns the exit status: 0, or 1 if a stage failed."""
+    """Run all phases and write <home>/summary.json. Returns the exit status: 0, or 1 if a stage failed.
+
+    Raises InputError if the home and the clips' folder contain each other, or if the home is a folder that has other
+    things in it, unless `overwrite` allows that.
+    """
     started = psutil.Process().create_time()
     home = home.expanduser().resolve()
     sections = settings.merge_settings(
@@ -50,7 +62,12 @@ def run_pipeline(
     sections["clips"] = str(Path(folder).expanduser().resolve())
     if pack or os.environ.get("MVMODEL_PACK"):
         sections["pack"] = pack or os.environ["MVMODEL_PACK"]
-    with home_lock(home), dagster_instance(home) as instance:
+    output = Output(home, "--home", folder=True, markers=HOME_MARKERS, created=True)
+    with (
+        guarded_outputs([output], [Path(sections["clips"]), config], overwrite),
+        home_lock(home),
+        dagster_instance(home) as instance,
+    ):
         settings.write_settings(home, sections)
         for sentence in repair(instance):
             print_progress(sentence)

@@ -82,7 +82,7 @@ def test_masks_or_instances_and_nothing_in_between(run, small_pack_folder, masks
     from mvmodel.masks import MaskSequence
 
     common = ("generate", "--prompt", "a car and a ball", "--out", tmp_path / "v.mp4", "--pack", small_pack_folder)
-    common = (*common, "--adapter", tmp_path)
+    common = (*common, "--adapter", small_pack_folder)
     MaskSequence(clip.masks[:3]).save(tmp_path / "three.npz")
     for options, sentence in [
         ((), "give the masks with --masks, or those of each object with --instance"),

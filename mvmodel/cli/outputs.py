@@ -1,0 +1,38 @@
+"""The outputs of the commands, for the rule in `mvmodel.outputs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mvmodel.outputs import Output
+
+MASK_SUFFIXES = (".npz", ".json", ".gif", ".mp4")
+PREVIEW_SUFFIXES = (".gif", ".mp4")
+
+
+def mask_outputs(out: Path, preview: Path | None = None) -> list[Output]:
+    """A mask sequence, in a folder if `out` has no suffix, and its preview."""
+    folder = out.suffix == ""
+    masks = Output(out, folder=folder, suffixes=() if folder else MASK_SUFFIXES)
+    return [masks, *(preview_outputs(preview, "--preview") if preview else [])]
+
+
+def preview_outputs(preview: Path, option: str) -> list[Output]:
+    """An animation, and the contact sheet that is written next to it."""
+    sheet = preview.with_name(f"{preview.stem}-sheet.png")
+    return [Output(preview, option, suffixes=PREVIEW_SUFFIXES), Output(sheet, option)]
+
+
+def adapter_output(out: Path) -> Output:
+    """The folder of `mvmodel train`. An interrupted or finished run of it is resumed, not refused."""
+    return Output(out, folder=True, markers=("adapter/train.json", "work/recipe"))
+
+
+def video_outputs(out: Path) -> list[Output]:
+    """A generated video, and its exact frames."""
+    return [Output(out, suffixes=(".mp4",)), Output(out.with_suffix(".frames.npz"))]
+
+
+def pack_output(folder: Path) -> Output:
+    """The folder of `mvmodel packs pull`, which skips parts that are there and resumes a download."""
+    return Output(folder, "--to", folder=True, markers=("pack.json", "vae/.complete"))
