@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mvmodel.cli.options import AsJson, LibraryFolder, MasksArgument, MasksOut, Overwrite, PackName, PreviewOut, Seed
+from mvmodel.cli.options import (
+    AsJson,
+    Invert,
+    LibraryFolder,
+    MasksArgument,
+    MasksOut,
+    Overwrite,
+    PackName,
+    PreviewOut,
+    Seed,
+)
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import mask_outputs, preview_outputs
 from mvmodel.errors import InputError
@@ -23,7 +33,9 @@ masks_app = typer.Typer(help="Mask sequences: from footage, from a scene, from t
 @masks_app.command("extract", epilog="Example: mvmodel masks extract clip.mp4 --out masks/ --preview masks.mp4")
 def extract_command(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of frames.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder. Gets one 0/255 PNG per frame.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output folder for one 0/255 PNG per frame; or a .npz, .json, .gif or .mp4.")
+    ],
     preview: PreviewOut = None,
     overwrite: Overwrite = False,
     pack: PackName = None,
@@ -32,18 +44,17 @@ def extract_command(
     """Segment the foreground of a video without clicks. Writes one PNG per frame, at the size of the source."""
     if out.is_dir() and any(file.suffix != ".png" for file in out.iterdir()):
         raise InputError(f"{out} contains files that are not PNGs and would be overwritten; give another --out folder")
-    outputs = [Output(out, folder=True), *(preview_outputs(preview, "--preview") if preview else [])]
-    with guarded_outputs(outputs, [path], overwrite):
+    with guarded_outputs(mask_outputs(out, preview), [path], overwrite):
+        from mvmodel.masks.files import write_masks
         from mvmodel.masks.preview import write_preview
         from mvmodel.packs import load_pack
         from mvmodel.segmentation.tracking import extract_masks
         from mvmodel.video.decode import decode_video
-        from mvmodel.video.encode import write_png_folder
 
         video = decode_video(path)
         extraction = extract_masks(video.frames, load_pack(pack).segmenter(), fps=video.fps)
         sequence, quality = extraction.sequence, extraction.quality.model_dump()
-        write_png_folder(out, sequence.masks)
+        write_masks(out, sequence)
         if preview:
             write_preview(preview, sequence, video.frames)
     objects = len(sequence.per_instance) if sequence.masks.any() else 0
@@ -147,6 +158,7 @@ def edit_command(
     ] = None,
     preview: PreviewOut = None,
     overwrite: Overwrite = False,
+    invert: Invert = False,
     json: AsJson = False,
 ) -> None:
     """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more.
@@ -162,7 +174,7 @@ def edit_command(
     if out is None:
         raise InputError("give the output file with --out")
     with guarded_outputs(mask_outputs(out, preview), [masks, *map(Path, edit_files(edits))], overwrite):
-        sequence = run_edits(read_masks(masks), edits)
+        sequence = run_edits(read_masks(masks, polarity="black" if invert else "white"), edits)
         _write(sequence, out, preview)
     empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
     record = {"out": str(out), **_dimensions(sequence), "empty_frames": empty_frames}
@@ -177,6 +189,7 @@ def preview_command(
     ],
     on: Annotated[Path | None, typer.Option("--on", help="A clip to overlay the masks on.")] = None,
     overwrite: Overwrite = False,
+    invert: Invert = False,
 ) -> None:
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
     with guarded_outputs(preview_outputs(out, "--out"), [masks, on], overwrite):
@@ -185,7 +198,8 @@ def preview_command(
         from mvmodel.video.frames import read_frames
 
         frames = read_frames(on) if on else None
-        sequence = read_masks(masks) if frames is None else read_masks(masks, len(frames), frames.shape[1:3])
+        count, size = (None, None) if frames is None else (len(frames), frames.shape[1:3])
+        sequence = read_masks(masks, count, size, polarity="black" if invert else "white")
         print(*write_preview(out, sequence, frames), sep="\n")
 
 
@@ -195,7 +209,7 @@ def check_command(
     clip: Annotated[
         Path | None, typer.Option("--for", help="The clip of the masks. Size and number of frames must match.")
     ] = None,
-    black: Annotated[bool, typer.Option("--black", help="The object is black, the background white.")] = False,
+    invert: Invert = False,
     json: AsJson = False,
 ) -> None:
     """Check whether masks can be used: size, number of frames, polarity, empty frames and quality.
@@ -208,7 +222,7 @@ def check_command(
 
     video = probe_video(clip) if clip else None
     frames, size = (video.frames, (video.height, video.width)) if video else (None, None)
-    sequence = read_masks(masks, frames, size, polarity="black" if black else "white")
+    sequence = read_masks(masks, frames, size, polarity="black" if invert else "white")
     quality = measure_quality(sequence.masks)
     objects = list(sequence.names) or len(sequence.per_instance)
     record = {"file": str(masks), **_dimensions(sequence), "objects": objects, **quality.model_dump()}

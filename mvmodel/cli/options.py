@@ -32,6 +32,7 @@ MasksOut = Annotated[
 PreviewOut = Annotated[
     Path | None, typer.Option("--preview", help="Also write a .gif or .mp4 preview and a contact sheet.")
 ]
+Invert = Annotated[bool, typer.Option("--invert", "--black", help="The object is black or transparent in the masks.")]
 LibraryFolder = Annotated[
     Path | None,
     typer.Option("--library", help="Folder of a mask_library asset. Default: the newest one under .mvmodel."),

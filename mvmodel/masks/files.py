@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -16,13 +17,14 @@ from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
 from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.labels import labels_from_grey, soft_mask
-from mvmodel.masks.pictures import read_picture_file, read_picture_folder, sequence_of_labels
+from mvmodel.masks.pictures import read_picture_file, read_picture_folder, sequence_of_labels, write_rate
 from mvmodel.masks.sequence import MaskSequence
-from mvmodel.video.animation import ANIMATION_SUFFIXES
+from mvmodel.video.animation import ANIMATION_SUFFIXES, gif_delays
 from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip, holds_pictures
 from mvmodel.video.decode import decode_video
 from mvmodel.video.encode import write_mp4, write_png_folder
 
+logger = logging.getLogger(__name__)
 _OTHER_SUFFIXES = frozenset(
     {".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"}
 )
@@ -100,18 +102,23 @@ def read_mask(path: Path) -> np.ndarray:
 def write_masks(path: Path, sequence: MaskSequence) -> Path:
     """Writes a mask sequence in the format of the file's suffix. `read_masks` reads all of them.
 
-    Without a suffix: a folder of 0/255 PNGs. .npz and .json (COCO) are exact and store rate, instances and names. .gif
-    stores the masks exactly, and the rate to a hundredth of a second per frame. .mp4 is lossy: at least 0.97 IoU
-    (tested), and an odd height or width is padded by one row or column. Raises InputError for another suffix.
+    Without a suffix: a folder of 0/255 PNGs, and NAME.fps.json beside it with the rate. .npz and .json (COCO) are exact
+    and store rate, instances and names. .gif stores the masks exactly, and each time to a hundredth of a second. .mp4
+    is lossy: at least 0.97 IoU (tested), and an odd height or width is padded by one row or column. A folder, .gif and
+    .mp4 merge all objects, which is logged. Raises InputError for another suffix.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if path.exists() and path.is_dir() != (suffix == ""):
         raise InputError(f"{path} is {'a folder' if path.is_dir() else 'a file'} already; give another name")
+    if sequence.instances is not None and len(sequence.instances) > 1 and suffix in ("", ".gif", ".mp4"):
+        logger.warning("%s: %d objects become one; .npz and .json keep them apart", path, len(sequence.instances))
     if suffix == "":
         if path.is_dir() and any(file.suffix != ".png" for file in path.iterdir()):
             raise InputError(f"{path} holds other things than PNGs and would be replaced; give a new folder")
-        return write_png_folder(path, sequence.masks)
+        write_png_folder(path, sequence.masks)
+        write_rate(path, sequence.fps)
+        return path
     if suffix == ".npz":
         sequence.save(path)
     elif suffix == ".json":
@@ -131,16 +138,19 @@ def write_masks(path: Path, sequence: MaskSequence) -> Path:
 
 def _write_gif(path: Path, sequence: MaskSequence) -> None:
     """Writes a grey GIF that loops for ever, with FFmpeg: Pillow merges equal frames, which loses the count."""
-    hundredths = max(2, round(100 / sequence.fps))
+    delays = gif_delays(sequence.frames, sequence.fps)
     with (
         atomic_write(path) as temporary_path,
-        av.open(str(temporary_path), "w", format="gif", options={"loop": "0"}) as file,
+        av.open(str(temporary_path), "w", format="gif", options={"loop": "0", "final_delay": str(delays[-1])}) as file,
     ):
-        stream = file.add_stream("gif", rate=Fraction(100, hundredths))
+        stream = file.add_stream("gif", rate=100)
         stream.width, stream.height, stream.pix_fmt = sequence.width, sequence.height, "gray"
-        for mask in sequence.masks:
+        times = np.cumsum([0, *delays])
+        for mask, start in zip(sequence.masks, times.tolist(), strict=False):
             grey = np.ascontiguousarray(mask.astype(np.uint8) * 255)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
+            frame = av.VideoFrame.from_ndarray(grey, format="gray")
+            frame.pts, frame.time_base = start, Fraction(1, 100)
+            file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
 
 

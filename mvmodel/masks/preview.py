@@ -10,6 +10,7 @@ from PIL import Image
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.video.animation import gif_delays
 from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.encode import write_mp4
 from mvmodel.video.sampling import evenly_spaced_indices
@@ -57,7 +58,7 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
                 temporary_path,
                 save_all=True,
                 append_images=pictures[1:],
-                duration=max(20, round(1000 / sequence.fps)),
+                duration=[10 * delay for delay in gif_delays(len(pictures), sequence.fps)],
                 loop=0,
             )
     else:

@@ -95,11 +95,19 @@ def _plain_rate(delays: np.ndarray, repeats: np.ndarray, count: int) -> float:
     rate = 1000 * count / float(delays.sum())
     if np.ptp(delays) == 0:
         return round(rate, 4)
-    nearest = round(2 * rate) / 2
-    for candidate in (nearest, round(rate)):
-        if candidate <= 0:
-            continue
-        exact = repeats * 1000 / candidate
-        if (np.abs(exact - delays) <= _ROUNDING).all() and abs(candidate - rate) <= 0.03 * rate:
+    # Whole rates before halves: of two that a rounded sum allows, the whole one is the likelier.
+    for candidate in (round(rate), round(2 * rate) / 2):
+        if candidate > 0 and abs(1000 * count / candidate - delays.sum()) <= _ROUNDING:
+            return float(candidate)
+    for candidate in (round(rate), round(2 * rate) / 2):
+        is_near = candidate > 0 and abs(candidate - rate) <= 0.03 * rate
+        if is_near and (np.abs(repeats * 1000 / candidate - delays) <= _ROUNDING).all():
             return float(candidate)
     return round(rate, 4)
+
+
+def gif_delays(count: int, fps: float) -> list[int]:
+    """Delays of `count` GIF frames in hundredths of a second whose sum is right to a hundredth; each at least 2."""
+    step = max(2.0, 100 / fps)
+    times = np.round(np.arange(count + 1) * step).astype(int)
+    return np.diff(times).tolist()
