@@ -152,7 +152,7 @@ def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(finished_l
 
 
 def test_a_gate_that_fails_stops_generation(lab) -> None:
-    lab.settings = {"gates": {"iou": 1.5}}
+    lab.settings = {"gates": {"min_iou": 1.5}}
     summary = lab.run()
     assert summary["status"] == 1
     assert not {"promoted_adapter", "generated_videos", "metric_report"} & {s["name"] for s in summary["stages"]}
