@@ -182,8 +182,9 @@ def _find_masks(current: Path, subfolders: list[str], files: list[str]) -> list[
 
 
 def _is_ground_truth(folder: Path) -> bool:
-    """Whether a folder holds nothing but arrays to measure against, as the shipped samples' ground_truth."""
-    return folder.name.lower() == "ground_truth" and all(path.suffix == ".npz" for path in folder.iterdir())
+    """Whether a folder holds what results are measured against, as the shipped samples' ground_truth does."""
+    contents = {path.suffix for path in folder.iterdir()}
+    return folder.name.lower() == "ground_truth" and contents <= {".npz", ".csv"}
 
 
 def _is_video(name: str) -> bool:

@@ -31,6 +31,7 @@ def test_the_sample_clips(tmp_path: Path) -> None:
     assert table["content"].is_unique
     assert (table["caption"] != "").sum() == 12
     assert table["motion"].value_counts().to_dict() == {"gallop": 5, "bounce": 5, "zigzag": 5, "": 6}
+    assert not table["masks"].any(), "the true masks are there to measure against"
     assert set(quarantine.index) == {"empty.mp4", "notes.mp4", "one_frame.mp4", "truncated.mp4"}
     assert "zero bytes" in quarantine["empty.mp4"]
     assert "only one frame" in quarantine["one_frame.mp4"]
