@@ -66,7 +66,7 @@ def read_coco(path: Path) -> MaskSequence:
         ) from error
     if table.boxes:
         logger.warning("%s: %d boxes without masks are left out", path, table.boxes)
-    step = _key_frame_step(sequence.masks.any(axis=(1, 2)))
+    step = _key_frame_step(np.asarray(sequence.masks.any(axis=(1, 2))))
     if step and not table.is_own:
         raise InputError(
             f"{path} has masks on every {_ordinal(step)} frame only; export the masks between them too (in CVAT as "

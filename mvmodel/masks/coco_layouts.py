@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -198,14 +199,14 @@ def _read_masklets(content: dict[str, Any]) -> MaskTable:
 
 def _read_list(content: list[Any]) -> MaskTable:
     """A list of masks without images, as segment-anything returns: one object over time, if the boxes follow it."""
-    segmentations = [entry["segmentation"] if "segmentation" in entry else entry for entry in content]
+    segmentations = [entry.get("segmentation", entry) for entry in content]
     if not segmentations:
         raise ValueError("it is an empty list")
     sizes = {tuple(int(n) for n in segmentation["size"]) for segmentation in segmentations}
     if len(sizes) != 1:
         raise ValueError(f"its masks have {len(sizes)} sizes; a mask sequence has one")
     boxes = [entry.get("bbox") for entry in content]
-    pairs = zip(boxes, boxes[1:], strict=False)
+    pairs = pairwise(boxes)
     if not all(box and len(box) == 4 for box in boxes) or any(_overlap(a, b) < _MIN_TRACK_OVERLAP for a, b in pairs):
         raise ValueError(
             "it is a list of masks that does not say which frames they belong to, and they may all be of one picture; "
