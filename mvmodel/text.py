@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
+
+from mvmodel.errors import InputError
 
 if TYPE_CHECKING:
     import inflect
@@ -14,6 +18,12 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """A motion's name: safe in paths, web addresses and command lines. Match it whole, with `fullmatch`."""
 FILE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 """The name of a request or of a library's entry, which becomes a file's name. Match it whole, with `fullmatch`."""
+
+_LATIN_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "þ": "th", "ħ": "h"}
+)
+"""Latin letters that Unicode does not take apart into a letter a-z and an accent."""
+_HASH_DIGITS = 6
 
 
 @cache
@@ -30,6 +40,27 @@ def slugify(text: str, max_length: int = 63, keep_underscores: bool = True) -> s
     """
     pattern = r"[^a-z0-9_]+" if keep_underscores else r"[^a-z0-9]+"
     return re.sub(pattern, "-", text.strip().lower()).strip("-_")[:max_length]
+
+
+def motion_slug(label: str) -> str:
+    """Turn a motion's label in any script into its slug: "Gallop (fast)" -> "gallop-fast", "Café" -> "cafe".
+
+    Accents are dropped. Letters of other scripts cannot be spelled; a short hash of the label stands for them, so that
+    different labels stay different: "跑" -> "motion-" and six digits. Raises InputError for a label without any letter,
+    digit or pictograph.
+    """
+    latin = unicodedata.normalize("NFKD", label.casefold().translate(_LATIN_LETTERS))
+    latin = "".join(character for character in latin if not unicodedata.combining(character))
+    slug = slugify(latin)
+    foreign = [character for character in latin if character.isalnum() and not character.isascii()]
+    pictographs = [character for character in latin if unicodedata.category(character) == "So"]
+    if foreign or (pictographs and not slug):
+        name = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+        slug = f"{slug[: 62 - _HASH_DIGITS].strip('-_') or 'motion'}-{digest}"
+    if not SLUG.fullmatch(slug):
+        raise InputError(f"the motion name {label!r} needs at least one letter or digit; rename it in the table")
+    return slug
 
 
 @cache

@@ -2,10 +2,12 @@
 
 import pytest
 
+from mvmodel.errors import InputError
 from mvmodel.text import (
     FILE_STEM,
     SLUG,
     find_object_words,
+    motion_slug,
     pluralize,
     replace_noun,
     singularize,
@@ -74,3 +76,23 @@ def test_slugs() -> None:
     assert slugify("(!)") == "" and len(slugify("x" * 90)) == 63
     assert SLUG.fullmatch("gallop-fast") and not SLUG.fullmatch("../x") and not SLUG.fullmatch("gallop\n")
     assert FILE_STEM.fullmatch("Gallop-01") and not FILE_STEM.fullmatch("a.b") and not FILE_STEM.fullmatch("a/b")
+
+
+@pytest.mark.parametrize(
+    ("label", "slug"),
+    [(" Gallop (fast) ", "gallop-fast"), ("run/jump", "run-jump"), ("Café", "cafe"), ("Fuß—lauf", "fuss-lauf")]
+    + [("x" * 90, "x" * 63), ("ｊｕｍｐ²", "jump2"), ("Øvre løb", "ovre-lob")],
+)
+def test_motion_labels_in_latin_letters(label: str, slug: str) -> None:
+    assert motion_slug(label) == slug
+
+
+def test_motion_labels_in_other_scripts() -> None:
+    labels = ["跑", "走", "跑 jump", "走 jump", "Бег", "ходьба", "جري", "दौड़", "🐎", "走" * 80, "跑" + "x" * 90]
+    slugs = [motion_slug(label) for label in labels]
+    assert len(set(slugs)) == len(labels) and all(SLUG.fullmatch(slug) for slug in slugs)
+    assert slugs[0] == motion_slug(" 跑 ") == "motion-d67469" and slugs[2].startswith("jump-")
+    assert motion_slug("БЕГ") == motion_slug("бег")
+    for label in ("--", "  ", "?!"):
+        with pytest.raises(InputError, match="rename it"):
+            motion_slug(label)

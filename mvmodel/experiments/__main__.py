@@ -81,8 +81,10 @@ def _run(options: argparse.Namespace) -> int:
 def select_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
     """The motions with these names, in that order. Raises InputError for one that is not there."""
     from mvmodel.errors import InputError
+    from mvmodel.text import motion_slug
 
     by_name = {motion.name: motion for motion in motions}
+    names = [name if name in by_name else motion_slug(name) for name in names]
     for name in names:
         if name not in by_name:
             raise InputError(f"there is no motion {name} with clips and requests; there are {', '.join(by_name)}")
@@ -98,10 +100,12 @@ def load_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     from mvmodel.errors import InputError
     from mvmodel.experiments.bench import Motion
     from mvmodel.experiments.tasks import load_tasks
+    from mvmodel.text import motion_slug
     from mvmodel.training.clips import load_training_clips
 
+    slugs = {motion_slug(name) for name in wanted or ()}
     loaded = load_training_clips(
-        pack, clips, lambda row: bool(row["motion"]) and (not wanted or row["motion"] in wanted)
+        pack, clips, lambda row: bool(row["motion"]) and (not slugs or motion_slug(row["motion"]) in slugs)
     )
     clips_by_motion: dict[str, list[TrainingClip]] = {}
     for clip in loaded.clips:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mvmodel.backends.load import load_backend
 from mvmodel.experiments.cells import Task
-from mvmodel.generation.requests import Request, load_masks, read_requests
+from mvmodel.generation.request_table import read_requests
+from mvmodel.generation.requests import Request, load_masks
 from mvmodel.packs import Pack
 from mvmodel.text import find_object_words
 

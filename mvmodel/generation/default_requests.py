@@ -85,7 +85,7 @@ def shift_masks(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def write_requests(folder: Path, motion: str, specs: Sequence[RequestSpec], fps: float) -> Path:
     """Write requests.csv and masks/NAME.npz to `folder`; returns the CSV's path. fps: of masks of a single object."""
     path = folder / "requests.csv"
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["name", "motion", "prompt", "masks", "seed", "negative_prompt"])
         for number, spec in enumerate(specs, 1):

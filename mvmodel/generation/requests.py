@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from mvmodel import __version__
 from mvmodel.backends.generation_config import GenerationConfig
@@ -45,44 +44,6 @@ class Request(BaseModel):
     seed: int = 0
     negative_prompt: str = ""
     source: str = ""
-
-
-def read_requests(table: Path) -> list[Request]:
-    """Read a CSV with the columns motion, prompt, masks, seed (and optionally name, negative_prompt).
-
-    The column masks is the path of a file, relative to the table and inside its folder, or "words: SENTENCE" or
-    "library: NAME". Edits may follow after a "|". Raises InputError naming table and line.
-    """
-    table = Path(table)
-    root = table.resolve().parent
-    try:
-        with open(table, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"the request table {table} cannot be read ({error.strerror}); give a CSV file") from error
-    requests = [_read_row(row, f"{table}, line {line}", root, line - 1) for line, row in enumerate(rows, start=2)]
-    names = [request.name for request in requests]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise InputError(f"{table} has the names {', '.join(duplicates)} twice; give every request its own name")
-    return requests
-
-
-def _read_row(row: dict[str, str], where: str, root: Path, number: int) -> Request:
-    """One row of a request table. where: for the error. root: the table's folder. number: of the row, from 1."""
-    try:
-        source = row["masks"] or ""
-        is_file = Path(source).suffix.lower() == ".npz" and "|" not in source
-        is_file = is_file and source.split(":")[0].strip().lower() not in ("words", "library")
-        name = row.get("name") or f"{row['motion']}-{number:02d}"
-        masks = (root / source if is_file else root / "masks" / f"{name}.npz").resolve()
-        if not masks.is_relative_to(root):
-            raise InputError(f"{where}: {source} lies outside the table's folder; move it inside")
-        values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
-        return Request(**{**values, "name": name, "masks": masks, "source": "" if is_file else source})
-    except (KeyError, ValidationError) as error:
-        reason = f"no column {error}" if isinstance(error, KeyError) else error.errors()[0]["msg"]
-        raise InputError(f"{where}: {reason}; columns are motion, prompt, masks, seed") from error
 
 
 def load_masks(request: Request, backend: Backend) -> MaskSequence:

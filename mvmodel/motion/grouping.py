@@ -9,37 +9,28 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import AgglomerativeClustering
 
-from mvmodel.errors import InputError
 from mvmodel.motion.clip_selection import select_clips
 from mvmodel.motion.config import GroupConfig
 from mvmodel.motion.distance import compute_distances
 from mvmodel.motion.naming import find_contradicting_direction, suggest_name
-from mvmodel.text import SLUG, slugify
+from mvmodel.text import motion_slug
 
 
 @dataclass(frozen=True)
 class Groups:
     """Clips grouped into motions.
 
-    table: one row per clip with the columns clip, motion (a slug, "" without a motion), source ("label", "proposed" or
-    ""), distance (to the nearest clips of its motion), selected (whether it is one of the motion's training clips) and
-    reason (a sentence). motions: slug -> the training clips of the motion. undersized: slug -> clips of a group that is
-    too small. disagreements: sentences about clips that move more like another label's clips, or against the direction
-    that their label names.
+    table: one row per clip with the columns clip, motion (a slug, "" without a motion), label (as the manifest spells
+    the motion, for show), source ("label", "proposed" or ""), distance (to the nearest clips of its motion), selected
+    (whether it is one of the motion's training clips) and reason (a sentence). motions: slug -> the training clips of
+    the motion. undersized: slug -> clips of a group that is too small. disagreements: sentences about clips that move
+    more like another label's clips, or against the direction that their label names.
     """
 
     table: pd.DataFrame
     motions: dict[str, list[str]]
     undersized: dict[str, list[str]]
     disagreements: list[str]
-
-
-def motion_slug(label: str) -> str:
-    """Turn a label into a motion's slug: "Gallop (fast)" -> "gallop-fast". Raises InputError if nothing is left."""
-    slug = slugify(label)
-    if not SLUG.fullmatch(slug):
-        raise InputError(f"the motion name {label!r} needs at least one letter a-z or digit; rename it in manifest.csv")
-    return slug
 
 
 def group_clips(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfig = GroupConfig()) -> Groups:
@@ -63,6 +54,7 @@ def group_clips(descriptors: pd.DataFrame, labels: pd.Series, config: GroupConfi
     table = {
         "clip": pd.Series(grouping.clips, dtype=str),
         "motion": pd.Series(grouping.motion, dtype=str),
+        "label": pd.Series(grouping.label, dtype=str),
         "source": pd.Series(grouping.source, dtype=str),
         "distance": pd.Series(nearest, dtype=float),
         "selected": pd.Series(grouping.selected, dtype=bool),
@@ -81,7 +73,8 @@ class _Grouping:
         self.distances = compute_distances(descriptors)
         self.motion = [motion_slug(label) if label.strip() else "" for label in labels]
         self.source = ["label" if name else "" for name in self.motion]
-        self.reason = [f"the manifest says {name}" if name else "" for name in self.motion]
+        self.label = [" ".join(label.split()) for label in labels]
+        self.reason = [f"the manifest says {label}" if label else "" for label in self.label]
         self.selected = [False] * len(self.clips)
 
     def members(self) -> dict[str, list[int]]:

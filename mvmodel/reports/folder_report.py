@@ -11,7 +11,8 @@ import pandas as pd
 import mvmodel
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file
-from mvmodel.generation.requests import Request, read_requests
+from mvmodel.generation.request_table import read_requests
+from mvmodel.generation.requests import Request
 from mvmodel.masks import MaskSequence
 from mvmodel.metrics.judge import judge_video
 from mvmodel.packs import Pack
@@ -19,6 +20,7 @@ from mvmodel.reports.conditions import CONDITIONS
 from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.pages import write_motion_report
 from mvmodel.reports.paper_tables import ABLATION_STUDY
+from mvmodel.text import motion_slug
 from mvmodel.video.frames import read_frames
 
 _SUFFIXES = (".npz", ".mp4")
@@ -33,7 +35,8 @@ def write_folder_report(
     this motion's requests. study: the folder of a finished `ablation_study`, for the paper's table. Raises InputError
     if there is no video of any request.
     """
-    selected = [request for request in read_requests(requests) if motion in (None, request.motion)]
+    slug = motion_slug(motion) if motion else None
+    selected = [request for request in read_requests(requests) if slug in (None, request.motion)]
     folders = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
     entries: list[VideoEntry] = []
     rows: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mvmodel.generation.requests import read_requests
+from mvmodel.generation.request_table import read_requests
 from mvmodel.masks import MaskSequence
 from mvmodel.metrics.score import METRICS
 from mvmodel.reports.entries import VideoEntry

@@ -11,6 +11,7 @@ from typing import Any
 from mvmodel.backends.training_config import TrainingClip
 from mvmodel.packs import Pack
 from mvmodel.segmentation.catalogue_masks import get_clip_masks
+from mvmodel.text import motion_slug
 from mvmodel.training.captions import propose_caption
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.ingestion import ingest
@@ -20,7 +21,7 @@ from mvmodel.video.ingestion import ingest
 class LoadedClips:
     """The usable clips of a folder.
 
-    motions: clip name -> the motion that the manifest names, "" without one. left_out: file or clip -> why it cannot be
+    motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it cannot be
     used.
     """
 
@@ -58,5 +59,5 @@ def load_training_clips(
                 continue
             caption = row["caption"] or propose_caption(pack, frames)
             loaded.clips.append(TrainingClip(name, frames, masks.sequence.masks, caption))
-            loaded.motions[name] = str(row["motion"] or "")
+            loaded.motions[name] = motion_slug(str(row["motion"])) if row["motion"] else ""
     return loaded

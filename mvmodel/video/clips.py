@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.text import motion_slug
 from mvmodel.video.captions import CAPTION_SUFFIX, Caption, read_sidecar_caption, shorten_caption
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo
@@ -80,6 +81,10 @@ def _probe_source(source: VideoSource, config: IngestConfig) -> VideoInfo:
 
 def _cut_entry(source: VideoSource, entry: ManifestEntry, info: VideoInfo, config: IngestConfig) -> list[Clip]:
     """The clips of one line of the manifest."""
+    if entry.motion:
+        motion_slug(
+            entry.motion
+        )  # a label that gives no slug is refused here, so that it does not stop the others later
     start, end = (parse_moment(text, info.fps, info.times) for text in (entry.start, entry.end))
     first, last = check_frame_range(source.path, info, start, end)
     if last - first < config.min_frames:

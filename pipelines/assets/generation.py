@@ -71,7 +71,7 @@ def generation_requests(
 
 def _read_listed_requests(table: Path, motion: str) -> list[Request]:
     """The motion's rows of the request table; none if there is no such file."""
-    from mvmodel.generation.requests import read_requests
+    from mvmodel.generation.request_table import read_requests
 
     return [request for request in read_requests(table) if request.motion == motion] if table.exists() else []
 
@@ -116,7 +116,7 @@ def _requests_metadata(folder: Path) -> dict[str, Any]:
     import pandas as pd
 
     from mvmodel.generation.default_requests import describe_requests
-    from mvmodel.generation.requests import read_requests
+    from mvmodel.generation.request_table import read_requests
     from mvmodel.masks import MaskSequence
     from mvmodel.video.contact_sheet import mask_to_picture
 
@@ -145,8 +145,9 @@ def first_frames(
 
     def build(folder: Path) -> None:
         from mvmodel.generation import requests
+        from mvmodel.generation.request_table import read_requests
 
-        table_requests = requests.read_requests(generation_requests.folder / "requests.csv")
+        table_requests = read_requests(generation_requests.folder / "requests.csv")
         requests.first_frames(pack.backend(), table_requests, config, folder)
 
     def describe(folder: Path) -> dict[str, Any]:
@@ -219,7 +220,8 @@ def _generate_conditions(
     folder: Path,
 ) -> None:
     """Generate every condition into `folder`/CONDITION. Requests that an interrupted step finished are kept."""
-    from mvmodel.generation.requests import generate, read_requests
+    from mvmodel.generation.request_table import read_requests
+    from mvmodel.generation.requests import generate
     from mvmodel.reports.conditions import CONDITIONS
 
     all_requests = read_requests(requests)

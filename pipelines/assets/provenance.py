@@ -50,7 +50,7 @@ def leaderboard_provenance(
 
 
 def _report_provenance(store: VersionStore, motion: str, report: Handle) -> dict[str, Any]:
-    from mvmodel.generation.requests import read_requests
+    from mvmodel.generation.request_table import read_requests
 
     inputs = store.version(report.asset, motion, report.sha).inputs
     sources = {

@@ -52,7 +52,7 @@ def video_metrics(
     def build(folder: Path) -> None:
         import pandas as pd
 
-        from mvmodel.generation.requests import read_requests
+        from mvmodel.generation.request_table import read_requests
 
         requests = read_requests(generation_requests.folder / "requests.csv")
         rows = _judge_videos(folder, generated_videos.folder, requests, pack, store.store, judge["hash"])

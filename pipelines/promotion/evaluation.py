@@ -93,7 +93,8 @@ def evaluate(
 
 def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack) -> None:
     from mvmodel.backends.load import load_backend
-    from mvmodel.generation.requests import first_frames, generate, read_requests
+    from mvmodel.generation.request_table import read_requests
+    from mvmodel.generation.requests import first_frames, generate
     from mvmodel.metrics.report_card import average_metrics
 
     requests = read_requests(table / "requests.csv")

@@ -11,7 +11,8 @@ from mvmodel.authoring.library import LibraryEntry, write_library
 from mvmodel.authoring.mask_sources import MaskSourceLoader
 from mvmodel.errors import InputError
 from mvmodel.generation.request_masks import hash_mask_source, prepare_requests
-from mvmodel.generation.requests import load_masks, read_requests
+from mvmodel.generation.request_table import read_requests
+from mvmodel.generation.requests import load_masks
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import write_masks
 from mvmodel.world.render import HELD_OUT, random_clip

@@ -13,7 +13,8 @@ from PIL import Image
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
 from mvmodel.errors import InputError
-from mvmodel.generation.requests import Request, bind_instances, first_frames, generate, generate_video, read_requests
+from mvmodel.generation.request_table import read_requests
+from mvmodel.generation.requests import Request, bind_instances, first_frames, generate, generate_video
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 

@@ -5,15 +5,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.motion.attributes import compute_motion_attributes
 from mvmodel.motion.config import GroupConfig
 from mvmodel.motion.descriptor import compute_descriptor
 from mvmodel.motion.distance import compute_distances
-from mvmodel.motion.grouping import Groups, group_clips, motion_slug
+from mvmodel.motion.grouping import Groups, group_clips
 from mvmodel.motion.trajectory import estimate_camera_trajectory
-from mvmodel.text import SLUG
+from mvmodel.text import SLUG, motion_slug
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, random_clip
 
@@ -176,12 +175,12 @@ def test_hardly_any_clips(rendered: pd.DataFrame, count: int) -> None:
     assert len(groups.table) == count
 
 
-def test_slugs() -> None:
-    assert motion_slug(" Gallop (fast) ") == "gallop-fast"
-    assert motion_slug("x" * 90) == "x" * 63
-    for name in ("跳", "--", "  "):
-        with pytest.raises(InputError, match="rename it"):
-            motion_slug(name)
+def test_a_label_in_another_script_names_a_motion_and_is_kept_for_show(rendered: pd.DataFrame) -> None:
+    some = rendered.iloc[:6]
+    groups = group_clips(some, pd.Series("跑", index=some.index))
+    slug = motion_slug("跑")
+    assert list(groups.motions) == [slug] and set(groups.table["label"]) == {"跑"}
+    assert groups.table["reason"].str.startswith("the manifest says 跑").all()
 
 
 def test_distance_is_a_distance(rendered: pd.DataFrame) -> None:
