@@ -76,8 +76,11 @@ def test_unknown_columns_are_named_and_own_names_go_first(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ['\n{"video": "a.mp4", "text": "x", "n": 1}\r\n\n{"video": "b.mp4"}\n', '[{"video": "a.mp4", "text": ["x"], "n": 1}, {"video": "b.mp4"}]'],
-)  # fmt: skip
+    [
+        '\n{"video": "a.mp4", "text": "x", "n": 1}\r\n\n{"video": "b.mp4"}\n',
+        '[{"video": "a.mp4", "text": ["x"], "n": 1}, {"video": "b.mp4"}]',
+    ],
+)
 def test_json(tmp_path: Path, text: str) -> None:
     table = read_json_rows(_write(tmp_path, text, "utf-8-sig"), NAMES)
     assert [row.values for row in table.rows] == [{"file": "a.mp4", "caption": "x"}, {"file": "b.mp4"}]

@@ -21,8 +21,8 @@ from mvmodel.video.ingestion import ingest
 class LoadedClips:
     """The usable clips of a folder.
 
-    motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it cannot be
-    used.
+    motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it
+    cannot be used.
     """
 
     clips: list[TrainingClip] = field(default_factory=list)
