@@ -18,10 +18,11 @@ def check_command(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of clips.")], json: AsJson = False
 ) -> None:
     """Report which files can be used, and why the others cannot. Decodes every file and writes nothing."""
+    from mvmodel.masks.clip_masks import load_clip_masks
     from mvmodel.video.ingestion import check_clips
 
     rows = []
-    for row in check_clips(path):
+    for row in check_clips(path, read_masks=load_clip_masks):
         if json:
             print_json(row, line=True)
         rows.append(row)

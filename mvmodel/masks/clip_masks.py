@@ -7,40 +7,78 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.masks.files import read_masks, resize_to_clip
+from mvmodel.masks.pairing import pair_masks
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.video.containers import holds_pictures, image_files
 from mvmodel.video.sampling import crop_to_square
+
+_ASPECT_TOLERANCE = 0.02
+_EXIF_ORIENTATION = 0x0112
+_EXIF_QUARTER_TURNS = {6: 90, 8: 270}
+"""EXIF orientation -> clockwise degrees by which the stored picture is turned."""
 
 
 def load_clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None:
-    """The user's own masks of an ingested clip, sampled and cropped as its frames were. None if there are none.
+    """The user's own masks of an ingested clip, sampled, turned and cropped as its frames were. None if there are none.
 
     Args:
-        folder: The folder that was ingested.
+        folder: The folder or file that was ingested.
         row: The clip's row of the catalogue.
 
     Raises:
-        InputError: There is neither one mask per frame of the source nor one per frame of the clip, or the masks have
-            another aspect ratio.
+        InputError: The masks cannot be read, a frame of the clip has no mask, or the masks have another aspect ratio.
     """
     if not row["masks"]:
         return None
-    path = Path(folder) / str(row["masks"])
+    path = locate_masks(folder, str(row["masks"]))
     sequence = read_masks(path)
-    indices_by_count = {
-        int(row["source_frames"]): np.asarray(row["sampled"], int),
-        int(row["frames"]): np.arange(row["frames"]),
-    }
-    if sequence.frames not in indices_by_count:
-        raise InputError(
-            f"{path} has {sequence.frames} masks, but {row['file']} has {row['source_frames']} frames "
-            f"(the clip made of it {row['frames']}); give one mask a frame"
-        )
-    masks = sequence.masks[indices_by_count[sequence.frames]]
-    source_size = (int(row["source_height"]), int(row["source_width"]))
-    if masks.shape[1:] not in (source_size, (row["height"], row["width"])):
-        masks = resize_to_clip(path, masks, source_size)
+    source = locate_masks(folder, str(row["source_path"]))
+    indices = pair_masks(path, sequence.frames, source, int(row["source_frames"]), np.asarray(row["sampled"], int))
+    masks = _turn_masks(sequence.masks[indices], source, row)
+    masks, pixel_aspect = _fit_masks(path, masks, row)
+    if not masks.any():
+        raise InputError(f"{path} has no foreground in any frame of the clip that was made of {row['file']}")
     side = int(row["height"])
-    return MaskSequence(np.stack([crop_to_square(mask, side) for mask in masks]), float(row["fps"]))
+    return MaskSequence(np.stack([crop_to_square(mask, side, pixel_aspect) for mask in masks]), float(row["fps"]))
+
+
+def locate_masks(footage: Path, name: str) -> Path:
+    """The path of a file that a catalogue names, from the folder or the single file that was ingested."""
+    footage = Path(footage)
+    return (footage.parent if footage.is_file() else footage) / name
+
+
+def _turn_masks(masks: np.ndarray, source: Path, row: Mapping[str, Any]) -> np.ndarray:
+    """Turns masks that were drawn on the stored pictures of a source that is displayed on its side."""
+    height, width = int(row["source_height"]), int(row["source_width"])
+    if height == width or masks.shape[1:] != (width, height):
+        return masks
+    rotation = int(row["source_rotation"])
+    if holds_pictures(source):
+        with Image.open(image_files(source)[0]) as picture:
+            rotation = _EXIF_QUARTER_TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1), 0)
+    if rotation % 180 == 0:
+        return masks
+    return np.ascontiguousarray(np.rot90(masks, -(rotation // 90), axes=(1, 2)))
+
+
+def _fit_masks(path: Path, masks: np.ndarray, row: Mapping[str, Any]) -> tuple[np.ndarray, float]:
+    """Brings masks to the size of the source's frames. Returns them and the aspect of their pixels.
+
+    Masks have the source's pixels, or square pixels where the source has none, or the clip's own size.
+    """
+    height, width, aspect = int(row["source_height"]), int(row["source_width"]), float(row["source_pixel_aspect"])
+    if masks.shape[1:] == (height, width):
+        return masks, aspect
+    ratio = masks.shape[2] / masks.shape[1]
+    display_width = round(width * aspect)
+    if abs(ratio * height / width - 1) > _ASPECT_TOLERANCE:
+        if abs(ratio * height / display_width - 1) <= _ASPECT_TOLERANCE:
+            return resize_to_clip(path, masks, (height, display_width)), 1.0
+        if masks.shape[1:] == (int(row["height"]), int(row["width"])):
+            return masks, 1.0
+    return resize_to_clip(path, masks, (height, width)), aspect

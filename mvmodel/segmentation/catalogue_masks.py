@@ -14,12 +14,13 @@ import pandas as pd
 from mvmodel.cache import Cache
 from mvmodel.files import hash_file, hash_folder, hash_value
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.clip_masks import load_clip_masks
+from mvmodel.masks.clip_masks import load_clip_masks, locate_masks
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.protocols import SegmenterProtocol
 from mvmodel.segmentation.quality import MaskQuality, measure_quality
 from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.video.catalogue import Catalogue
+from mvmodel.video.containers import holds_pictures, image_files
 
 QUALITY_TABLE = "quality.parquet"
 
@@ -103,8 +104,16 @@ def read_mask_quality(folder: Path) -> pd.DataFrame:
 
 def hash_supplied_masks(catalogue: Catalogue, footage: Path) -> dict[str, str]:
     """Path below `footage` -> hash of the masks there, for all masks that came with clips."""
-    paths = {name: footage / name for name in sorted(set(catalogue.table["masks"])) if name}
-    return {name: hash_folder(path) if path.is_dir() else hash_file(path) for name, path in paths.items()}
+    paths = {name: locate_masks(footage, name) for name in sorted(set(catalogue.table["masks"])) if name}
+    return {name: _hash_masks(path) for name, path in paths.items()}
+
+
+def _hash_masks(path: Path) -> str:
+    if path.is_dir():
+        return hash_folder(path)
+    if holds_pictures(path):
+        return hash_value([[file.name, hash_file(file)] for file in image_files(path)])
+    return hash_file(path)
 
 
 def _write_item(folder: Path, masks: ClipMasks) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mvmodel.backends.training_config import TrainingClip
+from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.packs import Pack
 from mvmodel.segmentation.catalogue_masks import get_clip_masks
 from mvmodel.text import motion_slug
@@ -46,7 +47,7 @@ def load_training_clips(
     info, loaded = pack.info, LoadedClips()
     config = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
     with tempfile.TemporaryDirectory() as work:
-        catalogue = ingest(folder, Path(work) / "clips", config)
+        catalogue = ingest(folder, Path(work) / "clips", config, read_masks=load_clip_masks)
         for refused in catalogue.quarantine.to_dict(orient="records"):
             loaded.left_out[str(refused["file"])] = str(refused["reason"])
         for name in catalogue.clips:

@@ -15,13 +15,14 @@ from mvmodel.files import hash_value
 CATALOGUE_COLUMNS = {
     "clip": "str", "file": "str", "content": "str", "caption": "str", "motion": "str", "start": "int64",
     "end": "int64", "frames": "int64", "height": "int64", "width": "int64", "fps": "float64", "source_fps": "float64",
-    "source_frames": "int64", "source_width": "int64", "source_height": "int64", "masks": "str", "sampled": "object",
-    "caption_from": "str", "caption_note": "str",
+    "source_frames": "int64", "source_width": "int64", "source_height": "int64", "source_pixel_aspect": "float64",
+    "source_rotation": "int64", "source_path": "str", "masks": "str", "sampled": "object", "caption_from": "str",
+    "caption_note": "str",
 }  # fmt: skip
 """Columns of a catalogue and their types. start, end: frame numbers in the source, end exclusive. masks: the user's
-masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken. motion: the
-label as the manifest spells it. caption_from: the file that the caption is from. caption_note: about a caption that is
-too long."""
+masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken.
+source_path: as file, or frames/%d.jpg for some of a folder's pictures. motion: the label as the manifest spells it.
+caption_from: the file that the caption is from. caption_note: about a caption that is too long."""
 
 
 class Catalogue:

@@ -48,6 +48,8 @@ class VideoInfo(BaseModel):
     """FFmpeg's name of the pixel format, such as yuv420p; empty for a folder."""
     times: tuple[float, ...] = ()
     """When each frame is displayed, in seconds from the first one."""
+    note: str = ""
+    """What is odd about it, such as missing numbers in a folder of frames, but no reason to refuse it."""
 
 
 class UnusableClip(InputError):

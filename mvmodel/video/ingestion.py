@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder
 from mvmodel.text import slugify
 from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue
 from mvmodel.video.clips import Clip, find_clips, read_clip_frames
 from mvmodel.video.config import IngestConfig
-from mvmodel.video.containers import UnusableClip, VideoInfo
+from mvmodel.video.containers import UnusableClip, VideoInfo, holds_pictures
 from mvmodel.video.sources import VideoSource, find_sources
 
 Progress = Callable[[int, int, str], None]
 """Called with (files done, all files, name of the file that is read now)."""
+MaskReader = Callable[[Path, Mapping[str, Any]], object]
+"""Called with the ingested folder and a clip's row of the catalogue. Raises InputError for masks that do not fit."""
 _FRAME_FOLDER_NAMES = {"frames", "images", "jpegimages"}
 """Folder names that say nothing about the clip: it is named after the parent folder."""
 
@@ -44,31 +48,38 @@ class _RefusedClip:
 
 
 def ingest(
-    folder: Path, out: Path, config: IngestConfig = IngestConfig(), progress: Progress | None = None
+    folder: Path,
+    out: Path,
+    config: IngestConfig = IngestConfig(),
+    progress: Progress | None = None,
+    read_masks: MaskReader | None = None,
 ) -> Catalogue:
     """Reads all clips under `folder`, and writes the catalogue, the quarantine and the frames to `out`.
 
     `out` is written completely or not at all. A clip that cannot be used does not stop the others: it goes to the
-    quarantine with a reason. Raises InputError if `folder` does not exist or its manifest is not a table.
+    quarantine with a reason, and so does a clip whose masks `read_masks` refuses
+    (`mvmodel.masks.clip_masks.load_clip_masks`; None: masks are not looked into). Raises InputError if `folder` does
+    not exist or its manifest is not a table.
     """
     sources, unknown_files = find_sources(Path(folder))
     rows: list[dict[str, Any]] = []
     quarantine = list(unknown_files)
     names: set[str] = set()
     files_by_content: dict[str, str] = {}
+    check_masks = partial(_check_masks, Path(folder), read_masks)
     with atomic_folder(Path(out)) as temporary_folder:
         (temporary_folder / "frames").mkdir()
         for index, source in enumerate(sources):
             if progress:
                 progress(index, len(sources), source.name)
-            for result in _decode_clips(source, config, files_by_content):
+            for result in _decode_clips(source, config, files_by_content, check_masks):
                 if isinstance(result, _RefusedClip):
                     quarantine.append({"file": result.file, "reason": result.reason})
                     continue
                 name = _choose_name(source, result.clip, names)
                 names.add(name)
                 np.save(temporary_folder / "frames" / f"{name}.npy", result.frames, allow_pickle=False)
-                rows.append(_catalogue_row(name, source, result))
+                rows.append(_catalogue_row(name, Path(folder), source, result))
         if progress:
             progress(len(sources), len(sources), "")
         table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
@@ -78,21 +89,26 @@ def ingest(
     return Catalogue.load(Path(out))
 
 
-def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[dict[str, Any]]:
+def check_clips(
+    path: Path, config: IngestConfig = IngestConfig(), read_masks: MaskReader | None = None
+) -> Iterator[dict[str, Any]]:
     """What ingestion would do with a file or a folder: one dict per file, in order. Nothing is written.
 
     Keys: file, status ("clip" or "quarantined"), reason ("" for a clip), frames, height, width, fps of the source (None
     if it cannot be opened), clips (how many it would give), caption, caption_from (the file it is from), caption_note
-    (about one that is too long), motion (the manifest's label), all "" without a clip or a value. Raises InputError if
-    `path` does not exist.
+    (about one that is too long), motion (the manifest's label), all "" without a clip or a value; masks (those taken,
+    or None), masks_reason (why none or others were not taken), note (what is odd about a clip that is used).
+
+    `read_masks` as in `ingest`. Raises InputError if `path` does not exist.
     """
     sources, unknown_files = find_sources(Path(path))
     files_by_content: dict[str, str] = {}
+    check_masks = partial(_check_masks, Path(path), read_masks)
     for source in sources:
         reasons: list[str] = []
         info: VideoInfo | None = None
         usable: list[Clip] = []
-        for result in _decode_clips(source, config, files_by_content):
+        for result in _decode_clips(source, config, files_by_content, check_masks):
             if isinstance(result, _RefusedClip):
                 info = result.info
                 reasons.append(result.reason)
@@ -109,8 +125,10 @@ def check_clips(path: Path, config: IngestConfig = IngestConfig()) -> Iterator[d
             "fps": round(info.fps, 4) if info else None,
             "clips": len(usable),
             **_describe_labels(usable),
+            **_describe_masks(source, bool(usable), reasons),
+            "note": info.note if info and usable else "",
         }
-    nothing = dict.fromkeys(("frames", "height", "width", "fps"))
+    nothing = {**dict.fromkeys(("frames", "height", "width", "fps", "masks")), "masks_reason": "", "note": ""}
     for entry in unknown_files:
         yield {**nothing, **entry, "status": "quarantined", "clips": 0, **_describe_labels([])}
 
@@ -121,8 +139,32 @@ def _describe_labels(clips: list[Clip]) -> dict[str, str]:
     return {name: str(getattr(clips[0], name)) if clips else "" for name in names}
 
 
+def _describe_masks(source: VideoSource, usable: bool, reasons: list[str]) -> dict[str, str | None]:
+    """Which masks of a source are taken, and why others are not."""
+    if not source.masks:
+        return {"masks": None, "masks_reason": "there are none for this clip"}
+    if not usable:
+        return {"masks": None, "masks_reason": "; ".join(reasons)}
+    return {"masks": source.masks, "masks_reason": source.masks_note}
+
+
+def _check_masks(folder: Path, read_masks: MaskReader | None, source: VideoSource, decoded: _DecodedClip) -> str:
+    """Why the masks of a clip cannot be used, or ""."""
+    if read_masks is None or not source.masks:
+        return ""
+    try:
+        read_masks(folder, _catalogue_row("", folder, source, decoded))
+    except (InputError, OSError, ValueError, MemoryError) as error:
+        base = folder if folder.is_dir() else folder.parent
+        return f"its masks cannot be used: {error}".replace(f"{base}/", "")
+    return ""
+
+
 def _decode_clips(
-    source: VideoSource, config: IngestConfig, files_by_content: dict[str, str]
+    source: VideoSource,
+    config: IngestConfig,
+    files_by_content: dict[str, str],
+    check_masks: Callable[[VideoSource, _DecodedClip], str],
 ) -> Iterator[_DecodedClip | _RefusedClip]:
     """The clips of one source, decoded one at a time. Records each content in `files_by_content` to find duplicates."""
     for clip in find_clips(source, config):
@@ -140,15 +182,21 @@ def _decode_clips(
             reason = f"a duplicate: the same pictures as {files_by_content[content]}"
             yield _RefusedClip(file, reason, clip.info)
             continue
+        decoded = _DecodedClip(clip, frames, content)
+        masks_reason = check_masks(source, decoded)
+        if masks_reason:
+            yield _RefusedClip(file, masks_reason, clip.info)
+            continue
         files_by_content[content] = file
-        yield _DecodedClip(clip, frames, content)
+        yield decoded
 
 
 def _choose_name(source: VideoSource, clip: Clip, names: set[str]) -> str:
     """A slug that is not among `names`: the file's name, with a number for the parts of one file."""
     path = Path(source.name)
-    stem = path.name if source.path.is_dir() else path.stem
-    if source.path.is_dir() and stem.lower() in _FRAME_FOLDER_NAMES and path.parent.name:
+    holds_frames = holds_pictures(source.path)
+    stem = path.stem.replace("%d", "") if "%d" in path.name or not holds_frames else path.name
+    if holds_frames and stem.lower() in _FRAME_FOLDER_NAMES and path.parent.name:
         stem = path.parent.name
     slug = slugify(stem, max_length=48, keep_underscores=False) or "clip"
     base = slug + (f"-{clip.part:02d}" if clip.part else "")
@@ -158,7 +206,7 @@ def _choose_name(source: VideoSource, clip: Clip, names: set[str]) -> str:
     return name
 
 
-def _catalogue_row(name: str, source: VideoSource, decoded: _DecodedClip) -> dict[str, Any]:
+def _catalogue_row(name: str, folder: Path, source: VideoSource, decoded: _DecodedClip) -> dict[str, Any]:
     clip, frames = decoded.clip, decoded.frames
     return {
         "clip": name,
@@ -176,6 +224,9 @@ def _catalogue_row(name: str, source: VideoSource, decoded: _DecodedClip) -> dic
         "source_frames": clip.info.frames,
         "source_width": clip.info.width,
         "source_height": clip.info.height,
+        "source_pixel_aspect": clip.info.pixel_aspect,
+        "source_rotation": clip.info.rotation,
+        "source_path": source.path.relative_to(folder if folder.is_dir() else folder.parent).as_posix(),
         "masks": source.masks,
         "sampled": [int(index) for index in clip.indices],
         "caption_from": clip.caption_from,

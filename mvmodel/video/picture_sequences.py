@@ -92,6 +92,14 @@ def picture_numbers(files: Sequence[Path]) -> list[Decimal] | None:
     return numbers if one_sequence and len(set(numbers)) == len(names) else None
 
 
+def picture_moments(files: Sequence[Path]) -> list[Decimal] | None:
+    """Seconds from the first picture to each, for pictures in frame order that are named by seconds; else None."""
+    numbers = picture_numbers(files)
+    if numbers is None or all(number == int(number) for number in numbers):
+        return None
+    return [number - numbers[0] for number in numbers]
+
+
 def describe_gaps(files: Sequence[Path]) -> str:
     """Says which numbers are missing in a sequence that otherwise counts evenly; "" if none are."""
     numbers = picture_numbers(files)

@@ -18,6 +18,7 @@ from mvmodel.video.containers import (
     image_files,
     open_video,
 )
+from mvmodel.video.picture_sequences import describe_gaps, picture_moments
 
 FOLDER_FPS = 24.0
 """Frame rate assumed for a folder of frames, which does not state one."""
@@ -130,13 +131,16 @@ def _probe_folder(folder: Path) -> VideoInfo:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         reason = f"its first picture {files[0].name} cannot be read ({describe_error(error)})"
         raise UnusableClip(folder, reason) from error
+    times = tuple(float(moment) for moment in picture_moments(files) or ())
+    fps = round((len(times) - 1) / times[-1], 4) if len(times) > 1 else FOLDER_FPS
     return VideoInfo(
         frames=len(files),
-        fps=FOLDER_FPS,
+        fps=fps,
         width=width,
         height=height,
         codec="images",
-        duration_s=round(len(files) / FOLDER_FPS, 6),
+        duration_s=round(len(files) / fps, 6),
         header_frames=len(files),
-        times=tuple(index / FOLDER_FPS for index in range(len(files))),
+        times=times or tuple(index / FOLDER_FPS for index in range(len(files))),
+        note=describe_gaps(files),
     )

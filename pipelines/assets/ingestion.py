@@ -71,6 +71,7 @@ def clips(
     context: dg.AssetExecutionContext, raw_clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
     """The usable clips, cut, resized and resampled to the pack's frame rate and length; and a quarantine table."""
+    from mvmodel.masks.clip_masks import load_clip_masks
     from mvmodel.video.config import IngestConfig
     from mvmodel.video.ingestion import ingest
 
@@ -81,7 +82,7 @@ def clips(
         expected_files = json.loads((raw_clips.folder / "files.json").read_text())
         if raw_files.listing_hash(expected_files) != raw_files.listing_hash(list_raw_files(settings)):
             raise InputError(f"{settings.clips_folder} has changed since raw_clips; materialize raw_clips again")
-        ingest(settings.clips_folder, empty_folder(folder), config)
+        ingest(settings.clips_folder, empty_folder(folder), config, read_masks=load_clip_masks)
 
     return store.step(context, {"raw_clips": raw_clips}, config, build, _clips_metadata)
 

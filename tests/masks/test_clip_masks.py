@@ -6,14 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.masks.geometry import mask_iou
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.encode import write_mp4, write_png_folder
-from mvmodel.video.ingestion import ingest
+from mvmodel.video.ingestion import check_clips, ingest
+from mvmodel.video.sampling import crop_to_square
 from mvmodel.world.render import TRAIN, random_clip
+
+
+def _write_ball(folder: Path, frames: int = 16) -> np.ndarray:
+    """A rendered clip as ball.mp4 at 8 fps, and its masks."""
+    clip = random_clip((TRAIN, 4), frames=frames, side=96, motion="zigzag", pan=0.0)
+    write_mp4(folder / "ball.mp4", clip.frames, 8)
+    return clip.masks
 
 
 def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
@@ -31,3 +40,68 @@ def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
     write_png_folder(tmp_path / "in" / "fish.masks", clip.masks[:5])
     with pytest.raises(InputError, match="has 5 masks"):
         load_clip_masks(tmp_path / "in", row)
+
+
+def test_one_clip_with_bad_masks_never_stops_the_others(tmp_path: Path) -> None:
+    for number in range(3):
+        clip = random_clip((TRAIN, number), frames=16, side=64)
+        write_mp4(tmp_path / "in" / f"clip{number}.mp4", clip.frames, 8)
+        write_png_folder(tmp_path / "in" / f"clip{number}.masks", clip.masks[: 15 if number == 1 else 16])
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", read_masks=load_clip_masks)
+    assert catalogue.clips == ["clip0", "clip2"]
+    assert list(catalogue.quarantine["file"]) == ["clip1.mp4"]
+    assert "clip1.masks has 15 masks" in catalogue.quarantine["reason"][0]
+    rows = list(check_clips(tmp_path / "in", read_masks=load_clip_masks))
+    assert [row["status"] for row in rows] == ["clip", "quarantined", "clip"]
+    assert [row["masks"] for row in rows] == ["clip0.masks", None, "clip2.masks"]
+    assert "15 masks" in rows[1]["masks_reason"]
+
+
+def test_masks_of_every_second_frame_are_not_taken_for_the_clip(tmp_path: Path) -> None:
+    masks = _write_ball(tmp_path / "in", frames=24)
+    write_png_folder(tmp_path / "in" / "ball.masks", masks[::2])
+    (row,) = check_clips(tmp_path / "in", IngestConfig(frames=12), load_clip_masks)
+    assert row["status"] == "quarantined"
+    assert "12 masks, but ball.mp4 has 24 frames" in row["reason"]
+
+
+@pytest.mark.parametrize("square_pixels", [False, True])
+def test_masks_have_the_pixel_aspect_of_their_frames(tmp_path: Path, square_pixels: bool) -> None:
+    masks = _write_ball(tmp_path / "in")
+    wide = np.repeat(masks, 2, axis=2) if square_pixels else masks
+    write_png_folder(tmp_path / "in" / "ball.masks", wide)
+    row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, resolution=48)).row("ball")
+    row["source_pixel_aspect"] = 2.0
+    sequence = load_clip_masks(tmp_path / "in", row)
+    assert sequence is not None
+    expected = np.stack([crop_to_square(masks[index], 48, 2.0) for index in row["sampled"]])
+    assert mask_iou(sequence.masks, expected) > 0.97
+
+
+def test_masks_drawn_on_stored_pictures_turn_with_their_frames(tmp_path: Path) -> None:
+    clip = random_clip((TRAIN, 4), frames=6, side=96)
+    frames, masks = clip.frames[:, :64], clip.masks[:, :64]
+    (tmp_path / "in" / "frames").mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        picture = Image.fromarray(np.rot90(frame, 1))
+        exif = picture.getexif()
+        exif[0x0112] = 6  # shown turned clockwise by a quarter
+        picture.save(tmp_path / "in" / "frames" / f"{number}.png", exif=exif)
+    write_png_folder(tmp_path / "in" / "masks", np.rot90(masks, 1, axes=(1, 2)))
+    row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=6, resolution=64)).row("frames")
+    sequence = load_clip_masks(tmp_path / "in", row)
+    assert sequence is not None
+    assert np.array_equal(sequence.masks, masks[row["sampled"], :, 16:80])
+
+
+def test_masks_of_frames_in_the_same_folder(tmp_path: Path) -> None:
+    clip = random_clip((TRAIN, 4), frames=6, side=96)
+    (tmp_path / "bear").mkdir()
+    for number, (frame, mask) in enumerate(zip(clip.frames, clip.masks, strict=True)):
+        Image.fromarray(frame).save(tmp_path / "bear" / f"{number}.jpg")
+        Image.fromarray(mask).save(tmp_path / "bear" / f"{number}.png")
+    catalogue = ingest(tmp_path, tmp_path / "out", IngestConfig(frames=6, resolution=96), read_masks=load_clip_masks)
+    assert catalogue.clips == ["bear"]
+    sequence = load_clip_masks(tmp_path, catalogue.row("bear"))
+    assert sequence is not None
+    assert np.array_equal(sequence.masks, clip.masks[catalogue.row("bear")["sampled"]])

@@ -1,0 +1,86 @@
+"""Which mask belongs to which frame: by the numbers in the names where there are numbers, never by place alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from mvmodel.errors import InputError
+from mvmodel.video.containers import holds_pictures, image_files
+from mvmodel.video.picture_sequences import list_numbers, picture_numbers
+
+
+def pair_masks(path: Path, masks: int, source: Path, frames: int, sampled: np.ndarray) -> np.ndarray:
+    """The index of the mask of each sampled frame, int (sampled frames,).
+
+    Args:
+        path: The masks: a file, or pictures whose names may have numbers.
+        masks: How many masks there are.
+        source: The clip: a video, or pictures whose names may have numbers.
+        frames: How many frames it has.
+        sampled: Indices of the frames whose masks are wanted.
+
+    Raises:
+        InputError: A sampled frame has no mask, or nothing says which mask belongs to which frame.
+    """
+    mask_numbers = _read_numbers(path, masks)
+    frame_numbers = _read_numbers(source, frames)
+    if mask_numbers is not None and frame_numbers is not None:
+        return _pair_numbers(path, mask_numbers, frame_numbers, sampled)
+    if masks != frames:
+        raise InputError(
+            f"{path} has {masks} masks, but {source.name} has {frames} frames{_every_nth_hint(masks, frames)}; "
+            f"give one mask a frame"
+        )
+    if mask_numbers is not None and (missing := _missing_numbers(mask_numbers)):
+        raise InputError(
+            f"{path} has {masks} masks for {frames} frames, but their numbers are not consecutive: "
+            f"{list_numbers(missing)} missing; number them as the frames are counted"
+        )
+    return sampled
+
+
+def _read_numbers(path: Path, count: int) -> list[Decimal] | None:
+    """The numbers in the names of pictures in frame order; None for a file, and for names without numbers."""
+    if not holds_pictures(path):
+        return None
+    numbers = picture_numbers(image_files(path))
+    return numbers if numbers is not None and len(numbers) == count else None
+
+
+def _pair_numbers(
+    path: Path, mask_numbers: Sequence[Decimal], frame_numbers: Sequence[Decimal], sampled: np.ndarray
+) -> np.ndarray:
+    places = {number: place for place, number in enumerate(mask_numbers)}
+    shared = [number for number in frame_numbers if number in places]
+    if not shared and len(mask_numbers) == len(frame_numbers) and not _missing_numbers(mask_numbers):
+        return sampled  # frames 1001 to 1016, masks 0 to 15: both consecutive, and no number says otherwise
+    missing = sorted({frame_numbers[index] for index in sampled.tolist()} - places.keys())
+    if not missing:
+        return np.array([places[frame_numbers[index]] for index in sampled.tolist()])
+    hint = _every_nth_hint(len(mask_numbers), len(frame_numbers))
+    raise InputError(
+        f"{path} has {len(mask_numbers)} masks for {len(frame_numbers)} frames{hint}, and none with the number of "
+        f"frame {list_numbers(missing)}; number masks as their frames, and give a black picture where nothing is seen"
+    )
+
+
+def _missing_numbers(numbers: Sequence[Decimal]) -> list[int]:
+    """Whole numbers between the first and the last that are not there; none for seconds."""
+    if any(number != int(number) for number in numbers):
+        return []
+    whole = {int(number) for number in numbers}
+    if max(whole) - min(whole) > 100 * len(whole):
+        return [min(whole) + 1]
+    return sorted(set(range(min(whole), max(whole))) - whole)
+
+
+def _every_nth_hint(masks: int, frames: int) -> str:
+    """Says that there may be masks of every n-th frame, where their count suggests it."""
+    if masks < 2 or masks >= frames:
+        return ""
+    step = round(frames / masks)
+    return f" (one mask for every {step} frames, it seems)" if step > 1 and -(-frames // step) == masks else ""

@@ -1,0 +1,131 @@
+"""What in a folder is a clip, and what are its masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mvmodel.video.sources import find_sources
+
+
+def _write_frames(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        pixels = np.random.default_rng(number).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+
+
+def _write_masks(folder: Path, names: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        mask = np.zeros((24, 32), np.uint8)
+        mask[4:12, number : number + 8] = 255
+        Image.fromarray(mask).save(folder / name)
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def _numbered(pattern: str, count: int = 5) -> list[str]:
+    return [pattern.format(number) for number in range(count)]
+
+
+def _masks_by_name(folder: Path) -> dict[str, str]:
+    sources, unused = find_sources(folder)
+    assert not unused
+    return {source.name: source.masks for source in sources}
+
+
+@pytest.mark.parametrize("resolution", ["480p/", ""])
+def test_davis_trees(tmp_path: Path, resolution: str) -> None:
+    for name in ("bear", "camel"):
+        _write_frames(tmp_path / f"DAVIS/JPEGImages/{resolution}{name}", _numbered("{:05d}.jpg"))
+        _write_masks(tmp_path / f"DAVIS/Annotations/{resolution}{name}", _numbered("{:05d}.png"))
+    assert _masks_by_name(tmp_path) == {
+        f"DAVIS/JPEGImages/{resolution}{name}": f"DAVIS/Annotations/{resolution}{name}" for name in ("bear", "camel")
+    }
+
+
+@pytest.mark.parametrize(
+    "masks",
+    ["masks", "Mask", "annotations", "gt", "labels", "SegmentationObject", "SegmentationClass", "matte", "alpha"],
+)
+@pytest.mark.parametrize("frames", ["frames", "JPEGImages", "rgb"])
+def test_folders_of_masks_beside_frames(tmp_path: Path, masks: str, frames: str) -> None:
+    _write_frames(tmp_path / "bear" / frames, _numbered("{:05d}.jpg"))
+    _write_masks(tmp_path / "bear" / masks, _numbered("{:05d}.png"))
+    assert _masks_by_name(tmp_path) == {f"bear/{frames}": f"bear/{masks}"}
+
+
+def test_a_folder_of_masks_for_several_videos(tmp_path: Path) -> None:
+    for name in ("videos/a.mp4", "videos/b.mp4", "masks/a.mp4", "masks/B_mask.npz"):
+        _touch(tmp_path / name)
+    assert _masks_by_name(tmp_path) == {"videos/a.mp4": "masks/a.mp4", "videos/b.mp4": "masks/B_mask.npz"}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".gif", ".mp4", ".mov", ".webm", ".json", ""])
+@pytest.mark.parametrize("form", ["clip.masks", "clip_mask", "CLIP_Masks", "clip.mask"])
+def test_masks_named_after_their_clip(tmp_path: Path, form: str, suffix: str) -> None:
+    _touch(tmp_path / "clip.mp4")
+    if suffix:
+        _touch(tmp_path / f"{form}{suffix}")
+        _touch(tmp_path / f"other_mask{suffix.upper()}")
+        _touch(tmp_path / "other.MP4")
+    else:
+        _write_masks(tmp_path / form, _numbered("{:05d}.png"))
+    assert _masks_by_name(tmp_path)["clip.mp4"] == f"{form}{suffix}"
+    assert len(_masks_by_name(tmp_path)) == (2 if suffix else 1)
+
+
+@pytest.mark.parametrize("pattern", ["{:05d}_mask.png", "mask_{:05d}.png", "{:05d}.png"])
+def test_frames_and_masks_in_one_folder(tmp_path: Path, pattern: str) -> None:
+    _write_frames(tmp_path / "bear", _numbered("{:05d}.jpg"))
+    _write_masks(tmp_path / "bear", _numbered(pattern))
+    assert _masks_by_name(tmp_path) == {"bear": "bear/" + pattern.replace("{:05d}", "%d")}
+    assert find_sources(tmp_path)[0][0].path == tmp_path / "bear/%d.jpg"
+
+
+def test_two_sequences_in_one_folder_are_two_clips(tmp_path: Path) -> None:
+    for name in ("bear", "camel"):
+        _write_frames(tmp_path / "shots", _numbered(name + "_{:04d}.png"))
+        _write_masks(tmp_path / "shots", _numbered(name + "_{:04d}_mask.png"))
+    assert _masks_by_name(tmp_path) == {
+        f"shots/{name}_%d.png": f"shots/{name}_%d_mask.png" for name in ("bear", "camel")
+    }
+
+
+def test_masks_without_a_clip_are_named_and_never_clips(tmp_path: Path) -> None:
+    _touch(tmp_path / "clip.mp4")
+    _touch(tmp_path / "another_mask.mp4")
+    _write_masks(tmp_path / "Annotations" / "horse", _numbered("{:05d}.png"))
+    sources, unused = find_sources(tmp_path)
+    assert [(source.name, source.masks) for source in sources] == [("clip.mp4", "")]
+    assert [row["file"] for row in unused] == ["Annotations/horse", "another_mask.mp4"]
+    assert all("looks like masks" in row["reason"] for row in unused)
+
+
+def test_masks_that_are_not_taken_are_named(tmp_path: Path) -> None:
+    for name in ("clip.mp4", "clip.masks.npz", "clip_mask.mp4"):
+        _touch(tmp_path / name)
+    (source,), unused = find_sources(tmp_path)
+    assert (source.masks, unused) == ("clip.masks.npz", [])
+    assert "clip_mask.mp4 not taken" in source.masks_note
+
+
+def test_pictures_that_are_no_frames_are_named(tmp_path: Path) -> None:
+    _write_frames(tmp_path / "bear", [*_numbered("{:05d}.jpg"), "poster.jpg"])
+    sources, unused = find_sources(tmp_path)
+    assert [source.path for source in sources] == [tmp_path / "bear/%d.jpg"]
+    assert [row["file"] for row in unused] == ["bear/poster.jpg"]
+
+
+def test_a_single_file_has_the_masks_beside_it(tmp_path: Path) -> None:
+    for name in ("clip.mp4", "clip.masks.npz", "other_mask.npz"):
+        _touch(tmp_path / name)
+    (source,), unused = find_sources(tmp_path / "clip.mp4")
+    assert (source.masks, unused) == ("clip.masks.npz", [])
