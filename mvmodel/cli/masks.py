@@ -18,7 +18,7 @@ from mvmodel.cli.options import (
     PreviewOut,
     Seed,
 )
-from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+from mvmodel.cli.output import print_error, print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import mask_outputs, preview_outputs
 from mvmodel.errors import InputError
 from mvmodel.outputs import Output, guarded_outputs
@@ -163,7 +163,7 @@ def edit_command(
 ) -> None:
     """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more.
 
-    `mvmodel masks edit MASKS list` explains every edit.
+    `mvmodel masks edit MASKS list` explains every edit. Exits with code 1 if no foreground is left.
     """
     from mvmodel.masks.edit_script import edit_files, edits_help, run_edits
     from mvmodel.masks.files import read_masks
@@ -179,6 +179,11 @@ def edit_command(
     empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
     record = {"out": str(out), **_dimensions(sequence), "empty_frames": empty_frames}
     _print_result(record | {"coverage": float(sequence.coverage().mean())}, json)
+    if empty_frames == sequence.frames:
+        print_error(
+            f"the edits left no foreground in any frame of {out}; the object was moved out of the picture or lost"
+        )
+        raise typer.Exit(1)
 
 
 @masks_app.command("preview", epilog="Example: mvmodel masks preview dog.npz --out dog.gif --on clip.mp4")

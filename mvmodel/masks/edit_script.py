@@ -6,6 +6,7 @@ An edit's name, then its values in order or by name. Several edits are separated
 from __future__ import annotations
 
 import inspect
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from mvmodel.masks.files import read_masks
 from mvmodel.masks.sequence import MaskSequence
 
 _FILE_EDITS = {"combine": combine, "replace-shape": replace_shape, "replace-motion": replace_motion}
+_SHIFT_EDITS = ("move", "pan", "duplicate")
+_SHIFT_RULE = "dx and dy are pixels; between -1 and 1, they are shares of the width and height: 0.1 is a tenth."
 _EDITS_BY_NAME: dict[str, Any] = {**EDITS, "resize": resize, **_FILE_EDITS}
 
 
@@ -28,7 +31,7 @@ def edits_help() -> str:
         file = ["FILE"] if name in _FILE_EDITS else []
         values = [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters[len(file) :]]
         lines.append(" ".join([name, *file, *values]))
-    return "\n".join(lines)
+    return "\n".join([*lines, _SHIFT_RULE])
 
 
 def run_edits(sequence: MaskSequence, text: str, folder: Path = Path()) -> MaskSequence:
@@ -56,6 +59,10 @@ def _apply_edit(sequence: MaskSequence, step: str, folder: Path) -> MaskSequence
         key = next(iter(values))
         second = read_masks(folder / str(values[key]))
         values[key] = second.masks[int(second.coverage().argmax())] if name == "replace-shape" else second
+    if name in _SHIFT_EDITS:
+        for axis, side in (("dx", sequence.width), ("dy", sequence.height)):
+            if 0 < abs(values.get(axis, 0)) < 1:
+                values[axis] *= side
     return _EDITS_BY_NAME[name](sequence, **values)  # type: ignore[no-any-return]
 
 
@@ -107,9 +114,12 @@ def _value(step: str, key: str, text: str, parameters: list[inspect.Parameter]) 
         return text
     if "float" in declared or "Numbers" in declared:
         try:
-            return float(text)
+            number = float(text)
         except ValueError:
             raise InputError(f"the edit {step!r}: {key} is a number, not {text!r}") from None
+        if not math.isfinite(number):
+            raise InputError(f"the edit {step!r}: {key} is a finite number, not {text!r}")
+        return number
     if "Outside" in declared and text not in ("clip", "keep"):
         raise InputError(f"the edit {step!r}: outside is clip or keep, not {text!r}")
     return text

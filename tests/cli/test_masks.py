@@ -69,6 +69,21 @@ def test_edits_from_the_command_line(run, masks, tmp_path):
         assert refused.code == 2 and reason in refused.err and len(refused.err.splitlines()) == 1
 
 
+def test_shifts_take_pixels_or_shares(run, masks, tmp_path):
+    for name, edits in (("pixels", "move 16 0"), ("shares", "move 0.25 0")):
+        assert run("masks", "edit", masks, edits, "--out", tmp_path / f"{name}.npz").code == 0
+    pixels, shares = (read_masks(tmp_path / f"{name}.npz").masks for name in ("pixels", "shares"))
+    assert np.array_equal(pixels, shares) and not np.array_equal(pixels, read_masks(masks).masks)
+    assert "shares of the width" in run("masks", "edit", masks, "list").out
+    refused = run("masks", "edit", masks, "move nan 0", "--out", tmp_path / "x.npz")
+    assert refused.code == 2 and "finite number" in refused.err
+
+
+def test_edits_that_leave_nothing_say_so(run, masks, tmp_path):
+    result = run("masks", "edit", masks, "move 500 0", "--out", tmp_path / "nothing.npz")
+    assert result.code == 1 and "no foreground" in result.err
+
+
 def test_preview_and_check(run, masks, video, clip, tmp_path):
     result = run("masks", "preview", masks, "--out", tmp_path / "p.mp4", "--on", video)
     assert result.code == 0, result.err
