@@ -18,7 +18,7 @@ PAGES = (
     "benchmarks/peers.md",
     *(
         f"docs/{page}.md"
-        for page in ("benchmarks", "experiments", "glossary", "masks", "method", "metrics", "tiny-pack")
+        for page in ("benchmarks", "experiments", "glossary", "inputs", "masks", "method", "metrics", "tiny-pack")
     ),
 )
 
