@@ -266,9 +266,10 @@ def test_report_of_a_folder_of_videos(run, small_pack_folder, clip, tmp_path):
     assert "a car in the snow" in page
     assert "was never trained" in page
     assert (tmp_path / "out" / "metrics.csv").read_text().startswith("condition,name,prompt,seed,iou")
+    (tmp_path / "empty").mkdir()
     empty = run(
         "report",
-        tmp_path,
+        tmp_path / "empty",
         "--requests",
         tmp_path / "requests.csv",
         "--out",
