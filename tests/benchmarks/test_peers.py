@@ -11,11 +11,11 @@ import torch
 
 from benchmarks import peer_methods, peers
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet import backend as image_unet_backend
 from mvmodel.backends.training_config import TrainingClip
 from mvmodel.cache import Cache
 from mvmodel.experiments.bench import Motion
 from mvmodel.experiments.cells import Task
-from mvmodel.training import finetune
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack
     for kind in ("peer_videos", "peer_scores"):
         shutil.rmtree(tmp_path / kind)
     drawn = []
-    monkeypatch.setattr(finetune, "draw", lambda *a: drawn.append(a))
+    monkeypatch.setattr(image_unet_backend, "draw_batch", lambda *a: drawn.append(a))
     second_rows = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
     assert drawn == []
     pictures_again = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]

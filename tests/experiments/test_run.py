@@ -116,16 +116,16 @@ def test_settings_do_what_they_say(make_bench):
 
 
 def test_first_frames_are_damaged_as_asked(make_bench, monkeypatch):
-    from mvmodel.backends.image_unet import first_frame
+    from mvmodel.backends.image_unet import backend
 
     shown: dict[str, tuple] = {}
-    real = first_frame.generate_first_frames
+    real = backend.generate_first_frames
 
-    def recording(pack, prompts, masks, seeds, config):
+    def recording(pack, prompts, masks, seeds, config, *rest, **options):
         shown[name] = (prompts[0], masks[0], config.control_scale)
-        return real(pack, prompts, masks, seeds, config)
+        return real(pack, prompts, masks, seeds, config, *rest, **options)
 
-    monkeypatch.setattr(first_frame, "control_frames", recording)
+    monkeypatch.setattr(backend, "generate_first_frames", recording)
     bench, study = make_bench("slide"), EXPERIMENTS["first_frame_sensitivity"]
     pictures = {}
     for cell in study.cells(bench, study.config.quick()):

@@ -94,7 +94,7 @@ def test_an_ablation_comes_into_the_motions_report_and_the_leaderboard(lab, quic
     assert lab.run()["status"] == 0
     before = materialise(lab, "metric_report", {}, "slide")
     assert before["computed"].value is False and before["ablation"].value.startswith("not run on this adapter")
-    assert "measures what is missing" in Path(before["report"].value).read_text()
+    assert "To measure the missing values, run" in Path(before["report"].value).read_text()
     materialise(lab, "ablation_study", {"ablation_study": {"requests": 2, "seeds": 2}}, "slide")
     after = materialise(lab, "metric_report", {}, "slide")
     assert after["computed"].value is True and after["ablation"].value == "ablation_study[slide]"
@@ -102,7 +102,7 @@ def test_an_ablation_comes_into_the_motions_report_and_the_leaderboard(lab, quic
     board = materialise(lab, "leaderboard", {})
     for metadata in (after, board):
         page = Path(metadata["report"].value).read_text()
-        assert "in ablation_study: an adapter tuned without it" in page and "measures what is missing" not in page
+        assert "in ablation_study: an adapter tuned without it" in page and "To measure the missing values" not in page
         assert "4 videos" in page and "2 prompts" in page
     assert materialise(lab, "metric_report", {}, "slide")["computed"].value is False
 
