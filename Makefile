@@ -9,6 +9,11 @@ CLIPS ?= datasets/samples
 HOME_FOLDER ?= .mvmodel/demo
 CONFIG ?= configs/demo.yaml
 PORT ?= 3000
+# Processes that tests run in. Each takes up to 6 GB of memory.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; echo $$n)
+
+# Without compiled sources, every process would spend seconds on compiling the libraries.
+unexport PYTHONDONTWRITEBYTECODE
 
 comma := ,
 BIN := .venv/bin
@@ -34,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ echo "$(PYTHON) has no venv module; install it (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(READY)
@@ -51,11 +56,14 @@ test: $(READY)
 	$(MAKE) --no-print-directory test-slow || failed=1; \
 	exit $$failed
 
+# One thread a worker, so that workers do not compete for cores. A file's tests stay together: they share fixtures.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
 test-fast: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
