@@ -126,6 +126,13 @@ class Backend(ABC):
     def fill_generation_config(self, config: GenerationConfig) -> GenerationConfig:
         """The same settings with numbers in place of those left to the model (None); this is what a run records."""
 
+    def fill_training_config(self, config: TrainConfig) -> TrainConfig:
+        """The same settings with the model's recommendations in place of those that were not given.
+
+        This is what a run records. By default the model recommends nothing.
+        """
+        return config
+
     @abstractmethod
     def first_frames(
         self,

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from mvmodel.config import Config
+from mvmodel.packs.info import ControlKind
 
 if TYPE_CHECKING:
     from mvmodel.packs.info import PackInfo
 
 NoiseSharingMode = Literal["paper", "noise", "variance_preserving"]
 UnboundWords = Literal["union", "none"]
-GENERIC_SAMPLING: dict[str, Any] = {"steps": 20, "guidance_scale": 7.5, "first_frame_guidance": 7.5}
+GENERIC_SAMPLING: dict[str, Any] = {
+    "steps": 20,
+    "guidance_scale": 7.5,
+    "first_frame_guidance": 7.5,
+    "control_scale": 1.0,
+}
 """Used where neither the settings nor the pack say otherwise: the usual values for Stable Diffusion 1.5."""
 
 
@@ -39,8 +45,12 @@ class GenerationConfig(Config):
     """Denoising steps of the first frame."""
     first_frame_guidance: float | None = Field(None, ge=1)
     """As `guidance_scale`, for the first frame by the ControlNet."""
-    control_scale: float = Field(1.0, ge=0)
-    """Conditioning scale of the ControlNet."""
+    control_scale: float | None = Field(None, ge=0)
+    """Conditioning scale of the ControlNet. None takes the pack's recommendation, or 1 without one."""
+    control: ControlKind | None = None
+    """What the ControlNet is shown of mask 1: `mask` (white on black), `scribble` or `softedge` (its outline),
+    `segmentation` (the colours of ADE20K's classes) or `canny` (its edges). None takes what the pack's ControlNet was
+    trained on."""
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A first frame from the user is refused if its foreground has a lower IoU with mask 1 than this; 0 accepts any."""
     unbound_words: UnboundWords = "union"
@@ -82,5 +92,7 @@ class GenerationConfig(Config):
 
     def for_pack(self, info: PackInfo) -> GenerationConfig:
         """The same settings with the pack's numbers in place of None; this is what a run records."""
-        numbers = {name: getattr(info.generation, name) or value for name, value in GENERIC_SAMPLING.items()}
-        return self.model_copy(update={name: n for name, n in numbers.items() if getattr(self, name) is None})
+        recommended = {name: getattr(info.generation, name) for name in GENERIC_SAMPLING}
+        recommended = {name: GENERIC_SAMPLING[name] if v is None else v for name, v in recommended.items()}
+        recommended["control"] = info.control
+        return self.model_copy(update={name: v for name, v in recommended.items() if getattr(self, name) is None})

@@ -13,9 +13,14 @@ from mvmodel.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from mvmodel.packs.info import PackInfo
+
 
 class TrainConfig(Config):
-    """Hyper-parameters of fine-tuning a motion adapter."""
+    """Hyper-parameters of fine-tuning a motion adapter.
+
+    A setting that is not given takes the pack's recommendation in `pack.json`, if there is one, see `for_pack`.
+    """
 
     steps: int = Field(120, ge=1)
     """Optimizer steps."""
@@ -67,6 +72,14 @@ class TrainConfig(Config):
     """Licence of the clips, for the model card."""
     seed: int = 0
     """Seed of initial weights, clips, timesteps and noise."""
+
+    def for_pack(self, info: PackInfo) -> TrainConfig:
+        """The same settings with the pack's recommendations in place of those that were not given.
+
+        The result counts as given, so that a second call changes nothing. This is what a run records.
+        """
+        recommended = info.training.model_dump(exclude_none=True)
+        return self.model_copy(update={k: v for k, v in recommended.items() if k not in self.model_fields_set})
 
 
 @dataclass(frozen=True)

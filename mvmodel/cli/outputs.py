@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mvmodel.outputs import Output
+from mvmodel.packs.sources import PULL_STATE
 
 MASK_SUFFIXES = (".npz", ".json", ".gif", ".mp4")
 PREVIEW_SUFFIXES = (".gif", ".mp4")
@@ -34,5 +35,5 @@ def video_outputs(out: Path) -> list[Output]:
 
 
 def pack_output(folder: Path) -> Output:
-    """The folder of `mvmodel packs pull`, which skips parts that are there and resumes a download."""
-    return Output(folder, "--to", folder=True, markers=("pack.json", "vae/.complete"))
+    """The folder of `mvmodel packs pull`, which skips files that are there and resumes a download."""
+    return Output(folder, "--to", folder=True, markers=("pack.json", PULL_STATE))

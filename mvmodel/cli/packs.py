@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mvmodel.cli.options import AsJson, Overwrite
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import pack_output
+from mvmodel.errors import InputError
 from mvmodel.outputs import Output, guarded_outputs
+
+if TYPE_CHECKING:
+    from mvmodel.packs.info import ControlKind
+    from mvmodel.packs.pull import PullPlan
 
 packs_app = typer.Typer(help="List, check and download model packs.", no_args_is_help=True)
 
@@ -73,14 +78,55 @@ def fake_command(
 def pull_command(
     name: Annotated[str, typer.Argument(help="Name of the pack: sd15.")],
     to: Annotated[Path | None, typer.Option("--to", help="Output folder. Default: ~/.cache/mvmodel/packs.")] = None,
+    control: Annotated[
+        str | None,
+        typer.Option("--control", help="What the ControlNet is shown: scribble, softedge, segmentation or canny."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list publishers, licences and sizes; download nothing.")
+    ] = False,
     overwrite: Overwrite = False,
+    json: AsJson = False,
 ) -> None:
     """Download a pack's weights from their publishers. Run the same command again to resume a download."""
-    with guarded_outputs([pack_output(to)] if to else [], [], overwrite), stdout_to_stderr():
-        from mvmodel.packs.pull import pull_pack
+    kind = _control_kind(control)
+    if dry_run:
+        from mvmodel.packs.pull import describe_pull
 
-        pack_folder = pull_pack(name, to)
-    print(pack_folder)
+        plan = describe_pull(name, kind)
+        print_json(plan.as_json()) if json else _print_pull(plan)
+        return
+    with guarded_outputs([pack_output(to)] if to else [], [], overwrite), stdout_to_stderr():
+        from mvmodel.packs.pull import describe_pull, get_pull_folder, pull_pack
+
+        if not (get_pull_folder(name, to) / "pack.json").exists():
+            _print_pull(describe_pull(name, kind))
+        pack_folder = pull_pack(name, to, kind)
+    print_json({"pack": str(pack_folder)}) if json else print(pack_folder)
+
+
+def _control_kind(control: str | None) -> ControlKind | None:
+    """The kind of control picture that an option names. Raises InputError if there is no such kind."""
+    from typing import get_args
+
+    from mvmodel.packs.info import ControlKind
+
+    kinds: dict[str, ControlKind] = {kind: kind for kind in get_args(ControlKind)}
+    if control is None or control in kinds:
+        return kinds[control] if control else None
+    raise InputError(f"--control {control!r} is not one of {', '.join(kinds)}")
+
+
+def _print_pull(plan: PullPlan) -> None:
+    """The parts that a download takes, and its size."""
+    rows = [
+        [part, f"{plan.megabytes(part):,.0f} MB", source.licence, source.publisher, source.repository]
+        for part, source in plan.sources.items()
+    ]
+    print_table(["part", "size", "licence", "publisher", "repository"], rows)
+    origin = "as the hub states" if plan.files else "as recorded; the hub did not answer"
+    gigabytes = plan.total_megabytes / 1000
+    print(f"download {gigabytes:.1f} GB, disk {gigabytes:.1f} GB ({origin})")
 
 
 def _print_check(result: dict[str, Any]) -> None:

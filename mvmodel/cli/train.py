@@ -87,6 +87,7 @@ def _train(
         _run_sanity_check(models, usable[0], json)
         return
     train_clips, held_out_clips = usable[: len(usable) - hold_out], usable[len(usable) - hold_out :]
+    config = config.for_pack(models.info)
     with stdout_to_stderr():
         backend = load_backend(models)
         print_table(["trained part", "weights"], list(build_trainee(backend, config).parameter_counts().items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -17,6 +17,8 @@ SHIPPED_PACKS = Path(__file__).parent
 """Folder of the packs that ship with mvmodel."""
 PACK_PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler", "controlnet", "segmenter", "scorer")
 """Folders that every pack must have."""
+ControlKind = Literal["mask", "scribble", "softedge", "segmentation", "canny"]
+"""What a ControlNet is shown of a mask; `mvmodel.backends.image_unet.control_pictures` draws it."""
 
 
 class SegmenterInfo(Config):
@@ -43,6 +45,25 @@ class GenerationInfo(Config):
     """Guidance of the frames after frame 1."""
     first_frame_guidance: float | None = Field(None, ge=1)
     """Guidance of frame 1 under the ControlNet."""
+    control_scale: float | None = Field(None, ge=0)
+    """Strength of the ControlNet."""
+
+
+class TrainingInfo(Config):
+    """Training settings that suit a pack's models. None takes the default of `backends.training_config.TrainConfig`."""
+
+    steps: int | None = Field(None, ge=1)
+    """Optimizer steps."""
+    lr: float | None = Field(None, gt=0)
+    """Learning rate of the query deltas and the temporal attention."""
+    mask_lr: float | None = Field(None, gt=0)
+    """Learning rate of the mask encoder and projections."""
+    warmup: int | None = Field(None, ge=0)
+    """Steps over which the learning rates rise from 0."""
+    checkpoint_every: int | None = Field(None, ge=1)
+    """Steps between checkpoints."""
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass."""
 
 
 class PackInfo(Config):
@@ -65,6 +86,10 @@ class PackInfo(Config):
     start_adapter: str | None = None
     generation: GenerationInfo = GenerationInfo()
     """Defaults for generation settings that a run leaves unset."""
+    training: TrainingInfo = TrainingInfo()
+    """Defaults for training settings that a run leaves unset."""
+    control: ControlKind = "mask"
+    """What the pack's ControlNet was trained to be shown."""
     random: bool = False
     """The weights are random numbers, for tests and benchmarks. Every report says so."""
     made_by: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder, hash_file, write_json
 from mvmodel.packs.device import move_model
+from mvmodel.packs.sources import PACK_DESCRIPTIONS
 from mvmodel.segmentation.sam_loading import load_sam
 
 RANDOM_PACK_KINDS = ("sd15", "small")
@@ -40,7 +41,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
     if kind not in RANDOM_PACK_KINDS:
         raise InputError(f"there is no fake pack {kind!r}; use one of {', '.join(RANDOM_PACK_KINDS)}")
     torch.manual_seed(seed)
-    full = kind == "sd15"
+    full, sd15 = kind == "sd15", PACK_DESCRIPTIONS["sd15"]
     dtype = torch.float16 if full else torch.float32
     with atomic_folder(folder) as out:
         move_model(_build_vae(full), dtype).save_pretrained(out / "vae")
@@ -72,7 +73,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
                 "fps": 8,
                 "segmenter": segmenter,
                 "scorer": scorer,
-                "generation": {"guidance_scale": 7.5, "first_frame_guidance": 7.5} if full else {},
+                **({name: sd15[name] for name in ("generation", "training", "control")} if full else {}),
                 "random": True,
                 "made_by": {"seed": seed, "kind": kind},
                 "hashes": {p.relative_to(out).as_posix(): hash_file(p) for p in files},

@@ -55,6 +55,7 @@ def finetune(
         InputError: There are no clips, they differ in size, the backend cannot process them or does not support a
             setting, or `folder` holds an adapter trained with other settings, clips or models.
     """
+    config = backend.fill_training_config(config)
     _check_inputs(backend, clips, config)
     out, work_dir = Path(folder) / "adapter", Path(folder) / "work"
     recipe = training_recipe(backend, clips, config, validation)

@@ -66,7 +66,8 @@ class ExperimentSettings:
 
         start = "start" if pack.backend().start_adapter() is not None else None
         sizes = settings.read("experiments", ExperimentsConfig).sizes(name)
-        return cls(sizes, pack.generation(settings), settings.read("training", TrainConfig, init_from=start))
+        training = settings.read("training", TrainConfig, init_from=start)
+        return cls(sizes, pack.generation(settings), pack.backend().fill_training_config(training))
 
     def as_json(self) -> dict[str, Any]:
         """For the recipe."""

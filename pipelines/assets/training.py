@@ -150,6 +150,7 @@ def _training_runs(settings: Settings, pack: PackResource, gpu: Gpu) -> dict[str
     start = "start" if pack.backend().start_adapter() is not None else None
     precision = {"fp32": "no"}.get(gpu.precision, gpu.precision)
     config = settings.read("training", TrainConfig, init_from=start, precision=precision)
+    config = pack.backend().fill_training_config(config)
     runs = {TUNED_ADAPTER: config}
     if config.init_from is not None and settings.read("comparison", ComparisonConfig).scratch:
         runs[SCRATCH_ADAPTER] = config.model_copy(update={"init_from": None})

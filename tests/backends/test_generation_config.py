@@ -20,7 +20,7 @@ from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.packs import load_pack
-from mvmodel.packs.pull import PACK_DESCRIPTIONS
+from mvmodel.packs.sources import PACK_DESCRIPTIONS
 
 QUICK = GenerationConfig(steps=2, first_frame_steps=2, window=4, overlap=1)
 

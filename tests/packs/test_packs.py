@@ -11,6 +11,7 @@ import pytest
 
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs import find_pack_folder, load_pack
+from mvmodel.packs.info import TrainingInfo
 from mvmodel.packs.random_pack import write_random_pack
 
 
@@ -83,3 +84,15 @@ def test_shipped_pack_measures_what_it_says(tiny_pack):
     for name, value in quality.items():
         tolerance = 0.6 if "psnr" in name else 0.06
         assert value == pytest.approx(tiny_pack.info.quality[name], abs=tolerance), name
+
+
+def test_training_settings_of_the_pack_replace_those_that_are_not_given(small_pack):
+    from mvmodel.backends.load import load_backend
+    from mvmodel.backends.training_config import TrainConfig
+
+    assert load_backend(small_pack).fill_training_config(TrainConfig()) == TrainConfig()
+    small_pack.info = small_pack.info.model_copy(update={"training": TrainingInfo(steps=7, lr=2e-5)})
+    filled = load_backend(small_pack).fill_training_config(TrainConfig(lr=1e-3, warmup=0))
+    assert (filled.steps, filled.lr, filled.warmup) == (7, 1e-3, 0)
+    assert load_backend(small_pack).fill_training_config(filled) == filled
+    assert TrainConfig(**filled.model_dump()).for_pack(small_pack.info) == filled

@@ -84,6 +84,9 @@ class ImageUNetBackend(Backend):
     def fill_generation_config(self, config: GenerationConfig) -> GenerationConfig:
         return config.for_pack(self.pack.info)
 
+    def fill_training_config(self, config: TrainConfig) -> TrainConfig:
+        return config.for_pack(self.pack.info)
+
     def first_frames(
         self,
         prompts: Sequence[str],

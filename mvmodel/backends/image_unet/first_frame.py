@@ -11,6 +11,7 @@ import torch
 from diffusers import StableDiffusionControlNetPipeline
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.control_pictures import draw_control_picture
 from mvmodel.backends.image_unet.schedulers import build_scheduler
 from mvmodel.backends.instances import Instance, compute_token_weights, merge_by_words
 from mvmodel.errors import InputError
@@ -38,9 +39,9 @@ def generate_first_frames(
     Args:
         pack: Provides the models.
         prompts: n prompts.
-        masks: bool (n, height, width), True is foreground. The ControlNet sees it white on black.
+        masks: bool (n, height, width), True is foreground. The ControlNet sees what `draw_control_picture` draws of it.
         seeds: n seeds.
-        config: Steps, guidance, scheduler and ControlNet scale.
+        config: Steps, guidance, scheduler, ControlNet scale and kind of control picture.
         negative_prompts: n negative prompts, or None.
         device: Where to run; None is the pack's device.
         instances: The objects of a single prompt. The pack's start adapter binds each one's first mask to its words,
@@ -50,7 +51,7 @@ def generate_first_frames(
         uint8 (n, height, width, 3).
 
     Raises:
-        InputError: A mask is empty, or instances come with several prompts.
+        InputError: A mask is empty, instances come with several prompts, or the control picture cannot be drawn.
     """
     for prompt, mask in zip(prompts, masks, strict=True):
         if not mask.any():
@@ -69,15 +70,19 @@ def generate_first_frames(
         requires_safety_checker=False,
     ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
-    control = torch.from_numpy(np.ascontiguousarray(masks)).to(pack.unet().dtype)[:, None].expand(-1, 3, -1, -1)
+    kind = config.control or pack.info.control
+    pictures = [
+        draw_control_picture(mask, kind, prompt, instances) for prompt, mask in zip(prompts, masks, strict=True)
+    ]
+    control = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous().to(pack.unet().dtype) / 255
     with _bound_instances(pack, prompts, instances, guidance > 1) as attention_options:
         images = pipeline(
             list(prompts),
-            image=control.contiguous(),
+            image=control,
             negative_prompt=list(negative_prompts) if negative_prompts else None,
             num_inference_steps=config.first_frame_steps,
             guidance_scale=guidance,
-            controlnet_conditioning_scale=config.control_scale,
+            controlnet_conditioning_scale=1.0 if config.control_scale is None else config.control_scale,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             height=masks.shape[1],
             width=masks.shape[2],
