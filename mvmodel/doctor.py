@@ -125,7 +125,7 @@ def check_pack() -> Finding:
         info = read_pack_info(find_pack_folder(get_default_pack_name()))
     except MvmodelError as error:
         return Finding("model pack", False, get_default_pack_name(), str(error))
-    detail = f"{info.name}, {info.resolution}×{info.resolution}, {info.frames} frames"
+    detail = f"{info.name}, {info.size}, {info.frames} frames"
     return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}")
 
 

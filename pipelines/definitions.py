@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from mvmodel.picture_size import parse_size
 from pipelines import automation, checks, jobs
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
 from pipelines.resources import Gpu, PackResource, Settings
@@ -49,12 +50,13 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     settings = dict(load_settings(home) if sections is None else sections)
     clips = settings.pop("clips", None) or default_clips_folder()
     pack, root = settings.pop("pack", ""), settings.pop("store", "") or str(home / "store")
+    size = parse_size(value) if (value := settings.pop("size", None)) else ""
     hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
     store = ArtifactStore(root=root, work=str(home / "work"))
     return {
         "settings": Settings(home=str(home), clips=str(clips), sections=settings),
-        "pack": PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype),
+        "pack": PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size)),
         "gpu": Gpu(**hardware),
         "store": store,
         "handles": HandleIOManager(store=store),

@@ -15,6 +15,7 @@ from pydantic import Field
 from mvmodel.config import Model, parse_config
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs.device import resolve_device
+from mvmodel.picture_size import parse_size_option
 from pipelines import settings as files
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.packs import Pack
 
-_LOADED_PACKS: dict[tuple[str, str, str], Any] = {}
+_LOADED_PACKS: dict[tuple[str, str, str, str], Any] = {}
 """Loaded packs, so that a driver that runs many jobs in one process loads each pack once."""
 
 
@@ -79,14 +80,17 @@ class PackResource(dg.ConfigurableResource):
     device: str = "auto"
     dtype: str = "auto"
     """auto, float32, float16 or bfloat16; auto is float16 on a GPU."""
+    size: str = ""
+    """Width and height of clips, masks and videos, as "512x320"; "" is the pack's own size."""
 
     def load(self) -> Pack:
-        """The pack. Raises PackError naming it if it is missing or incomplete."""
-        key = (self.name, self.device, self.dtype)
+        """The pack. Raises PackError naming it if it is missing or incomplete, InputError if it cannot do `size`."""
+        key = (self.name, self.device, self.dtype, self.size)
         if key not in _LOADED_PACKS:
             from mvmodel.packs import load_pack
 
-            _LOADED_PACKS[key] = load_pack(self.name or None, self.device, self.dtype)
+            size = parse_size_option(self.size or None, "size")
+            _LOADED_PACKS[key] = load_pack(self.name or None, self.device, self.dtype, size)
         return _LOADED_PACKS[key]
 
     def backend(self) -> Backend:

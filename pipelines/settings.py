@@ -17,6 +17,7 @@ from pydantic import Field
 from mvmodel.config import Config, parse_config
 from mvmodel.errors import InputError
 from mvmodel.files import write_json
+from mvmodel.picture_size import Size
 from mvmodel.text_files import read_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -113,6 +114,9 @@ class TopLevelConfig(Config):
     """Folder of raw clips; by default datasets/raw, or datasets/samples if that holds no video."""
     pack: str = ""
     """Model pack: a name such as tiny, or a folder. By default MVMODEL_PACK, or tiny."""
+    size: Size | None = None
+    """Width and height of clips, masks and videos in pixels, as "512x320", or one number for a square. Both must be
+    multiples of what the pack's autoencoder and UNet divide by: 32 for tiny, 64 for sd15. By default the pack's."""
     store: str = ""
     """Where versions of assets are stored: a folder or an fsspec address such as s3://bucket/mvmodel."""
     device: str = "auto"
@@ -172,6 +176,10 @@ def validate_settings(content: Any, where: str) -> dict[str, Any]:
             raise InputError(f"{where}: no section {name!r}; {hint}")
         if not isinstance(section, dict):
             raise InputError(f"{where}: section {name!r} must be a table of settings, not {type(section).__name__}")
+        if name == "ingest" and (size_settings := {"size", "resolution"} & section.keys()):
+            raise InputError(
+                f"{where}: ingest: {size_settings.pop()} is one size for all stages; write size outside of sections"
+            )
         parse_config(section_model(name), section, f"{where}: {name}")
     return content
 

@@ -6,12 +6,13 @@ import json
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mvmodel.picture_size import PictureSize
 from pipelines.settings import REPOSITORY, SECTIONS, TopLevelConfig, section_model
 
 SETTINGS_PAGE = REPOSITORY / "docs" / "settings.md"
@@ -33,7 +34,7 @@ settings for one run only, scaffold the default config in Dagster's Launchpad an
 `settings`. Settings are validated before anything runs: a wrong name or value is an error that names the section and
 the setting.
 
-The pack's own values replace the defaults of `ingest` (`frames`, `fps`, `resolution`) and of `generation` where your
+The pack's own values replace the defaults of `size`, of `ingest` (`frames`, `fps`) and of `generation` where your
 file does not set them.
 
 `python -m pipelines.settings_docs` writes this page from the settings classes.
@@ -77,10 +78,13 @@ def _render_table(title: str, model: type[BaseModel]) -> str:
 
 def _type_name(annotation: Any) -> str:
     """A type in a reader's words: "integer", "number", "true or false", "text", "list of ...", the allowed values."""
-    names = {int: "integer", float: "number", bool: "true or false", str: "text", type(None): "null"}
+    names: dict[Any, str] = {int: "integer", float: "number", bool: "true or false", str: "text", type(None): "null"}
+    names[PictureSize] = "size"
     if annotation in names:
         return names[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "text", "text_files", "tables", "config", "files", "outputs", "cache", "code_version"),
+    ("errors", "text", "text_files", "tables", "config", "files", "outputs", "cache", "code_version", "picture_size"),
     ("video", "model"),
     ("masks",),
     ("segmentation",),

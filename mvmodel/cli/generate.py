@@ -19,11 +19,12 @@ from mvmodel.cli.inputs import (
     read_control_masks,
     write_first_frame,
 )
-from mvmodel.cli.options import AsJson, Overwrite, PackName, Seed
+from mvmodel.cli.options import AsJson, Overwrite, PackName, RunSize, Seed
 from mvmodel.cli.output import print_json, stdout_to_stderr
 from mvmodel.cli.outputs import video_outputs
 from mvmodel.errors import InputError, MvmodelError
 from mvmodel.outputs import guarded_outputs
+from mvmodel.picture_size import parse_size_option
 
 if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
@@ -84,6 +85,7 @@ def generate(
     mask_term: Annotated[
         bool, typer.Option("--mask-term/--no-mask-term", help="Switch the mask term off to see its effect.")
     ] = True,
+    size: RunSize = None,
     overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
@@ -102,17 +104,18 @@ def generate(
     options |= {"mask_guidance_scale": mask_guidance_scale, "noise_sharing": noise_sharing}
     options |= {"adapter_scale": adapter_scale, "window": window, "overlap": overlap}
     config = config_from_options(GenerationConfig, options)
+    video_size = parse_size_option(size)
     inputs = {"--masks": masks, "--first-frame": first_frame, "--adapter": adapter, **object_masks}
     with guarded_outputs(video_outputs(out), inputs.values(), overwrite), stdout_to_stderr():
         check_inputs_exist(inputs)
         check_mask_options(masks, instances)
         from mvmodel.packs import load_pack
 
-        models = load_pack(pack)
+        models = load_pack(pack, size=video_size)
         adapter_folder = adapter or models.start_adapter()
         if adapter_folder is None:
             raise InputError(f"pack {models.info.name} has no start adapter; train one and pass it with --adapter")
-        sequence = read_control_masks(masks, instances, models.info.resolution, prompt)
+        sequence = read_control_masks(masks, instances, models.info.size.shape, prompt)
         job = _VideoJob(
             *(models, prompt, negative_prompt, seed, config.for_pack(models.info), sequence, adapter_folder),
             *(first_frame, first_frame_at, mask_term),
@@ -183,8 +186,8 @@ class _VideoJob:
         first_frames, iou = work_dir / "first", None
         if self.first_frame:
             shutil.rmtree(first_frames, ignore_errors=True)
-            side = self.pack.info.resolution
-            write_first_frame(self.first_frame, self.first_frame_at, side, first_frames / "video.png")
+            size = self.pack.info.size
+            write_first_frame(self.first_frame, self.first_frame_at, size, first_frames / "video.png")
             picture = np.asarray(Image.open(first_frames / "video.png").convert("RGB"))
             mask = batch.load_masks(request, backend).masks[0]
             iou = check_first_frame_fit(self.pack, picture, mask, self.prompt, self.config.first_frame_min_iou)

@@ -12,6 +12,7 @@ from mvmodel.errors import InputError
 
 if TYPE_CHECKING:
     from mvmodel.masks import MaskSequence
+    from mvmodel.picture_size import PictureSize
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,8 +63,8 @@ def instance_file(instance: str) -> Path:
     return Path(file)
 
 
-def read_control_masks(masks: Path | None, instances: list[str], side: int, prompt: str) -> MaskSequence:
-    """The masks to follow, (frames, side, side): from one file, or from one file per object given as WORDS=FILE.
+def read_control_masks(masks: Path | None, instances: list[str], size: tuple[int, int], prompt: str) -> MaskSequence:
+    """The masks to follow, of `size` (height, width): from one file, or from one file per object given as WORDS=FILE.
 
     Raises InputError unless exactly one of the two is given, if the objects' masks differ in length, or if the
     prompt does not contain the words of every object.
@@ -76,11 +77,11 @@ def read_control_masks(masks: Path | None, instances: list[str], side: int, prom
 
     check_mask_options(masks, instances)
     if masks is not None:
-        return read_masks(masks, size=(side, side))
+        return read_masks(masks, size=size)
     names, sequences = [], []
     for instance in instances:
         names.append(instance.partition("=")[0].strip())
-        sequences.append(read_masks(instance_file(instance), size=(side, side)))
+        sequences.append(read_masks(instance_file(instance), size=size))
     if len({sequence.frames for sequence in sequences}) > 1:
         lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
         raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")
@@ -91,10 +92,10 @@ def read_control_masks(masks: Path | None, instances: list[str], side: int, prom
     return merged
 
 
-def write_first_frame(source: Path, frame_index: int, side: int, out: Path) -> None:
-    """Write a first frame as a PNG of side x side pixels, from a picture or from frame `frame_index` of a video.
+def write_first_frame(source: Path, frame_index: int, size: PictureSize, out: Path) -> None:
+    """Write a first frame as a PNG of `size`, from a picture or from frame `frame_index` of a video.
 
-    Raises InputError if the source cannot be read, is not square, or has no such frame.
+    Raises InputError if the source cannot be read, has another shape than `size`, or has no such frame.
     """
     from PIL import Image
 
@@ -113,7 +114,7 @@ def write_first_frame(source: Path, frame_index: int, side: int, out: Path) -> N
         if not 0 <= frame_index < len(frames):
             raise InputError(f"{source} has {len(frames)} frames and no frame {frame_index}; count from 0")
         image = Image.fromarray(frames[frame_index])
-    if image.width != image.height:
-        raise InputError(f"{source} is {image.width}×{image.height}; crop it to a square, like the masks")
+    if abs(image.width * size.height / (image.height * size.width) - 1) > 0.02:
+        raise InputError(f"{source} is {image.width}x{image.height}, the video {size}; crop it like the masks")
     out.parent.mkdir(parents=True)
-    image.resize((side, side), Image.Resampling.LANCZOS).save(out)
+    image.resize((size.width, size.height), Image.Resampling.LANCZOS).save(out)

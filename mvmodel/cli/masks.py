@@ -16,12 +16,14 @@ from mvmodel.cli.options import (
     Overwrite,
     PackName,
     PreviewOut,
+    RunSize,
     Seed,
 )
 from mvmodel.cli.output import print_error, print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import mask_outputs, preview_outputs
 from mvmodel.errors import InputError
 from mvmodel.outputs import Output, guarded_outputs
+from mvmodel.picture_size import parse_size_option
 
 if TYPE_CHECKING:
     from mvmodel.authoring.library import Library
@@ -72,6 +74,10 @@ def author_command(
     frames: Annotated[
         int | None, typer.Option("--frames", help="Number of frames. Default: the scene's.", min=1)
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the masks in pixels. Default: the scene's."),
+    ] = None,
     preview: PreviewOut = None,
     overwrite: Overwrite = False,
     json: AsJson = False,
@@ -79,9 +85,11 @@ def author_command(
     """Create a mask sequence from a scene file: key masks, paths, physics or sentences."""
     from mvmodel.authoring.scene import read_scene, scene_files, scene_to_masks
 
-    folder = scene.resolve().parent
+    mask_size, folder = parse_size_option(size), scene.resolve().parent
     spec = read_scene(scene)
     with guarded_outputs(mask_outputs(out, preview), [scene, *scene_files(spec, folder)], overwrite):
+        if mask_size is not None:
+            spec = spec.model_copy(update={"size": mask_size.shape})
         if frames is not None:
             spec = spec.model_copy(update={"frames": frames})
         sequence, assumptions = scene_to_masks(spec, folder)
@@ -111,10 +119,12 @@ def from_text_command(
     ] = None,
     overwrite: Overwrite = False,
     seed: Seed = 0,
+    size: RunSize = None,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
     """Create a mask sequence from a sentence. Prints every assumption that the sentence left open."""
+    mask_size = parse_size_option(size)
     outputs = mask_outputs(out, preview) + ([Output(pictures, "--pictures", folder=True)] if pictures else [])
     with guarded_outputs(outputs, [shape, library], overwrite):
         from mvmodel.authoring.config import TextToMasksConfig
@@ -125,7 +135,7 @@ def from_text_command(
         from mvmodel.masks.files import read_mask
         from mvmodel.packs import load_pack
 
-        model_pack = load_pack(pack)
+        model_pack = load_pack(pack, size=mask_size)
         info = model_pack.info
         motion_library = _load_library(library, required=use_library_motion)
         shapes = {parse_sentence(sentence).actors[0].noun: read_mask(shape)} if shape else None
@@ -135,7 +145,7 @@ def from_text_command(
                 load_shape_models(model_pack),
                 frames or info.frames,
                 info.fps,
-                (info.resolution, info.resolution),
+                info.size.shape,
                 TextToMasksConfig(seed=seed),
                 shapes,
                 motion_library,

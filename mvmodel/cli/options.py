@@ -11,6 +11,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other progr
 PackName = Annotated[
     str | None, typer.Option("--pack", help="Name or folder of the model pack. Default: $MVMODEL_PACK, then tiny.")
 ]
+RunSize = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        help='Width and height in pixels, such as "512x320", or one number for a square. Default: the pack\'s.',
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

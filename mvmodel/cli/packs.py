@@ -29,7 +29,7 @@ def list_command(json: AsJson = False) -> None:
     rows = []
     for name, folder in list_packs().items():
         info = read_pack_info(folder)
-        details = {"resolution": info.resolution, "frames": info.frames, "random": info.random, "folder": str(folder)}
+        details = {"size": str(info.size), "frames": info.frames, "random": info.random, "folder": str(folder)}
         rows.append({"name": name, "default": name == get_default_pack_name(), **details, "licence": info.licence})
     if json:
         print_json(rows)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvmodel.cli.inputs import check_inputs_exist, config_from_options
-from mvmodel.cli.options import AsJson, Overwrite, PackName, Seed
+from mvmodel.cli.options import AsJson, Overwrite, PackName, RunSize, Seed
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import adapter_output
 from mvmodel.errors import InputError
 from mvmodel.outputs import guarded_outputs
+from mvmodel.picture_size import PictureSize, parse_size_option
 
 if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainConfig, TrainingClip
@@ -39,6 +40,7 @@ def train(
     sanity: Annotated[
         bool, typer.Option("--sanity", help="Only overfit the first clip. Exits with code 1 if the loss does not fall.")
     ] = False,
+    size: RunSize = None,
     overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
@@ -51,9 +53,10 @@ def train(
     config = config_from_options(TrainConfig, options, renamed={"licence": "data_licence"})
     if init_from:
         config = config.model_copy(update={"init_from": str(init_from)})
+    clip_size = parse_size_option(size)
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
-        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, json)
+        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, json)
 
 
 def _train(
@@ -65,6 +68,7 @@ def _train(
     sanity: bool,
     overwrite: bool,
     pack: str | None,
+    size: PictureSize | None,
     json: bool,
 ) -> None:
     """Load the models and the clips, and train on them or only check that training works."""
@@ -73,7 +77,7 @@ def _train(
     from mvmodel.training.clips import load_training_clips
     from mvmodel.training.finetune import build_trainee, finetune
 
-    models = load_pack(pack)
+    models = load_pack(pack, size=size)
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():

@@ -82,7 +82,7 @@ def assemble_pack(
             "name": "tiny",
             "description": "Small models of the motion world: 24 objects on 8 backgrounds, 128x128 pixels.",
             "licence": "Apache-2.0; trained on renders of Noto Color Emoji (SIL OFL 1.1)",
-            "resolution": RESOLUTION,
+            "size": RESOLUTION,
             "frames": FRAMES,
             "fps": FPS,
             "objects": list(OBJECTS),

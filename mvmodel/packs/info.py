@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from mvmodel.config import Config, describe_validation_error
 from mvmodel.errors import PackError
 from mvmodel.files import user_cache_folder
+from mvmodel.picture_size import PictureSize, Size
 
 SHIPPED_PACKS = Path(__file__).parent
 """Folder of the packs that ship with mvmodel."""
@@ -72,8 +73,9 @@ class PackInfo(Config):
     name: str
     description: str = ""
     licence: str
-    resolution: int = Field(gt=0)
-    """Side in pixels to which clips are resized."""
+    size: Size = Field(validation_alias=AliasChoices("size", "resolution"))
+    """Width and height in pixels of clips and videos, as "512x320", or one number for a square. Older packs call it
+    resolution."""
     frames: int = Field(ge=2)
     """Frames of a training clip and of a generated video."""
     fps: float = Field(gt=0)
@@ -140,3 +142,30 @@ def read_pack_info(folder: Path) -> PackInfo:
     except (OSError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]
     raise PackError(f"{file} does not describe a model pack ({reason}); rewrite it or download the pack again")
+
+
+def read_size_multiple(folder: Path) -> int:
+    """What width and height in pixels must be divisible by: the factors of the pack's autoencoder and UNet, multiplied.
+
+    Reads their config.json, so that a size is checked before weights are loaded. Raises PackError if one is missing.
+    """
+    halvings = 0
+    for part in ("vae", "unet"):
+        file = folder / part / "config.json"
+        try:
+            halvings += len(json.loads(file.read_text(encoding="utf-8"))["block_out_channels"]) - 1
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PackError(f"{file} does not describe a model ({error}); fetch or assemble the pack again") from error
+    return int(2**halvings)
+
+
+def read_run_info(folder: Path, size: PictureSize | None = None) -> PackInfo:
+    """`read_pack_info` with the size of a run in place of the pack's; None keeps the pack's.
+
+    Raises InputError, which names a size that can be used, if the pack's models cannot process `size`.
+    """
+    info = read_pack_info(folder)
+    if size is None:
+        return info
+    size.check_multiple(read_size_multiple(folder), info.name)
+    return info.model_copy(update={"size": size})

@@ -17,7 +17,15 @@ from mvmodel.errors import PackError
 from mvmodel.files import hash_file, hash_value
 from mvmodel.metrics.scorer import Scorer
 from mvmodel.packs.device import resolve_device, resolve_dtype
-from mvmodel.packs.info import PACK_PARTS, PackInfo, find_pack_folder, get_default_pack_name, read_pack_info
+from mvmodel.packs.info import (
+    PACK_PARTS,
+    PackInfo,
+    find_pack_folder,
+    get_default_pack_name,
+    read_run_info,
+    read_size_multiple,
+)
+from mvmodel.picture_size import PictureSize
 from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
 
@@ -43,14 +51,18 @@ class Pack:
         device: "auto" is the GPU if there is one, else the CPU.
         dtype: "auto" is float16 on a GPU and float32 on a CPU. The segmenter and the scorer are always float32, because
             their metrics are compared between machines.
+        size: width and height of clips and videos in this run; None is the pack's own. `info.size` is then this size.
 
     Raises:
         PackError: `pack.json` is missing or invalid, or a part is missing.
+        InputError: the models cannot process `size`.
     """
 
-    def __init__(self, folder: Path, device: str = "auto", dtype: str = "auto") -> None:
+    def __init__(
+        self, folder: Path, device: str = "auto", dtype: str = "auto", size: PictureSize | None = None
+    ) -> None:
         self.folder = Path(folder)
-        self.info: PackInfo = read_pack_info(self.folder)
+        self.info: PackInfo = read_run_info(self.folder, size)
         self._device_name, self._dtype_name = device, dtype
         self._parts: dict[str, Any] = {}
         missing = [part for part in PACK_PARTS if not (self.folder / part).is_dir()]
@@ -87,6 +99,11 @@ class Pack:
     def latent_factor(self) -> int:
         """Side of a latent cell in pixels."""
         return int(2 ** (len(self.vae().config.block_out_channels) - 1))
+
+    @cached_property
+    def size_multiple(self) -> int:
+        """What width and height in pixels must be divisible by: the factors of autoencoder and UNet, multiplied."""
+        return read_size_multiple(self.folder)
 
     def vae(self) -> AutoencoderKL:
         return self._load_part("vae", lambda: self._load_diffusers_model(AutoencoderKL, "vae"))
@@ -184,6 +201,14 @@ class Pack:
         return _OpenClip(model, preprocess, open_clip.get_tokenizer(info.model), info.model, weights)
 
 
-def load_pack(name_or_folder: str | Path | None = None, device: str = "auto", dtype: str = "auto") -> Pack:
-    """Opens a pack by name or folder; None takes `get_default_pack_name()`. Raises PackError if there is none."""
-    return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype)
+def load_pack(
+    name_or_folder: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    size: PictureSize | None = None,
+) -> Pack:
+    """Opens a pack by name or folder; None takes `get_default_pack_name()`.
+
+    size: as in `Pack`. Raises PackError if there is no such pack, InputError if its models cannot process `size`.
+    """
+    return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype, size)

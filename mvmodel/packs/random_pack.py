@@ -68,7 +68,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
                 "name": f"{kind}-random",
                 "description": "Random weights of full architecture; pictures are noise.",
                 "licence": "Apache-2.0 (random numbers)",
-                "resolution": 512 if full else 64,
+                "size": 512 if full else 64,
                 "frames": 16 if full else 4,
                 "fps": 8,
                 "segmenter": segmenter,

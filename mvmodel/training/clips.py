@@ -45,7 +45,7 @@ def load_training_clips(
         select: Called with a clip's row of the catalogue; False skips the clip before its masks are computed.
     """
     info, loaded = pack.info, LoadedClips()
-    config = IngestConfig(frames=info.frames, fps=info.fps, resolution=info.resolution)
+    config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size)
     with tempfile.TemporaryDirectory() as work:
         catalogue = ingest(folder, Path(work) / "clips", config, read_masks=load_clip_masks)
         for refused in catalogue.quarantine.to_dict(orient="records"):

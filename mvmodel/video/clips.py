@@ -141,7 +141,7 @@ def read_clip_frames(source: VideoSource, clip: Clip, config: IngestConfig) -> n
     """The clip's frames, uint8 RGB (frames, side, side, 3). Raises UnusableClip if they cannot be decoded."""
     indices = sorted(set(clip.indices.tolist()))
     squares = {
-        index: crop_to_square(frame, config.resolution, clip.info.pixel_aspect)
+        index: crop_to_square(frame, config.size.width, clip.info.pixel_aspect)
         for index, frame in iterate_frames(source.path, clip.info, indices)
     }
     return np.stack([squares[index] for index in clip.indices.tolist()])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from mvmodel.config import Config
+from mvmodel.picture_size import PictureSize, Size
 
 
 class DecodeLimits(Config):
@@ -54,8 +55,8 @@ class IngestConfig(Config):
     """Frames of every clip."""
     fps: float = Field(8.0, gt=0)
     """Frames per second of every clip."""
-    resolution: int = Field(128, ge=8)
-    """Height and width of every clip in pixels."""
+    size: Size = Field(PictureSize(128, 128), validation_alias=AliasChoices("size", "resolution"))
+    """Width and height of every clip in pixels. In a settings file, `size` outside of sections sets it."""
     min_frames: int = Field(4, ge=1)
     """Sources with fewer frames are refused."""
     min_side: int = Field(16, ge=1)

@@ -66,7 +66,8 @@ def generation_requests(
         inputs["mask_library"] = library
     rows = [[r.name, r.prompt, hash_mask_source(r, table.parent), r.seed, r.negative_prompt] for r in table_requests]
     models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
-    return store.step(context, inputs, {**config.model_dump(), "rows": rows}, build, _requests_metadata, models)
+    recorded = {**config.model_dump(), "rows": rows, "size": str(pack.load().info.size)}
+    return store.step(context, inputs, recorded, build, _requests_metadata, models)
 
 
 def _read_listed_requests(table: Path, motion: str) -> list[Request]:
@@ -89,7 +90,7 @@ def _write_listed_requests(
     info = pack.info
     loader = MaskSourceLoader(
         folder=table_folder,
-        size=(info.resolution, info.resolution),
+        size=info.size.shape,
         frames=info.frames,
         fps=info.fps,
         models=load_shape_models(pack),

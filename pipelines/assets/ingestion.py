@@ -76,7 +76,7 @@ def clips(
     from mvmodel.video.ingestion import ingest
 
     info = pack.load().info
-    config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, resolution=info.resolution)
+    config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, size=info.size)
 
     def build(folder: Path) -> None:
         expected_files = json.loads((raw_clips.folder / "files.json").read_text())

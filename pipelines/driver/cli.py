@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from mvmodel.cli.exits import INTERRUPTED, run_app
-from mvmodel.cli.options import AsJson
+from mvmodel.cli.options import AsJson, RunSize
 from mvmodel.cli.output import print_json
 
 # Threads that wait by spinning make two busy programs on two cores many times slower; read once, when torch is loaded.
@@ -43,6 +43,7 @@ def run(
     pack: Annotated[
         str, typer.Option(help="Name or folder of the model pack. Default: $MVMODEL_PACK, then tiny.")
     ] = "",
+    size: RunSize = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every stage as briefly as possible, to check that it works.")
     ] = False,
@@ -60,7 +61,7 @@ def run(
         from pipelines.driver.run import run_pipeline
 
         step_timings.live = True
-        status = run_pipeline(clips, folder, config, quick, pack, overwrite)
+        status = run_pipeline(clips, folder, config, quick, pack, overwrite, size or "")
         _print_summary(folder, home or folder)
     raise typer.Exit(status)
 

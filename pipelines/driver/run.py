@@ -17,6 +17,8 @@ import psutil
 
 from mvmodel.files import write_json
 from mvmodel.outputs import Output, guarded_outputs
+from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
+from mvmodel.picture_size import parse_size_option
 from pipelines import jobs, settings
 from pipelines.assets.motion import read_motion_groups
 from pipelines.definitions import build_defs, build_resources
@@ -47,11 +49,12 @@ def run_pipeline(
     quick: bool = False,
     pack: str = "",
     overwrite: bool = False,
+    size: str = "",
 ) -> int:
     """Run all phases and write <home>/summary.json. Returns the exit status: 0, or 1 if a stage failed.
 
-    Raises InputError if the home and the clips' folder contain each other, or if the home is a folder that has other
-    things in it, unless `overwrite` allows that.
+    Raises InputError if the pack cannot process the size, if the home and the clips' folder contain each other, or if
+    the home is a folder that has other things in it, unless `overwrite` allows that.
     """
     started = psutil.Process().create_time()
     home = home.expanduser().resolve()
@@ -62,6 +65,11 @@ def run_pipeline(
     sections["clips"] = str(Path(folder).expanduser().resolve())
     if pack or os.environ.get("MVMODEL_PACK"):
         sections["pack"] = pack or os.environ["MVMODEL_PACK"]
+    if size:
+        sections["size"] = size
+    if sections.get("size"):
+        pack_folder = find_pack_folder(sections.get("pack") or get_default_pack_name())
+        read_run_info(pack_folder, parse_size_option(str(sections["size"]), "size"))
     output = Output(home, "--home", folder=True, markers=HOME_MARKERS, created=True)
     with (
         guarded_outputs([output], [Path(sections["clips"]), config], overwrite),

@@ -30,7 +30,7 @@ def test_masks_follow_their_clip_through_ingestion(tmp_path: Path) -> None:
     wide = np.pad(clip.frames, ((0, 0), (0, 0), (20, 20), (0, 0)), mode="edge")
     write_mp4(tmp_path / "in" / "fish.mp4", wide, 16)
     write_png_folder(tmp_path / "in" / "fish.masks", np.pad(clip.masks, ((0, 0), (0, 0), (20, 20))))
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, resolution=48))
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, size=48))
     row = catalogue.row("fish")
     sequence = load_clip_masks(tmp_path / "in", row)
     assert sequence is not None
@@ -70,7 +70,7 @@ def test_masks_have_the_pixel_aspect_of_their_frames(tmp_path: Path, square_pixe
     masks = _write_ball(tmp_path / "in")
     wide = np.repeat(masks, 2, axis=2) if square_pixels else masks
     write_png_folder(tmp_path / "in" / "ball.masks", wide)
-    row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, resolution=48)).row("ball")
+    row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, size=48)).row("ball")
     row["source_pixel_aspect"] = 2.0
     sequence = load_clip_masks(tmp_path / "in", row)
     assert sequence is not None
@@ -88,7 +88,7 @@ def test_masks_drawn_on_stored_pictures_turn_with_their_frames(tmp_path: Path) -
         exif[0x0112] = 6  # shown turned clockwise by a quarter
         picture.save(tmp_path / "in" / "frames" / f"{number}.png", exif=exif)
     write_png_folder(tmp_path / "in" / "masks", np.rot90(masks, 1, axes=(1, 2)))
-    row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=6, resolution=64)).row("frames")
+    row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=6, size=64)).row("frames")
     sequence = load_clip_masks(tmp_path / "in", row)
     assert sequence is not None
     assert np.array_equal(sequence.masks, masks[row["sampled"], :, 16:80])
@@ -100,7 +100,7 @@ def test_masks_of_frames_in_the_same_folder(tmp_path: Path) -> None:
     for number, (frame, mask) in enumerate(zip(clip.frames, clip.masks, strict=True)):
         Image.fromarray(frame).save(tmp_path / "bear" / f"{number}.jpg")
         Image.fromarray(mask).save(tmp_path / "bear" / f"{number}.png")
-    catalogue = ingest(tmp_path, tmp_path / "out", IngestConfig(frames=6, resolution=96), read_masks=load_clip_masks)
+    catalogue = ingest(tmp_path, tmp_path / "out", IngestConfig(frames=6, size=96), read_masks=load_clip_masks)
     assert catalogue.clips == ["bear"]
     sequence = load_clip_masks(tmp_path, catalogue.row("bear"))
     assert sequence is not None

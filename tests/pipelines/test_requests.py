@@ -58,7 +58,7 @@ def _ask(folder: Path, masks: MaskSequence) -> None:
 
 def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tmp_path: Path) -> None:
     info = tiny_pack.info
-    rendered_masks = random_clip((HELD_OUT, 8), frames=info.frames, side=info.resolution, motion="glide", pan=0.0).masks
+    rendered_masks = random_clip((HELD_OUT, 8), frames=info.frames, side=info.size.width, motion="glide", pan=0.0).masks
     _ask(tmp_path / "asked", MaskSequence(rendered_masks, info.fps))
     summary = tiny_lab.run()
     assert summary["status"] == 0, summary["failures"]
@@ -76,7 +76,7 @@ def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tm
     assert np.array_equal(made["lent"].masks[:, :, 6:], MaskSequence.load(source).masks[:, :, :-6])
     assert made["words"].names == ("ball",)
     columns = [np.nonzero(mask)[1].mean() for mask in made["words"].masks if mask.any()]
-    assert len(columns) > info.frames // 2 and columns[-1] - columns[0] > info.resolution / 3, "it rolls to the right"
+    assert len(columns) > info.frames // 2 and columns[-1] - columns[0] > info.size.width / 3, "it rolls to the right"
 
     (version,) = tiny_lab.store.versions("generation_requests", "slide")
     assert version.sha == requests.sha and library.sha in version.inputs["mask_library"].values()
@@ -86,7 +86,7 @@ def test_words_library_and_files_become_videos(tiny_lab: Any, tiny_pack: Any, tm
         assert settings["masks_sha256"] == hash_file(requests.folder / "masks" / f"{name}.npz")
         assert settings["instances"] == (["ball"] if name == "words" else [])
         frames = read_frames(videos.folder / "full" / f"{name}.mp4")
-        assert frames.shape == (len(made[name].masks), info.resolution, info.resolution, 3)
+        assert frames.shape == (len(made[name].masks), *info.size.shape, 3)
 
     repeated = tiny_lab.run()
     assert repeated["status"] == 0 and not [stage["name"] for stage in repeated["stages"] if stage["computed"]]

@@ -19,7 +19,7 @@ from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.ingestion import ingest
 from mvmodel.world.render import TRAIN, random_clip
 
-INGEST = IngestConfig(frames=6, resolution=48)
+INGEST = IngestConfig(frames=6, size=48)
 
 
 @pytest.fixture

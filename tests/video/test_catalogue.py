@@ -15,7 +15,7 @@ from mvmodel.video.ingestion import check_clips, ingest
 from mvmodel.world.render import TRAIN, random_clip
 
 SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
-SMALL = IngestConfig(frames=6, resolution=48)
+SMALL = IngestConfig(frames=6, size=48)
 
 
 def _clip(number: int, frames: int = 10) -> np.ndarray:

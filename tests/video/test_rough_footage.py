@@ -138,7 +138,7 @@ def test_a_variable_rate_keeps_its_times(tmp_path: Path, frames: np.ndarray, nam
 def test_a_clip_of_variable_rate_is_sampled_evenly_in_time(tmp_path: Path, frames: np.ndarray) -> None:
     _write(tmp_path / "a.mkv", "ffv1", "yuv420p", frames, at=UNEVEN)
     (source,), _ = find_sources(tmp_path / "a.mkv")
-    config = IngestConfig(frames=8, resolution=64, tempo="whole", min_side=8)
+    config = IngestConfig(frames=8, size=64, tempo="whole", min_side=8)
     (clip,) = find_clips(source, config)
     assert isinstance(clip, Clip)
     wanted = np.linspace(0, UNEVEN[-1], 8)
@@ -153,7 +153,7 @@ def test_a_time_in_the_manifest_means_that_time(tmp_path: Path, frames: np.ndarr
     _write(tmp_path / "a.mkv", "ffv1", "yuv420p", frames, at=UNEVEN)
     (tmp_path / "manifest.csv").write_text("file,caption,motion,start,end\na.mkv,a dog,zigzag,0.5s,1.38s\n")
     (source,), _ = find_sources(tmp_path)
-    (clip,) = find_clips(source, IngestConfig(frames=4, resolution=64))
+    (clip,) = find_clips(source, IngestConfig(frames=4, size=64))
     assert isinstance(clip, Clip), clip
     assert (clip.start, clip.end) == (4, 8)
 

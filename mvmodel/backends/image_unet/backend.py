@@ -64,12 +64,12 @@ class ImageUNetBackend(Backend):
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        return self.pack.info.resolution, self.pack.info.resolution
+        return self.pack.info.size.shape
 
     @property
     def size_multiple(self) -> int:
         """What height and width in pixels must be divisible by."""
-        return int(self.pack.latent_factor * 2 ** (len(self.pack.unet().config.block_out_channels) - 1))
+        return self.pack.size_multiple
 
     def check_shape(self, frames: int, height: int, width: int) -> None:
         if frames < 2:

@@ -36,8 +36,8 @@ def generate_images(
         num_inference_steps=steps,
         guidance_scale=guidance_scale,
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        height=pack.info.resolution,
-        width=pack.info.resolution,
+        height=pack.info.size.height,
+        width=pack.info.size.width,
         output_type="np",
     ).images
     return to_uint8(images)
