@@ -181,8 +181,8 @@ def _find_color(text: str) -> Color | None:
         for length in (3, 2, 1):
             phrase = words[start : start + length]
             for name in (" ".join(phrase), " ".join([*phrase[:-1], singularize(phrase[-1])])):
-                known = "animal" if name in ANIMALS else SYNONYMS.get(name, name)
-                if known in COLORS and known not in ADJECTIVES:
-                    return COLORS[known]
-                adjective = adjective or COLORS.get(known)
+                class_name = "animal" if name in ANIMALS else SYNONYMS.get(name, name)
+                if class_name in COLORS and class_name not in ADJECTIVES:
+                    return COLORS[class_name]
+                adjective = adjective or COLORS.get(class_name)
     return adjective

@@ -55,9 +55,9 @@ def _draw_edges(shape: np.ndarray, kind: ControlKind) -> np.ndarray:
         return np.asarray(cv2.Canny(filled * 255, 100, 200))
     width = max(1, round(SCRIBBLE_WIDTH * side))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * ((width + 1) // 2) + 1,) * 2)
-    grown = cv2.dilate(filled, kernel, borderType=cv2.BORDER_REPLICATE)
-    shrunk = cv2.erode(filled, kernel, borderType=cv2.BORDER_REPLICATE)
-    line = (grown - shrunk) * np.uint8(255)
+    dilated = cv2.dilate(filled, kernel, borderType=cv2.BORDER_REPLICATE)
+    eroded = cv2.erode(filled, kernel, borderType=cv2.BORDER_REPLICATE)
+    line = (dilated - eroded) * np.uint8(255)
     if kind == "scribble":
         return np.asarray(line)
     blurred = cv2.GaussianBlur(line.astype(np.float32), (0, 0), max(0.5, SOFTEDGE_WIDTH * side))
