@@ -30,12 +30,14 @@ class CostConfig(Config):
     """Of the clip that the variants are compared on, and of the training step."""
     repeats: int = Field(3, ge=1)
     """The quickest of so many runs counts, after one to warm up."""
+    memory_of: tuple[str, ...] = VARIANTS
+    """The variants whose memory is measured; each takes a process of its own."""
     growth: tuple[int, ...] = Field((8, 16, 32, 64, 100, 200), min_length=2)
 
     @classmethod
     def quick(cls) -> CostConfig:
         """The smallest that goes through every part, to see that it runs."""
-        return cls(sizes=("tiny",), frames=4, repeats=1, growth=(4, 8))
+        return cls(sizes=("tiny",), frames=4, repeats=1, memory_of=("image", "ours"), growth=(4, 8))
 
 
 def measure_cost(
@@ -58,7 +60,7 @@ def measure_cost(
         timings = log.measure_apart(f"{size}: seconds", variants_seconds, size, config.frames, config.repeats)
         memory = {
             name: log.measure_apart(f"{size}: memory of {name}", variant_megabytes, size, name, config.frames)
-            for name in VARIANTS
+            for name in config.memory_of
         }
         seconds = timings["seconds"]
         out[size] = {
