@@ -11,3 +11,18 @@ class InputError(MvmodelError):
 
 class PackError(MvmodelError):
     """Raised if a model pack or adapter is missing, incomplete or incompatible."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived; like Ctrl-C it ends a command, which cleans up behind itself."""
+
+
+class TrainingInterrupted(Exception):
+    """Training stopped on SIGINT or SIGTERM after writing a checkpoint; the same call resumes.
+
+    signal_number: which of the two it was.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number

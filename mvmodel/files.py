@@ -61,6 +61,33 @@ def user_cache_folder() -> Path:
     return Path(os.environ.get("MVMODEL_HOME") or Path.home() / ".cache" / "mvmodel")
 
 
+def walk_folder(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """(folder, names of its subfolders, names of its files) of a folder and all below it, like `os.walk` and sorted.
+
+    Hidden files and folders are left out. Links to folders are followed, unless they lead to a folder that is read
+    anyway, such as one that they are in themselves. The caller may remove subfolders from the list, to skip them.
+    """
+    root, seen = os.path.realpath(folder), set[str]()
+    for current, subfolders, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(current))
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and not _is_read_elsewhere(Path(current) / name, root, seen)
+        )
+        yield Path(current), subfolders, sorted(name for name in files if not name.startswith("."))
+
+
+def _is_read_elsewhere(subfolder: Path, root: str, seen: set[str]) -> bool:
+    """Whether a link leads to a folder around `root`, to one inside it that is not hidden, or to one in `seen`."""
+    if not subfolder.is_symlink():
+        return False
+    target = Path(os.path.realpath(subfolder))
+    if str(target) in seen or Path(root).is_relative_to(target):
+        return True
+    return target.is_relative_to(root) and not any(part.startswith(".") for part in target.relative_to(root).parts)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically. Values that JSON does not know are written as text."""
     with atomic_write(path) as temporary:

@@ -51,7 +51,7 @@ def read_csv(path: Path, names: Mapping[str, Sequence[str]], required: Sequence[
 
     Raises:
         InputError: Names the file and the line or the column that is wrong, and the fix. Among them are lines with more
-            values than columns, as a comma without quotes makes them, and misspelt columns.
+            values than columns, as a comma without quotes makes them, misspelt columns, and formulas.
     """
     path = Path(path)
     text = read_text(path)
@@ -71,6 +71,7 @@ def read_csv(path: Path, names: Mapping[str, Sequence[str]], required: Sequence[
         if delimiter == "," and len(values) < len(header):
             _check_spacing(f"{path}, line {line}", lines[header_line - 1 - skipped], lines[line - 1 - skipped])
         pairs = zip(meanings, values, strict=False)
+        _check_formulas(f"{path}, line {line}", values)
         rows.append(Row(line, {meaning: value.strip() for meaning, value in pairs if meaning}))
     return Table(path, columns, rows, unused)
 
@@ -178,6 +179,13 @@ def _check_width(where: str, header: Sequence[str], values: Sequence[str], delim
         raise InputError(
             f"{where}: {len(values)} values for {named} columns; put quotes around a value that holds {sign}"
         )
+
+
+def _check_formulas(where: str, values: Sequence[str]) -> None:
+    """Raises InputError for a formula of a spreadsheet, or an error in place of its result."""
+    for value in map(str.strip, values):
+        if re.fullmatch(r"=\s*[\w+\-(\"'$].*|#(REF|NAME|VALUE|DIV/0|N/A|NUM|NULL)[!?]?", value, re.DOTALL):
+            raise InputError(f"{where}: {value!r} is a formula or its error, not a text; write its result in its place")
 
 
 def _check_spacing(where: str, header_line: str, line: str) -> None:

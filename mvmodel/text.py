@@ -33,6 +33,11 @@ def _inflect_engine() -> inflect.engine:
     return inflect.engine()
 
 
+def printable_name(name: str) -> str:
+    r"""A file's name as it can be printed and stored: bytes that are not UTF-8 become escapes such as "caf\xe9.mp4"."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def slugify(text: str, max_length: int = 63, keep_underscores: bool = True) -> str:
     """Turn text into a slug: "Gallop (fast)" -> "gallop-fast". Empty if `text` has no letter a-z and no digit.
 

@@ -6,43 +6,55 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mvmodel.files import hash_file, hash_value, write_json
+from mvmodel.files import hash_file, hash_value, walk_folder, write_json
+from mvmodel.text import printable_name
 
 
 def list_files(folder: Path) -> list[Path]:
     """All files below `folder` that are not hidden, sorted: videos, frames, captions and manifests."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    paths = (current / name for current, _, names in walk_folder(folder) for name in names)
+    return sorted(path for path in paths if path.is_file())
 
 
 def stamp_files(folder: Path) -> dict[str, str]:
     """Relative path -> size and modification time, which is cheap enough for a sensor that runs twice a minute."""
-    stamps = {}
-    for path in list_files(folder):
-        try:
-            stat = path.stat()
-        except FileNotFoundError:  # moved since the folder was listed
-            continue
-        stamps[path.relative_to(folder).as_posix()] = f"{stat.st_size}-{stat.st_mtime_ns}"
-    return stamps
+    return {name: stamp for name, (_, stamp) in _stamp_paths(folder).items()}
 
 
 def hash_files(folder: Path, cache_file: Path) -> list[dict[str, Any]]:
-    """[{file, sha256, bytes}] of a folder. cache_file: keeps the hashes of files whose stamp has not changed."""
+    """[{file, sha256, bytes}] of a folder. cache_file: keeps the hashes of files whose stamp has not changed.
+
+    A file that cannot be read has no hash; ingestion tells the user why it cannot be used.
+    """
     try:
         cached: dict[str, list[str]] = json.loads(cache_file.read_text())
     except (OSError, ValueError):
         cached = {}
     rows: list[dict[str, Any]] = []
     hashed: dict[str, list[str]] = {}
-    for name, stamp in stamp_files(folder).items():
-        path = folder / name
+    for name, (path, stamp) in _stamp_paths(folder).items():
         key = str(path.resolve())
-        sha = cached[key][1] if cached.get(key, [""])[0] == stamp else hash_file(path)
+        try:
+            sha = cached[key][1] if cached.get(key, [""])[0] == stamp else hash_file(path)
+        except OSError:
+            sha = ""
         hashed[key] = [stamp, sha]
-        rows.append({"file": name, "sha256": sha, "bytes": path.stat().st_size})
+        rows.append({"file": name, "sha256": sha, "bytes": int(stamp.partition("-")[0])})
     write_json(cache_file, {**cached, **hashed})
     return rows
+
+
+def _stamp_paths(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Printable relative path -> (path, size and modification time)."""
+    stamps = {}
+    for path in list_files(folder):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # moved since the folder was listed
+            continue
+        name = printable_name(path.relative_to(folder).as_posix())
+        stamps[name] = (path, f"{stat.st_size}-{stat.st_mtime_ns}")
+    return stamps
 
 
 def listing_hash(rows: list[dict[str, Any]]) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "text", "text_files", "tables", "config", "files", "outputs", "cache", "code_version", "picture_size"),
+    ("errors", "text", "text_files", "tables", "config", "files", "outputs", "cache", "code_version", "picture_size")
+    + ("progress", "libraries"),
     ("video", "model"),
     ("masks",),
     ("segmentation",),
@@ -29,8 +30,8 @@ LAYERS = (
     ("cli",),
 )
 """Bottom to top. Members of one layer do not import each other, except the single files of the lowest one."""
-LIGHT = ("mvmodel.text", "mvmodel.packs.device")
-"""Modules that Dagster's definitions import: they import inflect and torch when a function needs them."""
+LIGHT = ("mvmodel.text", "mvmodel.progress", "mvmodel.packs.device")
+"""Modules that Dagster's definitions import: they import inflect, rich and torch when a function needs them."""
 LEVEL = {member: level for level, layer in enumerate(LAYERS) for member in layer}
 
 

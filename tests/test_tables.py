@@ -61,6 +61,8 @@ def test_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
         ("file,captoin\na.mp4,x\n", "'captoin'; did you mean 'caption'"),
         ("caption,motion\nx,y\n", "no column 'file'.*names caption, motion"),
         ("file,caption,Caption\na.mp4,x,y\n", "'caption' twice"),
+        ("file,caption\na.mp4,=1+1\n", "line 2: '=1.1' is a formula"),
+        ("file,caption\na.mp4,#NAME?\n", "line 2: '#NAME.' is a formula or its error"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mvmodel.cli.options import AsJson, PackName, RunSize
-from mvmodel.cli.output import print_json, print_table
+from mvmodel.cli.output import print_error, print_json, print_table
 from mvmodel.picture_size import parse_size_option
+
+MAX_CAPTION_CHARACTERS = 60
+"""Longer captions are cut in the table for people; JSON has all of them."""
 
 clips_app = typer.Typer(help="Inspect clips before you use them.", no_args_is_help=True)
 
@@ -21,7 +24,11 @@ def check_command(
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
-    """Report which files can be used, and why the others cannot. Decodes every file and writes nothing."""
+    """Report which files can be used, and why the others cannot. Decodes every file and writes nothing.
+
+    Names the frames that are kept, the caption and where it is from, the motion and the masks of every file. Exits with
+    code 1 if there is no clip to check.
+    """
     from mvmodel.masks.clip_masks import load_clip_masks
     from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
     from mvmodel.video.config import IngestConfig
@@ -34,12 +41,42 @@ def check_command(
         if json:
             print_json(row, line=True)
         rows.append(row)
-    if json:
-        return
-    table = []
-    for row in rows:
-        size = f"{row['width']}×{row['height']}" if row["width"] else ""
-        table.append([row["file"], row["status"], size, row["frames"], row["fps"], row["reason"]])
-    print_table(["file", "status", "size", "frames", "fps", "reason"], table)
+    if not json:
+        _print_rows(rows)
+    if not rows:
+        print_error(f"{path} has no clips; put videos or folders of frames there")
+        raise typer.Exit(1)
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    """Print a line per file, without the columns that are empty for all of them, and the counts."""
     usable = sum(row["status"] == "clip" for row in rows)
-    print(f"{usable} usable, {len(rows) - usable} quarantined")
+    lines = [_describe_row(row) for row in rows]
+    columns = [name for name in (lines[0] if lines else ()) if any(line[name] not in ("", None) for line in lines)]
+    if lines:
+        print_table(columns, [[line[name] for name in columns] for line in lines])
+    manifest_rows = sum(row["manifest_rows"] for row in rows)
+    manifest = f"; {manifest_rows} lines of the manifest" if manifest_rows else ""
+    print(f"{usable} usable, {len(rows) - usable} quarantined{manifest}")
+
+
+def _describe_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Column -> text of one file."""
+    caption = row["caption"]
+    if len(caption) > MAX_CAPTION_CHARACTERS:
+        caption = f"{caption[:MAX_CAPTION_CHARACTERS].rstrip()}…"
+    notes = [row["reason"], row["note"], row["caption_note"]]
+    if row["masks"] and row["masks_reason"]:
+        notes.append(row["masks_reason"])
+    return {
+        "file": row["file"],
+        "status": row["status"],
+        "size": f"{row['width']}×{row['height']}" if row["width"] else "",
+        "frames": row["frames"],
+        "fps": row["fps"],
+        "kept": ", ".join(f"{first}-{last}" for first, last in row["kept"]),
+        "motion": row["motion"],
+        "caption": f"{caption} ({row['caption_from']})" if caption else "",
+        "masks": row["masks"],
+        "remarks": "; ".join(note for note in notes if note),
+    }

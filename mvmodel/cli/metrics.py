@@ -27,12 +27,13 @@ def metrics(
     from mvmodel.metrics.judge import judge_video
     from mvmodel.metrics.score import METRICS
     from mvmodel.packs import load_pack
+    from mvmodel.progress import track
     from mvmodel.video.frames import read_frames
 
     models = load_pack(pack)
     scorer, segmenter = models.scorer(), models.segmenter()
     judgements = []
-    for video in videos:
+    for video in track(videos, "measure videos"):
         frames = read_frames(video)
         control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
         judgement = judge_video(frames, control, prompt, scorer, segmenter, object_word)

@@ -7,7 +7,10 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from mvmodel.text import printable_name
 
 
 def stdout_to_stderr() -> contextlib.AbstractContextManager[Any]:
@@ -34,7 +37,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def print_error(sentence: str, program: str = "mvmodel") -> None:
     """Print an error on standard error, after the name of the program."""
-    print(f"{program}: {sentence}", file=sys.stderr)
+    print(f"{program}: {printable_name(sentence)}", file=sys.stderr)
 
 
 def _format_cell(cell: Any) -> str:
@@ -54,4 +57,6 @@ def _to_json(value: Any) -> Any:
         return [_to_json(item) for item in value]
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
+    if isinstance(value, (str, Path)):
+        return printable_name(str(value))
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -34,5 +34,5 @@ for command in (train, generate, metrics, report, doctor):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Prints wrong input as one sentence and exits with code 2; with 130 after Ctrl-C."""
+    """Run the command line and exit: with code 2 after wrong input, 130 after Ctrl-C and 143 after SIGTERM."""
     sys.exit(run_app(app, "mvmodel", arguments))

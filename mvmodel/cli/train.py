@@ -95,13 +95,17 @@ def _train(
     with stdout_to_stderr():
         backend = load_backend(models)
         print_table(["trained part", "weights"], list(build_trainee(backend, config).parameter_counts().items()))
-        adapter = finetune(backend, train_clips, config, out, held_out_clips, overwrite=overwrite)
+        adapter = finetune(backend, train_clips, config, out, held_out_clips, _ignore_row, overwrite=overwrite)
     if json:
         names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
         record = {"adapter": str(adapter), **names, "left_out": left_out}
         print_json(record | {"config": config.model_dump(), "pack": models.info.name})
     else:
         print(f"{adapter}: trained on {len(train_clips)} clips in {config.steps} steps")
+
+
+def _ignore_row(_: object) -> None:
+    """The rows of the training curve are in curve.jsonl; people see the progress."""
 
 
 def _run_sanity_check(pack: Pack, clip: TrainingClip, as_json: bool) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Runs one experiment, or all, and prints each conclusion. Returns 2 after an error that the user can fix."""
     from mvmodel.experiments.catalogue import EXPERIMENTS
+    from mvmodel.libraries import quiet_libraries
+    from mvmodel.progress import show_progress
 
     parser = argparse.ArgumentParser(prog="python -m mvmodel.experiments", description=__doc__)
     parser.add_argument("name", choices=[*EXPERIMENTS, "all"])
@@ -35,8 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--training-steps", type=int, default=60, help="optimiser steps of the motions' own adapters")
     parser.add_argument("--quick", action="store_true", help="the smallest size, to see that it runs")
     options = parser.parse_args(arguments)
+    quiet_libraries()
     try:
-        return _run(options)
+        with show_progress():
+            return _run(options)
     except MvmodelError as error:
         print(error, file=sys.stderr)
         return 2

@@ -21,6 +21,7 @@ from mvmodel.experiments.page import write_experiment_page
 from mvmodel.files import atomic_write, write_json
 from mvmodel.metrics.report_card import summarise
 from mvmodel.metrics.score import METRICS
+from mvmodel.progress import track
 from mvmodel.reports.formatting import format_count
 from mvmodel.reports.plot_style import save_figures
 from mvmodel.video.sampling import evenly_spaced_indices
@@ -50,7 +51,7 @@ def run_experiment(
     config = config or experiment.config()
     cells = experiment.cells(bench, config)
     results = []
-    for number, cell in enumerate(cells, 1):
+    for number, cell in enumerate(track(cells, name), 1):
         results.append(bench.measure(cell))
         if progress:
             progress(number, len(cells))

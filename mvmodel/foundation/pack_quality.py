@@ -17,6 +17,7 @@ from mvmodel.masks.geometry import bounding_box, mask_iou
 from mvmodel.metrics.adherence import cut_out, find_foreground
 from mvmodel.metrics.config import JudgeConfig
 from mvmodel.packs import Pack
+from mvmodel.progress import track
 from mvmodel.text import with_article
 from mvmodel.world.render import HELD_OUT, compose_caption, random_clip, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
@@ -191,7 +192,7 @@ def check_pack(pack: Pack, quick: bool = False) -> dict[str, Any]:
             "quality": {},
             "damaged": pack.check_hashes(),
         }
-    for part, count in MEASUREMENTS:
+    for part, count in track(MEASUREMENTS, "check pack"):
         quality |= part(pack, count // share)
     quality["megabytes"] = sum(file.stat().st_size for file in pack.folder.rglob("*.safetensors")) / 1e6
     return {

@@ -41,6 +41,8 @@ def read_requests(table: Path) -> list[Request]:
             f"{table} has a column {content.unused[0]!r}, which means nothing here; delete it, the columns are motion, "
             f"prompt, masks, seed, name, negative_prompt"
         )
+    if not content.rows:
+        raise InputError(f"{table} has column names and no requests; write one line for every video")
     root = table.resolve().parent
     requests = [_read_row(row, f"{table}, line {row.line}", root, i) for i, row in enumerate(content.rows, 1)]
     names = [request.name for request in requests]

@@ -18,6 +18,7 @@ from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write, hash_file, write_json
 from mvmodel.masks import MaskSequence
+from mvmodel.progress import track
 from mvmodel.text import FILE_STEM
 from mvmodel.video.encode import write_mp4
 from mvmodel.video.frames import write_frames
@@ -98,7 +99,7 @@ def first_frames(
     groups = [single[start : start + config.batch] for start in range(0, len(single), config.batch)]
     groups += [[request] for request in missing if request not in single]  # instances belong to one prompt
     finished = 0
-    for group in groups:
+    for group in track(groups, "generate first frames"):
         pictures = backend.first_frames(
             [request.prompt for request in group],
             np.stack([sequences[request.name].masks[0] for request in group]),
@@ -135,7 +136,7 @@ def generate(
     folder.mkdir(parents=True, exist_ok=True)
     config = backend.fill_generation_config(config)
     missing = [request for request in requests if not (folder / f"{request.name}.json").exists()]
-    for number, request in enumerate(missing, 1):
+    for number, request in enumerate(track(missing, "generate videos"), 1):
         sequence = load_masks(request, backend)
         first_frame = Path(first_frames) / f"{request.name}.png"
         work_dir = folder / f".{request.name}.windows"

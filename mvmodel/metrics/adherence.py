@@ -18,6 +18,7 @@ import numpy as np
 from mvmodel.masks.geometry import bounding_box, centroids, iou_per_frame
 from mvmodel.metrics.appearance import GREY, consistency
 from mvmodel.metrics.config import JudgeConfig
+from mvmodel.progress import start_task, track
 from mvmodel.text import with_article
 
 if TYPE_CHECKING:
@@ -154,16 +155,20 @@ def _find_candidates(
 ) -> list[_Candidate]:
     """The automatic masks of a plausible size, each with its similarity to every word."""
     area = frames[0, ..., 0].size
-    masks = [
-        (index, candidate.mask)
-        for index, encoding in enumerate(segmenter.encode(frames))
-        for candidate in segmenter.automatic(encoding)
-        if config.min_area <= candidate.mask.sum() / area <= config.max_area
-    ]
-    if not masks:
-        return []
-    crops = np.stack([cut_out(frames[index], mask, config) for index, mask in masks])
-    margins = np.stack([similarity_margin(crops, word, scorer, distractors) for word in words], axis=1)
+    with start_task("find the object", 3) as advance:
+        encodings = segmenter.encode(frames)
+        advance()
+        masks = [
+            (index, candidate.mask)
+            for index, encoding in enumerate(track(encodings, "segment frames"))
+            for candidate in segmenter.automatic(encoding)
+            if config.min_area <= candidate.mask.sum() / area <= config.max_area
+        ]
+        advance()
+        if not masks:
+            return []
+        crops = np.stack([cut_out(frames[index], mask, config) for index, mask in masks])
+        margins = np.stack([similarity_margin(crops, word, scorer, distractors) for word in words], axis=1)
     return [_Candidate(index, mask, tuple(row)) for (index, mask), row in zip(masks, margins, strict=True)]
 
 

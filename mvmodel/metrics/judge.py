@@ -16,6 +16,7 @@ from mvmodel.metrics.adherence import Detections
 from mvmodel.metrics.appearance import colour_distances
 from mvmodel.metrics.config import JudgeConfig
 from mvmodel.metrics.score import check_shapes, compute_metrics
+from mvmodel.progress import start_task
 from mvmodel.text import find_object_words
 
 if TYPE_CHECKING:
@@ -59,11 +60,14 @@ def judge_video(
     Raises InputError when frames and masks do not fit each other.
     """
     check_shapes(frames, masks)
-    if detections is None and segmenter is not None and scorer is not None and (prompt or object_words):
-        words = _get_words(prompt, object_words, scorer)
-        detections = adherence.detect(frames, segmenter, scorer, words, config=config)
-    embeddings = None if scorer is None else scorer.images(frames)
-    metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config)
+    with start_task("measure the video", 3) as advance:
+        if detections is None and segmenter is not None and scorer is not None and (prompt or object_words):
+            words = _get_words(prompt, object_words, scorer)
+            detections = adherence.detect(frames, segmenter, scorer, words, config=config)
+        advance()
+        embeddings = None if scorer is None else scorer.images(frames)
+        advance()
+        metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config)
     return Judgement(metrics, detections, embeddings, {} if scorer is None else scorer.record)
 
 

@@ -16,6 +16,7 @@ from mvmodel.generation.requests import Request
 from mvmodel.masks import MaskSequence
 from mvmodel.metrics.judge import judge_video
 from mvmodel.packs import Pack
+from mvmodel.progress import track
 from mvmodel.reports.conditions import CONDITIONS
 from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.pages import write_motion_report
@@ -40,7 +41,7 @@ def write_folder_report(
     folders = {name: videos / name for name in CONDITIONS if (videos / name).is_dir()} or {"full": videos}
     entries: list[VideoEntry] = []
     rows: list[dict[str, Any]] = []
-    for condition, request, path in _find_videos(folders, selected):
+    for condition, request, path in track(list(_find_videos(folders, selected)), "measure videos"):
         entry, row = _judge_file(pack, condition, request, path)
         entries.append(entry)
         rows.append(row)

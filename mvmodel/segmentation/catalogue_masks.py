@@ -15,6 +15,7 @@ from mvmodel.cache import Cache
 from mvmodel.files import hash_file, hash_folder, hash_value
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.clip_masks import load_clip_masks, locate_masks
+from mvmodel.progress import track
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.protocols import SegmenterProtocol
 from mvmodel.segmentation.quality import MaskQuality, measure_quality
@@ -85,7 +86,7 @@ def write_clip_masks(
     supplied = hash_supplied_masks(catalogue, footage)
     recipe = {**recipe, "config": config.model_dump(mode="json")}
     rows = []
-    for clip in catalogue.table.itertuples():
+    for clip in track(list(catalogue.table.itertuples()), "masks of clips"):
 
         def build(item: Path, name: str = str(clip.clip)) -> None:
             _write_item(item, get_clip_masks(catalogue, name, footage, load_segmenter, config))

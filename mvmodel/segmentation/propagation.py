@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from mvmodel.masks.geometry import area_fraction, bounding_box, innermost_point, mask_iou
+from mvmodel.progress import track
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.protocols import SegmenterProtocol
 from mvmodel.segmentation.saliency import Saliency
@@ -129,7 +130,7 @@ def _track_in_one_direction(
     config, seed_mask = clip.config, masks[start].copy()
     appearance = AppearanceModel(clip.frames[start], seed_mask)
     last, propagated_frames = start, 0
-    for index in indices:
+    for index in track(indices, "track the object"):
         is_lost = propagated_frames > config.max_propagated_frames
         propagated = np.zeros_like(seed_mask) if is_lost else saliency.propagate(masks[last], last, index)
         refined = None if is_lost else _refine(clip, index, propagated, appearance)

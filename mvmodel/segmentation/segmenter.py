@@ -14,6 +14,7 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid, calculate_stability_score
 
 from mvmodel.masks.geometry import bounding_box
+from mvmodel.progress import track
 
 MASK_PROMPT_LOGIT = 8.0
 """Logit of "certainly inside" in a mask given as a prompt."""
@@ -71,7 +72,7 @@ class Segmenter:
         input_size = (max(1, round(height * scale)), max(1, round(width * scale)))
         dtype = next(self.sam.image_encoder.parameters()).dtype
         encodings: list[Encoding] = []
-        for start in range(0, len(frames), self.batch_size):
+        for start in track(range(0, len(frames), self.batch_size), "encode frames"):
             batch = np.ascontiguousarray(frames[start : start + self.batch_size])
             pictures = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float()
             if input_size != (height, width):

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mvmodel.masks import MaskSequence
+from mvmodel.progress import start_task
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.propagation import EncodedClip, track_object
 from mvmodel.segmentation.protocols import SegmenterProtocol
@@ -60,18 +61,22 @@ def extract_masks(
         InputError: The frames have another shape or dtype.
     """
     check_frames(frames)
-    saliency = Saliency(frames, config.saliency)
-    clip = EncodedClip(frames, segmenter, config)
-    seed = find_seed(clip, saliency)
-    if seed is None:
-        empty_masks = np.zeros(frames.shape[:3], bool)
-        confidence = [0.0] * len(frames)
-        quality = measure_quality(empty_masks, confidence, config.quality)
-        return MaskExtraction(sequence=MaskSequence(empty_masks, fps), quality=quality, confidence=confidence)
-    counter = iter(range(2, len(frames) + 1))
-    report = (lambda: progress(next(counter), len(frames))) if progress else None
-    masks, confidence = track_object(clip, saliency, seed.frame, seed.mask, seed.score, report)
-    objects = [masks, *_track_further_objects(clip, saliency, seed, masks)]
+    with start_task("extract masks", 4) as advance:
+        saliency = Saliency(frames, config.saliency)
+        advance()
+        clip = EncodedClip(frames, segmenter, config)
+        advance()
+        seed = find_seed(clip, saliency)
+        if seed is None:
+            empty_masks = np.zeros(frames.shape[:3], bool)
+            confidence = [0.0] * len(frames)
+            quality = measure_quality(empty_masks, confidence, config.quality)
+            return MaskExtraction(sequence=MaskSequence(empty_masks, fps), quality=quality, confidence=confidence)
+        counter = iter(range(2, len(frames) + 1))
+        report = (lambda: progress(next(counter), len(frames))) if progress else None
+        masks, confidence = track_object(clip, saliency, seed.frame, seed.mask, seed.score, report)
+        advance()
+        objects = [masks, *_track_further_objects(clip, saliency, seed, masks)]
     sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.from_instances(np.stack(objects), fps)
     return MaskExtraction(
         sequence=sequence,

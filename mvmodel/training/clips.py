@@ -11,6 +11,7 @@ from typing import Any
 from mvmodel.backends.training_config import TrainingClip
 from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.packs import Pack
+from mvmodel.progress import track
 from mvmodel.segmentation.catalogue_masks import get_clip_masks
 from mvmodel.text import motion_slug
 from mvmodel.training.captions import propose_caption
@@ -50,7 +51,7 @@ def load_training_clips(
         catalogue = ingest(folder, Path(work) / "clips", config, read_masks=load_clip_masks)
         for refused in catalogue.quarantine.to_dict(orient="records"):
             loaded.left_out[str(refused["file"])] = str(refused["reason"])
-        for name in catalogue.clips:
+        for name in track(catalogue.clips, "masks of clips"):
             row, frames = catalogue.row(name), catalogue.frames(name)
             if not select(row):
                 continue

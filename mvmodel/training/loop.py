@@ -24,6 +24,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 
+from mvmodel.errors import TrainingInterrupted
+from mvmodel.progress import start_task
 from mvmodel.training.checkpoints import CheckpointSlots
 from mvmodel.training.prefetch import prefetch
 
@@ -57,10 +59,6 @@ class LoopConfig:
     checkpoint_every: int = 500
     sample_every: int = 2000
     log_every: int = 50
-
-
-class TrainingInterrupted(Exception):
-    """Training stopped on SIGINT or SIGTERM after writing a checkpoint; the same call resumes."""
 
 
 def learning_rate(step: int, config: LoopConfig) -> float:
@@ -110,17 +108,19 @@ def train(
     set_seed(config.seed)
     run = _Run(name, model, loss, config, folder, groups, report, cpu)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
-    with _StopSignal() as stop, run.curve_file:
+    with _StopSignal() as stop, run.curve_file, start_task(f"train {name}", config.steps, run.step) as advance:
         for batch in prefetch(batches, run.step, config.steps):
             run.train_step(batch)
             run.log_step()
+            advance(f"loss {run.metrics['loss']:.4g}")
             is_last = run.step == config.steps
-            if is_last or stop.requested or run.step % config.checkpoint_every == 0:
+            if is_last or stop.signal_number or run.step % config.checkpoint_every == 0:
                 run.write_checkpoint()
             if sample and (is_last or run.step % config.sample_every == 0):
                 run.write_sample(sample)
-            if stop.requested and not is_last:
-                raise TrainingInterrupted(f"{name}: stopped at step {run.step}; run again to resume")
+            if stop.signal_number and not is_last:
+                reason = f"{name}: stopped at step {run.step}; run again to resume"
+                raise TrainingInterrupted(reason, stop.signal_number)
     return run.finish()
 
 
@@ -238,10 +238,10 @@ class _Run:
 
 
 class _StopSignal:
-    """Turns SIGINT and SIGTERM into a flag inside the block (in the main thread only)."""
+    """Keeps the number of a SIGINT or SIGTERM that arrives inside the block (in the main thread only); 0 is none."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal_number = 0
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> _StopSignal:
@@ -250,8 +250,8 @@ class _StopSignal:
                 self._handlers[number] = signal.signal(number, self._request)
         return self
 
-    def _request(self, *_: Any) -> None:
-        self.requested = True
+    def _request(self, number: int, _: Any) -> None:
+        self.signal_number = number
 
     def __exit__(self, *_: Any) -> None:
         for number, handler in self._handlers.items():

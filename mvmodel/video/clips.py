@@ -59,7 +59,8 @@ def find_clips(source: VideoSource, config: IngestConfig) -> list[Clip | Unusabl
         except UnusableClip as error:
             clips.append(UnusableClip(error.path, error.reason, info))
         except InputError as error:
-            clips.append(UnusableClip(source.path, str(error), info))
+            reason = str(error).replace(f"{source.path.parent}/", "")  # a caption beside the clip
+            clips.append(UnusableClip(source.path, reason, info))
     if len(clips) == 1:
         return clips
     return [clip if isinstance(clip, UnusableClip) else replace(clip, part=part) for part, clip in enumerate(clips, 1)]

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder
+from mvmodel.progress import track
 from mvmodel.text import slugify
 from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue
 from mvmodel.video.clips import Clip, find_clips, read_clip_frames
@@ -69,7 +70,7 @@ def ingest(
     check_masks = partial(_check_masks, Path(folder), read_masks)
     with atomic_folder(Path(out)) as temporary_folder:
         (temporary_folder / "frames").mkdir()
-        for index, source in enumerate(sources):
+        for index, source in enumerate(track(sources, "read clips")):
             if progress:
                 progress(index, len(sources), source.name)
             for result in _decode_clips(source, config, files_by_content, check_masks):
@@ -95,7 +96,8 @@ def check_clips(
     """What ingestion would do with a file or a folder: one dict per file, in order. Nothing is written.
 
     Keys: file, status ("clip" or "quarantined"), reason ("" for a clip), frames, height, width, fps of the source (None
-    if it cannot be opened), clips (how many it would give), caption, caption_from (the file it is from), caption_note
+    if it cannot be opened), clips (how many it would give), kept ([first frame, frame behind the last] of each),
+    manifest_rows (how many lines of the manifest name it), caption, caption_from (the file it is from), caption_note
     (about one that is too long), motion (the manifest's label), all "" without a clip or a value; masks (those taken,
     or None), masks_reason (why none or others were not taken), note (what is odd about a clip that is used).
 
@@ -104,7 +106,7 @@ def check_clips(
     sources, unknown_files = find_sources(Path(path))
     files_by_content: dict[str, str] = {}
     check_masks = partial(_check_masks, Path(path), read_masks)
-    for source in sources:
+    for source in track(sources, "check clips"):
         reasons: list[str] = []
         info: VideoInfo | None = None
         usable: list[Clip] = []
@@ -124,13 +126,16 @@ def check_clips(
             "width": info.width if info else None,
             "fps": round(info.fps, 4) if info else None,
             "clips": len(usable),
+            "kept": [[clip.start, clip.end] for clip in usable],
+            "manifest_rows": len(source.entries),
             **_describe_labels(usable),
             **_describe_masks(source, bool(usable), reasons),
             "note": info.note if info and usable else "",
         }
     nothing = {**dict.fromkeys(("frames", "height", "width", "fps", "masks")), "masks_reason": "", "note": ""}
+    nothing |= {"clips": 0, "kept": [], "manifest_rows": 0}
     for entry in unknown_files:
-        yield {**nothing, **entry, "status": "quarantined", "clips": 0, **_describe_labels([])}
+        yield {**nothing, **entry, "status": "quarantined", **_describe_labels([])}
 
 
 def _describe_labels(clips: list[Clip]) -> dict[str, str]:

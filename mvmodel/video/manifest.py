@@ -19,8 +19,8 @@ class ManifestEntry(BaseModel):
     """One line of the manifest.
 
     file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"), or "" for the
-    clip's own. motion: the motion's name or "". table: name of the manifest's file. caption_suffix: of the files beside
-    clips that hold captions, if it is not .txt.
+    clip's own. motion: the motion's name or "". table: name of the manifest's file. line: in it, 0 if it has no line.
+    caption_suffix: of the files beside clips that hold captions, if it is not .txt.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +31,7 @@ class ManifestEntry(BaseModel):
     start: str = ""
     end: str = ""
     table: str = ""
+    line: int = 0
     caption_suffix: str = ""
 
 

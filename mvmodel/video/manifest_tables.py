@@ -87,18 +87,19 @@ def _table_entries(table: Table, folder: Path) -> list[ManifestEntry]:
             "%s: the columns %s are not used; the manifest's columns are file, caption, motion, start, end",
             *(table.path, ", ".join(repr(name) for name in table.unused)),
         )
-    return [_row_entry(table, row, folder) for row in table.rows if row.values.get("file")]
+    return [_row_entry(table, row, folder) for row in table.rows]
 
 
 def _row_entry(table: Table, row: Row, folder: Path) -> ManifestEntry:
     values = row.values
     return ManifestEntry(
-        file=_relative_to_folder(values["file"], table.path.parent, folder),
+        file=_relative_to_folder(values.get("file", ""), table.path.parent, folder),
         caption=values.get("caption", ""),
         motion=values.get("motion", ""),
         start=_choose_moment(values, "start"),
         end=_choose_moment(values, "end"),
         table=table.path.name,
+        line=row.line,
     )
 
 
@@ -114,7 +115,7 @@ def _choose_moment(values: Mapping[str, str], name: str) -> str:
 
 def _relative_to_folder(name: str, table_folder: Path, folder: Path) -> str:
     """A file's name relative to `folder`; where there is none, it may be meant relative to the table's own folder."""
-    if table_folder == folder:
+    if table_folder == folder or not name:
         return name
     try:
         if not resolve_inside(folder, name).exists() and resolve_inside(table_folder, name).exists():

@@ -9,6 +9,7 @@ from typing import Any
 import av
 from PIL import Image, ImageOps
 
+from mvmodel.text import printable_name
 from mvmodel.video.containers import (
     AV_ERRORS,
     UnusableClip,
@@ -31,6 +32,8 @@ def probe_video(path: Path) -> VideoInfo:
     may still turn out to be damaged. Raises UnusableClip if the first frame cannot be decoded.
     """
     path = Path(path)
+    if printable_name(str(path.absolute())) != str(path.absolute()):
+        raise UnusableClip(path, "its name, or that of a folder around it, is not UTF-8; rename it")
     if holds_pictures(path):
         return _probe_folder(path)
     with open_video(path) as container:

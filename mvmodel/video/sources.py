@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mvmodel.errors import InputError
+from mvmodel.files import walk_folder
+from mvmodel.text import printable_name
 from mvmodel.video.containers import IMAGE_SUFFIXES
 from mvmodel.video.frame_folders import read_frame_folder
 from mvmodel.video.manifest import ManifestEntry, resolve_inside
@@ -32,6 +34,7 @@ _OTHER_SUFFIXES = frozenset(
 _OTHER_NAMES = frozenset({"readme", "license", "licence", "copying", "notice", "authors", "changelog", "makefile"})
 """Files without a suffix that are ignored as texts are."""
 _OTHER_FOLDERS = frozenset({"__macosx"})
+_UNPRINTABLE_NAME = "its name is not UTF-8; rename it"
 
 
 @dataclass(frozen=True)
@@ -59,31 +62,23 @@ class _FolderContents:
     unused: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, str]]]:
+def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, Any]]]:
     """The sources in a folder sorted by name; and what is no source, with reasons.
 
-    The latter are the manifest's files that do not exist, masks without a clip, and pictures that are no frames. A
-    folder with pictures and without videos is one source, or one per sequence of pictures. Hidden files, tables, texts
-    and sound are ignored. `folder` may be a single file: its masks are those beside it.
+    The latter are the manifest's files that do not exist, masks without a clip, pictures that are no frames, and names
+    that are not UTF-8. A folder with pictures and without videos is one source, or one per sequence of pictures. Hidden
+    files, tables, texts and sound are ignored. Links to folders are followed. `folder` may be a single file: its masks
+    are those beside it.
 
     Raises InputError if it does not exist or its manifest is not a table.
     """
     if not folder.exists():
         raise InputError(f"{folder} does not exist; give a folder of clips or a video file")
     if folder.is_file():
+        if printable_name(folder.name) != folder.name:
+            return [], [{"file": printable_name(folder.name), "reason": _UNPRINTABLE_NAME}]
         return [_single_source(folder)], []
-    entries: dict[str, list[ManifestEntry]] = {}
-    unknown: list[dict[str, str]] = []
-    for entry in read_manifest(folder) or []:
-        try:
-            path = resolve_inside(folder, entry.file)
-            name = path.relative_to(folder).as_posix()
-            if path.exists():
-                entries.setdefault(name, []).append(entry)
-            else:
-                unknown.append({"file": entry.file, "reason": "the manifest names it, but there is no such file"})
-        except InputError as error:
-            unknown.append({"file": entry.file, "reason": str(error)})
+    entries, unknown = _find_manifest_files(folder)
     contents = _scan_folder(folder)
     masks, orphans = _assign_masks(contents)
     paths = {name: path for path, name in contents.clips.items()}
@@ -102,6 +97,26 @@ def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, str]]]
     return sources, unknown + sorted(unused, key=lambda row: row["file"])
 
 
+def _find_manifest_files(folder: Path) -> tuple[dict[str, list[ManifestEntry]], list[dict[str, Any]]]:
+    """(name of a file -> its lines of the manifest, the lines that name no file that is there)."""
+    entries: dict[str, list[ManifestEntry]] = {}
+    unknown: list[dict[str, Any]] = []
+    for entry in read_manifest(folder) or []:
+        reason = "the manifest names it, but there is no such file"
+        try:
+            path = resolve_inside(folder, entry.file)
+            if not entry.file:
+                reason = "this line of the manifest names no file"
+            elif path.exists():
+                entries.setdefault(path.relative_to(folder).as_posix(), []).append(entry)
+                continue
+        except InputError as error:
+            reason = str(error)
+        file = entry.file or f"{entry.table}, line {entry.line}"
+        unknown.append({"file": file, "reason": reason, "manifest_rows": 1})
+    return entries, unknown
+
+
 def _single_source(file: Path) -> VideoSource:
     """A video file with the masks beside it, whose path is relative to the file's folder."""
     contents = _FolderContents({file: file.name})
@@ -118,7 +133,7 @@ def _single_source(file: Path) -> VideoSource:
 
 
 def _relative_name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
+    return printable_name(path.relative_to(folder).as_posix())
 
 
 def _stem(path: Path) -> str:
@@ -144,18 +159,32 @@ def _assign_masks(contents: _FolderContents) -> tuple[dict[str, SuppliedMasks], 
 
 def _scan_folder(folder: Path) -> _FolderContents:
     contents = _FolderContents()
-    for directory, subfolders, files in os.walk(folder):
-        current = Path(directory)
-        subfolders[:] = sorted(
-            name for name in subfolders if not name.startswith(".") and name.lower() not in _OTHER_FOLDERS
-        )
-        visible = sorted(name for name in files if not name.startswith(".") and (current / name).is_file())
+    for current, subfolders, files in walk_folder(folder):
+        _quarantine_unprintable_names(contents, current, subfolders, files)
+        subfolders[:] = [name for name in subfolders if name.lower() not in _OTHER_FOLDERS]
+        visible = [name for name in files if (current / name).is_file()]
         candidates = _find_masks(current, subfolders, visible)
         contents.candidates += candidates
         masks = {candidate.path for candidate in candidates}
         subfolders[:] = [n for n in subfolders if not is_mask_folder(n) and current / n not in masks]
         _add_clips(contents, folder, current, [current / name for name in visible if current / name not in masks])
     return contents
+
+
+def _quarantine_unprintable_names(
+    contents: _FolderContents, current: Path, subfolders: list[str], files: list[str]
+) -> None:
+    """Takes the names that are not UTF-8 out of the lists. Pictures of one folder are named once."""
+    names = [name for name in (*subfolders, *files) if printable_name(name) != name]
+    pictures = [name for name in names if name in files and Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    for name in names:
+        if name in subfolders or _is_video(name):
+            contents.unused.append((current / name, _UNPRINTABLE_NAME))
+    if pictures:
+        more = f" (and those of {len(pictures) - 1} other pictures)" if len(pictures) > 1 else ""
+        contents.unused.append((current / pictures[0], f"{_UNPRINTABLE_NAME}{more}"))
+    subfolders[:] = [name for name in subfolders if name not in names]
+    files[:] = [name for name in files if name not in names]
 
 
 def _find_masks(current: Path, subfolders: list[str], files: list[str]) -> list[MaskCandidate]:

@@ -173,5 +173,5 @@ def _interruptible_home(home: Path | None) -> Iterator[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 a stage failed, 2 wrong input, 130 interrupted."""
+    """Run one command; returns the exit status: 0 done, 1 a stage failed, 2 wrong input, 130 or 143 interrupted."""
     return run_app(app, "mvmodel-pipeline", arguments)

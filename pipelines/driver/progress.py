@@ -47,6 +47,5 @@ def throttled(context: Any, name: str, seconds: float = REPORT_INTERVAL) -> Call
             last = time.monotonic()
             line = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
             context.log.info(f"{name}: {line}")
-            print_progress(f"    {name}: {line}")
 
     return report

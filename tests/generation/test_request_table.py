@@ -66,6 +66,8 @@ def test_sources_of_masks_are_kept(tmp_path: Path) -> None:
         (HEADER + "gallop,a dog,C:\\m.npz,1\n", "line 2: .* lies outside"),
         (HEADER + "gallop,a\0dog,m.npz,1\n", "line 2: there is a NUL"),
         ("motion,prompt,masks,seed,notes\ngallop,a dog,m.npz,1,hello\n", "column 'notes', which means nothing here"),
+        (HEADER, "has column names and no requests"),
+        (f"{HEADER}gallop,=1+1,m.npz,1\n", "line 2: '=1.1' is a formula"),
         ("motion,prompt,masks,seeds\ngallop,a dog,m.npz,1\n", "'seeds'; did you mean 'seed'"),
         ("name,motion,prompt,masks\na b,gallop,a dog,m.npz\n", "line 2: 'a b' cannot name a file"),
         ("", "is empty"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,28 @@ def test_a_single_file_has_the_masks_beside_it(tmp_path: Path) -> None:
         _touch(tmp_path / name)
     (source,), unused = find_sources(tmp_path / "clip.mp4")
     assert (source.masks, unused) == ("clip.masks.npz", [])
+
+
+def test_names_that_are_not_utf8_are_quarantined_with_a_printable_name(tmp_path: Path) -> None:
+    bad = os.fsdecode(b"caf\xe9")
+    for name in ("a.mp4", f"{bad}.mp4", f"{bad}.txt", f"{bad}/b.mp4"):
+        _touch(tmp_path / name)
+    _write_frames(tmp_path / "frames", [f"{bad}{number}.png" for number in range(3)])
+    sources, unused = find_sources(tmp_path)
+    assert [source.name for source in sources] == ["a.mp4"]
+    assert [row["file"] for row in unused] == [r"caf\xe9", r"caf\xe9.mp4", r"frames/caf\xe90.png"]
+    assert all("its name is not UTF-8" in row["reason"] for row in unused)
+    assert unused[-1]["reason"].endswith("(and those of 2 other pictures)")
+    assert find_sources(tmp_path / f"{bad}.mp4") == ([], unused[1:2])
+
+
+def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    clips, elsewhere = tmp_path / "clips", tmp_path / "elsewhere"
+    for path in (clips / "a.mp4", clips / "z/b.mp4", elsewhere / "deep/c.mp4"):
+        _touch(path)
+    (clips / "linked").symlink_to(elsewhere)
+    (clips / "again").symlink_to(clips / "z")
+    (clips / "z" / "loop").symlink_to(clips)
+    (elsewhere / "deep" / "loop").symlink_to(elsewhere)
+    sources, unused = find_sources(clips)
+    assert [source.name for source in sources] == ["a.mp4", "linked/deep/c.mp4", "z/b.mp4"] and not unused

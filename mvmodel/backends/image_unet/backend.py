@@ -27,6 +27,7 @@ from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.saving import WEIGHTS, load_adapter
+from mvmodel.progress import report_steps, start_task
 from mvmodel.video.tensors import to_uint8
 
 if TYPE_CHECKING:
@@ -136,16 +137,18 @@ class ImageUNetBackend(Backend):
                     recipe=hash_value([weights, self.hash, __version__]),
                 )
                 return np.array(frames) if work_dir is None else frames
-        video = pipeline(  # type: ignore[union-attr]
-            prompt,
-            masks,
-            first_frame,
-            negative_prompt=negative_prompt,
-            mask_term=mask_term,
-            instances=instances,
-            **pipeline_options(config),
-            generator=torch.Generator().manual_seed(seed),
-        ).frames[0]
+        with start_task("denoise", config.steps or 1) as advance:
+            video = pipeline(  # type: ignore[union-attr]
+                prompt,
+                masks,
+                first_frame,
+                negative_prompt=negative_prompt,
+                mask_term=mask_term,
+                instances=instances,
+                **pipeline_options(config),
+                generator=torch.Generator().manual_seed(seed),
+                callback_on_step_end=report_steps(advance),
+            ).frames[0]
         frames = to_uint8(video)
         frames[0] = first_frame
         return frames

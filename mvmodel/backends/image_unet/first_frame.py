@@ -18,6 +18,7 @@ from mvmodel.errors import InputError
 from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.context import DEFAULT, FrameContext
 from mvmodel.model.saving import load_adapter
+from mvmodel.progress import report_steps, start_task
 from mvmodel.video.tensors import to_uint8
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def generate_first_frames(
         draw_control_picture(mask, kind, prompt, instances) for prompt, mask in zip(prompts, masks, strict=True)
     ]
     control = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous().to(pack.unet().dtype) / 255
-    with _bound_instances(pack, prompts, instances, guidance > 1) as attention_options:
+    with (
+        _bound_instances(pack, prompts, instances, guidance > 1) as attention_options,
+        start_task("draw the first frame", config.first_frame_steps or 1) as advance,
+    ):
         images = pipeline(
             list(prompts),
             image=control,
@@ -88,6 +92,7 @@ def generate_first_frames(
             width=masks.shape[2],
             output_type="np",
             cross_attention_kwargs=attention_options,
+            callback_on_step_end=report_steps(advance),
         ).images
     return to_uint8(images)
 

@@ -21,6 +21,7 @@ from mvmodel.backends.image_unet.noise import share_noise
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.instances import Instance
 from mvmodel.files import atomic_write, hash_value
+from mvmodel.progress import report_steps, start_task, track
 from mvmodel.video.tensors import to_uint8
 
 Progress = Callable[[int, int], None]
@@ -134,7 +135,7 @@ def generate_long_video(
     state = _State(Path(folder), hash_value(inputs), (*masks.shape, 3))
     first = pipeline.encode_frames(first_frame[None])[:, None].float().cpu()  # (1, 1, C, h, w)
     state.frames[0] = first_frame
-    for window in plan_windows(len(masks), config):
+    for window in track(plan_windows(len(masks), config), "generate windows"):
         if window.stop <= state.next_frame:
             continue
         tail = first if state.latents is None else state.latents  # the last frames before `start`
@@ -181,19 +182,21 @@ def _generate_window(
         context_noise = torch.randn(context.shape, generator=generator)
         alpha = pipeline.scheduler.alphas_cumprod[timestep]  # some schedulers' add_noise knows the sampled steps only
         context = alpha.sqrt() * context + (1 - alpha).sqrt() * context_noise
-    video = pipeline(  # type: ignore[union-attr]
-        prompt,
-        masks[window.frame_indices],
-        **conditions,
-        **pipeline_options(config),
-        generator=generator,
-        latents=latents,
-        first_latents=anchor,
-        context_latents=context,
-        context_timestep=timestep if context is not None else 0,
-        first_index=1 if config.positions == "window" else max(1, window.start - window.context),
-        output_type="latent",
-    ).frames
+    with start_task("denoise", config.steps or 1) as advance:
+        video = pipeline(  # type: ignore[union-attr]
+            prompt,
+            masks[window.frame_indices],
+            **conditions,
+            **pipeline_options(config),
+            generator=generator,
+            latents=latents,
+            first_latents=anchor,
+            context_latents=context,
+            context_timestep=timestep if context is not None else 0,
+            first_index=1 if config.positions == "window" else max(1, window.start - window.context),
+            output_type="latent",
+            callback_on_step_end=report_steps(advance),
+        ).frames
     new_latents: torch.Tensor = video[:, 1:].float().cpu()
     return new_latents
 

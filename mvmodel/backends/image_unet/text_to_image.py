@@ -10,6 +10,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from mvmodel.backends.image_unet.schedulers import build_scheduler
+from mvmodel.progress import report_steps, start_task
 from mvmodel.video.tensors import to_uint8
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ def generate_images(
         requires_safety_checker=False,
     ).to(pack.device)
     pipeline.set_progress_bar_config(disable=True)
-    images = pipeline(
-        list(prompts),
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        height=pack.info.size.height,
-        width=pack.info.size.width,
-        output_type="np",
-    ).images
+    with start_task("draw pictures", steps) as advance:
+        images = pipeline(
+            list(prompts),
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            height=pack.info.size.height,
+            width=pack.info.size.width,
+            output_type="np",
+            callback_on_step_end=report_steps(advance),
+        ).images
     return to_uint8(images)

@@ -1,0 +1,74 @@
+"""Progress in lines and bars: totals, time left, nested work."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from mvmodel import progress
+from mvmodel.progress import show_progress, start_task, track
+
+
+class _Clock:
+    """Stands still until it is moved on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    clock = _Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def test_a_line_every_ten_seconds_with_total_and_time_left(clock: _Clock) -> None:
+    stream = io.StringIO()
+    with show_progress(stream):
+        for _ in track(range(10), "clips"):
+            clock.now += 4
+    assert stream.getvalue().splitlines() == [
+        "clips: 30%, 3 of 10, about 28 s left",
+        "clips: 60%, 6 of 10, about 16 s left",
+        "clips: 90%, 9 of 10, about 4 s left",
+    ]
+
+
+def test_work_inside_moves_the_outermost_task_on(clock: _Clock) -> None:
+    stream = io.StringIO()
+    with show_progress(stream):
+        for _ in track("ab", "videos"):
+            for _ in track(range(5), "steps"):
+                clock.now += 10
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "videos: 10%, 0 of 2, about 2 min left" and lines[-1].startswith("videos: 100%")
+
+
+def test_resumed_work_counts_only_what_is_done_now(clock: _Clock) -> None:
+    stream = io.StringIO()
+    with show_progress(stream), start_task("train", 100, done=50) as advance:
+        clock.now += 10
+        advance("loss 0.1")
+    assert stream.getvalue() == "train: 51%, 51 of 100, about 8 min left, loss 0.1\n"
+
+
+def test_a_bar_in_a_terminal(clock: _Clock) -> None:
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    with show_progress(stream), start_task("train", 2) as advance:
+        advance()
+        assert stream.getvalue() == ""
+        clock.now += 2
+        advance()
+    assert "train" in stream.getvalue() and "100%" in stream.getvalue()
+
+
+def test_nothing_is_shown_unless_it_is_switched_on(capsys: pytest.CaptureFixture[str], clock: _Clock) -> None:
+    for _ in track(range(3), "clips"):
+        clock.now += 20
+    assert capsys.readouterr() == ("", "")
