@@ -100,12 +100,12 @@ def write_first_frame(source: Path, frame_index: int, size: PictureSize, out: Pa
     from PIL import Image
 
     from mvmodel.video.containers import IMAGE_SUFFIXES
+    from mvmodel.video.pictures import PICTURE_ERRORS, read_rgb
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         try:
-            with Image.open(source) as file:
-                image = file.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            image = Image.fromarray(read_rgb(source))
+        except PICTURE_ERRORS as error:
             raise InputError(f"{source} cannot be read as a picture ({error}); give a PNG or JPEG") from error
     else:
         from mvmodel.video.frames import read_frames

@@ -9,6 +9,7 @@ import typer
 
 from mvmodel.cli.options import (
     AsJson,
+    Every,
     Invert,
     LibraryFolder,
     MasksArgument,
@@ -169,6 +170,7 @@ def edit_command(
     preview: PreviewOut = None,
     overwrite: Overwrite = False,
     invert: Invert = False,
+    every: Every = None,
     json: AsJson = False,
 ) -> None:
     """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more.
@@ -184,7 +186,7 @@ def edit_command(
     if out is None:
         raise InputError("give the output file with --out")
     with guarded_outputs(mask_outputs(out, preview), [masks, *map(Path, edit_files(edits))], overwrite):
-        sequence = run_edits(read_masks(masks, polarity="black" if invert else "white"), edits)
+        sequence = run_edits(read_masks(masks, polarity="black" if invert else "white", every=every), edits)
         _write(sequence, out, preview)
     empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
     record = {"out": str(out), **_dimensions(sequence), "empty_frames": empty_frames}
@@ -205,6 +207,7 @@ def preview_command(
     on: Annotated[Path | None, typer.Option("--on", help="A clip to overlay the masks on.")] = None,
     overwrite: Overwrite = False,
     invert: Invert = False,
+    every: Every = None,
 ) -> None:
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
     with guarded_outputs(preview_outputs(out, "--out"), [masks, on], overwrite):
@@ -214,7 +217,7 @@ def preview_command(
 
         frames = read_frames(on) if on else None
         count, size = (None, None) if frames is None else (len(frames), frames.shape[1:3])
-        sequence = read_masks(masks, count, size, polarity="black" if invert else "white")
+        sequence = read_masks(masks, count, size, polarity="black" if invert else "white", every=every)
         print(*write_preview(out, sequence, frames), sep="\n")
 
 
@@ -225,6 +228,7 @@ def check_command(
         Path | None, typer.Option("--for", help="The clip of the masks. Size and number of frames must match.")
     ] = None,
     invert: Invert = False,
+    every: Every = None,
     json: AsJson = False,
 ) -> None:
     """Check whether masks can be used: size, number of frames, polarity, empty frames and quality.
@@ -237,7 +241,7 @@ def check_command(
 
     video = probe_video(clip) if clip else None
     frames, size = (video.frames, (video.height, video.width)) if video else (None, None)
-    sequence = read_masks(masks, frames, size, polarity="black" if invert else "white")
+    sequence = read_masks(masks, frames, size, polarity="black" if invert else "white", every=every)
     quality = measure_quality(sequence.masks)
     objects = list(sequence.names) or len(sequence.per_instance)
     record = {"file": str(masks), **_dimensions(sequence), "objects": objects, **quality.model_dump()}

@@ -41,6 +41,10 @@ PreviewOut = Annotated[
     Path | None, typer.Option("--preview", help="Also write a .gif or .mp4 preview and a contact sheet.")
 ]
 Invert = Annotated[bool, typer.Option("--invert", "--black", help="The object is black or transparent in the masks.")]
+Every = Annotated[
+    int | None,
+    typer.Option("--every", help="The masks are of every n-th frame; those between are interpolated.", min=2),
+]
 LibraryFolder = Annotated[
     Path | None,
     typer.Option("--library", help="Folder of a mask_library asset. Default: the newest one under .mvmodel."),

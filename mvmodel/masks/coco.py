@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from pycocotools import mask as rle
 
 from mvmodel.errors import InputError
 from mvmodel.masks.coco_layouts import MaskRecord, MaskTable, read_table
-from mvmodel.masks.sequence import MaskSequence
+from mvmodel.masks.key_frames import interpolate_between, interpolate_every
+from mvmodel.masks.sequence import DEFAULT_FPS, MaskSequence
 from mvmodel.video.config import DecodeLimits
 
 logger = logging.getLogger(__name__)
@@ -43,13 +45,23 @@ def to_coco(sequence: MaskSequence) -> dict[str, Any]:
     return {"info": info, "images": images, "categories": categories, "annotations": annotations}
 
 
-def read_coco(path: Path) -> MaskSequence:
+def read_coco(path: Path, every: int | None = None) -> tuple[MaskSequence, list[Decimal] | None]:
     """Reads masks from a COCO file, or one of YouTube-VIS, SA-V or segment-anything. Boxes without masks are logged.
 
     Frames are in the order of the numbers in their file names, or else of their ids. Objects are tracks
     (`attributes.track_id`) where there are any, else categories that have a mask. Segmentations may be compressed or
-    plain run lengths, or polygons. Raises InputError naming the file and the fault, also for masks of regular key
-    frames only, since nothing is known about the frames between them.
+    plain run lengths, or polygons.
+
+    Args:
+        path: The file.
+        every: Only every n-th frame of the file has masks, or is in the file; the others are interpolated.
+
+    Returns:
+        The masks; and the number of each frame by the file names, or None if they do not count.
+
+    Raises:
+        InputError: Names the file and the fault; also for masks of regular key frames only without `every`, since
+            nothing is known about the frames between them.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -67,12 +79,18 @@ def read_coco(path: Path) -> MaskSequence:
     if table.boxes:
         logger.warning("%s: %d boxes without masks are left out", path, table.boxes)
     step = _key_frame_step(np.asarray(sequence.masks.any(axis=(1, 2))))
-    if step and not table.is_own:
+    if step and not table.is_own and every is None:
         raise InputError(
-            f"{path} has masks on every {_ordinal(step)} frame only; export the masks between them too (in CVAT as "
-            f"tracks, with interpolated frames)"
+            f"{path} has masks on every {_ordinal(step)} frame only; add --every {step} to interpolate the masks between "
+            f"them, or export those too (in CVAT as tracks, with interpolated frames)"
         )
-    return sequence
+    if every is not None and step:
+        if step != every:
+            raise InputError(f"{path} has masks on every {_ordinal(step)} frame, not on every {_ordinal(every)}")
+        return interpolate_between(sequence, np.flatnonzero(sequence.masks.any(axis=(1, 2)))), table.numbers
+    if every is not None:
+        return interpolate_every(sequence, every, table.fps is not None, table.numbers), None
+    return sequence, table.numbers
 
 
 def _ordinal(number: int) -> str:
@@ -104,8 +122,8 @@ def _to_sequence(table: MaskTable) -> MaskSequence:
     for record in table.records:
         masks[numbers[record.instance], record.frame] |= _decode(record, table.height, table.width)
     if len(objects) <= 1 and not table.has_instances:
-        return MaskSequence(masks[0], table.fps)
-    return MaskSequence.from_instances(masks, table.fps, [table.objects.get(name, "") for name in objects])
+        return MaskSequence(masks[0], table.fps or DEFAULT_FPS)
+    return MaskSequence.from_instances(masks, table.fps or DEFAULT_FPS, [table.objects.get(name, "") for name in objects])
 
 
 def _decode(record: MaskRecord, height: int, width: int) -> np.ndarray:

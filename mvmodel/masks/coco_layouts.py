@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from mvmodel.video.picture_sequences import natural_key, picture_numbers
 
-_DEFAULT_FPS = 8.0
 _MIN_TRACK_OVERLAP = 0.7
 """Overlap (IoU) of the boxes of neighbouring entries from which a list without images is one object over time.
 segment-anything removes boxes of one picture that overlap more."""
@@ -30,16 +30,17 @@ class MaskRecord:
 class MaskTable:
     """The masks of a file.
 
-    objects: key -> name, in order. boxes: annotations without a mask. has_instances: a single object is an instance
+    objects: key -> name, in order. fps: None if the file does not say. numbers: of each frame, by the file names, or None. boxes: annotations without a mask. has_instances: a single object is an instance
     too. is_own: mvmodel wrote the file, so that frames without masks are meant.
     """
 
     frames: int
     height: int
     width: int
-    fps: float = _DEFAULT_FPS
+    fps: float | None = None
     records: list[MaskRecord] = field(default_factory=list)
     objects: dict[Hashable, str] = field(default_factory=dict)
+    numbers: list[Decimal] | None = None
     boxes: int = 0
     has_instances: bool = False
     is_own: bool = False
@@ -63,12 +64,14 @@ def _read_images(content: dict[str, Any]) -> MaskTable:
     sizes = {(int(image["height"]), int(image["width"])) for image in images}
     if len(sizes) != 1:
         raise ValueError(f"its {len(images)} images have {len(sizes)} sizes; a mask sequence has one")
-    ordered = [images[index] for index in _frame_order(images)]
+    order, numbers = _frame_order(images)
+    ordered = [images[index] for index in order]
     frames = {_key(image["id"]): index for index, image in enumerate(ordered)}
     if len(frames) != len(images):
         raise ValueError("two images have one id")
     info = content.get("info") or {}
-    table = MaskTable(len(images), *sizes.pop(), fps=float(info.get("fps", _DEFAULT_FPS)))
+    table = MaskTable(len(images), *sizes.pop(), fps=_rate(info))
+    table.numbers = numbers
     table.is_own, table.has_instances = "instances" in info, bool(info.get("instances", False))
     names = {_key(category["id"]): str(category.get("name", "")) for category in content.get("categories") or []}
     annotations = content["annotations"]
@@ -89,6 +92,10 @@ def _read_images(content: dict[str, Any]) -> MaskTable:
         raise ValueError(f"it has {table.boxes} boxes and no mask; export segmentations")
     _sort_objects(table, list(names), has_tracks)
     return table
+
+
+def _rate(content: dict[str, Any]) -> float | None:
+    return float(content["fps"]) if content.get("fps") else None
 
 
 def _key(identifier: Any) -> Hashable:
@@ -133,16 +140,19 @@ def _sort_objects(table: MaskTable, categories: list[Hashable], has_tracks: bool
     table.objects = ordered
 
 
-def _frame_order(images: Sequence[dict[str, Any]]) -> list[int]:
-    """Indices of the images in the order of frames: by the numbers in their names, or by id where names have none."""
+def _frame_order(images: Sequence[dict[str, Any]]) -> tuple[list[int], list[Decimal] | None]:
+    """Indices of the images in the order of frames: by the numbers in their names, or by id where names have none.
+
+    Also returns the number of each frame in that order, or None if the names do not count.
+    """
     names = [Path(str(image.get("file_name") or "").replace("\\", "/")) for image in images]
     indices = range(len(images))
     numbers = picture_numbers(names) if all(name.name for name in names) else None
     if numbers is not None:
-        return sorted(indices, key=lambda index: numbers[index])
+        return sorted(indices, key=lambda index: numbers[index]), sorted(numbers)
     if all(re.search(r"\d", name.name) for name in names) and len(set(names)) == len(names):
-        return sorted(indices, key=lambda index: [natural_key(Path(part)) for part in names[index].parts])
-    return sorted(indices, key=lambda index: natural_key(Path(f"id {images[index]['id']}")))
+        return sorted(indices, key=lambda index: [natural_key(Path(part)) for part in names[index].parts]), None
+    return sorted(indices, key=lambda index: natural_key(Path(f"id {images[index]['id']}"))), None
 
 
 def _read_videos(content: dict[str, Any]) -> MaskTable:
@@ -154,8 +164,9 @@ def _read_videos(content: dict[str, Any]) -> MaskTable:
     file_names = video.get("file_names") or []
     annotations = content["annotations"] or []
     length = int(video.get("length") or len(file_names) or len(annotations[0]["segmentations"]))
-    table = MaskTable(length, int(video["height"]), int(video["width"]), fps=float(video.get("fps") or _DEFAULT_FPS))
-    order = _frame_order([{"id": i, "file_name": name} for i, name in enumerate(file_names)]) or list(range(length))
+    table = MaskTable(length, int(video["height"]), int(video["width"]), fps=_rate(video))
+    order, table.numbers = _frame_order([{"id": i, "file_name": name} for i, name in enumerate(file_names)])
+    order = order or list(range(length))
     if len(order) != length:
         raise ValueError(f"its video has {length} frames and {len(order)} file names")
     frames = {place: frame for frame, place in enumerate(order)}
@@ -184,7 +195,7 @@ def _read_masklets(content: dict[str, Any]) -> MaskTable:
     table = MaskTable(len(frames), int(content["video_height"]), int(content["video_width"]))
     # SA-V's videos have 24 frames a second. Manual annotations are of every fourth frame, so at 6 a second.
     declared = int(float(content.get("video_frame_count") or len(frames)))
-    table.fps = float(content.get("fps") or (6.0 if declared >= 3 * len(frames) else _DEFAULT_FPS))
+    table.fps = _rate(content) or (6.0 if declared >= 3 * len(frames) else None)
     count = max((len(masks) for masks in frames), default=0)
     identifiers = content.get("masklet_id") or list(range(count))
     for frame, masks in enumerate(frames):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -16,13 +17,16 @@ import numpy as np
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
 from mvmodel.masks.coco import read_coco, to_coco
+from mvmodel.masks.key_frames import interpolate_every
 from mvmodel.masks.labels import labels_from_grey, soft_mask
-from mvmodel.masks.pictures import read_picture_file, read_picture_folder, sequence_of_labels, write_rate
+from mvmodel.masks.pairing import read_picture_numbers
+from mvmodel.masks.pictures import read_picture_file, read_picture_folder, read_rate, sequence_of_labels, write_rate
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.animation import ANIMATION_SUFFIXES, gif_delays
 from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip, holds_pictures
-from mvmodel.video.decode import decode_video
+from mvmodel.video.decode import decode_video, iterate_alpha
 from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.probe import probe_video
 
 logger = logging.getLogger(__name__)
 _OTHER_SUFFIXES = frozenset(
@@ -40,6 +44,7 @@ def read_masks(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     polarity: Polarity = "white",
+    every: int | None = None,
 ) -> MaskSequence:
     """Reads a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
 
@@ -51,21 +56,20 @@ def read_masks(
         size: (height, width) to resize to; the aspect ratio must be the same.
         fps: Frame rate of the result. None: the file's own, or 8.
         polarity: Which side is the object.
+        every: The masks are of every n-th frame; those between are interpolated.
 
     Raises:
         InputError: Names the file and the fix for a wrong count or shape, for masks without any foreground, and for
             masks that look inverted.
     """
     path = Path(path)
-    if not path.exists() and not holds_pictures(path):
-        raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
-    sequence = _read_sequence(path)
+    sequence, _ = _read_sequence(path, every)
     masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names
     if polarity == "black":
         masks, instances, names = ~masks, None, ()
     if frames is not None and len(masks) != frames:
         raise InputError(f"{path} has {len(masks)} masks, the clip {frames} frames; give one mask a frame")
-    _check_foreground(path, masks)
+    check_foreground(path, masks)
     if instances is None:
         resized = masks if size is None or masks.shape[1:] == size else resize_to_clip(path, masks, size)
         return MaskSequence(resized, fps or file_fps)
@@ -74,12 +78,31 @@ def read_masks(
     return MaskSequence.from_instances(instances, fps or file_fps, names)
 
 
-def _read_sequence(path: Path) -> MaskSequence:
+def read_numbered_masks(path: Path) -> tuple[MaskSequence, list[Decimal] | None]:
+    """As `read_masks`, with the number of each mask by the file names, or None if they do not count."""
+    sequence, numbers = _read_sequence(Path(path), None)
+    check_foreground(path, sequence.masks)
+    return sequence, numbers
+
+
+def _read_sequence(path: Path, every: int | None) -> tuple[MaskSequence, list[Decimal] | None]:
+    """The masks of a file or folder, and their numbers. With `every`, masks between every n-th are interpolated."""
+    if not path.exists() and not holds_pictures(path):
+        raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
+    if path.suffix.lower() == ".json" and not path.is_dir():
+        return read_coco(path, every)
+    sequence = _read_plain(path)
+    numbers = read_picture_numbers(path, sequence.frames)
+    if every is None:
+        return sequence, numbers
+    has_rate = not holds_pictures(path) or read_rate(path) is not None
+    return interpolate_every(sequence, every, has_rate, numbers), None
+
+
+def _read_plain(path: Path) -> MaskSequence:
     suffix = path.suffix.lower()
     if holds_pictures(path):
         return read_picture_folder(path)
-    if suffix == ".json":
-        return read_coco(path)
     if suffix == ".npz":
         return _read_npz(path)
     if suffix in _OTHER_SUFFIXES:
@@ -95,7 +118,7 @@ def read_mask(path: Path) -> np.ndarray:
     masks = read_picture_file(path).masks
     if len(masks) > 1:
         raise InputError(f"{path} holds {len(masks)} pictures; give one mask")
-    _check_foreground(path, masks)
+    check_foreground(path, masks)
     return masks[0]
 
 
@@ -173,13 +196,17 @@ def _read_npz(path: Path) -> MaskSequence:
 
 def _read_video(path: Path) -> MaskSequence:
     try:
-        decoded = decode_video(path)
+        info = probe_video(path)
+        if info.alpha:
+            opaque = np.stack([pixels for _, pixels in iterate_alpha(path, info, range(info.frames))])
+            return MaskSequence(opaque, info.fps)
+        decoded = decode_video(path, info=info)
     except UnusableClip as error:
         raise InputError(f"the masks {path} cannot be read: {error.reason}") from error
     return sequence_of_labels(path, lambda: soft_mask(decoded.frames.max(axis=3)), decoded.fps)
 
 
-def _check_foreground(path: Path, masks: np.ndarray) -> None:
+def check_foreground(path: Path, masks: np.ndarray) -> None:
     """Raises InputError for masks without foreground, and for masks that look inverted."""
     if not masks.any():
         raise InputError(f"{path} has no foreground in any frame; the object must be white, or palette index 1 and up")

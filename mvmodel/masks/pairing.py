@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ from mvmodel.video.containers import holds_pictures, image_files
 from mvmodel.video.picture_sequences import list_numbers, picture_numbers
 
 
-def pair_masks(path: Path, masks: int, source: Path, frames: int, sampled: np.ndarray) -> np.ndarray:
+def pair_masks(
+    path: Path, masks: int, mask_numbers: Sequence[Decimal] | None, source: Path, frames: int, sampled: np.ndarray
+) -> np.ndarray:
     """The index of the mask of each sampled frame, int (sampled frames,).
 
     Args:
-        path: The masks: a file, or pictures whose names may have numbers.
+        path: The masks.
         masks: How many masks there are.
+        mask_numbers: The number of each mask by the file names, if they have numbers.
         source: The clip: a video, or pictures whose names may have numbers.
         frames: How many frames it has.
         sampled: Indices of the frames whose masks are wanted.
@@ -26,14 +30,13 @@ def pair_masks(path: Path, masks: int, source: Path, frames: int, sampled: np.nd
     Raises:
         InputError: A sampled frame has no mask, or nothing says which mask belongs to which frame.
     """
-    mask_numbers = _read_numbers(path, masks)
-    frame_numbers = _read_numbers(source, frames)
+    frame_numbers = read_picture_numbers(source, frames)
     if mask_numbers is not None and frame_numbers is not None:
         return _pair_numbers(path, mask_numbers, frame_numbers, sampled)
     if masks != frames:
         raise InputError(
             f"{path} has {masks} masks, but {source.name} has {frames} frames{_every_nth_hint(masks, frames)}; "
-            f"give one mask a frame"
+            f"give one mask a frame{every_nth_fix(path, masks, frames)}"
         )
     if mask_numbers is not None and (missing := _missing_numbers(mask_numbers)):
         raise InputError(
@@ -43,7 +46,7 @@ def pair_masks(path: Path, masks: int, source: Path, frames: int, sampled: np.nd
     return sampled
 
 
-def _read_numbers(path: Path, count: int) -> list[Decimal] | None:
+def read_picture_numbers(path: Path, count: int) -> list[Decimal] | None:
     """The numbers in the names of pictures in frame order; None for a file, and for names without numbers."""
     if not holds_pictures(path):
         return None
@@ -65,22 +68,41 @@ def _pair_numbers(
     raise InputError(
         f"{path} has {len(mask_numbers)} masks for {len(frame_numbers)} frames{hint}, and none with the number of "
         f"frame {list_numbers(missing)}; number masks as their frames, and give a black picture where nothing is seen"
+        f"{every_nth_fix(path, len(mask_numbers), len(frame_numbers))}"
     )
 
 
 def _missing_numbers(numbers: Sequence[Decimal]) -> list[int]:
-    """Whole numbers between the first and the last that are not there; none for seconds."""
-    if any(number != int(number) for number in numbers):
+    """Whole numbers between the first and the last that are not there, where they count by ones or by a step.
+
+    None for seconds.
+    """
+    if any(number != int(number) for number in numbers) or len(numbers) < 2:
         return []
-    whole = {int(number) for number in numbers}
-    if max(whole) - min(whole) > 100 * len(whole):
-        return [min(whole) + 1]
-    return sorted(set(range(min(whole), max(whole))) - whole)
+    whole = sorted({int(number) for number in numbers})
+    step = min(later - earlier for earlier, later in pairwise(whole))
+    if whole[-1] - whole[0] > 100 * step * len(whole):
+        return [whole[0] + step]
+    return sorted(set(range(whole[0], whole[-1], step)) - set(whole))
 
 
 def _every_nth_hint(masks: int, frames: int) -> str:
     """Says that there may be masks of every n-th frame, where their count suggests it."""
-    if masks < 2 or masks >= frames:
+    step = _nth(masks, frames)
+    return f" (one mask for every {step} frames, it seems)" if step else ""
+
+
+def every_nth_fix(path: Path, masks: int, frames: int) -> str:
+    """Says how masks of every n-th frame become masks of all frames, where their count suggests that; else ""."""
+    step = _nth(masks, frames)
+    if not step:
         return ""
+    return f', or interpolate them: mvmodel masks edit {path.name} "" --every {step} --out NEW.npz'
+
+
+def _nth(masks: int, frames: int) -> int:
+    """The step n if there is a mask of every n-th frame by their count, else 0."""
+    if masks < 2 or masks >= frames:
+        return 0
     step = round(frames / masks)
-    return f" (one mask for every {step} frames, it seems)" if step > 1 and -(-frames // step) == masks else ""
+    return step if step > 1 and -(-frames // step) == masks else 0

@@ -12,14 +12,12 @@ from PIL import Image, ImageOps
 from mvmodel.errors import InputError
 from mvmodel.files import write_json
 from mvmodel.masks.labels import Labels
-from mvmodel.masks.sequence import MaskSequence
+from mvmodel.masks.sequence import DEFAULT_FPS, MaskSequence
 from mvmodel.masks.values import MaskPicture, picture_values, read_labels
-from mvmodel.video.animation import PICTURE_ERRORS, read_animation
+from mvmodel.video.animation import is_animation, read_animation
 from mvmodel.video.config import DecodeLimits
 from mvmodel.video.containers import describe_error, image_files
-
-DEFAULT_FPS = 8.0
-"""Frame rate of masks whose files do not state one."""
+from mvmodel.video.pictures import PICTURE_ERRORS, is_pillow_format, read_picture, to_rgb
 
 
 def read_picture_folder(folder: Path) -> MaskSequence:
@@ -33,10 +31,9 @@ def read_picture_folder(folder: Path) -> MaskSequence:
     pictures = []
     for file in files:
         try:
-            with Image.open(file) as image:
-                if getattr(image, "n_frames", 1) > 1 and len(files) == 1:
-                    return read_picture_file(file)
-                pictures.append(_values(image))
+            if len(files) == 1 and is_animation(file):
+                return read_picture_file(file)
+            pictures.append(_read_values(file))
         except PICTURE_ERRORS as error:
             raise InputError(
                 f"the mask {file} cannot be read ({describe_error(error)}); save it again as PNG"
@@ -55,11 +52,22 @@ def read_picture_file(path: Path) -> MaskSequence:
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"the masks {path} cannot be read: the file is empty (zero bytes); copy it again")
     try:
-        frames, fps = read_animation(path, _values)
+        frames, fps = read_animation(path, _values) if is_pillow_format(path) else ([_read_values(path)], None)
     except PICTURE_ERRORS as error:
         reason = describe_error(error) if isinstance(error, OSError) else str(error)
         raise InputError(f"the masks {path} cannot be read ({reason}); save them again as PNG") from error
     return sequence_of_labels(path, lambda: read_labels(frames), fps or DEFAULT_FPS)
+
+
+def _read_values(file: Path) -> MaskPicture:
+    """The values of one picture file. Raises PICTURE_ERRORS."""
+    if is_pillow_format(file):
+        with Image.open(file) as image:
+            return _values(image)
+    picture = read_picture(file)
+    if picture.values.ndim == 3 and not np.ptp(picture.values, axis=2).any():
+        return MaskPicture(picture.values[..., 0], picture.alpha)
+    return MaskPicture(to_rgb(picture) if picture.values.ndim == 3 else picture.values, picture.alpha)
 
 
 def _values(image: Image.Image) -> MaskPicture:

@@ -12,6 +12,9 @@ import numpy as np
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write, hash_value
 
+DEFAULT_FPS = 8.0
+"""Frame rate of masks whose files do not state one."""
+
 
 @dataclass(frozen=True)
 class MaskSequence:

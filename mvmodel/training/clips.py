@@ -55,7 +55,7 @@ def load_training_clips(
             row, frames = catalogue.row(name), catalogue.frames(name)
             if not select(row):
                 continue
-            masks = get_clip_masks(catalogue, name, folder, pack.segmenter)
+            masks = get_clip_masks(catalogue, name, pack.segmenter)
             if masks.quality.weak:
                 loaded.left_out[name] = "no reliable mask was found; put masks for it next to the clip"
                 continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,15 +12,34 @@ import numpy as np
 from PIL import Image
 
 from mvmodel.video.config import DecodeLimits
+from mvmodel.video.pictures import PICTURE_ERRORS, Picture, to_picture
 
 ANIMATION_SUFFIXES = frozenset({".gif", ".webp", ".png", ".apng", ".tif", ".tiff"})
 """Files that may hold several pictures."""
-PICTURE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for a damaged picture."""
+_MAGIC_NUMBERS = (b"GIF8", b"\x89PNG\r\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SAMPLES = 8
+"""Pictures of a file from which the levels of all are chosen."""
 _ROUNDING = 10.0
 """Milliseconds by which a GIF rounds a delay, at most."""
 
 Frame = TypeVar("Frame")
+
+
+@dataclass(frozen=True)
+class Animation:
+    """What an animated picture holds, at an even rate.
+
+    size: (width, height), upright. indices: for each even frame, which picture it shows. fps: frames per second, or
+    None for a TIFF, which has no times. format: Pillow's name of the format. alpha: whether anything is transparent.
+    samples: the first picture and some others.
+    """
+
+    size: tuple[int, int]
+    indices: tuple[int, ...]
+    fps: float | None
+    format: str
+    alpha: bool
+    samples: tuple[Picture, ...]
 
 
 def count_pictures(path: Path) -> int:
@@ -33,7 +53,74 @@ def count_pictures(path: Path) -> int:
 
 def is_animation(path: Path) -> bool:
     """Whether a picture file holds several pictures, by its header."""
-    return path.suffix.lower() in ANIMATION_SUFFIXES and count_pictures(path) > 1
+    if path.suffix.lower() not in ANIMATION_SUFFIXES or count_pictures(path) < 2:
+        return False
+    with suppress(*PICTURE_ERRORS), Image.open(path) as image:
+        size = image.size
+        image.seek(1)  # a TIFF may keep smaller copies of its picture as pages
+        return image.size == size
+    return True
+
+
+def is_animated_format(path: Path) -> bool:
+    """Whether a file begins as one of the formats that may hold several pictures, whatever its name is."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head.startswith(_MAGIC_NUMBERS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
+
+
+def probe_animation(path: Path, limits: DecodeLimits = DecodeLimits()) -> Animation:
+    """Which frames an animated picture has, by its delays. Raises PICTURE_ERRORS as `iterate_animation` does."""
+    delays: list[float] = []
+    samples: list[Picture] = []
+    alpha = False
+    with Image.open(path) as image:
+        file_format, stride = str(image.format), max(1, int(getattr(image, "n_frames", 1)) // _SAMPLES)
+        for number, frame in _pictures(image, limits):
+            delays.append(float(frame.info.get("duration", 0) or 0))
+            alpha = alpha or (frame.has_transparency_data and to_picture(frame).is_transparent)
+            if number % stride == 0:
+                samples.append(to_picture(frame))
+    height, width = samples[0].values.shape[:2]
+    indices, fps = list(range(len(delays))), None
+    if file_format != "TIFF" and len(delays) > 1:
+        indices, fps = _spread_evenly(delays, limits)
+    return Animation((width, height), tuple(indices), fps, file_format, alpha, tuple(samples))
+
+
+def iterate_animation(path: Path, numbers: Iterable[int], limits: DecodeLimits = DecodeLimits()) -> Iterator[Picture]:
+    """The pictures with these rising numbers; a number may be there several times.
+
+    Raises PICTURE_ERRORS for a damaged file, for pages of different sizes, and for more than the limits allow.
+    """
+    remaining = iter(numbers)
+    target = next(remaining, None)
+    with Image.open(path) as image:
+        for number, frame in _pictures(image, limits):
+            picture = to_picture(frame) if number == target else None
+            while picture is not None and number == target:
+                yield picture
+                target = next(remaining, None)
+            if target is None:
+                return
+
+
+def _pictures(image: Image.Image, limits: DecodeLimits) -> Iterator[tuple[int, Image.Image]]:
+    """Number and picture of each picture in a file, one after another."""
+    count, size = int(getattr(image, "n_frames", 1)), image.size
+    if count > limits.frames or size[0] * size[1] > limits.pixels:
+        raise ValueError(f"{count} pictures of {size[0]}x{size[1]} are more than the limit; cut it into parts")
+    # The first picture of an APNG may be one for programs that cannot show animations.
+    skipped = 1 if count > 1 and image.info.get("default_image") else 0
+    for number in range(skipped, count):
+        image.seek(number)
+        if image.size != size:
+            raise ValueError(f"page {number + 1} has another size than the first; give pages of one size")
+        image.load()  # a WebP says only then how long a picture is shown
+        yield number - skipped, image
 
 
 def read_animation(
@@ -53,21 +140,25 @@ def read_animation(
     delays: list[float] = []
     with Image.open(path) as image:
         count, size = int(getattr(image, "n_frames", 1)), image.size
-        if count > limits.frames or count * size[0] * size[1] > limits.bytes:
+        if count * size[0] * size[1] > limits.bytes:
             raise ValueError(f"{count} pictures of {size[0]}x{size[1]} are more than the limit; cut it into parts")
         is_timed = image.format != "TIFF" and count > 1
-        for index in range(count):
-            image.seek(index)
-            if image.size != size:
-                raise ValueError(f"page {index + 1} has another size than the first; give pages of one size")
-            frames.append(convert(image))
-            delays.append(float(image.info.get("duration", 0) or 0))
+        for _, picture in _pictures(image, limits):
+            frames.append(convert(picture))
+            delays.append(float(picture.info.get("duration", 0) or 0))
     if not is_timed:
         return frames, None
-    indices, fps = even_indices(delays)
-    if len(indices) > limits.frames:
-        raise ValueError(f"its delays make {len(indices)} even frames, more than the limit of {limits.frames}")
+    indices, fps = _spread_evenly(delays, limits)
     return [frames[index] for index in indices], fps
+
+
+def _spread_evenly(delays: Sequence[float], limits: DecodeLimits) -> tuple[list[int], float]:
+    """As `even_indices`. Raises ValueError if that makes more frames than the limit."""
+    shown = [delay if delay > _ROUNDING else 100.0 for delay in delays]
+    count = sum(shown) / min(shown)
+    if count > limits.frames:
+        raise ValueError(f"its delays make {count:.0f} even frames, more than the limit of {limits.frames}")
+    return even_indices(delays)
 
 
 def even_indices(delays: Sequence[float]) -> tuple[list[int], float]:

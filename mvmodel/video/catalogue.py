@@ -20,9 +20,12 @@ CATALOGUE_COLUMNS = {
     "caption_note": "str",
 }  # fmt: skip
 """Columns of a catalogue and their types. start, end: frame numbers in the source, end exclusive. masks: the user's
-masks for the file, relative to the folder, or "". sampled: the frame numbers of the source that were taken.
+masks for the file, relative to the folder; the clip itself if they are its alpha channel; or "". sampled: the frame numbers of the source that were taken.
 source_path: as file, or frames/%d.jpg for some of a folder's pictures. motion: the label as the manifest spells it.
 caption_from: the file that the caption is from. caption_note: about a caption that is too long."""
+
+MASKS_FOLDER = "masks"
+"""Folder of a catalogue with the user's masks of its clips, CLIP.npz each."""
 
 
 class Catalogue:
@@ -69,6 +72,11 @@ class Catalogue:
         self.row(clip)
         frames: np.ndarray = np.load(self.folder / "frames" / f"{clip}.npy", allow_pickle=False)
         return frames
+
+    def masks_file(self, clip: str) -> Path | None:
+        """The user's masks of a clip, read when it was ingested; None if there are none."""
+        file = self.folder / MASKS_FOLDER / f"{clip}.npz"
+        return file if file.is_file() else None
 
     def content_hash(self) -> str:
         """Hash of everything a later stage depends on: the clips' frames, their descriptions and the quarantine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -11,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from mvmodel.errors import InputError
 from mvmodel.video.picture_sequences import is_sequence_path, select_sequence, sort_pictures
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".exr"})
 AV_ERRORS = (av.error.FFmpegError, OSError, ValueError)
 """What PyAV raises for a damaged file."""
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,mpegts,mpeg,mpegvideo,ogg,flv,asf,h264,hevc,m4v,ivf,obu,dv,"
     "mjpeg,mxf,nut,rm,wtv,vob,y4m,yuv4mpegpipe,webp_pipe"
@@ -22,7 +24,7 @@ _CONTAINERS = (
 
 
 class VideoInfo(BaseModel):
-    """What a video file or a folder of frames holds. An alpha channel is ignored: colours are taken as stored."""
+    """What a video file or a folder of frames holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -35,7 +37,7 @@ class VideoInfo(BaseModel):
     height: int
     """Displayed height in pixels, after rotation."""
     codec: str
-    """FFmpeg's name of the codec, or "images" for a folder."""
+    """FFmpeg's name of the codec; "images" for a folder; Pillow's name of the format for an animated picture."""
     duration_s: float
     """Duration in seconds."""
     rotation: int = 0
@@ -48,6 +50,12 @@ class VideoInfo(BaseModel):
     """FFmpeg's name of the pixel format, such as yuv420p; empty for a folder."""
     times: tuple[float, ...] = ()
     """When each frame is displayed, in seconds from the first one."""
+    pictures: tuple[int, ...] = ()
+    """For each frame of an animated picture, which of its pictures it shows. A held picture is several frames."""
+    levels: tuple[float, float] | None = None
+    """Values that become black and white, for pictures of more than 8 bits a channel."""
+    alpha: bool = False
+    """Whether the alpha channel lets anything through. Colours are composed on mid grey."""
     note: str = ""
     """What is odd about it, such as missing numbers in a folder of frames, but no reason to refuse it."""
 
@@ -98,6 +106,25 @@ def open_video(path: Path) -> av.container.InputContainer:
         container.close()
         raise UnusableClip(path, "it has no video track, only sound or data; give a file with pictures")
     return container
+
+
+def decode_stream(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    """All frames of a container's first video track, with their alpha where they have any. Raises AV_ERRORS."""
+    stream = container.streams.video[0]
+    library = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if library is None or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    # FFmpeg's own decoders of VP8 and VP9 leave the alpha out.
+    decoder = av.CodecContext.create(library, "r")
+    decoder.extradata = stream.codec_context.extradata
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
+
+
+def has_alpha_channel(frame: av.VideoFrame) -> bool:
+    """Whether a frame's pixel format has an alpha channel."""
+    return any(component.is_alpha for component in frame.format.components) or frame.format.name == "pal8"
 
 
 def describe_error(error: Exception) -> str:

@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from mvmodel.video import decord_reader
+from mvmodel.video.animation import iterate_animation
 from mvmodel.video.config import DecodeLimits
-from mvmodel.video.containers import AV_ERRORS, UnusableClip, VideoInfo, describe_error, image_files, open_video
+from mvmodel.video.containers import (
+    AV_ERRORS,
+    UnusableClip,
+    VideoInfo,
+    decode_stream,
+    describe_error,
+    image_files,
+    open_video,
+)
+from mvmodel.video.pictures import PICTURE_ERRORS, Picture, compose, read_picture, to_rgb
 from mvmodel.video.probe import probe_video
 
 
@@ -82,8 +91,9 @@ def iterate_frames(path: Path, info: VideoInfo, indices: range | list[int]) -> I
 
     Raises UnusableClip naming how many frames could be read if the clip breaks before the last index.
     """
-    if info.codec == "images":
-        yield from _iterate_images(path, info, indices)
+    if info.codec == "images" or info.pictures:
+        for index, picture in _iterate_pictures(path, info, indices):
+            yield index, to_rgb(picture, info.levels)
         return
     indices, count = list(indices), 0
     reader = open_trusted_decord(path, info)
@@ -93,6 +103,19 @@ def iterate_frames(path: Path, info: VideoInfo, indices: range | list[int]) -> I
             count += 1
     if count < len(indices):  # PyAV reads on where decord cannot, or names the damage
         yield from iterate_pyav(path, info, indices[count:])
+
+
+def iterate_alpha(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (index, opaque pixels, bool (height, width)) for rising frame indices, as `iterate_frames` does.
+
+    Of a clip without alpha, all pixels are opaque.
+    """
+    if info.codec == "images" or info.pictures:
+        for index, picture in _iterate_pictures(path, info, indices):
+            yield index, picture.opaque
+        return
+    for index, rgba in _iterate_pyav(path, info, indices, "rgba"):
+        yield index, rgba[..., 3] > 127
 
 
 def open_trusted_decord(path: Path, info: VideoInfo) -> Any | None:
@@ -115,6 +138,17 @@ def _damaged(path: Path, info: VideoInfo, count: int) -> UnusableClip:
 
 def iterate_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
     """As `iterate_frames`, by PyAV alone."""
+    if not info.alpha:
+        yield from _iterate_pyav(path, info, indices, "rgb24")
+        return
+    for index, rgba in _iterate_pyav(path, info, indices, "rgba"):
+        yield index, compose(rgba[..., :3], rgba[..., 3])
+
+
+def _iterate_pyav(
+    path: Path, info: VideoInfo, indices: range | list[int], pixels: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (index, frame uint8 (height, width, channels)) in FFmpeg's pixel format "rgb24" or "rgba"."""
     remaining = iter(indices)
     target = next(remaining, None)
     index = -1
@@ -122,10 +156,10 @@ def iterate_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Ite
     coded_size = (info.height, info.width) if info.rotation in (90, 270) else (info.width, info.height)
     with open_video(path) as container:
         try:
-            for index, frame in enumerate(container.decode(container.streams.video[0])):
+            for index, frame in enumerate(decode_stream(container)):
                 while target == index:
                     # A stream may change its size half-way: every frame is brought to the first one's.
-                    picture = frame.to_ndarray(format="rgb24", width=coded_size[0], height=coded_size[1])
+                    picture = frame.to_ndarray(format=pixels, width=coded_size[0], height=coded_size[1])
                     last = np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
                     yield index, last
                     target = next(remaining, None)
@@ -142,17 +176,23 @@ def iterate_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Ite
         target = next(remaining, None)
 
 
-def _iterate_images(folder: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
-    files = image_files(folder)
+def _iterate_pictures(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, Picture]]:
+    """Yields (index, picture) of a folder of frames or of an animated picture."""
+    if info.pictures:
+        try:
+            yield from zip(indices, iterate_animation(path, [info.pictures[index] for index in indices]), strict=True)
+        except PICTURE_ERRORS as error:
+            raise UnusableClip(path, f"its pictures cannot be read ({describe_error(error)})", info) from error
+        return
+    files = image_files(path)
     for index in indices:
         name = files[index].name
         try:
-            with Image.open(files[index]) as image:
-                frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UnusableClip(folder, f"picture {name} cannot be read ({describe_error(error)})", info) from error
-        if frame.shape[:2] != (info.height, info.width):
-            size = f"{frame.shape[1]}x{frame.shape[0]}"
-            reason = f"picture {name} is {size}, the first one {info.width}x{info.height}; give one size"
-            raise UnusableClip(folder, reason, info)
-        yield index, frame
+            picture = read_picture(files[index])
+        except PICTURE_ERRORS as error:
+            raise UnusableClip(path, f"picture {name} cannot be read ({describe_error(error)})", info) from error
+        height, width = picture.values.shape[:2]
+        if (height, width) != (info.height, info.width):
+            reason = f"picture {name} is {width}x{height}, the first one {info.width}x{info.height}; give one size"
+            raise UnusableClip(path, reason, info)
+        yield index, picture

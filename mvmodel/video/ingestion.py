@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,27 +16,42 @@ from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder
 from mvmodel.progress import track
 from mvmodel.text import slugify
-from mvmodel.video.catalogue import CATALOGUE_COLUMNS, Catalogue
+from mvmodel.video.catalogue import CATALOGUE_COLUMNS, MASKS_FOLDER, Catalogue
 from mvmodel.video.clips import Clip, find_clips, read_clip_frames
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo, holds_pictures
 from mvmodel.video.sources import VideoSource, find_sources
 
+class ClipMasks(Protocol):
+    """Masks of a clip that can be written to a file."""
+
+    def save(self, path: Path) -> None:
+        """Writes them to an .npz."""
+
+
 Progress = Callable[[int, int, str], None]
 """Called with (files done, all files, name of the file that is read now)."""
-MaskReader = Callable[[Path, Mapping[str, Any]], object]
+MaskReader = Callable[[Path, Mapping[str, Any]], ClipMasks | None]
 """Called with the ingested folder and a clip's row of the catalogue. Raises InputError for masks that do not fit."""
+_ALPHA_REASON = "the alpha channel of the clip"
 _FRAME_FOLDER_NAMES = {"frames", "images", "jpegimages"}
 """Folder names that say nothing about the clip: it is named after the parent folder."""
 
 
 @dataclass(frozen=True)
 class _DecodedClip:
-    """A usable clip. content: hash of its frames."""
+    """A usable clip.
+
+    content: hash of its frames. masks: the user's, or None. masks_path: of their file, relative to the ingested folder.
+    masks_note: why other masks or the alpha channel were not taken.
+    """
 
     clip: Clip
     frames: np.ndarray
     content: str
+    masks: ClipMasks | None = None
+    masks_path: str = ""
+    masks_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ def ingest(
     progress: Progress | None = None,
     read_masks: MaskReader | None = None,
 ) -> Catalogue:
-    """Reads all clips under `folder`, and writes the catalogue, the quarantine and the frames to `out`.
+    """Reads all clips under `folder`, and writes the catalogue, the quarantine, frames and supplied masks to `out`.
 
     `out` is written completely or not at all. A clip that cannot be used does not stop the others: it goes to the
     quarantine with a reason, and so does a clip whose masks `read_masks` refuses
@@ -67,19 +82,21 @@ def ingest(
     quarantine = list(unknown_files)
     names: set[str] = set()
     files_by_content: dict[str, str] = {}
-    check_masks = partial(_check_masks, Path(folder), read_masks)
+    add_masks = partial(_add_masks, Path(folder), read_masks)
     with atomic_folder(Path(out)) as temporary_folder:
         (temporary_folder / "frames").mkdir()
         for index, source in enumerate(track(sources, "read clips")):
             if progress:
                 progress(index, len(sources), source.name)
-            for result in _decode_clips(source, config, files_by_content, check_masks):
+            for result in _decode_clips(source, config, files_by_content, add_masks):
                 if isinstance(result, _RefusedClip):
                     quarantine.append({"file": result.file, "reason": result.reason})
                     continue
                 name = _choose_name(source, result.clip, names)
                 names.add(name)
                 np.save(temporary_folder / "frames" / f"{name}.npy", result.frames, allow_pickle=False)
+                if result.masks is not None:
+                    result.masks.save(temporary_folder / MASKS_FOLDER / f"{name}.npz")
                 rows.append(_catalogue_row(name, Path(folder), source, result))
         if progress:
             progress(len(sources), len(sources), "")
@@ -105,18 +122,18 @@ def check_clips(
     """
     sources, unknown_files = find_sources(Path(path))
     files_by_content: dict[str, str] = {}
-    check_masks = partial(_check_masks, Path(path), read_masks)
+    add_masks = partial(_add_masks, Path(path), read_masks)
     for source in track(sources, "check clips"):
         reasons: list[str] = []
         info: VideoInfo | None = None
-        usable: list[Clip] = []
-        for result in _decode_clips(source, config, files_by_content, check_masks):
+        usable: list[_DecodedClip] = []
+        for result in _decode_clips(source, config, files_by_content, add_masks):
             if isinstance(result, _RefusedClip):
                 info = result.info
                 reasons.append(result.reason)
             else:
                 info = result.clip.info
-                usable.append(result.clip)
+                usable.append(replace(result, frames=result.frames[:0]))
         yield {
             "file": source.name,
             "status": "clip" if usable else "quarantined",
@@ -126,10 +143,10 @@ def check_clips(
             "width": info.width if info else None,
             "fps": round(info.fps, 4) if info else None,
             "clips": len(usable),
-            "kept": [[clip.start, clip.end] for clip in usable],
+            "kept": [[result.clip.start, result.clip.end] for result in usable],
             "manifest_rows": len(source.entries),
-            **_describe_labels(usable),
-            **_describe_masks(source, bool(usable), reasons),
+            **_describe_labels([result.clip for result in usable]),
+            **_describe_masks(source, usable, reasons),
             "note": info.note if info and usable else "",
         }
     nothing = {**dict.fromkeys(("frames", "height", "width", "fps", "masks")), "masks_reason": "", "note": ""}
@@ -144,32 +161,46 @@ def _describe_labels(clips: list[Clip]) -> dict[str, str]:
     return {name: str(getattr(clips[0], name)) if clips else "" for name in names}
 
 
-def _describe_masks(source: VideoSource, usable: bool, reasons: list[str]) -> dict[str, str | None]:
+def _describe_masks(source: VideoSource, usable: list[_DecodedClip], reasons: list[str]) -> dict[str, str | None]:
     """Which masks of a source are taken, and why others are not."""
+    if usable and usable[0].masks_path:
+        return {"masks": usable[0].masks_path, "masks_reason": usable[0].masks_note}
+    if usable and usable[0].masks_note:
+        return {"masks": None, "masks_reason": usable[0].masks_note}
     if not source.masks:
         return {"masks": None, "masks_reason": "there are none for this clip"}
-    if not usable:
-        return {"masks": None, "masks_reason": "; ".join(reasons)}
-    return {"masks": source.masks, "masks_reason": source.masks_note}
+    return {"masks": None, "masks_reason": "; ".join(reasons)}
 
 
-def _check_masks(folder: Path, read_masks: MaskReader | None, source: VideoSource, decoded: _DecodedClip) -> str:
-    """Why the masks of a clip cannot be used, or ""."""
-    if read_masks is None or not source.masks:
-        return ""
+def _add_masks(
+    folder: Path, read_masks: MaskReader | None, source: VideoSource, decoded: _DecodedClip
+) -> _DecodedClip:
+    """A clip with its masks: those of the user, or else its alpha channel. Raises InputError for masks that do not fit.
+
+    An alpha channel that is no mask, because it is soft all over for example, is only noted.
+    """
+    if source.masks:
+        decoded = replace(decoded, masks_path=source.masks, masks_note=source.masks_note)
+    elif decoded.clip.info.alpha:
+        own_path = _catalogue_row("", folder, source, decoded)["source_path"]
+        decoded = replace(decoded, masks_path=own_path, masks_note=_ALPHA_REASON)
+    if read_masks is None or not decoded.masks_path:
+        return decoded
     try:
-        read_masks(folder, _catalogue_row("", folder, source, decoded))
+        return replace(decoded, masks=read_masks(folder, _catalogue_row("", folder, source, decoded)))
     except (InputError, OSError, ValueError, MemoryError) as error:
         base = folder if folder.is_dir() else folder.parent
-        return f"its masks cannot be used: {error}".replace(f"{base}/", "")
-    return ""
+        reason = str(error).replace(f"{base}/", "")
+        if source.masks:
+            raise InputError(f"its masks cannot be used: {reason}") from error
+        return replace(decoded, masks_path="", masks_note=f"its alpha channel is no mask: {reason}")
 
 
 def _decode_clips(
     source: VideoSource,
     config: IngestConfig,
     files_by_content: dict[str, str],
-    check_masks: Callable[[VideoSource, _DecodedClip], str],
+    add_masks: Callable[[VideoSource, _DecodedClip], _DecodedClip],
 ) -> Iterator[_DecodedClip | _RefusedClip]:
     """The clips of one source, decoded one at a time. Records each content in `files_by_content` to find duplicates."""
     for clip in find_clips(source, config):
@@ -187,10 +218,10 @@ def _decode_clips(
             reason = f"a duplicate: the same pictures as {files_by_content[content]}"
             yield _RefusedClip(file, reason, clip.info)
             continue
-        decoded = _DecodedClip(clip, frames, content)
-        masks_reason = check_masks(source, decoded)
-        if masks_reason:
-            yield _RefusedClip(file, masks_reason, clip.info)
+        try:
+            decoded = add_masks(source, _DecodedClip(clip, frames, content))
+        except InputError as error:
+            yield _RefusedClip(file, str(error), clip.info)
             continue
         files_by_content[content] = file
         yield decoded
@@ -232,7 +263,7 @@ def _catalogue_row(name: str, folder: Path, source: VideoSource, decoded: _Decod
         "source_pixel_aspect": clip.info.pixel_aspect,
         "source_rotation": clip.info.rotation,
         "source_path": source.path.relative_to(folder if folder.is_dir() else folder.parent).as_posix(),
-        "masks": source.masks,
+        "masks": decoded.masks_path,
         "sampled": [int(index) for index in clip.indices],
         "caption_from": clip.caption_from,
         "caption_note": clip.caption_note,

@@ -62,6 +62,11 @@ def plain_sequence_name(prefix: str, tail: str) -> str:
     return re.sub(r"[\W_]+", " ", text).strip()
 
 
+def names_whole_clip(stem: str) -> bool:
+    """Whether a file of this name, without its suffix, holds the masks of all that is beside it: _annotations.coco."""
+    return bool(_WHOLE_CLIP.fullmatch(fold_name(stem)))
+
+
 def clip_key(parts: tuple[str, ...], keep_resolution: bool) -> tuple[str, ...]:
     """The folders and the name that a clip and its masks share, from a path without its suffix.
 
@@ -72,7 +77,7 @@ def clip_key(parts: tuple[str, ...], keep_resolution: bool) -> tuple[str, ...]:
         folded = fold_name(part)
         is_last = number == len(parts) - 1
         owner = likely_mask_owner(folded) if is_last else ""
-        if is_last and _WHOLE_CLIP.fullmatch(folded):
+        if is_last and names_whole_clip(folded):
             continue
         if folded not in FRAME_FOLDERS and (keep_resolution or not _RESOLUTION.fullmatch(folded)):
             key.append(owner or folded)

@@ -7,22 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import av
-from PIL import Image, ImageOps
 
 from mvmodel.text import printable_name
+from mvmodel.video.animation import is_animated_format, probe_animation
 from mvmodel.video.containers import (
     AV_ERRORS,
     UnusableClip,
     VideoInfo,
+    decode_stream,
     describe_error,
+    has_alpha_channel,
     holds_pictures,
     image_files,
     open_video,
 )
 from mvmodel.video.picture_sequences import describe_gaps, picture_moments
+from mvmodel.video.pictures import ALPHA_BACKGROUND, PICTURE_ERRORS, Picture, choose_levels, read_picture
+from mvmodel.video.sampling import evenly_spaced_indices
 
 FOLDER_FPS = 24.0
-"""Frame rate assumed for a folder of frames, which does not state one."""
+"""Frame rate assumed for a folder of frames and for the pages of a TIFF, which do not state one."""
+ALPHA_NOTE = f"its transparent parts are shown on mid grey ({ALPHA_BACKGROUND})"
+_SAMPLES = 8
+"""Pictures of a folder that are looked into before all are read."""
 
 
 def probe_video(path: Path) -> VideoInfo:
@@ -36,11 +43,13 @@ def probe_video(path: Path) -> VideoInfo:
         raise UnusableClip(path, "its name, or that of a folder around it, is not UTF-8; rename it")
     if holds_pictures(path):
         return _probe_folder(path)
+    if is_animated_format(path):
+        return _probe_animation(path)
     with open_video(path) as container:
         stream = container.streams.video[0]
         header_frames = int(stream.frames or 0)
         try:
-            first = next(container.decode(stream), None)
+            first = next(decode_stream(container), None)
         except AV_ERRORS as error:
             raise UnusableClip(
                 path,
@@ -53,6 +62,7 @@ def probe_video(path: Path) -> VideoInfo:
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
         codec, pixels = stream.codec_context.name, first.format.name
         header_fps = float(stream.average_rate or 0)
+        has_alpha = has_alpha_channel(first) and _lets_anything_through(path)
     times = _frame_times(path)
     frames = max(len(times), 1)
     fps = _frame_rate(times, header_fps)
@@ -68,6 +78,8 @@ def probe_video(path: Path) -> VideoInfo:
         header_frames=header_frames,
         pixels=pixels,
         times=tuple(times),
+        alpha=has_alpha,
+        note=ALPHA_NOTE if has_alpha else "",
     )
 
 
@@ -124,16 +136,52 @@ def _frame_rate(times: list[float], header_fps: float) -> float:
     return header_fps if 0 < header_fps <= 1000 else FOLDER_FPS
 
 
+def _lets_anything_through(path: Path) -> bool:
+    """Whether any pixel of a video with an alpha channel is not opaque. Damage is for the decoder to report."""
+    with open_video(path) as container:
+        try:
+            return any((frame.to_ndarray(format="rgba")[..., 3] < 255).any() for frame in decode_stream(container))
+        except AV_ERRORS:
+            return True
+
+
+def _probe_animation(path: Path) -> VideoInfo:
+    """Probes an animated picture, or a picture alone. Held pictures are several frames, so that all are even."""
+    try:
+        animation = probe_animation(path)
+    except PICTURE_ERRORS as error:
+        raise UnusableClip(path, f"its pictures cannot be read ({_reason(error)})") from error
+    levels, note = choose_levels(animation.samples)
+    fps, frames = animation.fps or FOLDER_FPS, len(animation.indices)
+    return VideoInfo(
+        frames=frames,
+        fps=fps,
+        width=animation.size[0],
+        height=animation.size[1],
+        codec=animation.format.lower(),
+        duration_s=round(frames / fps, 6),
+        header_frames=frames,
+        times=tuple(index / fps for index in range(frames)),
+        pictures=animation.indices,
+        levels=levels,
+        alpha=animation.alpha,
+        note=_join(note, ALPHA_NOTE if animation.alpha else ""),
+    )
+
+
 def _probe_folder(folder: Path) -> VideoInfo:
     files = image_files(folder)
     if not files:
-        raise UnusableClip(folder, "the folder holds no pictures (png, jpg, bmp, webp, tif)")
+        raise UnusableClip(folder, "the folder holds no pictures (png, jpg, bmp, webp, tif, exr)")
     try:
-        with Image.open(files[0]) as first:
-            width, height = ImageOps.exif_transpose(first).size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = f"its first picture {files[0].name} cannot be read ({describe_error(error)})"
+        first = read_picture(files[0])
+    except PICTURE_ERRORS as error:
+        reason = f"its first picture {files[0].name} cannot be read ({_reason(error)})"
         raise UnusableClip(folder, reason) from error
+    height, width = first.values.shape[:2]
+    samples = _sample_pictures(files, first)
+    levels, note = choose_levels(samples)
+    alpha = any(picture.is_transparent for picture in samples)
     times = tuple(float(moment) for moment in picture_moments(files) or ())
     fps = round((len(times) - 1) / times[-1], 4) if len(times) > 1 else FOLDER_FPS
     return VideoInfo(
@@ -145,5 +193,29 @@ def _probe_folder(folder: Path) -> VideoInfo:
         duration_s=round(len(files) / fps, 6),
         header_frames=len(files),
         times=times or tuple(index / FOLDER_FPS for index in range(len(files))),
-        note=describe_gaps(files),
+        levels=levels,
+        alpha=alpha,
+        note=_join(describe_gaps(files), note, ALPHA_NOTE if alpha else ""),
     )
+
+
+def _sample_pictures(files: list[Path], first: Picture) -> list[Picture]:
+    """Pictures of a folder that say what levels and alpha the others have: the first alone if it is plain."""
+    if not first.is_deep and first.alpha is None:
+        return [first]
+    samples = [first]
+    for index in evenly_spaced_indices(_SAMPLES, len(files))[1:].tolist():
+        try:
+            samples.append(read_picture(files[index]))
+        except PICTURE_ERRORS:
+            continue  # decoding reports it
+    return samples
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _reason(error: Exception) -> str:
+    """An error's message. Ours name what is wrong; those of libraries are cut to what is not a path or a code."""
+    return str(error) if type(error) is ValueError else describe_error(error)

@@ -9,6 +9,7 @@ from typing import Any
 from mvmodel.errors import InputError
 from mvmodel.files import walk_folder
 from mvmodel.text import printable_name
+from mvmodel.video.animation import is_animation
 from mvmodel.video.containers import IMAGE_SUFFIXES
 from mvmodel.video.frame_folders import read_frame_folder
 from mvmodel.video.manifest import ManifestEntry, resolve_inside
@@ -23,6 +24,7 @@ from mvmodel.video.supplied_masks import (
     list_mask_folder,
     name_sequence,
     name_sibling,
+    name_whole_clip,
 )
 
 _OTHER_SUFFIXES = frozenset(
@@ -163,11 +165,13 @@ def _scan_folder(folder: Path) -> _FolderContents:
         _quarantine_unprintable_names(contents, current, subfolders, files)
         subfolders[:] = [name for name in subfolders if name.lower() not in _OTHER_FOLDERS]
         visible = [name for name in files if (current / name).is_file()]
-        candidates = _find_masks(current, subfolders, visible)
+        videos = {name for name in visible if _is_video(name) or is_animation(current / name)}
+        candidates = _find_masks(current, subfolders, visible, videos)
         contents.candidates += candidates
         masks = {candidate.path for candidate in candidates}
         subfolders[:] = [n for n in subfolders if not is_mask_folder(n) and current / n not in masks]
-        _add_clips(contents, folder, current, [current / name for name in visible if current / name not in masks])
+        others = [current / name for name in visible if current / name not in masks]
+        _add_clips(contents, folder, current, others, videos)
     return contents
 
 
@@ -187,14 +191,17 @@ def _quarantine_unprintable_names(
     files[:] = [name for name in files if name not in names]
 
 
-def _find_masks(current: Path, subfolders: list[str], files: list[str]) -> list[MaskCandidate]:
-    """The masks directly in a folder, by their names: folders of masks, and files and folders named after a clip."""
+def _find_masks(current: Path, subfolders: list[str], files: list[str], videos: set[str]) -> list[MaskCandidate]:
+    """The masks directly in a folder, by their names: folders of masks, and files and folders named after a clip.
+
+    videos: those of `files` that are videos or animated pictures.
+    """
     candidates = []
-    videos = {fold_name(Path(name).stem) for name in files if _is_video(name) and not mask_owner(Path(name).stem)}
-    owners = videos | {fold_name(name) for name in files if _is_video(name)} | {fold_name(name) for name in subfolders}
+    stems = {fold_name(Path(name).stem) for name in videos if not mask_owner(Path(name).stem)}
+    owners = stems | {fold_name(name) for name in videos} | {fold_name(name) for name in subfolders}
     for name in subfolders:
         if is_mask_folder(name):
-            candidates += [] if _is_ground_truth(current / name) else list_mask_folder(current / name)
+            candidates += list_mask_folder(current / name)
     for name in [*subfolders, *files]:
         path = current / name
         suffix = "" if name in subfolders else path.suffix.lower()
@@ -202,31 +209,29 @@ def _find_masks(current: Path, subfolders: list[str], files: list[str]) -> list[
             continue
         stem = path.stem if suffix else name
         owner = mask_owner(stem)
-        if suffix in IMAGE_SUFFIXES and fold_name(owner) not in videos:
+        if suffix in IMAGE_SUFFIXES and fold_name(owner) not in stems:
             continue  # a picture of a sequence: read_frame_folder sorts them
         owner = owner or likely_mask_owner(stem)
         if owner and (mask_owner(stem) or fold_name(owner) in owners):
             candidates.append(name_sibling(path, owner))
+        elif suffix and (whole := name_whole_clip(path)) is not None:
+            candidates.append(whole)
     return candidates
-
-
-def _is_ground_truth(folder: Path) -> bool:
-    """Whether a folder holds what results are measured against, as the shipped samples' ground_truth does."""
-    contents = {path.suffix for path in folder.iterdir()}
-    return folder.name.lower() == "ground_truth" and contents <= {".npz", ".csv"}
 
 
 def _is_video(name: str) -> bool:
     return Path(name).suffix.lower() not in _OTHER_SUFFIXES | IMAGE_SUFFIXES and name.lower() not in _OTHER_NAMES
 
 
-def _add_clips(contents: _FolderContents, folder: Path, current: Path, files: list[Path]) -> None:
-    """Adds the clips directly in a folder: its videos, or else the sequences of its pictures."""
-    videos = [path for path in files if _is_video(path.name)]
-    for path in videos:
-        contents.clips[path] = _relative_name(path, folder)
+def _add_clips(
+    contents: _FolderContents, folder: Path, current: Path, files: list[Path], videos: set[str]
+) -> None:
+    """Adds the clips directly in a folder: its videos and animated pictures, or else the sequences of its pictures."""
+    for path in files:
+        if path.name in videos:
+            contents.clips[path] = _relative_name(path, folder)
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not pictures or videos:
+    if not pictures or any(path.name in videos for path in files):
         return
     frame_folder = read_frame_folder(current, pictures)
     contents.unused += frame_folder.unused

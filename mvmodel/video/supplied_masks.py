@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mvmodel.video.containers import IMAGE_SUFFIXES, image_files
 from mvmodel.video.frame_folders import split_sequences
-from mvmodel.video.mask_names import MASK_FOLDERS, clip_key, fold_name
+from mvmodel.video.mask_names import MASK_FOLDERS, clip_key, fold_name, names_whole_clip
 
 _KINDS = (
     ".npz",
@@ -30,6 +31,7 @@ _KINDS = (
 )
 """Suffixes of mask files, the preferred ones first; "" is a folder of pictures."""
 MASK_SUFFIXES = frozenset(_KINDS) - {""}
+_MASKS_IN_JSON = re.compile(rb'"(segmentations?|masklet)"\s*:\s*(\{|\[\s*[\[{\d])')
 _ORPHAN_REASON = (
     "it looks like masks, but no clip of this name is beside it; name it after its clip (clip.masks), or give it a "
     "name without a word for masks if it is a clip"
@@ -64,6 +66,18 @@ def name_sibling(path: Path, owner: str) -> MaskCandidate:
     """Masks whose name is their clip's with a word for masks: clip.masks.npz, clip_mask/."""
     suffix = "" if path.is_dir() else path.suffix.lower()
     return MaskCandidate(path, path.parent, (fold_name(owner),), (0, _KINDS.index(suffix)))
+
+
+def name_whole_clip(path: Path) -> MaskCandidate | None:
+    """Masks in a JSON file with a name such as _annotations.coco.json, or None if it holds none, but boxes for example.
+
+    They belong to the frames beside it, or to the only clip below its folder.
+    """
+    if path.suffix.lower() != ".json" or not names_whole_clip(path.stem):
+        return None
+    if not _MASKS_IN_JSON.search(path.read_bytes()):
+        return None
+    return MaskCandidate(path, path.parent, (path.stem,), (1, len(MASK_FOLDERS)))
 
 
 def name_sequence(path: Path, clip: Path) -> MaskCandidate:

@@ -1,8 +1,8 @@
-"""The sample clips in datasets/samples: `python -m mvmodel.world.samples OUT` writes them again.
+"""The sample clips in datasets/samples: `python -m mvmodel.world.samples` writes them again.
 
 Three motions of seven clips each, as a user would put them into a folder: most are labelled in the manifest, half have
 a caption, some have neither; and four files that ingestion must refuse. The ground truth of every clip, masks included,
-is in ground_truth/, for tests.
+is in datasets/ground_truth, for tests.
 """
 
 from __future__ import annotations
@@ -83,18 +83,19 @@ def render_samples() -> list[Sample]:
     return samples
 
 
-def write_samples(out: Path) -> Path:
-    """Write datasets/samples to `out`, which is replaced when it is complete; returns `out`."""
+def write_samples(out: Path, ground_truth: Path) -> None:
+    """Write datasets/samples to `out`, and masks and labels of all clips to `ground_truth`; both are replaced."""
     samples = render_samples()
     with atomic_folder(Path(out)) as folder:
         for sample in samples:
             write_mp4(folder / sample.file, sample.clip.frames, FPS)
-            MaskSequence(sample.clip.masks, FPS).save(folder / "ground_truth" / f"{Path(sample.file).stem}.npz")
         _write_manifest(folder / "manifest.csv", samples)
-        _write_truth(folder / "ground_truth" / "truth.csv", samples)
         _write_broken(folder, samples[0])
         (folder / "README.md").write_text(_README)
-    return Path(out)
+    with atomic_folder(Path(ground_truth)) as folder:
+        for sample in samples:
+            MaskSequence(sample.clip.masks, FPS).save(folder / f"{Path(sample.file).stem}.npz")
+        _write_truth(folder / "truth.csv", samples)
 
 
 def _write_manifest(path: Path, samples: list[Sample]) -> None:
@@ -127,14 +128,15 @@ def _write_broken(folder: Path, sample: Sample) -> None:
 
 _README = """# Sample clips
 
-Rendered by `python -m mvmodel.world.samples datasets/samples`; the same command writes them again. Objects are sprites
+Rendered by `python -m mvmodel.world.samples`; the same command writes them again. Objects are sprites
 made from Noto Color Emoji (SIL Open Font License 1.1, see NOTICE); backgrounds are procedural.
 
 Three motions, seven clips each (H.264, 16 frames, 8 frames a second). `manifest.csv` labels five clips of each motion
 and captions four; the other two are found by their motion alone. `truncated.mp4`, `empty.mp4`, `notes.mp4` and
-`one_frame.mp4` cannot be used and must end in the quarantine. `ground_truth/` is for tests; ingestion leaves it alone.
+`one_frame.mp4` cannot be used and must end in the quarantine. Masks and labels of all clips
+are in `datasets/ground_truth`.
 """
 
 
 if __name__ == "__main__":
-    print(write_samples(Path(sys.argv[1] if len(sys.argv) > 1 else "datasets/samples")))
+    write_samples(*map(Path, sys.argv[1:] or ("datasets/samples", "datasets/ground_truth")))

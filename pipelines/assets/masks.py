@@ -27,22 +27,19 @@ def foreground_masks(
 
     Masks are cached per clip: adding one clip computes one clip.
     """
-    from mvmodel.segmentation.catalogue_masks import hash_supplied_masks, write_clip_masks
+    from mvmodel.segmentation.catalogue_masks import write_clip_masks
     from mvmodel.segmentation.config import ExtractConfig
     from mvmodel.video.catalogue import Catalogue
 
-    catalogue, footage = Catalogue.load(clips.folder), settings.clips_folder
+    catalogue = Catalogue.load(clips.folder)
     config = settings.read("masks", ExtractConfig)
     segmenter = pack.recipe("segmenter")
 
     def build(folder: Path) -> None:
         recipe = {"code": MASKS_CODE, "segmenter": segmenter["hash"]}
-        write_clip_masks(folder, catalogue, footage, pack.load().segmenter, config, store.store.cache, recipe)
+        write_clip_masks(folder, catalogue, pack.load().segmenter, config, store.store.cache, recipe)
 
-    recorded = {
-        "extract": config.model_dump(mode="json"),
-        "supplied_masks": hash_supplied_masks(catalogue, footage),
-    }
+    recorded = {"extract": config.model_dump(mode="json")}
     return store.step(
         context, {"clips": clips}, recorded, build, lambda folder: _masks_metadata(folder, clips.folder), segmenter
     )

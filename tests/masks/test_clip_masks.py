@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
 from mvmodel.masks.clip_masks import load_clip_masks
+from mvmodel.masks.coco import to_coco
 from mvmodel.masks.geometry import mask_iou
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.encode import write_mp4, write_png_folder
@@ -105,3 +108,65 @@ def test_masks_of_frames_in_the_same_folder(tmp_path: Path) -> None:
     sequence = load_clip_masks(tmp_path, catalogue.row("bear"))
     assert sequence is not None
     assert np.array_equal(sequence.masks, clip.masks[catalogue.row("bear")["sampled"]])
+
+
+def _write_frames(folder: Path, frames: np.ndarray, first: int = 0) -> None:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames, start=first):
+        Image.fromarray(frame).save(folder / f"frame_{number:04d}.png")
+
+
+def test_objects_stay_apart_through_ingestion(tmp_path: Path) -> None:
+    """Two objects that touch, in a palette as DAVIS writes it; a third one is in none of the frames taken."""
+    clip = random_clip((TRAIN, 4), frames=8, side=96)
+    labels = np.zeros((8, 96, 96), np.uint8)
+    labels[:, 20:60, 10:41], labels[:, 20:60, 41:70] = 1, 2
+    labels[7, 70:80, 70:80] = 3
+    _write_frames(tmp_path / "in" / "JPEGImages" / "two", clip.frames)
+    (tmp_path / "in" / "Annotations" / "two").mkdir(parents=True)
+    for number, values in enumerate(labels):
+        Image.fromarray(values).save(tmp_path / "in" / "Annotations" / "two" / f"{number:05d}.png")
+    config = IngestConfig(frames=6, fps=24, resolution=48)
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
+    file = catalogue.masks_file("two")
+    assert file is not None
+    sequence = MaskSequence.load(file)
+    taken = catalogue.row("two")["sampled"]
+    assert sequence.names == (("1", "2") if 7 not in taken else ("1", "2", "3"))
+    assert np.array_equal(sequence.masks[:, 10:30, 5:35], np.ones((6, 20, 30), bool)), "no seam where they touch"
+    assert mask_iou(sequence.per_instance[0], np.stack([labels[index, ::2, ::2] == 1 for index in taken])) > 0.9
+
+
+def test_coco_masks_pair_with_frames_by_number(tmp_path: Path) -> None:
+    """Frames 3 to 8 of a video of which all frames 0 to 9 were annotated."""
+    clip = random_clip((TRAIN, 4), frames=10, side=96)
+    _write_frames(tmp_path / "in" / "ball" / "frames", clip.frames[3:9], first=3)
+    content = to_coco(MaskSequence(clip.masks))
+    for image in content["images"]:
+        image["file_name"] = f"frame_{image['id']:04d}.png"
+    (tmp_path / "in" / "ball" / "annotations.json").write_text(json.dumps(content))
+    config = IngestConfig(frames=6, fps=24, resolution=96)
+    (row,) = check_clips(tmp_path / "in", config, load_clip_masks)
+    assert row["masks"] == "ball/annotations.json"
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
+    file = catalogue.masks_file(catalogue.clips[0])
+    assert file is not None
+    assert np.array_equal(MaskSequence.load(file).masks, clip.masks[3:9])
+
+
+def test_the_alpha_of_frames_is_their_mask(tmp_path: Path) -> None:
+    clip = random_clip((TRAIN, 4), frames=6, side=96)
+    alpha = clip.masks[..., None].astype(np.uint8) * 255
+    _write_frames(tmp_path / "in" / "cut", np.concatenate([clip.frames, alpha], axis=3))
+    _write_frames(tmp_path / "in" / "veil", np.concatenate([clip.frames, np.full_like(alpha, 90)], axis=3))
+    config = IngestConfig(frames=6, fps=24, resolution=96)
+    cut, veil = check_clips(tmp_path / "in", config, load_clip_masks)
+    assert (cut["status"], cut["masks"], cut["masks_reason"]) == ("clip", "cut", "the alpha channel of the clip")
+    assert "mid grey (128)" in cut["note"]
+    assert veil["status"] == "clip" and veil["masks"] is None
+    assert "its alpha channel is no mask" in veil["masks_reason"]
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
+    file = catalogue.masks_file("cut")
+    assert file is not None and catalogue.masks_file("veil") is None
+    assert np.array_equal(MaskSequence.load(file).masks, clip.masks[catalogue.row("cut")["sampled"]])
+    assert (catalogue.frames("cut")[~MaskSequence.load(file).masks] == 128).all()

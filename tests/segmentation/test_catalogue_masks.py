@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from mvmodel.cache import Cache
 from mvmodel.masks import MaskSequence
+from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.segmentation import catalogue_masks
-from mvmodel.segmentation.catalogue_masks import hash_supplied_masks, read_mask_quality, write_clip_masks
+from mvmodel.segmentation.catalogue_masks import get_clip_masks, read_mask_quality, write_clip_masks
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.quality import measure_quality
 from mvmodel.segmentation.tracking import MaskExtraction
@@ -54,9 +56,9 @@ def test_masks_are_supplied_or_extracted_and_one_more_clip_costs_one_clip(
 
     def run(folder: Path) -> None:
         folder.mkdir()
-        catalogue = ingest(footage, folder / "clips", INGEST)
+        catalogue = ingest(footage, folder / "clips", INGEST, read_masks=load_clip_masks)
         cache = Cache(tmp_path / "cache")
-        write_clip_masks(folder, catalogue, footage, lambda: "segmenter", ExtractConfig(), cache, {"code": "1"})
+        write_clip_masks(folder, catalogue, lambda: "segmenter", ExtractConfig(), cache, {"code": "1"})
 
     run(tmp_path / "first")
     quality = read_mask_quality(tmp_path / "first").set_index("clip")
@@ -69,8 +71,19 @@ def test_masks_are_supplied_or_extracted_and_one_more_clip_costs_one_clip(
     _add_clip(footage, "hen", 3)
     run(tmp_path / "second")
     assert len(extracted_clips) == 2, "the masks of the first two clips are reused"
-    catalogue = ingest(footage, tmp_path / "again", INGEST)
-    hashes = hash_supplied_masks(catalogue, footage)
-    assert list(hashes) == ["dog.masks"]
     write_png_folder(footage / "dog.masks", np.ones((12, 48, 48), bool) & (np.arange(48) < 20))
-    assert hash_supplied_masks(catalogue, footage) != hashes
+    run(tmp_path / "third")
+    assert len(extracted_clips) == 2, "nothing is extracted for a clip with masks"
+    assert MaskSequence.load(tmp_path / "third" / "dog.npz").masks[:, :, :20].all(), "changed masks are taken"
+
+
+def test_supplied_masks_are_read_once(tmp_path: Path, extracted_clips: list[float]) -> None:
+    """What was checked at ingestion is what is used, even if the files are gone or replaced since."""
+    footage = tmp_path / "in"
+    _add_clip(footage, "dog", 2, with_masks=True)
+    catalogue = ingest(footage, tmp_path / "clips", INGEST, read_masks=load_clip_masks)
+    expected = load_clip_masks(footage, catalogue.row("dog"))
+    shutil.rmtree(footage)
+    masks = get_clip_masks(catalogue, "dog", lambda: "segmenter")
+    assert masks.source == "supplied" and expected is not None
+    assert np.array_equal(masks.sequence.masks, expected.masks)

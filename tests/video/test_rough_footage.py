@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
+from mvmodel.masks.files import read_masks
 from mvmodel.video.clips import Clip, find_clips, read_clip_frames
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip
@@ -108,12 +109,26 @@ def test_ten_bit_and_other_pixel_formats(
     [("a.webm", "libvpx-vp9", "yuva420p"), ("a.mov", "prores_ks", "yuva444p10le")]
     + [("a.mov", "qtrle", "argb"), ("a.mov", "png", "rgba")],
 )
-def test_alpha_is_left_out(tmp_path: Path, frames: np.ndarray, name: str, codec: str, pixels: str) -> None:
-    """Transparent pixels keep the colours that are stored for them; nothing is mixed in."""
+def test_transparent_parts_are_composed_on_grey(
+    tmp_path: Path, frames: np.ndarray, name: str, codec: str, pixels: str
+) -> None:
+    """FFmpeg's own decoder of VP9 leaves the alpha out, so that transparent pixels show their hidden colours."""
     alpha = np.full((*frames.shape[:3], 1), 255, np.uint8)
     alpha[:, :32] = 0
     path = _write(tmp_path / name, codec, pixels, np.concatenate([frames, alpha], axis=3), given="rgba")
-    _check(path, frames, 6)
+    info, got = probe_video(path), read_frames(path)
+    assert info.alpha and "mid grey (128)" in info.note
+    assert np.abs(got[:, :30].astype(int) - 128).max() <= 3
+    assert _apart(got[:, 34:], frames[:, 34:]).max() < 6
+    masks = read_masks(path)
+    assert masks.masks[:, 33:].all() and not masks.masks[:, :31].any()
+
+
+def test_a_video_whose_alpha_is_opaque_is_not_touched(tmp_path: Path, frames: np.ndarray) -> None:
+    opaque = np.concatenate([frames, np.full((*frames.shape[:3], 1), 255, np.uint8)], axis=3)
+    path = _write(tmp_path / "a.mov", "qtrle", "argb", opaque, given="rgba")
+    assert not probe_video(path).alpha and probe_video(path).note == ""
+    _check(path, frames, 1)
 
 
 @pytest.mark.parametrize(
