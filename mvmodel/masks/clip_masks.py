@@ -80,7 +80,9 @@ def _fill_seams(masks: np.ndarray, instances: np.ndarray) -> None:
     for frame in np.flatnonzero((masks & ~instances.any(axis=0)).any(axis=(1, 2))).tolist():
         seam = masks[frame] & ~instances[:, frame].any(axis=0)
         distances = [
-            cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3) if mask.any() else np.full(mask.shape, np.inf)
+            cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+            if mask.any()
+            else np.full(mask.shape, np.inf)
             for mask in instances[:, frame]
         ]
         nearest = np.argmin(distances, axis=0)

@@ -123,7 +123,9 @@ def _to_sequence(table: MaskTable) -> MaskSequence:
         masks[numbers[record.instance], record.frame] |= _decode(record, table.height, table.width)
     if len(objects) <= 1 and not table.has_instances:
         return MaskSequence(masks[0], table.fps or DEFAULT_FPS)
-    return MaskSequence.from_instances(masks, table.fps or DEFAULT_FPS, [table.objects.get(name, "") for name in objects])
+    return MaskSequence.from_instances(
+        masks, table.fps or DEFAULT_FPS, [table.objects.get(name, "") for name in objects]
+    )
 
 
 def _decode(record: MaskRecord, height: int, width: int) -> np.ndarray:

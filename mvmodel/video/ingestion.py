@@ -22,6 +22,7 @@ from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo, holds_pictures
 from mvmodel.video.sources import VideoSource, find_sources
 
+
 class ClipMasks(Protocol):
     """Masks of a clip that can be written to a file."""
 
@@ -172,9 +173,7 @@ def _describe_masks(source: VideoSource, usable: list[_DecodedClip], reasons: li
     return {"masks": None, "masks_reason": "; ".join(reasons)}
 
 
-def _add_masks(
-    folder: Path, read_masks: MaskReader | None, source: VideoSource, decoded: _DecodedClip
-) -> _DecodedClip:
+def _add_masks(folder: Path, read_masks: MaskReader | None, source: VideoSource, decoded: _DecodedClip) -> _DecodedClip:
     """A clip with its masks: those of the user, or else its alpha channel. Raises InputError for masks that do not fit.
 
     An alpha channel that is no mask, because it is soft all over for example, is only noted.

@@ -223,9 +223,7 @@ def _is_video(name: str) -> bool:
     return Path(name).suffix.lower() not in _OTHER_SUFFIXES | IMAGE_SUFFIXES and name.lower() not in _OTHER_NAMES
 
 
-def _add_clips(
-    contents: _FolderContents, folder: Path, current: Path, files: list[Path], videos: set[str]
-) -> None:
+def _add_clips(contents: _FolderContents, folder: Path, current: Path, files: list[Path], videos: set[str]) -> None:
     """Adds the clips directly in a folder: its videos and animated pictures, or else the sequences of its pictures."""
     for path in files:
         if path.name in videos:

@@ -126,7 +126,7 @@ def test_objects_stay_apart_through_ingestion(tmp_path: Path) -> None:
     (tmp_path / "in" / "Annotations" / "two").mkdir(parents=True)
     for number, values in enumerate(labels):
         Image.fromarray(values).save(tmp_path / "in" / "Annotations" / "two" / f"{number:05d}.png")
-    config = IngestConfig(frames=6, fps=24, resolution=48)
+    config = IngestConfig(frames=6, fps=24, size=48)
     catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
     file = catalogue.masks_file("two")
     assert file is not None
@@ -144,10 +144,10 @@ def test_coco_masks_pair_with_frames_by_number(tmp_path: Path) -> None:
     content = to_coco(MaskSequence(clip.masks))
     for image in content["images"]:
         image["file_name"] = f"frame_{image['id']:04d}.png"
-    (tmp_path / "in" / "ball" / "annotations.json").write_text(json.dumps(content))
-    config = IngestConfig(frames=6, fps=24, resolution=96)
+    (tmp_path / "in" / "ball" / "_annotations.coco.json").write_text(json.dumps(content))
+    config = IngestConfig(frames=6, fps=24, size=96)
     (row,) = check_clips(tmp_path / "in", config, load_clip_masks)
-    assert row["masks"] == "ball/annotations.json"
+    assert row["masks"] == "ball/_annotations.coco.json"
     catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
     file = catalogue.masks_file(catalogue.clips[0])
     assert file is not None
@@ -159,7 +159,7 @@ def test_the_alpha_of_frames_is_their_mask(tmp_path: Path) -> None:
     alpha = clip.masks[..., None].astype(np.uint8) * 255
     _write_frames(tmp_path / "in" / "cut", np.concatenate([clip.frames, alpha], axis=3))
     _write_frames(tmp_path / "in" / "veil", np.concatenate([clip.frames, np.full_like(alpha, 90)], axis=3))
-    config = IngestConfig(frames=6, fps=24, resolution=96)
+    config = IngestConfig(frames=6, fps=24, size=96)
     cut, veil = check_clips(tmp_path / "in", config, load_clip_masks)
     assert (cut["status"], cut["masks"], cut["masks_reason"]) == ("clip", "cut", "the alpha channel of the clip")
     assert "mid grey (128)" in cut["note"]
