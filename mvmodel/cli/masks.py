@@ -19,6 +19,7 @@ from mvmodel.cli.options import (
     PreviewOut,
     RunSize,
     Seed,
+    SegmenterName,
 )
 from mvmodel.cli.output import print_error, print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import mask_outputs, preview_outputs
@@ -40,6 +41,7 @@ def extract_command(
         Path, typer.Option("--out", help="Output folder for one 0/255 PNG per frame; or a .npz, .json, .gif or .mp4.")
     ],
     preview: PreviewOut = None,
+    segmenter: SegmenterName = "auto",
     overwrite: Overwrite = False,
     pack: PackName = None,
     json: AsJson = False,
@@ -51,20 +53,22 @@ def extract_command(
         from mvmodel.masks.files import write_masks
         from mvmodel.masks.preview import write_preview
         from mvmodel.packs import load_pack
-        from mvmodel.segmentation.tracking import extract_masks
+        from mvmodel.segmentation.selection import choose_segmenters
         from mvmodel.video.decode import decode_video
 
+        segmenters = choose_segmenters(segmenter, load_pack(pack))
         video = decode_video(path)
-        extraction = extract_masks(video.frames, load_pack(pack).segmenter(), fps=video.fps)
+        extraction, made_by = segmenters.extract(video.frames, fps=video.fps)
         sequence, quality = extraction.sequence, extraction.quality.model_dump()
         write_masks(out, sequence)
         if preview:
             write_preview(preview, sequence, video.frames)
     objects = len(sequence.per_instance) if sequence.masks.any() else 0
     if json:
-        print_json({"file": str(path), "out": str(out), **_dimensions(sequence), "objects": objects, **quality})
+        record = {"file": str(path), "out": str(out), **_dimensions(sequence)}
+        print_json({**record, "objects": objects, "segmenter": made_by, **quality})
     else:
-        _print_record({"objects": objects, **quality})
+        _print_record({"objects": objects, "segmenter": made_by, **quality})
         print(f"{sequence.frames} masks in {out}")
 
 

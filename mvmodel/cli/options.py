@@ -19,6 +19,14 @@ RunSize = Annotated[
         help='Width and height in pixels, such as "512x320", or one number for a square. Default: the pack\'s.',
     ),
 ]
+SegmenterName = Annotated[
+    str,
+    typer.Option(
+        "--segmenter",
+        help="auto, pack, u2netp, sam_vit_b, sam_vit_l, sam_vit_h, sam2.1-tiny, sam2.1-large, edgetam, or a path of "
+        "weights. auto: the pack's own, or another one if its masks are weak.",
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,7 +77,7 @@ def fake_command(
 
 @packs_app.command("pull")
 def pull_command(
-    name: Annotated[str, typer.Argument(help="Name of the pack: sd15.")],
+    name: Annotated[str, typer.Argument(help="A pack, sd15; or a segmenter such as u2netp or sam_vit_b.")],
     to: Annotated[Path | None, typer.Option("--to", help="Output folder. Default: ~/.cache/mvmodel/packs.")] = None,
     control: Annotated[
         str | None,
@@ -88,7 +89,15 @@ def pull_command(
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
-    """Download a pack's weights from their publishers. Run the same command again to resume a download."""
+    """Download the weights of a pack, or of one segmenter, from their publishers.
+
+    Run the same command again to resume the download of a pack.
+    """
+    from mvmodel.segmentation.downloads import SEGMENTER_SOURCES
+
+    if name in SEGMENTER_SOURCES:
+        _pull_segmenter(name, to, dry_run, overwrite, json)
+        return
     kind = _control_kind(control)
     if dry_run:
         from mvmodel.packs.pull import describe_pull
@@ -103,6 +112,26 @@ def pull_command(
             _print_pull(describe_pull(name, kind))
         pack_folder = pull_pack(name, to, kind)
     print_json({"pack": str(pack_folder)}) if json else print(pack_folder)
+
+
+def _pull_segmenter(name: str, to: Path | None, dry_run: bool, overwrite: bool, json: bool) -> None:
+    """Download one segmenter, after its publisher, licence and size are printed."""
+    from mvmodel.segmentation.downloads import SEGMENTER_SOURCES, pull_segmenter
+
+    source = SEGMENTER_SOURCES[name]
+    address, gigabytes = source.repository or source.url, round(source.megabytes / 1000, 4)
+    if dry_run and json:
+        print_json({**source.model_dump(), "download_gb": gigabytes, "disk_gb": gigabytes})
+        return
+    with stdout_to_stderr() if json else nullcontext():
+        row = [name, f"{source.megabytes:,.0f} MB", source.licence, source.publisher, address]
+        print_table(["segmenter", "size", "licence", "publisher", "address"], [row])
+    if dry_run:
+        return
+    outputs = [Output(to / source.file, "--to", folder=bool(source.repository))] if to else []
+    with guarded_outputs(outputs, [], overwrite), stdout_to_stderr():
+        path = pull_segmenter(name, to)
+    print_json({"segmenter": str(path)}) if json else print(path)
 
 
 def _control_kind(control: str | None) -> ControlKind | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvmodel.cli.inputs import check_inputs_exist, config_from_options
-from mvmodel.cli.options import AsJson, Overwrite, PackName, RunSize, Seed
+from mvmodel.cli.options import AsJson, Overwrite, PackName, RunSize, Seed, SegmenterName
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import adapter_output
 from mvmodel.errors import InputError
@@ -41,6 +41,7 @@ def train(
         bool, typer.Option("--sanity", help="Only overfit the first clip. Exits with code 1 if the loss does not fall.")
     ] = False,
     size: RunSize = None,
+    segmenter: SegmenterName = "auto",
     overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
@@ -56,7 +57,7 @@ def train(
     clip_size = parse_size_option(size)
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
-        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, json)
+        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, segmenter, json)
 
 
 def _train(
@@ -69,6 +70,7 @@ def _train(
     overwrite: bool,
     pack: str | None,
     size: PictureSize | None,
+    segmenter: str,
     json: bool,
 ) -> None:
     """Load the models and the clips, and train on them or only check that training works."""
@@ -81,7 +83,7 @@ def _train(
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():
-        loaded = load_training_clips(models, clips)
+        loaded = load_training_clips(models, clips, segmenter=segmenter)
     usable, left_out = loaded.clips, loaded.left_out
     for name, reason in left_out.items():
         typer.echo(f"left out {name}: {reason}", err=True)
@@ -98,7 +100,7 @@ def _train(
         adapter = finetune(backend, train_clips, config, out, held_out_clips, _ignore_row, overwrite=overwrite)
     if json:
         names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
-        record = {"adapter": str(adapter), **names, "left_out": left_out}
+        record = {"adapter": str(adapter), **names, "left_out": left_out, "segmenters": loaded.segmenters}
         print_json(record | {"config": config.model_dump(), "pack": models.info.name})
     else:
         print(f"{adapter}: trained on {len(train_clips)} clips in {config.steps} steps")

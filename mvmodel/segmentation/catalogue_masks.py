@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,8 @@ from mvmodel.files import hash_file, hash_value
 from mvmodel.masks import MaskSequence
 from mvmodel.progress import track
 from mvmodel.segmentation.config import ExtractConfig
-from mvmodel.segmentation.protocols import SegmenterProtocol
 from mvmodel.segmentation.quality import MaskQuality, measure_quality
-from mvmodel.segmentation.tracking import extract_masks
+from mvmodel.segmentation.selection import SegmenterChoice
 from mvmodel.video.catalogue import Catalogue
 
 QUALITY_TABLE = "quality.parquet"
@@ -26,25 +25,29 @@ QUALITY_TABLE = "quality.parquet"
 
 @dataclass(frozen=True)
 class ClipMasks:
-    """A clip's masks, their quality, and whether the user supplied them. Supplied masks never count as weak."""
+    """A clip's masks, their quality, and whether the user supplied them. Supplied masks never count as weak.
+
+    segmenter: Which one made them, "" for supplied masks.
+    """
 
     sequence: MaskSequence
     quality: MaskQuality
     source: Literal["supplied", "segmenter"]
+    segmenter: str = ""
 
 
 def get_clip_masks(
     catalogue: Catalogue,
     clip: str,
-    load_segmenter: Callable[[], SegmenterProtocol],
+    segmenters: SegmenterChoice,
     config: ExtractConfig = ExtractConfig(),
 ) -> ClipMasks:
-    """The masks of one clip: those that came with it, else those that the segmenter finds.
+    """The masks of one clip: those that came with it, else those that a segmenter finds.
 
     Args:
         catalogue: Where the clip was ingested to.
         clip: Its name.
-        load_segmenter: Called only if no masks were supplied.
+        segmenters: Loaded only if no masks were supplied.
         config: Settings of extraction and of quality.
     """
     row, file = catalogue.row(clip), catalogue.masks_file(clip)
@@ -52,14 +55,23 @@ def get_clip_masks(
         supplied = MaskSequence.load(file)
         quality = measure_quality(supplied.masks, config=config.quality)
         return ClipMasks(supplied, quality.model_copy(update={"weak": False}), "supplied")
-    extracted = extract_masks(catalogue.frames(clip), load_segmenter(), config, fps=row["fps"])
-    return ClipMasks(extracted.sequence, extracted.quality, "segmenter")
+    extracted, name = segmenters.extract(catalogue.frames(clip), config, fps=row["fps"])
+    return ClipMasks(extracted.sequence, extracted.quality, "segmenter", name)
+
+
+def describe_weak_masks(masks: ClipMasks) -> str:
+    """Why a clip with weak masks cannot be used, and what to do, in one sentence."""
+    reasons = "; ".join(masks.quality.reasons)
+    return (
+        f"no reliable mask was found by the segmenter {masks.segmenter} ({reasons}); put masks of your own next to the "
+        f"clip, or choose another segmenter"
+    )
 
 
 def write_clip_masks(
     folder: Path,
     catalogue: Catalogue,
-    load_segmenter: Callable[[], SegmenterProtocol],
+    segmenters: SegmenterChoice,
     config: ExtractConfig,
     cache: Cache,
     recipe: Mapping[str, Any],
@@ -72,17 +84,17 @@ def write_clip_masks(
     Args:
         folder: Where to write; exists.
         catalogue: The ingested clips.
-        load_segmenter: Called only for clips without supplied masks that are not cached.
+        segmenters: Loaded only for clips without supplied masks that are not cached.
         config: Settings of extraction.
         cache: Keeps the results per clip.
-        recipe: What else decides a result: code version and hash of the segmenter.
+        recipe: What else decides a result: the code version.
     """
-    recipe = {**recipe, "config": config.model_dump(mode="json")}
+    recipe = {**recipe, "config": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
     rows = []
     for clip in track(list(catalogue.table.itertuples()), "masks of clips"):
 
         def build(item: Path, name: str = str(clip.clip)) -> None:
-            _write_item(item, get_clip_masks(catalogue, name, load_segmenter, config))
+            _write_item(item, get_clip_masks(catalogue, name, segmenters, config))
 
         supplied = catalogue.masks_file(str(clip.clip))
         inputs = {"content": clip.content, "fps": clip.fps, "supplied": hash_file(supplied) if supplied else ""}
@@ -93,12 +105,12 @@ def write_clip_masks(
 
 
 def read_mask_quality(folder: Path) -> pd.DataFrame:
-    """The table that `write_clip_masks` wrote: clip, the fields of `MaskQuality`, and source."""
+    """The table that `write_clip_masks` wrote: clip, the fields of `MaskQuality`, source and segmenter."""
     return pd.read_parquet(folder / QUALITY_TABLE)
 
 
 def _write_item(folder: Path, masks: ClipMasks) -> None:
     masks.sequence.save(folder / "masks.npz")
     quality = masks.quality.model_dump()
-    record = {**quality, "reasons": "; ".join(quality["reasons"]), "source": masks.source}
+    record = {**quality, "reasons": "; ".join(quality["reasons"]), "source": masks.source, "segmenter": masks.segmenter}
     (folder / "quality.json").write_text(json.dumps(record))

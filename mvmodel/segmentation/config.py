@@ -6,6 +6,19 @@ from pydantic import Field
 
 from mvmodel.config import Config
 
+SEGMENTER_NAMES = (
+    "auto",
+    "pack",
+    "u2netp",
+    "sam_vit_b",
+    "sam_vit_l",
+    "sam_vit_h",
+    "sam2.1-tiny",
+    "sam2.1-large",
+    "edgetam",
+)
+"""Segmenters that can be named in settings; a path of weights is accepted as well."""
+
 
 class SaliencyConfig(Config):
     """How saliency is computed."""
@@ -39,6 +52,9 @@ class QualityConfig(Config):
 class ExtractConfig(Config):
     """How the foreground is found and tracked. Areas are shares of the frame."""
 
+    segmenter: str = "auto"
+    """pack (the pack's own), u2netp, sam_vit_b, sam_vit_l, sam_vit_h, sam2.1-tiny, sam2.1-large, edgetam, or a path of
+    weights. auto takes the pack's own, and for clips whose masks it makes weak the best other one on this machine."""
     saliency: SaliencyConfig = SaliencyConfig()
     """How saliency is computed."""
     quality: QualityConfig = QualityConfig()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -47,5 +47,23 @@ class SegmenterProtocol(Protocol):
             encoding: A frame's encoding.
             min_area: Share of the picture below which a mask is dropped.
             point_coords: float (points, 2), x and y in pixels, to prompt at instead of on a grid.
+        """
+        ...
+
+
+@runtime_checkable
+class VideoTracker(Protocol):
+    """A segmenter that also follows an object through a clip, with a memory of its own."""
+
+    def track(
+        self, frames: np.ndarray, start: int, mask: np.ndarray, progress: Callable[[], None] | None = None
+    ) -> tuple[np.ndarray, list[float]]:
+        """Masks, bool (frames, height, width), and scores, 0..1, of the object that `mask` shows in frame `start`.
+
+        Args:
+            frames: uint8 RGB (frames, height, width, 3).
+            start: The prompted frame.
+            mask: The object there, bool (height, width).
+            progress: Called after each tracked frame.
         """
         ...

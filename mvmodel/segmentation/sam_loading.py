@@ -17,6 +17,8 @@ TINY_SIDE = 128
 _PATCH = 8
 _PROMPT_DIM = 64
 
+_ENCODER_WIDTHS = {96: "tiny", 768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+"""Width of the image encoder -> model type."""
 MODEL_TYPES: tuple[str, ...] = ("tiny", "vit_b", "vit_l", "vit_h")
 
 
@@ -63,6 +65,24 @@ def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     else:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def find_model_type(checkpoint: Path) -> str:
+    """The model type of a checkpoint, by the width of its image encoder.
+
+    Raises:
+        PackError: The file is unreadable, or no segment-anything checkpoint.
+    """
+    try:
+        state = _read_weights(checkpoint)
+    except Exception as error:  # torch, pickle and safetensors each raise their own kinds
+        reason = str(error).splitlines()[0]
+        raise PackError(f"{checkpoint} is not a segment-anything checkpoint ({reason})") from error
+    position = state.get("image_encoder.pos_embed")
+    model_type = None if position is None else _ENCODER_WIDTHS.get(int(position.shape[-1]))
+    if model_type is None:
+        raise PackError(f"{checkpoint} is not a segment-anything checkpoint of type {', '.join(MODEL_TYPES)}")
+    return model_type
 
 
 def load_sam(model_type: str, checkpoint: Path | None) -> Sam:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mvmodel.segmentation.propagation import EncodedClip
 from mvmodel.segmentation.saliency import Saliency, soft_iou
+from mvmodel.segmentation.u2net import SaliencyEncoding
 from mvmodel.video.sampling import evenly_spaced_indices
 
 _GRID = 48
@@ -17,6 +18,8 @@ _POINT_SPACING = 0.06
 """Standard deviation of the hole that a point leaves in the map, as a share of the long side."""
 _MISSES_PEAK = 0.6
 """Factor on the value of a mask that does not contain its frame's most salient point."""
+_UNCONFIRMED = 0.3
+"""Factor on saliency where a segmenter of salient objects sees none: moving shadows, water and leaves."""
 _MAX_SHARED_AREA = 0.3
 """Share of a mask that may belong to other objects."""
 
@@ -108,11 +111,20 @@ def _find_salient_frames(clip: EncodedClip, saliency: Saliency, other_masks: np.
         saliency_map = saliency.at(index, clip.size)
         if other_masks is not None:
             saliency_map = np.where(_add_margin(other_masks[index]), 0, saliency_map)
+        saliency_map = _weigh_by_segmenter(saliency_map, clip.encodings[index])
         points = prompt_points(saliency_map, clip.config.points_per_seed_frame)
         if len(points):
             concentration = float(saliency_map.mean() / saliency_map.max())
             salient_frames.append(_SalientFrame(concentration, index, saliency_map, points))
     return sorted(salient_frames, key=lambda frame: (frame.concentration, frame.index))
+
+
+def _weigh_by_segmenter(saliency_map: np.ndarray, encoding: object) -> np.ndarray:
+    """Saliency that a segmenter of salient objects confirms. Encodings of other segmenters change nothing."""
+    if not isinstance(encoding, SaliencyEncoding):
+        return saliency_map
+    weighted: np.ndarray = saliency_map * (_UNCONFIRMED + (1 - _UNCONFIRMED) * encoding.probabilities)
+    return weighted
 
 
 def _add_margin(mask: np.ndarray) -> np.ndarray:

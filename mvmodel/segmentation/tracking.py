@@ -14,7 +14,7 @@ from mvmodel.masks import MaskSequence
 from mvmodel.progress import start_task
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.propagation import EncodedClip, track_object
-from mvmodel.segmentation.protocols import SegmenterProtocol
+from mvmodel.segmentation.protocols import SegmenterProtocol, VideoTracker
 from mvmodel.segmentation.quality import MaskQuality, measure_quality
 from mvmodel.segmentation.saliency import Saliency
 from mvmodel.segmentation.seeds import Seed, find_seed
@@ -74,7 +74,7 @@ def extract_masks(
             return MaskExtraction(sequence=MaskSequence(empty_masks, fps), quality=quality, confidence=confidence)
         counter = iter(range(2, len(frames) + 1))
         report = (lambda: progress(next(counter), len(frames))) if progress else None
-        masks, confidence = track_object(clip, saliency, seed.frame, seed.mask, seed.score, report)
+        masks, confidence = _track(clip, saliency, seed, report)
         advance()
         objects = [masks, *_track_further_objects(clip, saliency, seed, masks)]
     sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.from_instances(np.stack(objects), fps)
@@ -84,6 +84,15 @@ def extract_masks(
         confidence=confidence,
         prompt=seed.prompt,
     )
+
+
+def _track(
+    clip: EncodedClip, saliency: Saliency, seed: Seed, progress: Callable[[], None] | None = None
+) -> tuple[np.ndarray, list[float]]:
+    """Masks and scores of a seed's object, by the segmenter's own tracker if it has one."""
+    if isinstance(clip.segmenter, VideoTracker):
+        return clip.segmenter.track(clip.frames, seed.frame, seed.mask, progress)
+    return track_object(clip, saliency, seed.frame, seed.mask, seed.score, progress)
 
 
 def _track_further_objects(
@@ -99,7 +108,7 @@ def _track_further_objects(
         seed = find_seed(clip, saliency, all_masks)
         if seed is None or seed.value < config.min_extra_saliency * first_seed.value:
             break
-        masks, confidence = track_object(clip, saliency, seed.frame, seed.mask, seed.score)
+        masks, confidence = _track(clip, saliency, seed)
         masks &= ~all_masks
         if motion_strength(saliency, masks) < min_motion or float(np.mean(confidence)) < config.min_score:
             break

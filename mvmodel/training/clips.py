@@ -12,7 +12,9 @@ from mvmodel.backends.training_config import TrainingClip
 from mvmodel.masks.clip_masks import load_clip_masks
 from mvmodel.packs import Pack
 from mvmodel.progress import track
-from mvmodel.segmentation.catalogue_masks import get_clip_masks
+from mvmodel.segmentation.catalogue_masks import describe_weak_masks, get_clip_masks
+from mvmodel.segmentation.config import ExtractConfig
+from mvmodel.segmentation.selection import choose_segmenters
 from mvmodel.text import motion_slug
 from mvmodel.training.captions import propose_caption
 from mvmodel.video.config import IngestConfig
@@ -24,29 +26,35 @@ class LoadedClips:
     """The usable clips of a folder.
 
     motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it
-    cannot be used.
+    cannot be used. segmenters: clip name -> which segmenter made its masks, "" for the user's own.
     """
 
     clips: list[TrainingClip] = field(default_factory=list)
     motions: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    segmenters: dict[str, str] = field(default_factory=dict)
 
 
 def load_training_clips(
-    pack: Pack, folder: Path, select: Callable[[Mapping[str, Any]], bool] = lambda row: True
+    pack: Pack,
+    folder: Path,
+    select: Callable[[Mapping[str, Any]], bool] = lambda row: True,
+    segmenter: str = ExtractConfig().segmenter,
 ) -> LoadedClips:
     """Ingest a folder of footage at the pack's length, frame rate and size, with masks and captions.
 
-    Uses the user's masks, or else the pack's segmenter; the manifest's captions, or else the pack's scorer. Leaves out
+    Uses the user's masks, or else a segmenter's; the manifest's captions, or else the pack's scorer. Leaves out
     clips whose masks are weak.
 
     Args:
         pack: Provides size, segmenter and scorer.
         folder: Videos, or folders of frames, with an optional manifest.
+        segmenter: Which one, as in the settings of masks.
         select: Called with a clip's row of the catalogue; False skips the clip before its masks are computed.
     """
     info, loaded = pack.info, LoadedClips()
     config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size)
+    segmenters = choose_segmenters(segmenter, pack)
     with tempfile.TemporaryDirectory() as work:
         catalogue = ingest(folder, Path(work) / "clips", config, read_masks=load_clip_masks)
         for refused in catalogue.quarantine.to_dict(orient="records"):
@@ -55,11 +63,12 @@ def load_training_clips(
             row, frames = catalogue.row(name), catalogue.frames(name)
             if not select(row):
                 continue
-            masks = get_clip_masks(catalogue, name, pack.segmenter)
+            masks = get_clip_masks(catalogue, name, segmenters)
             if masks.quality.weak:
-                loaded.left_out[name] = "no reliable mask was found; put masks for it next to the clip"
+                loaded.left_out[name] = describe_weak_masks(masks)
                 continue
             caption = row["caption"] or propose_caption(pack, frames)
             loaded.clips.append(TrainingClip(name, frames, masks.sequence.masks, caption))
+            loaded.segmenters[name] = masks.segmenter
             loaded.motions[name] = motion_slug(str(row["motion"])) if row["motion"] else ""
     return loaded

@@ -29,24 +29,25 @@ def foreground_masks(
     """
     from mvmodel.segmentation.catalogue_masks import write_clip_masks
     from mvmodel.segmentation.config import ExtractConfig
+    from mvmodel.segmentation.selection import choose_segmenters
     from mvmodel.video.catalogue import Catalogue
 
     catalogue = Catalogue.load(clips.folder)
     config = settings.read("masks", ExtractConfig)
     segmenter = pack.recipe("segmenter")
+    segmenters = choose_segmenters(config.segmenter, pack.load(), segmenter["hash"])
 
     def build(folder: Path) -> None:
-        recipe = {"code": MASKS_CODE, "segmenter": segmenter["hash"]}
-        write_clip_masks(folder, catalogue, pack.load().segmenter, config, store.store.cache, recipe)
+        write_clip_masks(folder, catalogue, segmenters, config, store.store.cache, {"code": MASKS_CODE})
 
-    recorded = {"extract": config.model_dump(mode="json")}
+    recorded = {"extract": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
     return store.step(
         context, {"clips": clips}, recorded, build, lambda folder: _masks_metadata(folder, clips.folder), segmenter
     )
 
 
 def _masks_metadata(folder: Path, clips_folder: Path) -> dict[str, Any]:
-    """Quality per clip and on average, and the middle frame of the first clips with the background dimmed."""
+    """Quality per clip and on average, which segmenters made the masks, and the middle frames, background dimmed."""
     from mvmodel.masks import MaskSequence
     from mvmodel.segmentation.catalogue_masks import read_mask_quality
     from mvmodel.video.catalogue import Catalogue
@@ -56,7 +57,12 @@ def _masks_metadata(folder: Path, clips_folder: Path) -> dict[str, Any]:
     if not len(quality):
         return metadata
     means = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
-    metadata |= {"weak": int(quality["weak"].sum()), **ui_metadata.finite_numbers(means, "mean_")}
+    made_by = {name or "supplied": int(count) for name, count in quality["segmenter"].value_counts().items()}
+    metadata |= {
+        "weak": int(quality["weak"].sum()),
+        "segmenters": dg.MetadataValue.json(made_by),
+        **ui_metadata.finite_numbers(means, "mean_"),
+    }
     pictures = []
     for clip in quality["clip"].head(SHEET_CLIPS):
         frames, masks = catalogue.frames(clip), MaskSequence.load(folder / f"{clip}.npz").masks

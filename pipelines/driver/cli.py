@@ -44,6 +44,9 @@ def run(
         str, typer.Option(help="Name or folder of the model pack. Default: $MVMODEL_PACK, then tiny.")
     ] = "",
     size: RunSize = None,
+    segmenter: Annotated[
+        str, typer.Option("--segmenter", help="What makes the masks: see masks.segmenter in docs/settings.md.")
+    ] = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every stage as briefly as possible, to check that it works.")
     ] = False,
@@ -61,7 +64,7 @@ def run(
         from pipelines.driver.run import run_pipeline
 
         step_timings.live = True
-        status = run_pipeline(clips, folder, config, quick, pack, overwrite, size or "")
+        status = run_pipeline(clips, folder, config, quick, pack, overwrite, size or "", segmenter)
         _print_summary(folder, home or folder)
     raise typer.Exit(status)
 

@@ -50,6 +50,7 @@ def run_pipeline(
     pack: str = "",
     overwrite: bool = False,
     size: str = "",
+    segmenter: str = "",
 ) -> int:
     """Run all phases and write <home>/summary.json. Returns the exit status: 0, or 1 if a stage failed.
 
@@ -70,6 +71,8 @@ def run_pipeline(
     if sections.get("size"):
         pack_folder = find_pack_folder(sections.get("pack") or get_default_pack_name())
         read_run_info(pack_folder, parse_size_option(str(sections["size"]), "size"))
+    if segmenter:
+        sections = settings.merge_settings(sections, {"masks": {"segmenter": segmenter}})
     output = Output(home, "--home", folder=True, markers=HOME_MARKERS, created=True)
     with (
         guarded_outputs([output], [Path(sections["clips"]), config], overwrite),

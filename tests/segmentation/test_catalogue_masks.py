@@ -11,16 +11,18 @@ import pytest
 from mvmodel.cache import Cache
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.clip_masks import load_clip_masks
-from mvmodel.segmentation import catalogue_masks
+from mvmodel.segmentation import selection
 from mvmodel.segmentation.catalogue_masks import get_clip_masks, read_mask_quality, write_clip_masks
 from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.quality import measure_quality
+from mvmodel.segmentation.selection import NamedSegmenter, SegmenterChoice
 from mvmodel.segmentation.tracking import MaskExtraction
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.ingestion import ingest
 from mvmodel.world.render import TRAIN, random_clip
 
+SEGMENTERS = SegmenterChoice([NamedSegmenter("pack", "hash", lambda: "model")])  # type: ignore[arg-type,return-value]
 INGEST = IngestConfig(frames=6, size=48)
 
 
@@ -29,14 +31,14 @@ def extracted_clips(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The frame rates of the clips that masks were extracted for; extraction itself is replaced by empty masks."""
     calls: list[float] = []
 
-    def extract_masks(frames: np.ndarray, segmenter: str, config: ExtractConfig, fps: float) -> MaskExtraction:
-        assert segmenter == "segmenter"
+    def extract_masks(frames: np.ndarray, model: str, config: ExtractConfig, fps: float, *_: object) -> MaskExtraction:
+        assert model == "model"
         calls.append(fps)
         masks = np.zeros(frames.shape[:3], bool)
         quality = measure_quality(masks, config=config.quality)
         return MaskExtraction(sequence=MaskSequence(masks, fps), quality=quality, confidence=[0.0] * len(masks))
 
-    monkeypatch.setattr(catalogue_masks, "extract_masks", extract_masks)
+    monkeypatch.setattr(selection, "extract_masks", extract_masks)
     return calls
 
 
@@ -58,11 +60,12 @@ def test_masks_are_supplied_or_extracted_and_one_more_clip_costs_one_clip(
         folder.mkdir()
         catalogue = ingest(footage, folder / "clips", INGEST, read_masks=load_clip_masks)
         cache = Cache(tmp_path / "cache")
-        write_clip_masks(folder, catalogue, lambda: "segmenter", ExtractConfig(), cache, {"code": "1"})
+        write_clip_masks(folder, catalogue, SEGMENTERS, ExtractConfig(), cache, {"code": "1"})
 
     run(tmp_path / "first")
     quality = read_mask_quality(tmp_path / "first").set_index("clip")
     assert dict(quality["source"]) == {"cat": "segmenter", "dog": "supplied"}
+    assert dict(quality["segmenter"]) == {"cat": "pack", "dog": ""}
     assert dict(quality["weak"]) == {"cat": True, "dog": False}
     assert "no foreground" in quality.loc["cat", "reasons"]
     assert MaskSequence.load(tmp_path / "first" / "dog.npz").masks.any()
@@ -84,6 +87,6 @@ def test_supplied_masks_are_read_once(tmp_path: Path, extracted_clips: list[floa
     catalogue = ingest(footage, tmp_path / "clips", INGEST, read_masks=load_clip_masks)
     expected = load_clip_masks(footage, catalogue.row("dog"))
     shutil.rmtree(footage)
-    masks = get_clip_masks(catalogue, "dog", lambda: "segmenter")
+    masks = get_clip_masks(catalogue, "dog", SEGMENTERS)
     assert masks.source == "supplied" and expected is not None
     assert np.array_equal(masks.sequence.masks, expected.masks)

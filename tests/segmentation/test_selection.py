@@ -1,0 +1,114 @@
+"""Which segmenter makes the masks: the pack's own, the next one where its masks are weak, or one that is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvmodel.errors import PackError
+from mvmodel.segmentation import downloads, selection
+from mvmodel.segmentation.segmenter import MaskCandidate
+from mvmodel.segmentation.selection import NamedSegmenter, SegmenterChoice, choose_segmenters
+
+
+class ThresholdSegmenter:
+    """Answers every prompt with the bright pixels, or with nothing."""
+
+    def __init__(self, blind: bool = False) -> None:
+        self.blind = blind
+
+    def encode(self, frames: np.ndarray) -> list[np.ndarray]:
+        return [np.zeros(frame.shape[:2], bool) if self.blind else frame[..., 0] > 128 for frame in frames]
+
+    def predict(self, encoding: np.ndarray, *_: object, **__: object) -> tuple[np.ndarray, np.ndarray]:
+        return encoding[None], np.array([0.9])
+
+    def automatic(self, encoding: np.ndarray, **_: object) -> list[MaskCandidate]:
+        return [MaskCandidate(encoding, 0.9, 0.9, (0, 0, 1, 1))] if encoding.any() else []
+
+
+class FakePack:
+    device = "cpu"
+
+    def segmenter(self) -> ThresholdSegmenter:
+        return ThresholdSegmenter(blind=True)
+
+
+def moving_square() -> np.ndarray:
+    frames = np.full((5, 48, 64, 3), 30, np.uint8)
+    for index, frame in enumerate(frames):
+        frame[14:34, 8 + 6 * index : 28 + 6 * index] = 220
+    return frames
+
+
+def named(name: str, blind: bool) -> NamedSegmenter:
+    return NamedSegmenter(name, name, lambda: ThresholdSegmenter(blind))
+
+
+def test_the_first_segmenter_whose_masks_are_not_weak_is_taken():
+    frames = moving_square()
+    extraction, name = SegmenterChoice([named("blind", True), named("seeing", False)]).extract(frames)
+    assert name == "seeing"
+    assert np.array_equal(extraction.sequence.masks, frames[..., 0] > 128)
+    assert SegmenterChoice([named("first", False), named("second", False)]).extract(frames)[1] == "first"
+    weak, _ = SegmenterChoice([named("one", True), named("two", True)]).extract(frames)
+    assert weak.quality.weak
+
+
+def test_auto_takes_the_pack_first_and_then_the_best_that_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(downloads, "segmenters_folder", lambda: tmp_path)
+    monkeypatch.setattr(downloads, "_find_carried_u2netp", lambda: None)
+    assert list(choose_segmenters("auto", FakePack()).recipe) == ["pack"]
+    assert list(choose_segmenters("pack", FakePack(), "weights").recipe.items()) == [("pack", "weights")]
+    with pytest.raises(PackError, match="mvmodel packs pull sam_vit_b"):
+        choose_segmenters("sam_vit_b", FakePack())
+    with pytest.raises(PackError, match="no segmenter 'sam_b'"):
+        choose_segmenters("sam_b", FakePack())
+
+
+def test_another_file_under_a_published_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(downloads, "segmenters_folder", lambda: tmp_path)
+    (tmp_path / "u2netp.onnx").write_bytes(b"something else")
+    with pytest.raises(PackError, match="not the published u2netp"):
+        choose_segmenters("u2netp", FakePack())
+    (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(b"something else")
+    with pytest.raises(PackError, match="damaged"):
+        choose_segmenters("sam_vit_b", FakePack())
+
+
+def test_a_path_is_recorded_with_its_hash_and_refused_if_it_is_no_segmenter(tmp_path: Path):
+    own = tmp_path / "own.onnx"
+    own.write_bytes(b"no network")
+    (choice,) = choose_segmenters(str(own), FakePack()).segmenters
+    assert choice.name.startswith("own.onnx ") and choice.name.split()[1] == choice.weights[:12]
+    with pytest.raises(PackError, match=r"own\.onnx"):
+        choice.load()
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    with pytest.raises(PackError, match="is no segmenter"):
+        choose_segmenters(str(text), FakePack()).segmenters[0].load()
+    checkpoint = tmp_path / "own.pth"
+    checkpoint.write_bytes(b"no checkpoint")
+    with pytest.raises(PackError, match=r"own\.pth"):
+        choose_segmenters(str(checkpoint), FakePack()).segmenters[0].load()
+
+
+def test_u2netp_is_found_in_its_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(downloads, "segmenters_folder", lambda: tmp_path)
+    path = downloads.find_segmenter("u2netp")
+    if path is None:
+        pytest.skip("the wheel with U-2-Netp is not installed (make venv, Python 3.12 or older)")
+    downloads.check_published("u2netp", path)
+    assert selection.open_independent_segmenter() is not None
+
+
+def test_a_download_that_fails_says_where_the_file_can_be_put(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(downloads.urllib.request, "urlopen", unreachable)
+    with pytest.raises(PackError, match=r"no route to host.*u2netp\.onnx"):
+        downloads.pull_segmenter("u2netp", tmp_path)
+    assert not list(tmp_path.iterdir())
