@@ -111,3 +111,9 @@ def hash_folder(folder: Path) -> str:
 def hash_value(value: Any) -> str:
     """SHA-256 of a JSON-serializable value, independent of key order, hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def rate_file(folder: Path) -> Path:
+    """The small JSON beside a folder of masks that stores their frame rate: NAME.fps.json."""
+    folder = Path(folder).resolve()
+    return folder.with_name(f"{folder.name}.fps.json")

@@ -62,11 +62,13 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 def _describe_row(row: dict[str, Any]) -> dict[str, Any]:
     """Column -> text of one file."""
+    from mvmodel.video.ingestion import NO_MASKS
+
     caption = row["caption"]
     if len(caption) > MAX_CAPTION_CHARACTERS:
         caption = f"{caption[:MAX_CAPTION_CHARACTERS].rstrip()}…"
     notes = [row["reason"], row["note"], row["caption_note"]]
-    if row["masks"] and row["masks_reason"]:
+    if row["masks_reason"] not in ("", NO_MASKS, row["reason"]):
         notes.append(row["masks_reason"])
     return {
         "file": row["file"],

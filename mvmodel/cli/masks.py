@@ -22,7 +22,7 @@ from mvmodel.cli.options import (
     SegmenterName,
 )
 from mvmodel.cli.output import print_error, print_json, print_table, stdout_to_stderr
-from mvmodel.cli.outputs import mask_outputs, preview_outputs
+from mvmodel.cli.outputs import mask_inputs, mask_outputs, preview_outputs
 from mvmodel.errors import InputError
 from mvmodel.outputs import Output, guarded_outputs
 from mvmodel.picture_size import parse_size_option
@@ -189,7 +189,7 @@ def edit_command(
         return
     if out is None:
         raise InputError("give the output file with --out")
-    with guarded_outputs(mask_outputs(out, preview), [masks, *map(Path, edit_files(edits))], overwrite):
+    with guarded_outputs(mask_outputs(out, preview), mask_inputs(masks, *map(Path, edit_files(edits))), overwrite):
         sequence = run_edits(read_masks(masks, polarity="black" if invert else "white", every=every), edits)
         _write(sequence, out, preview)
     empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
@@ -214,14 +214,17 @@ def preview_command(
     every: Every = None,
 ) -> None:
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
-    with guarded_outputs(preview_outputs(out, "--out"), [masks, on], overwrite):
-        from mvmodel.masks.files import read_masks
+    with guarded_outputs(preview_outputs(out, "--out"), [*mask_inputs(masks), on], overwrite):
+        from mvmodel.masks.files import Polarity, read_masks
         from mvmodel.masks.preview import write_preview
         from mvmodel.video.frames import read_frames
 
         frames = read_frames(on) if on else None
-        count, size = (None, None) if frames is None else (len(frames), frames.shape[1:3])
-        sequence = read_masks(masks, count, size, polarity="black" if invert else "white", every=every)
+        size = None if frames is None else frames.shape[1:3]
+        clip = on if on and on.suffix != ".npz" else None
+        count = len(frames) if frames is not None and clip is None else None
+        polarity: Polarity = "black" if invert else "white"
+        sequence = read_masks(masks, count, size, polarity=polarity, every=every, clip=clip)
         print(*write_preview(out, sequence, frames), sep="\n")
 
 
@@ -244,8 +247,8 @@ def check_command(
     from mvmodel.video.probe import probe_video
 
     video = probe_video(clip) if clip else None
-    frames, size = (video.frames, (video.height, video.width)) if video else (None, None)
-    sequence = read_masks(masks, frames, size, polarity="black" if invert else "white", every=every)
+    size = (video.height, video.width) if video else None
+    sequence = read_masks(masks, size=size, polarity="black" if invert else "white", every=every, clip=clip)
     quality = measure_quality(sequence.masks)
     objects = list(sequence.names) or len(sequence.per_instance)
     record = {"file": str(masks), **_dimensions(sequence), "objects": objects, **quality.model_dump()}

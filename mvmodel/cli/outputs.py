@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mvmodel.files import rate_file
 from mvmodel.outputs import Output
 from mvmodel.packs.sources import PULL_STATE
 
@@ -11,11 +12,17 @@ MASK_SUFFIXES = (".npz", ".json", ".gif", ".mp4")
 PREVIEW_SUFFIXES = (".gif", ".mp4")
 
 
+def mask_inputs(*paths: Path) -> list[Path]:
+    """Masks that are read, and the files with their frame rates that may be beside folders."""
+    return [*paths, *(rate_file(path) for path in paths)]
+
+
 def mask_outputs(out: Path, preview: Path | None = None) -> list[Output]:
-    """A mask sequence, in a folder if `out` has no suffix, and its preview."""
-    folder = out.suffix == ""
-    masks = Output(out, folder=folder, suffixes=() if folder else MASK_SUFFIXES)
-    return [masks, *(preview_outputs(preview, "--preview") if preview else [])]
+    """A mask sequence and its preview. Without a suffix it is a folder, with a file for the frame rate beside it."""
+    masks = [Output(out, suffixes=MASK_SUFFIXES)]
+    if out.suffix == "":
+        masks = [Output(out, folder=True), Output(rate_file(out))]
+    return [*masks, *(preview_outputs(preview, "--preview") if preview else [])]
 
 
 def preview_outputs(preview: Path, option: str) -> list[Output]:

@@ -19,7 +19,7 @@ from mvmodel.files import atomic_write
 from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.key_frames import interpolate_every
 from mvmodel.masks.labels import labels_from_grey, soft_mask
-from mvmodel.masks.pairing import read_picture_numbers
+from mvmodel.masks.pairing import pair_masks, read_picture_numbers
 from mvmodel.masks.pictures import read_picture_file, read_picture_folder, read_rate, sequence_of_labels, write_rate
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.animation import ANIMATION_SUFFIXES, gif_delays
@@ -45,6 +45,7 @@ def read_masks(
     fps: float | None = None,
     polarity: Polarity = "white",
     every: int | None = None,
+    clip: Path | None = None,
 ) -> MaskSequence:
     """Reads a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
 
@@ -57,13 +58,16 @@ def read_masks(
         fps: Frame rate of the result. None: the file's own, or 8.
         polarity: Which side is the object.
         every: The masks are of every n-th frame; those between are interpolated.
+        clip: The video or the folder of frames of the masks. They are paired with its frames by number.
 
     Raises:
         InputError: Names the file and the fix for a wrong count or shape, for masks without any foreground, and for
             masks that look inverted.
     """
     path = Path(path)
-    sequence, _ = _read_sequence(path, every)
+    sequence, numbers = _read_sequence(path, every)
+    if clip is not None:
+        sequence = _pair_with_clip(path, sequence, numbers, clip, every or 1)
     masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names
     if polarity == "black":
         masks, instances, names = ~masks, None, ()
@@ -76,6 +80,19 @@ def read_masks(
     if size is not None and masks.shape[1:] != size:
         instances = np.stack([resize_to_clip(path, instance, size) for instance in instances])
     return MaskSequence.from_instances(instances, fps or file_fps, names)
+
+
+def _pair_with_clip(
+    path: Path, sequence: MaskSequence, numbers: list[Decimal] | None, clip: Path, every: int
+) -> MaskSequence:
+    """The masks of a clip's frames, one each. Interpolation may have held the last mask beyond the clip's end."""
+    frames = probe_video(clip).frames
+    surplus = sequence.frames - frames
+    count = frames if 0 < surplus < every else sequence.frames
+    indices = pair_masks(path, count, numbers, clip, frames, np.arange(frames))
+    if sequence.instances is None:
+        return MaskSequence(sequence.masks[indices], sequence.fps)
+    return MaskSequence.from_instances(sequence.instances[:, indices], sequence.fps, sequence.names)
 
 
 def read_numbered_masks(path: Path) -> tuple[MaskSequence, list[Decimal] | None]:

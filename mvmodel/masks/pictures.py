@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mvmodel.errors import InputError
-from mvmodel.files import write_json
+from mvmodel.files import rate_file, write_json
 from mvmodel.masks.labels import Labels
 from mvmodel.masks.sequence import DEFAULT_FPS, MaskSequence
 from mvmodel.masks.values import MaskPicture, picture_values, read_labels
@@ -96,19 +96,14 @@ def sequence_of_labels(path: Path, read: Callable[[], Labels], fps: float) -> Ma
     return MaskSequence.from_instances(instances, fps, labels.names)
 
 
-def rate_file(folder: Path) -> Path:
-    """The small JSON beside a folder of masks that keeps their frame rate: NAME.fps.json."""
-    return folder.with_name(f"{folder.name}.fps.json")
-
-
 def write_rate(folder: Path, fps: float) -> None:
     """Writes the frame rate of a folder of masks beside it."""
-    write_json(rate_file(folder.resolve()), {"fps": float(fps)})
+    write_json(rate_file(folder), {"fps": float(fps)})
 
 
 def read_rate(folder: Path) -> float | None:
     """The frame rate beside a folder of masks, or None. Raises InputError for a file that holds no rate."""
-    file = rate_file(folder.resolve())
+    file = rate_file(folder)
     if not file.is_file():
         return None
     try:

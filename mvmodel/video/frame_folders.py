@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -111,13 +113,11 @@ def _join_groups(
 ) -> dict[tuple[str, str, str], list[tuple[Path, PictureName]]]:
     """Joins what only looks like several sequences.
 
-    Clock times as names (00_01_05.png) have prefixes of digits. Frames of one sequence may have several suffixes, as
-    long as no number is there twice.
+    Clock times as names (00_01_05.png) are one sequence. Frames of one sequence may have several suffixes, as long as
+    no number is there twice.
     """
-    if len(groups) > 1 and not any(any(c.isalpha() for c in prefix + tail) for prefix, tail, _ in groups):
-        prefixes = {prefix for prefix, _, _ in groups}
-        if len(prefixes) > 1 and len({suffix for _, _, suffix in groups}) == 1:
-            return {}
+    if len(groups) > 1 and _are_clock_times([name for members in groups.values() for _, name in members]):
+        return {}
     joined: dict[tuple[str, str, str], list[tuple[Path, PictureName]]] = {}
     for (prefix, tail, suffix), members in groups.items():
         same = [key for key in joined if key[:2] == (prefix, tail)]
@@ -125,6 +125,26 @@ def _join_groups(
         twin = next((key for key in same if not numbers & {name.number for _, name in joined[key]}), None)
         joined.setdefault(twin or (prefix, tail, suffix), []).extend(members)
     return joined
+
+
+def _are_clock_times(names: list[PictureName]) -> bool:
+    """Whether names without letters are minutes and seconds that go on where a minute ends.
+
+    1_0001 to 1_0016 and 2_0001 to 2_0016 are two sequences: they start again long before a minute is over.
+    """
+    if len({(name.tail, name.suffix) for name in names}) > 1 or any(c.isalpha() for n in names for c in n.prefix):
+        return False
+    moments = []
+    for name in names:
+        parts = [int(part) for part in re.findall(r"\d+", name.prefix)]
+        if not parts or name.number is None or not 0 <= name.number < 60 or max(parts[1:], default=0) >= 60:
+            return False
+        moments.append(sum(part * 60 ** (len(parts) - place) for place, part in enumerate(parts)) + int(name.number))
+    moments.sort()
+    steps = [later - earlier for earlier, later in pairwise(moments)]
+    jumps = [step for step, first in zip(steps, moments, strict=False) if (first + step) // 60 > first // 60]
+    usual = sorted(steps)[len(steps) // 2]
+    return bool(steps) and min(steps) > 0 and max(jumps, default=0) <= 5 * usual
 
 
 def _find_owner(mask: _Sequence, frames: list[_Sequence]) -> _Sequence | None:

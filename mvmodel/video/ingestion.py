@@ -34,6 +34,7 @@ Progress = Callable[[int, int, str], None]
 """Called with (files done, all files, name of the file that is read now)."""
 MaskReader = Callable[[Path, Mapping[str, Any]], ClipMasks | None]
 """Called with the ingested folder and a clip's row of the catalogue. Raises InputError for masks that do not fit."""
+NO_MASKS = "there are none for this clip"
 _ALPHA_REASON = "the alpha channel of the clip"
 _FRAME_FOLDER_NAMES = {"frames", "images", "jpegimages"}
 """Folder names that say nothing about the clip: it is named after the parent folder."""
@@ -169,7 +170,7 @@ def _describe_masks(source: VideoSource, usable: list[_DecodedClip], reasons: li
     if usable and usable[0].masks_note:
         return {"masks": None, "masks_reason": usable[0].masks_note}
     if not source.masks:
-        return {"masks": None, "masks_reason": "there are none for this clip"}
+        return {"masks": None, "masks_reason": NO_MASKS}
     return {"masks": None, "masks_reason": "; ".join(reasons)}
 
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.files import read_masks
+from mvmodel.masks.files import read_masks, write_masks
 from mvmodel.masks.geometry import centroid
-from mvmodel.video.encode import write_png_folder
+from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.probe import probe_video
 
 COMMANDS = ["extract", "author", "from-text", "edit", "preview", "check", "search"]
 
@@ -93,7 +94,7 @@ def test_preview_and_check(run, masks, video, clip, tmp_path):
     assert good.json["reasons"] == [] and good.json["confidence"] is None
     write_png_folder(tmp_path / "three", clip.masks[:3])
     short = run("masks", "check", tmp_path / "three", "--for", video)
-    assert short.code == 2 and "has 3 masks, the clip 4 frames" in short.err
+    assert short.code == 2 and "has 3 masks, but car.mp4 has 4 frames" in short.err
     write_png_folder(tmp_path / "inverted", ~clip.masks)
     inverted = run("masks", "check", tmp_path / "inverted")
     assert inverted.code == 2 and "inside out" in inverted.err
@@ -135,3 +136,52 @@ def test_search_in_a_library(run, clip, tmp_path):
     assert "nothing in" in run("masks", "search", "submarine", "--library", tmp_path / "lib").out
     missing = run("masks", "search", "x", "--library", tmp_path)
     assert missing.code == 2 and "no library of mask sequences" in missing.err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_pack")
+def test_the_rate_is_kept_from_extract_to_generate(run, clip, small_pack_folder, tmp_path):
+    video = write_mp4(tmp_path / "clip.mp4", clip.frames, 30)
+    result = run("masks", "extract", video, "--out", tmp_path / "x.npz", "--pack", small_pack_folder, "--json")
+    assert result.code == 0 and result.json["fps"] == 30, result.err
+    assert MaskSequence.load(tmp_path / "x.npz").fps == 30
+    write_masks(tmp_path / "m", MaskSequence(clip.masks, 30.0))  # as extract writes a folder
+    for source, target in (("m", "a"), ("a", "b.gif"), ("b.gif", "c.mp4"), ("c.mp4", "d.json"), ("d.json", "e")):
+        result = run("masks", "edit", tmp_path / source, "flip", "--out", tmp_path / target, "--json")
+        assert result.code == 0 and result.json["fps"] == 30, (target, result.err)
+    assert run("masks", "preview", tmp_path / "e", "--out", tmp_path / "p.mp4").code == 0
+    command = ("generate", "--prompt", "a car", "--masks", tmp_path / "e", "--out", tmp_path / "v.mp4", "--steps", 1)
+    result = run(*command, "--pack", "tiny")
+    assert result.code == 0, result.err
+    assert [probe_video(tmp_path / name).fps for name in ("p.mp4", "v.mp4")] == [30, 30]
+
+
+def test_the_file_with_the_rate_is_an_output_too(run, masks, tmp_path):
+    (tmp_path / "m.fps.json").write_text("mine")
+    refused = run("masks", "edit", masks, "flip", "--out", tmp_path / "m")
+    assert refused.code == 2 and "m.fps.json exists" in refused.err
+    assert (tmp_path / "m.fps.json").read_text() == "mine" and not (tmp_path / "m").exists()
+    for _ in range(2):  # what mvmodel wrote is replaced
+        assert run("masks", "edit", masks, "flip", "--out", tmp_path / "n").code == 0
+    over = run("masks", "edit", tmp_path / "n", "flip", "--out", tmp_path / "n.fps.json", "--overwrite")
+    assert over.code == 2 and "is an input" in over.err
+
+
+def test_masks_of_every_second_frame(run, masks, video, clip, tmp_path):
+    write_png_folder(tmp_path / "half", clip.masks[::2])
+    refused = run("masks", "check", tmp_path / "half", "--for", video)
+    assert refused.code == 2 and "--every 2" in refused.err
+    result = run("masks", "edit", tmp_path / "half", "", "--every", 2, "--out", tmp_path / "all.npz", "--json")
+    assert result.code == 0 and result.json["frames"] == 4, result.err
+    assert np.array_equal(read_masks(tmp_path / "all.npz").masks[::2], clip.masks[::2])
+    assert (
+        run("masks", "preview", tmp_path / "half", "--every", 2, "--on", video, "--out", tmp_path / "p.gif").code == 0
+    )
+
+
+def test_masks_pair_with_frames_by_number(run, clip, tmp_path):
+    write_png_folder(tmp_path / "frames", clip.frames)
+    write_png_folder(tmp_path / "masks", np.concatenate([clip.masks, clip.masks[:1]]))
+    (tmp_path / "masks" / "00001.png").unlink()
+    refused = run("masks", "preview", tmp_path / "masks", "--on", tmp_path / "frames", "--out", tmp_path / "p.gif")
+    assert refused.code == 2 and "number of frame 1;" in refused.err

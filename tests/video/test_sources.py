@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvmodel.video.containers import image_files
 from mvmodel.video.sources import find_sources
 
 
@@ -98,6 +99,59 @@ def test_two_sequences_in_one_folder_are_two_clips(tmp_path: Path) -> None:
     assert _masks_by_name(tmp_path) == {
         f"shots/{name}_%d.png": f"shots/{name}_%d_mask.png" for name in ("bear", "camel")
     }
+
+
+@pytest.mark.parametrize("pattern", ["{take}_{number:04d}.png", "{take}-{number:02d}.png", "{take}.{number:04d}.png"])
+def test_a_prefix_of_digits_names_a_sequence(tmp_path: Path, pattern: str) -> None:
+    """1_0001 is frame 1 of take 1, not a time of day and not a negative number."""
+    names = [[pattern.format(take=take, number=number) for number in range(1, 13)] for take in (1, 2)]
+    _write_frames(tmp_path / "shots", names[0] + names[1])
+    sources, unused = find_sources(tmp_path)
+    assert not unused
+    assert [[path.name for path in image_files(source.path)] for source in sources] == names
+    _write_frames(tmp_path / "one", names[0])
+    (source,) = (source for source in find_sources(tmp_path)[0] if source.name == "one")
+    assert [path.name for path in image_files(source.path)] == names[0]
+
+
+def test_clock_times_are_one_sequence(tmp_path: Path) -> None:
+    names = [f"00_{second // 60:02d}_{second % 60:02d}.png" for second in range(50, 75, 2)]
+    _write_frames(tmp_path / "clock", names)
+    (source,), _ = find_sources(tmp_path)
+    assert [path.name for path in image_files(source.path)] == names
+
+
+def _write_animation(path: Path, count: int = 5) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(count).integers(0, 255, (count, 24, 32, 3), dtype=np.uint8)
+    first, *others = [Image.fromarray(picture) for picture in noise]
+    first.save(path, save_all=True, append_images=others, duration=80)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".tif", ".gif"])
+def test_animated_pictures_are_clips_and_may_have_masks(tmp_path: Path, suffix: str) -> None:
+    _write_animation(tmp_path / f"dog{suffix}")
+    _write_animation(tmp_path / f"dog_mask{suffix}")
+    _write_animation(tmp_path / f"cat{suffix}")
+    assert _masks_by_name(tmp_path) == {f"cat{suffix}": "", f"dog{suffix}": f"dog_mask{suffix}"}
+
+
+def test_a_folder_named_ground_truth_holds_masks_or_is_named(tmp_path: Path) -> None:
+    _touch(tmp_path / "dog.mp4")
+    _touch(tmp_path / "ground_truth" / "dog.npz")
+    _touch(tmp_path / "ground_truth" / "cat.npz")
+    (source,), (unused,) = find_sources(tmp_path)
+    assert source.masks == "ground_truth/dog.npz"
+    assert unused["file"] == "ground_truth/cat.npz" and "looks like masks" in unused["reason"]
+
+
+def test_a_coco_file_in_a_folder_belongs_to_its_frames(tmp_path: Path) -> None:
+    _write_frames(tmp_path / "train", _numbered("frame_{:04d}_jpg.rf.5f2c.jpg"))
+    content = '{"images": [], "annotations": [{"segmentation": %s}]}'
+    (tmp_path / "train" / "_annotations.coco.json").write_text(content % "[[1, 2, 3, 4, 5, 6]]")
+    assert _masks_by_name(tmp_path) == {"train": "train/_annotations.coco.json"}
+    (tmp_path / "train" / "_annotations.coco.json").write_text(content % "[]")
+    assert _masks_by_name(tmp_path) == {"train": ""}, "boxes are no masks"
 
 
 def test_masks_without_a_clip_are_named_and_never_clips(tmp_path: Path) -> None:
