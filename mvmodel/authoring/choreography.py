@@ -14,6 +14,9 @@ from mvmodel.authoring.overlays import Curves, apply_overlay
 from mvmodel.errors import InputError
 from mvmodel.masks.poses import Poses
 
+_FACE_TO_FACE = ("each-other", "from-each-other")
+"""Relations in which two actors are at the same height."""
+
 
 def choreograph(
     story: Story, frames: int, fps: float, size: tuple[int, int], config: StageConfig = StageConfig()
@@ -33,11 +36,32 @@ def choreograph(
     lane_height = min(0.3, 0.7 / max(count, 1))
     scale = 1.0 if count == 1 else max(0.4, 1.0 - 0.2 * (count - 1))
     cast = []
+    is_face_to_face = count == 2 and all(_main_relation(actor) in _FACE_TO_FACE for actor in actors)
+    stage = Stage(config, size)
     for number, actor in enumerate(actors):
-        poses = _Animation(actor, frames, fps, Stage(config, size), assumptions).poses()
-        y = poses.y + (number - (count - 1) / 2) * lane_height * size[0]
+        moves = tuple(_place_relation(move, number < count / 2, scale, stage) for move in actor.moves)
+        poses = _Animation(replace(actor, moves=moves), frames, fps, stage, assumptions).poses()
+        lane = 0.0 if is_face_to_face else number - (count - 1) / 2
+        y = poses.y + lane * lane_height * size[0]
         cast.append((actor.noun, replace(poses, y=y, scale_x=poses.scale_x * scale, scale_y=poses.scale_y * scale)))
     return cast, list(dict.fromkeys(assumptions))
+
+
+def _main_relation(actor: Actor) -> str:
+    return actor.moves[0].relation if actor.moves else ""
+
+
+def _place_relation(move: Move, is_left: bool, scale: float, stage: Stage) -> Move:
+    """A move towards, away from or past the other actors, with its start and end for one side of the picture."""
+    if not move.relation:
+        return move
+    # Face to face, the actors almost touch.
+    near = 0.5 - min(0.25, 0.55 * stage.height_to_width_share(stage.config.actor_size * scale))
+    far = 0.14
+    start, end = {"each-other": (far, near), "from-each-other": (near, far)}.get(move.relation, (far, 1 - far))
+    if not is_left:
+        start, end = 1 - start, 1 - end
+    return replace(move, start=(start, move.start[1]), end=(end, move.end[1]), depth=0)
 
 
 class _Animation:
@@ -115,7 +139,9 @@ def _initial_state(move: Move, stage: Stage, assumptions: list[str]) -> ActorSta
     end_x, end_y = move.end
     if move.kind == "stay" and end_y is not None:
         y = end_y
-    if move.come_in:
+    if move.come_in and start_x is None and start_y is not None:
+        x, y = 0.5 if end_x is None else end_x, -0.3 if start_y < 0.5 else 1.3
+    elif move.come_in:
         side = start_x if start_x is not None else (1 - end_x if end_x not in (None, 0.5) else 0.18)
         if move.start == (None, None) and end_x in (None, 0.5):
             assumptions.append("the sentence does not say from which side it comes in; the left was taken")

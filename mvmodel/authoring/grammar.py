@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from mvmodel.authoring import lexicon
 from mvmodel.authoring.moves import OVERLAY_KINDS, Move, read_move
-from mvmodel.authoring.tokens import find_lead, find_subjects, is_verb, remove_subjects, split_words
+from mvmodel.authoring.tokens import (
+    find_bare_subjects,
+    find_lead,
+    find_subjects,
+    is_verb,
+    remove_subjects,
+    split_words,
+)
+from mvmodel.authoring.unknown_words import describe_unknown_verb, list_verbs, name_unknown_words
 from mvmodel.errors import InputError
 
 
@@ -34,10 +42,13 @@ class Story:
 def parse_sentence(sentence: str) -> Story:
     """Parse a sentence. Raises InputError if it has no verb of motion, or nobody who moves."""
     tokens = split_words(sentence)
-    verbs = [index for index in range(len(tokens)) if is_verb(tokens, index)]
+    verbs = _find_verbs(tokens)
+    if not verbs:  # "a car accelerates" and nothing else
+        pairs = [["goes", token] if token in lexicon.EASING_OF_WORD else [token] for token in tokens]
+        tokens = [token for pair in pairs for token in pair]
+        verbs = _find_verbs(tokens)
     if not verbs:
-        examples = ", ".join(verbs[0] for verbs in lexicon.VERBS.values())
-        raise InputError(f"{sentence!r} has no verb of motion; use one such as {examples}")
+        raise InputError(f"{sentence!r} has no verb of motion{describe_unknown_verb(tokens)}; {list_verbs()}")
     builder = _StoryBuilder(sentence)
     lead = tokens[: verbs[0]]
     for index, next_verb in zip(verbs, [*verbs[1:], None], strict=True):
@@ -45,7 +56,12 @@ def parse_sentence(sentence: str) -> Story:
         end = stop if next_verb is None else find_lead(tokens, index + 1, stop)
         builder.add_verb(tokens[index], lead, tokens[index + 1 : end])
         lead = tokens[end:stop]
+    builder.assumptions += name_unknown_words(tokens, verbs, builder.moves)
     return builder.build()
+
+
+def _find_verbs(tokens: list[str]) -> list[int]:
+    return [index for index in range(len(tokens)) if is_verb(tokens, index)]
 
 
 class _StoryBuilder:
@@ -65,7 +81,7 @@ class _StoryBuilder:
 
         lead: the words between the verb before and this one that belong to this one. modifiers: the words behind it.
         """
-        subjects = find_subjects(lead)
+        subjects = find_subjects(lead) or ([] if self.subjects else find_bare_subjects(lead, self.assumptions))
         self.subjects = subjects or self.subjects
         if not self.subjects:
             raise InputError(f"{self.sentence!r} does not say who moves; begin with a thing, as in 'a ball {verb}'")
@@ -75,6 +91,8 @@ class _StoryBuilder:
             second = modifiers[position + 1 :]
             modifiers = [token for token in modifiers[:position] if token != "and"]
         move = read_move(verb, remove_subjects(lead, subjects) + modifiers, self.assumptions)
+        if move.relation and sum(number for _, number in self.subjects) < 2:
+            raise InputError(f"{self.sentence!r} has one actor, which cannot move relative to another; name two")
         if lexicon.LIGHT_FORMS & set(lead) and move.count is None:
             move = replace(move, count=_number(lead[-1]))
         is_first_move = bool(subjects) and not self.moves.get(self.subjects[0][0])

@@ -6,20 +6,24 @@ VERBS: dict[str, tuple[str, ...]] = {
     "travel": (
         "go", "run", "walk", "move", "drive", "swim", "slide", "glide", "gallop", "trot", "crawl", "ride", "roll",
         "sail", "cross", "travel", "race", "stroll", "sprint", "wander", "creep", "march", "slither", "waddle", "head",
-        "come", "pass", "skate", "ski", "dash", "proceed", "follow", "drift",
+        "come", "pass", "skate", "ski", "dash", "proceed", "follow", "drift", "sneak", "tiptoe", "jog", "scurry",
+        "scuttle", "scamper", "scramble", "rush", "hurry", "zoom", "hurtle", "whizz", "dart", "stride", "strut",
+        "stalk", "prowl", "plod", "trudge", "lumber", "amble", "saunter", "shuffle", "limp", "stumble", "prance",
+        "canter", "hike", "pedal", "cycle", "paddle", "cruise", "steam", "flee", "escape", "advance", "approach",
+        "retreat", "recede", "reverse", "moonwalk", "meet", "collide", "crash",
     ),
-    "fly": ("fly", "float", "soar", "hover"),
+    "fly": ("fly", "float", "soar", "hover", "flit"),
     "enter": ("enter", "arrive", "appear"),
     "leave": ("leave", "exit", "depart", "disappear", "vanish"),
     "return": ("return",),
-    "jump": ("jump", "hop", "leap", "skip", "bounce", "spring"),
-    "fall": ("fall", "drop", "sink", "descend", "land", "plunge", "tumble", "dive"),
-    "rise": ("rise", "climb", "ascend", "lift"),
+    "jump": ("jump", "hop", "leap", "skip", "bounce", "spring", "bound", "pounce"),
+    "fall": ("fall", "drop", "sink", "descend", "land", "plunge", "tumble", "dive", "swoop"),
+    "rise": ("rise", "climb", "ascend", "lift", "launch"),
     "spin": ("spin", "turn", "rotate", "twirl", "whirl", "somersault", "pirouette", "revolve"),
     "circle": ("circle", "orbit",),
     "zigzag": ("zigzag", "weave", "meander", "zig-zag"),
-    "sway": ("sway", "swing", "rock", "wobble", "pendulum"),
-    "shake": ("shake", "tremble", "vibrate", "shiver"),
+    "sway": ("sway", "swing", "rock", "wobble", "pendulum", "wiggle", "waggle"),
+    "shake": ("shake", "tremble", "vibrate", "shiver", "quiver", "jitter"),
     "flap": ("flap", "flutter", "beat"),
     "grow": ("grow", "swell", "expand", "inflate"),
     "shrink": ("shrink", "deflate", "dwindle"),
@@ -32,7 +36,8 @@ IRREGULAR: dict[str, str] = {
     "rode": "ride", "crept": "creep", "came": "come", "flew": "fly", "leapt": "leap", "sprang": "spring",
     "fell": "fall", "sank": "sink", "rose": "rise", "spun": "spin", "swung": "swing", "shook": "shake",
     "grew": "grow", "shrank": "shrink", "stood": "stand", "sat": "sit", "slept": "sleep", "lay": "lie", "lying": "lie",
-    "dove": "dive", "wove": "weave", "froze": "freeze",
+    "dove": "dive", "wove": "weave", "froze": "freeze", "fled": "flee", "met": "meet", "strode": "stride",
+    "speeds": "race", "speeding": "race", "sped": "race",
 }  # fmt: skip
 """Irregular form -> verb. "left" is missing, since it is always the side."""
 
@@ -40,6 +45,11 @@ LIGHT_VERBS = frozenset({"make", "do", "take", "perform"})
 """Verbs without a meaning of their own: "makes three jumps" means "jumps three times"."""
 HELPERS = frozenset({"start", "begin", "keep", "try", "want", "continue"})
 """Verbs in front of another verb, which are ignored: "starts to run" means "runs"."""
+
+MEETING_VERBS = frozenset({"meet", "collide", "crash"})
+"""Verbs of several actors that mean "move towards each other"."""
+DEPTH_OF_VERB: dict[str, int] = {"approach": 1, "retreat": -1, "recede": -1}
+"""Verb -> 1 if it comes nearer to the camera, -1 if it goes away."""
 
 STEPS_PER_SECOND: dict[str, float] = {"gallop": 3.0, "run": 2.5, "walk": 1.5, "trot": 2.5, "sprint": 3.0, "waddle": 1.5}
 """Verb -> steps per second, each of which moves the actor a little up and down."""
@@ -52,7 +62,8 @@ POSITIONS: dict[str, tuple[float | None, float | None]] = {
     "floor": (None, 0.8), "up": (None, 0.2), "down": (None, 0.8), "above": (None, 0.2), "below": (None, 0.8),
     "upper": (None, 0.2), "lower": (None, 0.8), "upward": (None, 0.2), "upwards": (None, 0.2),
     "downward": (None, 0.8), "downwards": (None, 0.8), "leftward": (0.18, None), "leftwards": (0.18, None),
-    "rightward": (0.82, None), "rightwards": (0.82, None), "water": (None, 0.62),
+    "rightward": (0.82, None), "rightwards": (0.82, None), "water": (None, 0.62), "west": (0.18, None),
+    "east": (0.82, None), "north": (None, 0.2), "south": (None, 0.8),
 }  # fmt: skip
 """Word -> the x and y it means, in shares of the picture; None leaves a coordinate open."""
 
@@ -100,6 +111,24 @@ PREPOSITIONS = frozenset(
 )  # fmt: skip
 
 
+OTHER_PREPOSITIONS = frozenset(
+    {"beside", "behind", "between", "among", "near", "against", "inside", "outside", "before", "above", "below",
+     "beneath", "beyond", "like", "for", "without", "throughout", "amid", "upon", "next"}
+)  # fmt: skip
+"""Prepositions of scenery only: what follows them is not in the masks."""
+PRONOUNS = frozenset({"it", "he", "she", "they", "one", "which", "who", "that"})
+MODIFIER_WORDS = frozenset(
+    {"away", "distance", "background", "closer", "nearer", "camera", "us", "viewer", "foreground", "picture", "frame",
+     "screen", "image", "view", "back", "forth", "where", "started", "began", "in-circle", "up-down", "sideways",
+     "clockwise", "counterclockwise", "counter-clockwise", "anticlockwise", "anti-clockwise", "edge", "side", "corner",
+     "far", "very", "really", "extremely", "starting", "starts", "still", "is", "are", "was", "were", "be",
+     "each-other", "from-each-other", "crossing-each-other", "diagonally", "forward", "forwards", "ahead", "backward",
+     "backwards", "place", "spot", "itself", "too", "also", "both", "all", "so", "just", "not", "straight",
+     "side-by-side"}
+)  # fmt: skip
+"""Further words that the grammar reads, or that change nothing."""
+
+
 def _forms(verb: str) -> set[str]:
     """A verb's regular forms: jump -> jump, jumps, jumped, jumping; hop -> hopped; slide -> sliding; fly -> flies."""
     forms = {verb, verb + "s", verb + "es", verb + "ed", verb + "ing"}
@@ -117,3 +146,9 @@ VERB_OF_FORM: dict[str, str] = {form: verb for verb in KIND_OF_VERB for form in 
 """Every form of every verb -> the verb."""
 LIGHT_FORMS = {form for verb in LIGHT_VERBS for form in _forms(verb)} | {"made", "did", "took"}
 HELPER_FORMS = {form for verb in HELPERS for form in _forms(verb)} | {"began", "kept"}
+KNOWN_WORDS: frozenset[str] = frozenset(
+    VERB_OF_FORM.keys() | POSITIONS.keys() | NUMBERS.keys() | COUNT_WORDS.keys() | VAGUE_COUNTS.keys() | SPEEDS.keys()
+    | EASING_OF_WORD.keys() | AMOUNTS.keys() | COUNTED_NOUNS | CONNECTORS | DETERMINERS | PREPOSITIONS
+    | OTHER_PREPOSITIONS | PRONOUNS | MODIFIER_WORDS | LIGHT_FORMS | HELPER_FORMS
+)  # fmt: skip
+"""Every word that the grammar reads."""

@@ -111,9 +111,9 @@ class Library:
         results = []
         for i in [i for i in order if score[i] > 0 and (shared[i] > 0 or not needs_words)][:limit]:
             reasons = [f"{shared[i]:.0%} of the words"] if shared[i] else []
-            reasons += [f"caption {caption[i]:.2f}"] if caption.any() else []
-            reasons += [f"motion {motion[i]:.2f}"] if motion.any() else []
             row = rows[i]
+            reasons += [f"caption {caption[i]:.2f}"] if caption.any() and row.caption else []
+            reasons += [f"motion {motion[i]:.2f}"] if motion.any() else []
             results.append(SearchResult(row.name_, float(score[i]), row.caption, row.motion, ", ".join(reasons)))
         return results
 
@@ -124,12 +124,19 @@ class Library:
         return compute_distance(values, np.array([descriptor[name] for name in DESCRIPTOR_NAMES]))
 
     def _caption_similarity(self, query: str, embed: Embed | None) -> np.ndarray:
-        """Similarity of every entry's caption to the query, float (entries,), scaled to 0..1; zeros without `embed`."""
-        if embed is None or self.embeddings is None or not query.strip():
-            return np.zeros(len(self.table))
-        similarity = self._embed_captions(embed) @ embed([query])[0]
+        """Similarity of every entry's caption to the query, float (entries,), scaled to 0..1; zeros without `embed`.
+
+        An entry without a caption has 0, whatever its motion or its file is called.
+        """
+        scaled = np.zeros(len(self.table))
+        captioned = (self.table["caption"].fillna("").astype(str).str.strip() != "").to_numpy()
+        if embed is None or self.embeddings is None or not query.strip() or not captioned.any():
+            return scaled
+        similarity = (self._embed_captions(embed) @ embed([query])[0])[captioned]
         spread = float(np.ptp(similarity))
-        return (similarity - similarity.min()) / spread if spread > 1e-6 else np.zeros(len(self.table))
+        if spread > 1e-6:
+            scaled[captioned] = (similarity - similarity.min()) / spread
+        return scaled
 
     def _embed_captions(self, embed: Embed) -> np.ndarray:
         """The captions' embeddings by `embed`: the stored ones, or new ones if another scorer wrote those."""

@@ -60,7 +60,8 @@ def compute_path(
     """
     if move.kind == "circle":
         return _circle(move, time, state, stage)
-    if move.kind not in TRAVELLING_KINDS and (move.kind != "jump" or move.end[0] is None):
+    goes_somewhere = move.end[0] is not None if move.kind == "jump" else move.end != (None, None)
+    if move.kind not in TRAVELLING_KINDS and not (move.kind in ("jump", "flap", "shake") and goes_somewhere):
         return np.full_like(time, state.x), np.full_like(time, state.y)
     x, y = find_target(move, state, stage, assumptions)
     easing = move.easing or {"fall": "ease-in"}.get(move.kind, "linear")
@@ -82,6 +83,8 @@ def find_target(move: Move, state: ActorState, stage: Stage, assumptions: list[s
     if move.out:
         return _target_outside(move, state, stage, assumptions)
     x, y = move.end
+    if move.come_in and move.start[0] is None and move.start[1] is not None:  # from above or below
+        return state.x if x is None else x, stage.config.ground_y if y is None else y
     if move.kind in ("fall", "rise"):
         default_y = 0.8 if move.kind == "fall" else 0.2
         return state.x if x is None else x, default_y if y is None else y

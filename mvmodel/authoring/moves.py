@@ -11,6 +11,9 @@ from mvmodel.authoring.positions import Position, find_positions
 OVERLAY_KINDS = frozenset({"jump", "spin", "grow", "shrink", "sway", "shake", "flap"})
 """Kinds of moves that can happen while another move goes somewhere."""
 
+_AFTER_IN = "|".join(["from", "on", "at", "and", "to", "through", "then", *lexicon.SPEEDS])
+"""Words after "comes in", where "runs in snow" is about scenery."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -20,7 +23,9 @@ class Move:
     picture; a coordinate is None if the sentence leaves it open. out: ends beyond the picture's edge. come_in: starts
     beyond it. back: ends where it began. count: how often; None if the sentence does not say. speed, amount: factors on
     the speed and on the distance or height. easing: a key of `paths.EASINGS`, or "". clockwise: sense of rotation.
-    depth: -1 goes away from the camera, 1 comes nearer. then: begins after the move before it, else together with it.
+    depth: -1 goes away from the camera, 1 comes nearer. relation: "each-other",
+    "from-each-other" or "crossing-each-other" if several actors move towards, away from or past each other, else "".
+    then: begins after the move before it, else together with it.
     """
 
     kind: str
@@ -36,6 +41,7 @@ class Move:
     easing: str = ""
     clockwise: bool = True
     depth: int = 0
+    relation: str = ""
     then: bool = True
 
 
@@ -54,28 +60,36 @@ def read_move(form: str, modifiers: list[str], assumptions: list[str]) -> Move:
     )
     if kind == "spin" and re.search(r"\b(around|back)\b", text) and count is None and not re.search("clockwise", text):
         kind = "stay"  # "turns around" looks the other way, which a mask hardly shows
+    if verb == "turn" and kind == "spin" and end[0] is not None and count is None:
+        kind = "travel"  # "turns left" goes there, and does not spin
     if "in-circle" in modifiers:
         kind = "circle"
+    if "diagonally" in modifiers:
+        start, end = _complete_diagonal(start, end, assumptions)
+    if {"backward", "backwards"} & set(modifiers) and end == (None, None):
+        assumptions.append("a mask does not show which way it faces; backwards was taken as to the left")
+        end = (0.18, None)
     back = kind == "return" or bool(re.search(r"\b(back(?! and)|where it (started|began))\b", text))
     if "forth" in modifiers:
         back, count = True, count or 1.0
     if "up-down" in modifiers and kind not in OVERLAY_KINDS:
         kind = "jump"
-    come_in = kind == "enter" or bool(re.search(r"^in(?![-a-z])(?! the| a)|\binto view\b|\bin from\b", text))
+    comes_in = rf"^in(?=$|[ ,;.]+({_AFTER_IN})\b|[,;.])|\binto view\b|\bin from\b"
     return Move(
         kind=kind,
         verb=form,
         start=start,
         end=end,
         out=out,
-        come_in=come_in,
+        come_in=kind == "enter" or bool(re.search(comes_in, text)),
         back=back,
         count=count,
         speed=_find_speed(modifiers),
         amount=next((lexicon.AMOUNTS[token] for token in modifiers if token in lexicon.AMOUNTS), 1.0),
         easing=next((lexicon.EASING_OF_WORD[token] for token in modifiers if token in lexicon.EASING_OF_WORD), ""),
         clockwise=not re.search(r"counter-?\s?clockwise|anti-?\s?clockwise", text),
-        depth=_find_depth(text),
+        depth=_find_depth(text) or lexicon.DEPTH_OF_VERB.get(verb, 0),
+        relation=_find_relation(verb, modifiers),
     )
 
 
@@ -104,6 +118,21 @@ def _find_speed(modifiers: list[str]) -> float:
             exponent = 2 if previous in {"very", "really", "extremely"} else 1
             speed *= lexicon.SPEEDS[token] ** exponent
     return speed
+
+
+def _find_relation(verb: str, modifiers: list[str]) -> str:
+    relations = ("from-each-other", "crossing-each-other", "each-other")
+    default = "each-other" if verb in lexicon.MEETING_VERBS else ""
+    return next((relation for relation in relations if relation in modifiers), default)
+
+
+def _complete_diagonal(start: Position, end: Position, assumptions: list[str]) -> tuple[Position, Position]:
+    """Start and end of a diagonal; what the words leave open goes from the lower left to the upper right."""
+    if None in (*start, *end):
+        assumptions.append("the sentence does not say which diagonal; what it leaves open goes up to the right")
+    end_x = end[0] if end[0] is not None else 0.82 if start[0] is None else 1 - start[0]
+    end_y = end[1] if end[1] is not None else 0.2 if start[1] is None else 1 - start[1]
+    return (1 - end_x if start[0] is None else start[0], 1 - end_y if start[1] is None else start[1]), (end_x, end_y)
 
 
 def _find_depth(text: str) -> int:

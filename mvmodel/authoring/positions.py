@@ -44,6 +44,7 @@ def find_positions(text: str, kind: str, assumptions: list[str]) -> tuple[Positi
     if match := re.search(rf"\b((?:{_WORD})(?: and (?:to the )?(?:{_WORD}))?)\b", text):
         end = _complete(end, _parse_position(match.group(1)))
     crosses = bool(re.search(r"\b(across|past|through)\b", text)) and kind in ("travel", "fly", "zigzag")
+    crosses = crosses or (kind == "jump" and bool(re.search(r"\bacross\b", text)))
     if crosses and end == (None, None):
         x = start[0]
         if x is None:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import re
 
 from mvmodel.authoring import lexicon
+from mvmodel.authoring.unknown_words import check_noun
 from mvmodel.text import pluralize, singularize
+
+_LY_NOUNS = frozenset({"family", "anomaly", "assembly", "lovely", "friendly", "lonely", "deadly", "woolly", "curly"})
+"""Nouns and adjectives that end like adverbs."""
 
 
 def split_words(sentence: str) -> list[str]:
     """Split a sentence into lower-case words and punctuation. Phrases that mean one thing become one word."""
     text = sentence.lower().replace("zig-zag", "zigzag").replace("side to side", "sideways")
     text = text.replace("to and fro", "back and forth").replace("comes to a stop", "stops")
+    text = re.sub(r"\bback(wards?)? and for(th|wards?)\b", "back and forth", text)
     text = re.sub(r"\bin circles?\b|\bin a circle\b", "in-circle", text)
+    text = re.sub(r"\b(away from|off from) (each other|one another)\b|\bapart\b", "from-each-other", text)
+    text = re.sub(r"\bin opposite directions\b", "from-each-other", text)
+    text = re.sub(r"\b(past|by|beside) (each other|one another)\b", "crossing-each-other", text)
+    text = re.sub(r"\b((towards?|to|at|into|with) )?(each other|one another)\b", "each-other", text)
+    text = re.sub(r"\b(take|lift|blast)s? off\b|\btook off\b", "ascends", text)
+    text = re.sub(r"\b(stands?|stood|sits?|sat|lies?|lay|lying|standing|sitting) (up|down)\b", r"\1", text)
+    text = text.replace("side by side", "side-by-side")
     text = re.sub(r"\bup and down\b", "up-down", text)
     return re.findall(r"[a-z0-9]+(?:[-'][a-z]+)*|[,;.]", text)
 
@@ -63,9 +75,29 @@ def find_subjects(lead: list[str]) -> list[tuple[str, int]]:
         is_object = index and lead[index - 1] in lexicon.PREPOSITIONS
         if words and not is_object and words[-1] not in lexicon.POSITIONS and words[0] not in lexicon.POSITIONS:
             noun = " ".join(words)
+            check_noun(words, number, token)
             subjects.append((singularize(noun) if number > 1 else noun, max(1, number)))
         index = max(end, index + 1)
     return subjects
+
+
+def find_bare_subjects(lead: list[str], assumptions: list[str]) -> list[tuple[str, int]]:
+    """The noun without a determiner that a sentence begins with: "birds fly", "pink helicopter flies"."""
+    words: list[str] = []
+    vague = next((lexicon.VAGUE_COUNTS[token] for token in lead[:1] if token in lexicon.VAGUE_COUNTS), None)
+    for token in lead[1 if vague else 0 :]:
+        if _ends_noun(token) or token in lexicon.PRONOUNS or token in lexicon.POSITIONS or _is_adverb(token):
+            break
+        words.append(token)
+    if not words or not words[-1].isalpha():
+        return []
+    noun = " ".join(words)
+    check_noun(words, 1, "")
+    if singularize(noun) == noun or words[-1].endswith("ss"):
+        return [(noun, 1)]
+    number = int(vague or 2)
+    assumptions.append(f"{' '.join(lead[: len(words) + bool(vague)])!r} leaves the number open; {number} was taken")
+    return [(singularize(noun), number)]
 
 
 def _ends_noun(token: str) -> bool:
@@ -77,8 +109,13 @@ def _ends_noun(token: str) -> bool:
         or token in lexicon.HELPER_FORMS
         or token in lexicon.LIGHT_FORMS
         or token in lexicon.NUMBERS
+        or _is_adverb(token)
         or token in {"very", "that", "which", "who", "is", "are", "again"}
     )
+
+
+def _is_adverb(token: str) -> bool:
+    return token.endswith("ly") and len(token) > 5 and not token.endswith("fly") and token not in _LY_NOUNS
 
 
 def remove_subjects(lead: list[str], subjects: list[tuple[str, int]]) -> list[str]:

@@ -85,3 +85,67 @@ def test_the_same_sentence_in_another_size_and_length_is_the_same_motion() -> No
     with pytest.raises(InputError, match="at least 2 frames"):
         choreograph(story, 1, 8.0, (64, 64))
     assert StageConfig(jump_height=0.1).jump_height == 0.1
+
+
+@pytest.mark.parametrize(
+    ("sentence", "word"),
+    [
+        ("a cat frolics from left to right", "frolics"),
+        ("a cat frolics and runs to the left", "frolics"),
+        ("two cats frolic and run to the left", "frolic"),
+        ("a cat frolicked and ran left", "frolicked"),
+        ("a cat runs and frolics", "frolics"),
+        ("a cat runs while frolicking", "frolicking"),
+        ("a dog runs away from each other", "one actor"),
+    ],
+)
+def test_unknown_verbs_are_named_and_never_part_of_the_object(sentence, word) -> None:
+    with pytest.raises(InputError, match=word):
+        parse_sentence(sentence)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "named"),
+    [
+        ("a dog runs northeast", "'northeast' is not understood"),
+        ("a dog walks crabwise to the left", "'crabwise' is not understood"),
+        ("a dog runs to the house", "'to the house' names no side"),
+        ("a horse gallops over a meadow", "'over a meadow' is scenery"),
+        ("a cat happily runs to the left", "'happily' is not understood"),
+        ("birds fly over the city", "'birds' leaves the number open; 2 was taken"),
+        ("a car drives backwards", "backwards was taken"),
+        ("a dog sprints diagonally", "which diagonal"),
+    ],
+)
+def test_words_that_are_not_understood_are_named(sentence, named) -> None:
+    story = parse_sentence(sentence)
+    assert any(named in assumption for assumption in story.assumptions), story.assumptions
+    assert {actor.noun for actor in story.actors} <= {"dog", "horse", "cat", "bird", "car"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "starts", "ends"),
+    [
+        ("two dogs run towards each other", (0.14, 0.86), (0.35, 0.65)),
+        ("a dog and a cat meet", (0.14, 0.86), (0.35, 0.65)),
+        ("two cars drive apart", (0.35, 0.65), (0.14, 0.86)),
+        ("two horses gallop away from each other", (0.35, 0.65), (0.14, 0.86)),
+        ("two birds fly in opposite directions", (0.35, 0.65), (0.14, 0.86)),
+        ("two cars drive past each other", (0.14, 0.86), (0.86, 0.14)),
+        ("a car turns left", (0.76,), (0.18,)),
+        ("a cat sneaks from left to right", (0.18,), (0.82,)),
+    ],
+)
+def test_directions_across_the_picture(sentence, starts, ends) -> None:
+    cast, _ = choreograph(parse_sentence(sentence), 12, 8.0, (100, 100))
+    assert [poses.x[0] / 100 for _, poses in cast] == pytest.approx(starts, abs=0.01)
+    assert [poses.x[-1] / 100 for _, poses in cast] == pytest.approx(ends, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "way"),
+    [("a spider scuttles in from the top", 1), ("a leaf flutters down", 1), ("a plane takes off", -1)],
+)
+def test_directions_up_and_down(sentence, way) -> None:
+    ((_, poses),) = choreograph(parse_sentence(sentence), 12, 8.0, (100, 100))[0]
+    assert (poses.y[-1] - poses.y[0]) * way > 15
