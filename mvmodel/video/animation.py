@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mvmodel.video.config import DecodeLimits
+from mvmodel.video.guard import beat
 from mvmodel.video.pictures import PICTURE_ERRORS, Picture, to_picture
 
 ANIMATION_SUFFIXES = frozenset({".gif", ".webp", ".png", ".apng", ".tif", ".tiff"})
@@ -119,6 +120,7 @@ def _pictures(image: Image.Image, limits: DecodeLimits) -> Iterator[tuple[int, I
         image.seek(number)
         if image.size != size:
             raise ValueError(f"page {number + 1} has another size than the first; give pages of one size")
+        beat()
         image.load()  # a WebP says only then how long a picture is shown
         yield number - skipped, image
 

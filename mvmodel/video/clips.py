@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def find_clips(source: VideoSource, config: IngestConfig) -> list[Clip | Unusabl
 
 def _probe_source(source: VideoSource, config: IngestConfig) -> VideoInfo:
     """Probes a source. Raises UnusableClip if it is too large, too small or too short."""
-    info = probe_video(source.path)
+    info = probe_video(source.path, config.limits)
     check_limits(source.path, info, config.limits)
     if min(info.width, info.height) < config.min_side:
         reason = f"{info.width}x{info.height} pixels are too small; at least {config.min_side} a side are needed"
@@ -93,7 +94,7 @@ def _cut_entry(source: VideoSource, entry: ManifestEntry, info: VideoInfo, confi
         raise UnusableClip(source.path, reason, info)
     caption = _choose_caption(source, entry)
     clip = Clip(info, first, last, caption.text, entry.motion, caption_from=caption.origin, caption_note=caption.note)
-    thumbnails = read_thumbnails(source.path, info, first, last, config.cut)
+    thumbnails = read_thumbnails(source.path, info, first, last, config)
     ranges = [(first, last)]
     if start is None and end is None:
         ranges = _cut_footage(thumbnails, first, last, info, config)
@@ -141,8 +142,6 @@ def _sample_clip(clip: Clip, thumbnails: Thumbnails, config: IngestConfig) -> Cl
 def read_clip_frames(source: VideoSource, clip: Clip, config: IngestConfig) -> np.ndarray:
     """The clip's frames, uint8 RGB (frames, side, side, 3). Raises UnusableClip if they cannot be decoded."""
     indices = sorted(set(clip.indices.tolist()))
-    squares = {
-        index: crop_to_square(frame, config.size.width, clip.info.pixel_aspect)
-        for index, frame in iterate_frames(source.path, clip.info, indices)
-    }
+    crop = partial(crop_to_square, side=config.size.width, pixel_aspect=clip.info.pixel_aspect)
+    squares = dict(iterate_frames(source.path, clip.info, indices, crop, config.limits))
     return np.stack([squares[index] for index in clip.indices.tolist()])

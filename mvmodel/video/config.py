@@ -21,6 +21,14 @@ class DecodeLimits(Config):
     """Longest duration of one file."""
     bytes: int = Field(3 << 30, gt=0)
     """Largest size of the array of decoded frames."""
+    timeout_s: float = Field(60.0, gt=0)
+    """Longest wait in seconds for the next frame of a file; files of many megabytes get one second more for each. A
+    decoder that takes longer is ended, and the file is refused."""
+    memory_mb: int = Field(4096, ge=64)
+    """Memory in megabytes that decoding one file may take. Counted on Linux only."""
+    kept_mb: int = Field(768, ge=0)
+    """Memory in megabytes for decoded frames that are kept until a clip is chosen from them. A file with more is decoded
+    twice."""
 
 
 class CutConfig(Config):

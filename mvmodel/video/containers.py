@@ -73,6 +73,9 @@ class UnusableClip(InputError):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason, self.info = Path(path), reason, info
 
+    def __reduce__(self) -> tuple[type[UnusableClip], tuple[Path, str, VideoInfo | None]]:
+        return UnusableClip, (self.path, self.reason, self.info)
+
 
 def image_files(path: Path) -> list[Path]:
     """The images directly inside a folder, in frame order. Hidden files are ignored.
@@ -84,6 +87,25 @@ def image_files(path: Path) -> list[Path]:
     images = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     pictures = [image for image in images if image.is_file()]
     return sort_pictures(pictures if folder == path else select_sequence(path, pictures))
+
+
+def stamp_files(path: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Name, size, time of the last change and inode of a file, or of the pictures that a path stands for.
+
+    Two stamps that are equal say that nothing was replaced, cut off or written in between.
+    """
+    try:
+        files = image_files(path) if holds_pictures(path) else [Path(path)]
+        statuses = [(file.name, file.stat()) for file in files]
+    except OSError:
+        return ()
+    return tuple((name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in statuses)
+
+
+def check_unchanged(path: Path, stamp: tuple[tuple[str, int, int, int], ...]) -> None:
+    """Raises UnusableClip if a path has changed since its stamp was taken: what was read may be a mixture."""
+    if stamp_files(path) != stamp:
+        raise UnusableClip(path, "it was changed, replaced or removed while it was read; try again when it is complete")
 
 
 def holds_pictures(path: Path) -> bool:

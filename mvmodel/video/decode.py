@@ -1,13 +1,18 @@
-"""Frames of a clip as RGB arrays: decord where it can be trusted, PyAV elsewhere, Pillow for folders of frames."""
+"""Frames of a clip as RGB arrays, by PyAV, by Pillow for pictures, or by decord for a few of many frames.
+
+Files are decoded in the worker process of `mvmodel.video.guard`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from mvmodel.video import decord_reader
 from mvmodel.video.animation import iterate_animation
@@ -16,13 +21,23 @@ from mvmodel.video.containers import (
     AV_ERRORS,
     UnusableClip,
     VideoInfo,
+    check_unchanged,
     decode_stream,
     describe_error,
     image_files,
     open_video,
+    stamp_files,
 )
+from mvmodel.video.guard import beat, is_worker, iterate_guarded
+from mvmodel.video.kept_frames import kept_frames
 from mvmodel.video.pictures import PICTURE_ERRORS, Picture, compose, read_picture, to_rgb
 from mvmodel.video.probe import probe_video
+
+Convert = Callable[[np.ndarray], np.ndarray]
+"""What becomes of each frame in the worker: a function of a module, or a `functools.partial` of one."""
+_MIN_SKIPPED_FRAMES = 300
+"""Frames between the wanted ones from which decord is tried: it finds a frame in the middle of a file without decoding
+those before. For frames that are close together it is slower than PyAV."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,8 @@ def decode_video(
     Raises UnusableClip if the clip is damaged in that range, if the range is empty, or beyond a limit.
     """
     path = Path(path)
-    info = info or probe_video(path)
+    stamp = stamp_files(path)
+    info = info or probe_video(path, limits)
     check_limits(path, info, limits)
     start, end = check_frame_range(path, info, start, end)
     size = (end - start) * info.height * info.width * 3
@@ -70,8 +86,11 @@ def decode_video(
             f"{limits.bytes / 2**30:.1f} GiB; give start and end frames, or scale it down",
             info,
         )
-    frames = [frame for _, frame in iterate_frames(path, info, range(start, end))]
-    return DecodedVideo(np.stack(frames), info.fps)
+    frames = np.empty((end - start, info.height, info.width, 3), np.uint8)
+    for number, (_, frame) in enumerate(iterate_frames(path, info, range(start, end), limits=limits)):
+        frames[number] = frame
+    check_unchanged(path, stamp)
+    return DecodedVideo(frames, info.fps)
 
 
 def check_frame_range(path: Path, info: VideoInfo, start: int | None, end: int | None) -> tuple[int, int]:
@@ -86,32 +105,76 @@ def check_frame_range(path: Path, info: VideoInfo, start: int | None, end: int |
     return first, last
 
 
-def iterate_frames(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (index, frame uint8 RGB (height, width, 3)) for rising frame indices, one frame in memory at a time.
+def iterate_frames(
+    path: Path,
+    info: VideoInfo,
+    indices: range | list[int],
+    convert: Convert | None = None,
+    limits: DecodeLimits = DecodeLimits(),
+    keep_to: int = 0,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (index, frame uint8 RGB (height, width, 3)) for rising frame indices, few frames in memory at a time.
 
     Raises UnusableClip naming how many frames could be read if the clip breaks before the last index.
+
+    Args:
+        path: A video file, an animated picture or a folder of frames.
+        info: Its probe.
+        indices: The frames that are wanted, at least one.
+        convert: Called with each frame in the worker process; its results are yielded in place of the frames.
+        limits: Limits of time and memory.
+        keep_to: The next call reads other frames before this one. The worker keeps them, up to `limits.kept_mb`.
     """
-    if info.codec == "images" or info.pictures:
-        for index, picture in _iterate_pictures(path, info, indices):
-            yield index, to_rgb(picture, info.levels)
-        return
-    indices, count = list(indices), 0
-    reader = open_trusted_decord(path, info)
-    if reader is not None:
-        for index, frame in decord_reader.read_batches(reader, indices):
-            yield index, frame
-            count += 1
-    if count < len(indices):  # PyAV reads on where decord cannot, or names the damage
-        yield from iterate_pyav(path, info, indices[count:])
+    return iterate_guarded(path, limits, read_in_order, path, info, list(indices), convert, keep_to, limits.kept_mb)
 
 
-def iterate_alpha(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
+def iterate_alpha(
+    path: Path, info: VideoInfo, indices: range | list[int], limits: DecodeLimits = DecodeLimits()
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (index, opaque pixels, bool (height, width)) for rising frame indices, as `iterate_frames` does.
 
     Of a clip without alpha, all pixels are opaque.
     """
+    return iterate_guarded(path, limits, _read_alpha, path, info, list(indices))
+
+
+def read_in_order(
+    path: Path, info: VideoInfo, indices: list[int], convert: Convert | None = None, keep_to: int = 0, kept_mb: int = 0
+) -> Iterator[tuple[int, np.ndarray]]:
+    """As `iterate_frames`, in this process."""
+    for index, frame in _read_rgb(path, info, indices, keep_to, kept_mb << 20):
+        yield index, frame if convert is None else convert(frame)
+        beat()
+
+
+def _read_rgb(
+    path: Path, info: VideoInfo, indices: list[int], keep_to: int, kept_bytes: int
+) -> Iterator[tuple[int, np.ndarray]]:
     if info.codec == "images" or info.pictures:
-        for index, picture in _iterate_pictures(path, info, indices):
+        for index, picture in _read_pictures(path, info, indices):
+            yield index, to_rgb(picture, info.levels)
+        return
+    frames = kept_frames.select(path, indices)
+    if frames is not None:
+        reformatter = VideoReformatter()
+        yield from ((i, _to_array(frame, info, "rgb24", reformatter)) for i, frame in zip(indices, frames, strict=True))
+        return
+    count = 0
+    if not keep_to and indices[-1] + 1 - len(indices) > _MIN_SKIPPED_FRAMES:
+        reader = open_trusted_decord(path, info)
+        if reader is not None:
+            for index, frame in decord_reader.read_batches(reader, indices):
+                yield index, frame
+                count += 1
+    if keep_to and is_worker() and not info.alpha:
+        kept_frames.begin(path, kept_bytes)
+    if count < len(indices):  # PyAV reads on where decord cannot, or names the damage
+        yield from iterate_pyav(path, info, indices[count:], keep_to)
+
+
+def _read_alpha(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
+    if info.codec == "images" or info.pictures:
+        for index, picture in _read_pictures(path, info, indices):
             yield index, picture.opaque
         return
     for index, rgba in _iterate_pyav(path, info, indices, "rgba"):
@@ -136,37 +199,43 @@ def _damaged(path: Path, info: VideoInfo, count: int) -> UnusableClip:
     )
 
 
-def iterate_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """As `iterate_frames`, by PyAV alone."""
+def iterate_pyav(
+    path: Path, info: VideoInfo, indices: range | list[int], keep_to: int = 0
+) -> Iterator[tuple[int, np.ndarray]]:
+    """As `iterate_frames`, by PyAV alone and in this process."""
     if not info.alpha:
-        yield from _iterate_pyav(path, info, indices, "rgb24")
+        yield from _iterate_pyav(path, info, indices, "rgb24", keep_to)
         return
     for index, rgba in _iterate_pyav(path, info, indices, "rgba"):
         yield index, compose(rgba[..., :3], rgba[..., 3])
 
 
 def _iterate_pyav(
-    path: Path, info: VideoInfo, indices: range | list[int], pixels: str
+    path: Path, info: VideoInfo, indices: range | list[int], pixels: str, keep_to: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (index, frame uint8 (height, width, channels)) in FFmpeg's pixel format "rgb24" or "rgba"."""
     remaining = iter(indices)
     target = next(remaining, None)
     index = -1
     last: np.ndarray | None = None
-    coded_size = (info.height, info.width) if info.rotation in (90, 270) else (info.width, info.height)
+    reformatter = VideoReformatter()
     with open_video(path) as container:
         try:
             for index, frame in enumerate(decode_stream(container)):
+                beat()
+                kept_frames.add(index, frame)
                 while target == index:
-                    # A stream may change its size half-way: every frame is brought to the first one's.
-                    picture = frame.to_ndarray(format=pixels, width=coded_size[0], height=coded_size[1])
-                    last = np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
+                    last = _to_array(frame, info, pixels, reformatter)
                     yield index, last
                     target = next(remaining, None)
-                if target is None:
+                if target is None and index + 1 >= keep_to:
                     return
         except AV_ERRORS as error:
+            if target is None:  # damaged where nothing is wanted
+                return
             raise _damaged(path, info, index + 1) from error
+    if target is None:
+        return
     count = index + 1
     if last is None or count < 0.95 * max(info.header_frames, info.frames) - 1:
         raise _damaged(path, info, count)
@@ -176,7 +245,18 @@ def _iterate_pyav(
         target = next(remaining, None)
 
 
-def _iterate_pictures(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, Picture]]:
+def _to_array(frame: av.VideoFrame, info: VideoInfo, pixels: str, reformatter: VideoReformatter) -> np.ndarray:
+    """A frame as it is displayed, uint8 (height, width, channels), in FFmpeg's pixel format "rgb24" or "rgba".
+
+    One reformatter serves all frames: a frame's own would be built anew for each, and stay with those that are kept.
+    """
+    width, height = (info.height, info.width) if info.rotation in (90, 270) else (info.width, info.height)
+    # A stream may change its size half-way: every frame is brought to the first one's.
+    picture = reformatter.reformat(frame, width=width, height=height, format=pixels).to_ndarray()
+    return np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
+
+
+def _read_pictures(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple[int, Picture]]:
     """Yields (index, picture) of a folder of frames or of an animated picture."""
     if info.pictures:
         try:
@@ -185,6 +265,8 @@ def _iterate_pictures(path: Path, info: VideoInfo, indices: range | list[int]) -
             raise UnusableClip(path, f"its pictures cannot be read ({describe_error(error)})", info) from error
         return
     files = image_files(path)
+    if len(files) != info.frames:
+        raise UnusableClip(path, f"it holds {len(files)} pictures, and held {info.frames} before; try again", info)
     for index in indices:
         name = files[index].name
         try:

@@ -19,7 +19,8 @@ from mvmodel.text import slugify
 from mvmodel.video.catalogue import CATALOGUE_COLUMNS, MASKS_FOLDER, Catalogue
 from mvmodel.video.clips import Clip, find_clips, read_clip_frames
 from mvmodel.video.config import IngestConfig
-from mvmodel.video.containers import UnusableClip, VideoInfo, holds_pictures
+from mvmodel.video.containers import UnusableClip, VideoInfo, check_unchanged, holds_pictures, stamp_files
+from mvmodel.video.guard import start_worker
 from mvmodel.video.sources import VideoSource, find_sources
 
 
@@ -79,6 +80,7 @@ def ingest(
     (`mvmodel.masks.clip_masks.load_clip_masks`; None: masks are not looked into). Raises InputError if `folder` does
     not exist or its manifest is not a table.
     """
+    start_worker()
     sources, unknown_files = find_sources(Path(folder))
     rows: list[dict[str, Any]] = []
     quarantine = list(unknown_files)
@@ -122,6 +124,7 @@ def check_clips(
 
     `read_masks` as in `ingest`. Raises InputError if `path` does not exist.
     """
+    start_worker()
     sources, unknown_files = find_sources(Path(path))
     files_by_content: dict[str, str] = {}
     add_masks = partial(_add_masks, Path(path), read_masks)
@@ -203,12 +206,14 @@ def _decode_clips(
     add_masks: Callable[[VideoSource, _DecodedClip], _DecodedClip],
 ) -> Iterator[_DecodedClip | _RefusedClip]:
     """The clips of one source, decoded one at a time. Records each content in `files_by_content` to find duplicates."""
+    stamp = stamp_files(source.path)
     for clip in find_clips(source, config):
         if isinstance(clip, UnusableClip):
             yield _RefusedClip(source.name, clip.reason, clip.info)
             continue
         try:
             frames = read_clip_frames(source, clip, config)
+            check_unchanged(source.path, stamp)
         except UnusableClip as error:
             yield _RefusedClip(source.name, error.reason, clip.info)
             continue

@@ -10,6 +10,7 @@ import av
 
 from mvmodel.text import printable_name
 from mvmodel.video.animation import is_animated_format, probe_animation
+from mvmodel.video.config import DecodeLimits
 from mvmodel.video.containers import (
     AV_ERRORS,
     UnusableClip,
@@ -21,6 +22,7 @@ from mvmodel.video.containers import (
     image_files,
     open_video,
 )
+from mvmodel.video.guard import beat, run_guarded
 from mvmodel.video.picture_sequences import describe_gaps, picture_moments
 from mvmodel.video.pictures import ALPHA_BACKGROUND, PICTURE_ERRORS, Picture, choose_levels, read_picture
 from mvmodel.video.sampling import evenly_spaced_indices
@@ -32,22 +34,28 @@ _SAMPLES = 8
 """Pictures of a folder that are looked into before all are read."""
 
 
-def probe_video(path: Path) -> VideoInfo:
-    """Probes a video file or a folder of frames.
+def probe_video(path: Path, limits: DecodeLimits = DecodeLimits()) -> VideoInfo:
+    """Probes a video file or a folder of frames in the worker process of `mvmodel.video.guard`.
 
     The first frame is decoded and the others are counted, so the result does not depend on the header. A later frame
-    may still turn out to be damaged. Raises UnusableClip if the first frame cannot be decoded.
+    may still turn out to be damaged. Raises UnusableClip if the first frame cannot be decoded, or if the header states
+    a picture beyond `limits.pixels`.
     """
     path = Path(path)
     if printable_name(str(path.absolute())) != str(path.absolute()):
         raise UnusableClip(path, "its name, or that of a folder around it, is not UTF-8; rename it")
+    return run_guarded(path, limits, _probe, path, limits)
+
+
+def _probe(path: Path, limits: DecodeLimits) -> VideoInfo:
     if holds_pictures(path):
         return _probe_folder(path)
     if is_animated_format(path):
-        return _probe_animation(path)
+        return _probe_animation(path, limits)
     with open_video(path) as container:
         stream = container.streams.video[0]
         header_frames = int(stream.frames or 0)
+        check_pixels(path, stream.codec_context.width, stream.codec_context.height, limits)
         try:
             first = next(decode_stream(container), None)
         except AV_ERRORS as error:
@@ -63,7 +71,7 @@ def probe_video(path: Path) -> VideoInfo:
         codec, pixels = stream.codec_context.name, first.format.name
         header_fps = float(stream.average_rate or 0)
         has_alpha = has_alpha_channel(first) and _lets_anything_through(path)
-    times = _frame_times(path)
+    times = _frame_times(path, limits.frames)
     frames = max(len(times), 1)
     fps = _frame_rate(times, header_fps)
     return VideoInfo(
@@ -105,16 +113,29 @@ def _clockwise_rotation(path: Path, frame: av.VideoFrame) -> int:
     )
 
 
-def _frame_times(path: Path) -> list[float]:
-    """When each frame is displayed, in seconds from the first, by the packets' time stamps and without decoding."""
+def check_pixels(path: Path, width: int, height: int, limits: DecodeLimits) -> None:
+    """Raises UnusableClip for a picture that is larger than the limit."""
+    if width * height > limits.pixels:
+        reason = f"{width}x{height} is more than the limit of {limits.pixels:,} pixels; scale it down"
+        raise UnusableClip(path, reason)
+
+
+def _frame_times(path: Path, most: int) -> list[float]:
+    """When each frame is displayed, in seconds from the first, by the packets' time stamps and without decoding.
+
+    Stops after `most` frames and one more.
+    """
     stamps: list[float] = []
     packets_without_stamp = 0
     with open_video(path) as container:
         stream = container.streams.video[0]
         try:
             for packet in container.demux(stream):
+                beat()
                 if packet.size == 0 or packet.is_discard:
                     continue
+                if len(stamps) + packets_without_stamp > most:
+                    break
                 if packet.pts is None or packet.time_base is None:
                     packets_without_stamp += 1
                 else:
@@ -140,15 +161,19 @@ def _lets_anything_through(path: Path) -> bool:
     """Whether any pixel of a video with an alpha channel is not opaque. Damage is for the decoder to report."""
     with open_video(path) as container:
         try:
-            return any((frame.to_ndarray(format="rgba")[..., 3] < 255).any() for frame in decode_stream(container))
+            for frame in decode_stream(container):
+                beat()
+                if (frame.to_ndarray(format="rgba")[..., 3] < 255).any():
+                    return True
+            return False
         except AV_ERRORS:
             return True
 
 
-def _probe_animation(path: Path) -> VideoInfo:
+def _probe_animation(path: Path, limits: DecodeLimits) -> VideoInfo:
     """Probes an animated picture, or a picture alone. Held pictures are several frames, so that all are even."""
     try:
-        animation = probe_animation(path)
+        animation = probe_animation(path, limits)
     except PICTURE_ERRORS as error:
         raise UnusableClip(path, f"its pictures cannot be read ({_reason(error)})") from error
     levels, note = choose_levels(animation.samples)

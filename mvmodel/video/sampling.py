@@ -65,3 +65,8 @@ def crop_to_square(picture: np.ndarray, side: int, pixel_aspect: float = 1.0) ->
     top, left = (size[1] - side) // 2, (size[0] - side) // 2
     square = resized[top : top + side, left : left + side]
     return square >= 0.5 if is_mask else np.ascontiguousarray(square)
+
+
+def shrink_to_grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A thumbnail, uint8 grey (height, width), of a frame, uint8 RGB. size: (width, height)."""
+    return cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)

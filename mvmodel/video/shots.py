@@ -5,6 +5,7 @@ All of it works on small grey thumbnails, so an hour of footage needs little mem
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
-from mvmodel.video.config import CutConfig
+from mvmodel.video.config import CutConfig, IngestConfig
 from mvmodel.video.containers import VideoInfo
 from mvmodel.video.decode import iterate_frames
+from mvmodel.video.sampling import shrink_to_grey
 
 _GREY_LEVELS_PER_BIN = 8
 """Of the background's histogram."""
@@ -42,15 +44,15 @@ class Thumbnails:
         return np.concatenate([[0.0], steps])
 
 
-def read_thumbnails(path: Path, info: VideoInfo, first: int, last: int, config: CutConfig) -> Thumbnails:
+def read_thumbnails(path: Path, info: VideoInfo, first: int, last: int, ingest_config: IngestConfig) -> Thumbnails:
     """Thumbnails of frames `first` (inclusive) to `last` (exclusive). Raises UnusableClip if they are damaged."""
+    config = ingest_config.cut
     stride = max(1, round(info.fps / config.scan_fps))
     indices = np.arange(first, last, stride)
     size = (config.thumbnail_width, max(8, round(config.thumbnail_width * info.height / info.width)))
-    pictures = [
-        cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        for _, frame in iterate_frames(path, info, indices.tolist())
-    ]
+    convert = partial(shrink_to_grey, size=size)
+    frames = iterate_frames(path, info, indices.tolist(), convert, ingest_config.limits, keep_to=last)
+    pictures = [picture for _, picture in frames]
     return Thumbnails(indices, np.stack(pictures), info.fps / stride)
 
 
