@@ -9,7 +9,6 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
