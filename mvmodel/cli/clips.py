@@ -29,15 +29,16 @@ def check_command(
     Names the frames that are kept, the caption and where it is from, the motion and the masks of every file. Exits with
     code 1 if there is no clip to check.
     """
-    from mvmodel.masks.clip_masks import load_clip_masks
+    from mvmodel.masks.clip_masks import load_footage_masks
     from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
+    from mvmodel.segmentation.saliency import find_moving_areas
     from mvmodel.video.config import IngestConfig
     from mvmodel.video.ingestion import check_clips
 
     info = read_run_info(find_pack_folder(pack or get_default_pack_name()), parse_size_option(size))
     config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size)
     rows = []
-    for row in check_clips(path, config, read_masks=load_clip_masks):
+    for row in check_clips(path, config, load_footage_masks, find_moving_areas):
         if json:
             print_json(row, line=True)
         rows.append(row)
@@ -70,10 +71,13 @@ def _describe_row(row: dict[str, Any]) -> dict[str, Any]:
     notes = [row["reason"], row["note"], row["caption_note"]]
     if row["masks_reason"] not in ("", NO_MASKS, row["reason"]):
         notes.append(row["masks_reason"])
+    crop = row["crop"]
+    follows = crop["follows"] if crop else "whole"
     return {
         "file": row["file"],
         "status": row["status"],
         "size": f"{row['width']}×{row['height']}" if row["width"] else "",
+        "window": "" if follows == "whole" else f"{crop['width']}×{crop['height']} by {follows}",
         "frames": row["frames"],
         "fps": row["fps"],
         "kept": ", ".join(f"{first}-{last}" for first, last in row["kept"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,67 @@ from mvmodel.errors import InputError
 from mvmodel.masks.files import check_foreground, read_numbered_masks, resize_to_clip
 from mvmodel.masks.pairing import pair_masks
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.picture_size import PictureSize
 from mvmodel.video.containers import holds_pictures, image_files
+from mvmodel.video.crop import Box, Crop, crop_picture, foreground_box
 from mvmodel.video.decode import iterate_alpha
 from mvmodel.video.probe import probe_video
-from mvmodel.video.sampling import crop_to_square
 
 _ASPECT_TOLERANCE = 0.02
 _EXIF_ORIENTATION = 0x0112
 _EXIF_QUARTER_TURNS = {6: 90, 8: 270}
 """EXIF orientation -> clockwise degrees by which the stored picture is turned."""
+
+
+@dataclass(frozen=True)
+class FootageMasks:
+    """The user's own masks of a clip's frames, before they are cropped.
+
+    Attributes:
+        masks: Of all objects together, bool (frames, height, width), one for each of the clip's frames.
+        objects: Of each object, bool (objects, frames, height, width).
+        names: Name of each object, or "".
+        fps: Frame rate of the clip.
+        pixel_aspect: Width of a mask's pixel divided by its height.
+        size: The clip's size.
+        path: Where the masks are from, for messages.
+        drawn_on_clip: The masks have the clip's own size and shape, so they are not cropped.
+    """
+
+    masks: np.ndarray
+    objects: np.ndarray
+    names: tuple[str, ...]
+    fps: float
+    pixel_aspect: float
+    size: PictureSize
+    path: Path
+    drawn_on_clip: bool = False
+
+    @property
+    def foreground(self) -> Box | None:
+        """Where the foreground is in all frames together; None if the masks say nothing about the window."""
+        return None if self.drawn_on_clip else foreground_box(self.masks)
+
+    def crop(self, crop: Crop) -> MaskSequence:
+        """The masks of the clip. Objects that are in none of its frames are left out.
+
+        Raises InputError if the foreground is too small for the clip.
+        """
+        masks = self._crop(self.masks, crop)
+        if not masks.any():
+            raise InputError(f"{self.path}: its foreground is too small to be seen at {self.size}; use a larger size")
+        if len(self.objects) == 1:
+            return MaskSequence(masks, self.fps)
+        instances = np.stack([self._crop(masks_of_one, crop) for masks_of_one in self.objects])
+        is_seen = instances.any(axis=(1, 2, 3))
+        _fill_seams(masks, instances)
+        seen_names = [name for name, seen in zip(self.names, is_seen, strict=True) if seen]
+        return MaskSequence.from_instances(instances[is_seen], self.fps, seen_names)
+
+    def _crop(self, masks: np.ndarray, crop: Crop) -> np.ndarray:
+        if self.drawn_on_clip:
+            return masks
+        return np.stack([crop_picture(mask, crop, self.size.shape, self.pixel_aspect) for mask in masks])
 
 
 def load_clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None:
@@ -38,6 +91,12 @@ def load_clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None
     Raises:
         InputError: The masks cannot be read, a frame of the clip has no mask, or the masks have another aspect ratio.
     """
+    masks = load_footage_masks(folder, row)
+    return None if masks is None else masks.crop(Crop.from_row(row))
+
+
+def load_footage_masks(folder: Path, row: Mapping[str, Any]) -> FootageMasks | None:
+    """As `load_clip_masks`, but before cropping: `row` needs no window yet."""
     if not row["masks"]:
         return None
     path, source = (locate_masks(folder, str(row[name])) for name in ("masks", "source_path"))
@@ -48,16 +107,13 @@ def load_clip_masks(folder: Path, row: Mapping[str, Any]) -> MaskSequence | None
         sequence, numbers = read_numbered_masks(path)
         indices = pair_masks(path, sequence.frames, numbers, source, int(row["source_frames"]), sampled)
         objects, names = sequence.per_instance[:, indices], sequence.names
-    instances = np.stack([_fit_object(path, masks, source, row) for masks in objects])
-    masks = _fit_object(path, objects.any(axis=0), source, row)
+    masks, pixel_aspect, drawn_on_clip = _fit_masks(path, _turn_masks(objects.any(axis=0), source, row), row)
     if not masks.any():
         raise InputError(f"{path} has no foreground in any frame of the clip that was made of {row['file']}")
-    if len(instances) == 1:
-        return MaskSequence(masks, float(row["fps"]))
-    is_seen = instances.any(axis=(1, 2, 3))
-    _fill_seams(masks, instances)
-    seen_names = [name for name, seen in zip(names, is_seen, strict=True) if seen]
-    return MaskSequence.from_instances(instances[is_seen], float(row["fps"]), seen_names)
+    fitted = [masks] if len(objects) == 1 else [_fit_masks(path, _turn_masks(o, source, row), row)[0] for o in objects]
+    size = PictureSize(int(row["width"]), int(row["height"]))
+    fps = float(row["fps"])
+    return FootageMasks(masks, np.stack(fitted), tuple(names), fps, pixel_aspect, size, path, drawn_on_clip)
 
 
 def _read_alpha(source: Path, sampled: np.ndarray) -> np.ndarray:
@@ -67,12 +123,6 @@ def _read_alpha(source: Path, sampled: np.ndarray) -> np.ndarray:
     masks = np.stack([opaque[index] for index in sampled.tolist()])
     check_foreground(source, masks)
     return masks
-
-
-def _fit_object(path: Path, masks: np.ndarray, source: Path, row: Mapping[str, Any]) -> np.ndarray:
-    """Masks of one object turned and cropped as the clip's frames were, bool (frames, height, width)."""
-    fitted, pixel_aspect = _fit_masks(path, _turn_masks(masks, source, row), row)
-    return np.stack([crop_to_square(mask, int(row["height"]), pixel_aspect) for mask in fitted])
 
 
 def _fill_seams(masks: np.ndarray, instances: np.ndarray) -> None:
@@ -110,19 +160,21 @@ def _turn_masks(masks: np.ndarray, source: Path, row: Mapping[str, Any]) -> np.n
     return np.ascontiguousarray(np.rot90(masks, -(rotation // 90), axes=(1, 2)))
 
 
-def _fit_masks(path: Path, masks: np.ndarray, row: Mapping[str, Any]) -> tuple[np.ndarray, float]:
-    """Brings masks to the size of the source's frames. Returns them and the aspect of their pixels.
+def _fit_masks(path: Path, masks: np.ndarray, row: Mapping[str, Any]) -> tuple[np.ndarray, float, bool]:
+    """Brings masks to the size of the source's frames, unless they have the clip's.
+
+    Returns them, the aspect of their pixels, and whether they have the clip's own size.
 
     Masks have the source's pixels, or square pixels where the source has none, or the clip's own size.
     """
     height, width, aspect = int(row["source_height"]), int(row["source_width"]), float(row["source_pixel_aspect"])
     if masks.shape[1:] == (height, width):
-        return masks, aspect
+        return masks, aspect, False
     ratio = masks.shape[2] / masks.shape[1]
     display_width = round(width * aspect)
     if abs(ratio * height / width - 1) > _ASPECT_TOLERANCE:
         if abs(ratio * height / display_width - 1) <= _ASPECT_TOLERANCE:
-            return resize_to_clip(path, masks, (height, display_width)), 1.0
+            return resize_to_clip(path, masks, (height, display_width)), 1.0, False
         if masks.shape[1:] == (int(row["height"]), int(row["width"])):
-            return masks, 1.0
-    return resize_to_clip(path, masks, (height, width)), aspect
+            return masks, 1.0, True
+    return resize_to_clip(path, masks, (height, width)), aspect, False

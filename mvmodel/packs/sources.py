@@ -70,7 +70,7 @@ PACK_DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "name": "sd15",
         "description": "Stable Diffusion 1.5, a ControlNet 1.1, SAM ViT-B and OpenCLIP ViT-B-32.",
         "licence": "CreativeML Open RAIL-M (diffusion, ControlNet), Apache-2.0 (SAM), MIT (OpenCLIP)",
-        "resolution": 512,
+        "size": 512,
         "frames": 16,
         "fps": 8,
         "segmenter": {"type": "vit_b", "checkpoint": "segmenter/sam.pth"},

@@ -24,6 +24,8 @@ _IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
 _ROUNDING_ERROR = 1e-9
 """Difference from standing still, in pixels or as a factor, that is only rounding of a product of matrices."""
 _MAX_CACHED_FLOWS = 400
+_MOVING_AREAS_SIDE = 96
+"""Long side, in pixels, on which `find_moving_areas` works."""
 
 
 class Saliency:
@@ -119,6 +121,14 @@ class Saliency:
         small = self.motion[index] if motion_only else self.map[index]
         resized: np.ndarray = cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
         return resized
+
+
+def find_moving_areas(frames: np.ndarray) -> np.ndarray:
+    """How much each pixel moves against the camera, float32 0..1 (frames, h, w), downscaled.
+
+    frames: uint8 RGB (frames, height, width, 3). Cheap enough for every clip of an ingestion.
+    """
+    return Saliency(frames, SaliencyConfig(max_side=_MOVING_AREAS_SIDE)).motion
 
 
 def _create_flow() -> cv2.DISOpticalFlow:

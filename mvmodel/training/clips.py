@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mvmodel.backends.training_config import TrainingClip
-from mvmodel.masks.clip_masks import load_clip_masks
+from mvmodel.masks.clip_masks import load_footage_masks
 from mvmodel.packs import Pack
 from mvmodel.progress import track
 from mvmodel.segmentation.catalogue_masks import describe_weak_masks, get_clip_masks
 from mvmodel.segmentation.config import ExtractConfig
+from mvmodel.segmentation.saliency import find_moving_areas
 from mvmodel.segmentation.selection import choose_segmenters
 from mvmodel.text import motion_slug
 from mvmodel.training.captions import propose_caption
@@ -56,7 +57,9 @@ def load_training_clips(
     config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size)
     segmenters = choose_segmenters(segmenter, pack)
     with tempfile.TemporaryDirectory() as work:
-        catalogue = ingest(folder, Path(work) / "clips", config, read_masks=load_clip_masks)
+        catalogue = ingest(
+            folder, Path(work) / "clips", config, read_masks=load_footage_masks, find_saliency=find_moving_areas
+        )
         for refused in catalogue.quarantine.to_dict(orient="records"):
             loaded.left_out[str(refused["file"])] = str(refused["reason"])
         for name in track(catalogue.clips, "masks of clips"):

@@ -17,12 +17,15 @@ CATALOGUE_COLUMNS = {
     "end": "int64", "frames": "int64", "height": "int64", "width": "int64", "fps": "float64", "source_fps": "float64",
     "source_frames": "int64", "source_width": "int64", "source_height": "int64", "source_pixel_aspect": "float64",
     "source_rotation": "int64", "source_path": "str", "masks": "str", "sampled": "object", "caption_from": "str",
-    "caption_note": "str",
+    "caption_note": "str", "scaled_width": "int64", "scaled_height": "int64", "crop_left": "int64", "crop_top": "int64",
+    "crop_follows": "str", "crop_note": "str",
 }  # fmt: skip
 """Columns of a catalogue and their types. start, end: frame numbers in the source, end exclusive. masks: the user's
-masks for the file, relative to the folder; the clip itself if they are its alpha channel; or "". sampled: the frame numbers of the source that were taken.
-source_path: as file, or frames/%d.jpg for some of a folder's pictures. motion: the label as the manifest spells it.
-caption_from: the file that the caption is from. caption_note: about a caption that is too long."""
+masks for the file, relative to the folder; the clip itself if they are its alpha channel; or "". sampled: the frame
+numbers of the source that were taken. source_path: as file, or frames/%d.jpg for some of a folder's pictures. motion:
+the label as the manifest spells it. caption_from: the file that the caption is from. caption_note: about a caption that
+is too long. scaled_width to crop_follows: which window of the picture the clip shows (`mvmodel.video.crop.Crop`).
+crop_note: about a window that does not show all that moves, or ""."""
 
 MASKS_FOLDER = "masks"
 """Folder of a catalogue with the user's masks of its clips, CLIP.npz each."""
@@ -68,7 +71,7 @@ class Catalogue:
         return dict(self._by_clip.loc[clip])
 
     def frames(self, clip: str) -> np.ndarray:
-        """A clip's frames, uint8 RGB (frames, side, side, 3). Raises InputError for an unknown clip."""
+        """A clip's frames, uint8 RGB (frames, height, width, 3). Raises InputError for an unknown clip."""
         self.row(clip)
         frames: np.ndarray = np.load(self.folder / "frames" / f"{clip}.npy", allow_pickle=False)
         return frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
@@ -12,10 +11,11 @@ from mvmodel.text import motion_slug
 from mvmodel.video.captions import CAPTION_SUFFIX, Caption, read_sidecar_caption, shorten_caption
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo
-from mvmodel.video.decode import check_frame_range, check_limits, iterate_frames
+from mvmodel.video.crop import Crop
+from mvmodel.video.decode import check_frame_range, check_limits
 from mvmodel.video.manifest import MANIFEST_NAME, ManifestEntry, parse_moment
 from mvmodel.video.probe import probe_video
-from mvmodel.video.sampling import crop_to_square, nearest_frame_indices
+from mvmodel.video.sampling import nearest_frame_indices
 from mvmodel.video.shots import (
     Thumbnails,
     detect_shots,
@@ -32,7 +32,8 @@ class Clip:
 
     info: the source. start, end: frame numbers, end exclusive. part: 1, 2, ... if the source gives several clips, else
     0. fps: frame rate of the clip. indices: the frames taken, int (frames,). caption_from: the file that the caption is
-    from. caption_note: a sentence about a caption that is too long, or "".
+    from. caption_note: a sentence about a caption that is too long, or "". crop: the window that is cut out of the
+    frames, None until it is chosen. crop_note: a sentence about a window that does not show all that moves, or "".
     """
 
     info: VideoInfo
@@ -45,6 +46,8 @@ class Clip:
     indices: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     caption_from: str = ""
     caption_note: str = ""
+    crop: Crop | None = None
+    crop_note: str = ""
 
 
 def find_clips(source: VideoSource, config: IngestConfig) -> list[Clip | UnusableClip]:
@@ -137,11 +140,3 @@ def _sample_clip(clip: Clip, thumbnails: Thumbnails, config: IngestConfig) -> Cl
         first = find_liveliest_window(thumbnails, max(1, round(target_seconds * info.fps)), clip.end)
     indices = nearest_frame_indices(times, clip.start, clip.end, times[first], config.frames, step)
     return replace(clip, indices=indices, fps=config.fps)
-
-
-def read_clip_frames(source: VideoSource, clip: Clip, config: IngestConfig) -> np.ndarray:
-    """The clip's frames, uint8 RGB (frames, side, side, 3). Raises UnusableClip if they cannot be decoded."""
-    indices = sorted(set(clip.indices.tolist()))
-    crop = partial(crop_to_square, side=config.size.width, pixel_aspect=clip.info.pixel_aspect)
-    squares = dict(iterate_frames(source.path, clip.info, indices, crop, config.limits))
-    return np.stack([squares[index] for index in clip.indices.tolist()])

@@ -65,6 +65,9 @@ class IngestConfig(Config):
     """Frames per second of every clip."""
     size: Size = Field(PictureSize(128, 128), validation_alias=AliasChoices("size", "resolution"))
     """Width and height of every clip in pixels. In a settings file, `size` outside of sections sets it."""
+    overflow: Literal["quarantine", "letterbox"] = "quarantine"
+    """What happens to a clip whose own masks need more of the picture than a clip of this shape can show: it is
+    refused, or scaled down with black bars until they fit. A clip without masks keeps what moves, as far as it fits."""
     min_frames: int = Field(4, ge=1)
     """Sources with fewer frames are refused."""
     min_side: int = Field(16, ge=1)

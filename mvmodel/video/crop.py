@@ -156,7 +156,7 @@ def _slide(length: int, window: int, start: float, end: float) -> int:
     return min(max(round((start + end) * length / 2 - window / 2), 0), length - window)
 
 
-def crop_picture(picture: np.ndarray, crop: Crop, size: PictureSize, pixel_aspect: float = 1.0) -> np.ndarray:
+def crop_picture(picture: np.ndarray, crop: Crop, shape: tuple[int, int], pixel_aspect: float = 1.0) -> np.ndarray:
     """Scales a picture and cuts the window out of it.
 
     A mask is resampled by area and thresholded at one half, so that frame and mask stay aligned.
@@ -164,7 +164,7 @@ def crop_picture(picture: np.ndarray, crop: Crop, size: PictureSize, pixel_aspec
     Args:
         picture: A frame, uint8 (height, width, 3), or a mask, bool (height, width).
         crop: The window.
-        size: The size of the result.
+        shape: (height, width) of the result.
         pixel_aspect: Width of one of the picture's pixels divided by its height.
     """
     is_mask = picture.dtype == np.bool_
@@ -175,9 +175,9 @@ def crop_picture(picture: np.ndarray, crop: Crop, size: PictureSize, pixel_aspec
         is_smaller = crop.scaled_height < height or crop.scaled_width < round(width * pixel_aspect)
         scaled = cv2.resize(scaled, scaled_size, interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
     left, top = max(crop.left, 0), max(crop.top, 0)
-    part = scaled[top : top + size.height, left : left + size.width]
-    if part.shape[:2] != size.shape:
-        framed = np.zeros((*size.shape, *part.shape[2:]), part.dtype)
+    part = scaled[top : top + shape[0], left : left + shape[1]]
+    if part.shape[:2] != shape:
+        framed = np.zeros((*shape, *part.shape[2:]), part.dtype)
         at_x, at_y = max(-crop.left, 0), max(-crop.top, 0)
         framed[at_y : at_y + part.shape[0], at_x : at_x + part.shape[1]] = part
         part = framed
@@ -256,7 +256,7 @@ def crop_by_saliency(
     middle, most = (lengths[axis] - windows[axis]) // 2, float(shares.max())
     if shares[middle] >= _HELD_SHARE or most < shares[middle] + _MIN_GAIN:
         return crop, float(shares[middle])
-    good = starts[shares >= most - 0.01]
+    good = starts[shares >= most - 0.002]
     offset = int(good[np.abs(good - np.median(good)).argmin()])
     left, top = (offset, crop.top) if axis == 0 else (crop.left, offset)
     return Crop(*lengths, left, top, "saliency"), most

@@ -15,11 +15,13 @@ import pandas as pd
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder
 from mvmodel.progress import track
-from mvmodel.text import slugify
 from mvmodel.video.catalogue import CATALOGUE_COLUMNS, MASKS_FOLDER, Catalogue
-from mvmodel.video.clips import Clip, find_clips, read_clip_frames
+from mvmodel.video.clip_frames import SaliencyFinder, crop_to_masks, read_clip_frames
+from mvmodel.video.clip_names import choose_clip_name
+from mvmodel.video.clips import Clip, find_clips
 from mvmodel.video.config import IngestConfig
-from mvmodel.video.containers import UnusableClip, VideoInfo, check_unchanged, holds_pictures, stamp_files
+from mvmodel.video.containers import UnusableClip, VideoInfo, check_unchanged, stamp_files
+from mvmodel.video.crop import Box, Crop
 from mvmodel.video.guard import start_worker
 from mvmodel.video.sources import VideoSource, find_sources
 
@@ -31,14 +33,24 @@ class ClipMasks(Protocol):
         """Writes them to an .npz."""
 
 
+class FootageMasks(Protocol):
+    """A clip's own masks before cropping; `mvmodel.masks.clip_masks.FootageMasks` implements it."""
+
+    @property
+    def foreground(self) -> Box | None:
+        """Where the foreground is in all frames together; None if the masks say nothing about the window."""
+
+    def crop(self, crop: Crop) -> ClipMasks:
+        """The masks of the clip. Raises InputError if they cannot be used."""
+
+
 Progress = Callable[[int, int, str], None]
 """Called with (files done, all files, name of the file that is read now)."""
-MaskReader = Callable[[Path, Mapping[str, Any]], ClipMasks | None]
-"""Called with the ingested folder and a clip's row of the catalogue. Raises InputError for masks that do not fit."""
+MaskReader = Callable[[Path, Mapping[str, Any]], FootageMasks | None]
+"""Called with the ingested folder and a clip's row, which has no window yet. Raises InputError for unusable masks."""
 NO_MASKS = "there are none for this clip"
+_NO_FRAMES = np.zeros((0, 0, 0, 3), np.uint8)
 _ALPHA_REASON = "the alpha channel of the clip"
-_FRAME_FOLDER_NAMES = {"frames", "images", "jpegimages"}
-"""Folder names that say nothing about the clip: it is named after the parent folder."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +84,24 @@ def ingest(
     config: IngestConfig = IngestConfig(),
     progress: Progress | None = None,
     read_masks: MaskReader | None = None,
+    find_saliency: SaliencyFinder | None = None,
 ) -> Catalogue:
     """Reads all clips under `folder`, and writes the catalogue, the quarantine, frames and supplied masks to `out`.
 
     `out` is written completely or not at all. A clip that cannot be used does not stop the others: it goes to the
-    quarantine with a reason, and so does a clip whose masks `read_masks` refuses
-    (`mvmodel.masks.clip_masks.load_clip_masks`; None: masks are not looked into). Raises InputError if `folder` does
-    not exist or its manifest is not a table.
+    quarantine with a reason, and so does a clip whose masks `read_masks` refuses.
+
+    Args:
+        folder: The footage.
+        out: The folder to write.
+        config: Settings.
+        progress: Called before each file.
+        read_masks: `mvmodel.masks.clip_masks.load_footage_masks`. None: masks are not looked into.
+        find_saliency: `mvmodel.segmentation.saliency.find_moving_areas`; the windows of clips without masks follow what
+            moves. None: they are in the middle.
+
+    Raises:
+        InputError: `folder` does not exist or its manifest is not a table.
     """
     start_worker()
     sources, unknown_files = find_sources(Path(folder))
@@ -86,22 +109,22 @@ def ingest(
     quarantine = list(unknown_files)
     names: set[str] = set()
     files_by_content: dict[str, str] = {}
-    add_masks = partial(_add_masks, Path(folder), read_masks)
+    read_clip = partial(_read_clip, Path(folder), config, read_masks, find_saliency)
     with atomic_folder(Path(out)) as temporary_folder:
         (temporary_folder / "frames").mkdir()
         for index, source in enumerate(track(sources, "read clips")):
             if progress:
                 progress(index, len(sources), source.name)
-            for result in _decode_clips(source, config, files_by_content, add_masks):
+            for result in _decode_clips(source, config, files_by_content, read_clip):
                 if isinstance(result, _RefusedClip):
                     quarantine.append({"file": result.file, "reason": result.reason})
                     continue
-                name = _choose_name(source, result.clip, names)
+                name = choose_clip_name(source, result.clip, names)
                 names.add(name)
                 np.save(temporary_folder / "frames" / f"{name}.npy", result.frames, allow_pickle=False)
                 if result.masks is not None:
                     result.masks.save(temporary_folder / MASKS_FOLDER / f"{name}.npz")
-                rows.append(_catalogue_row(name, Path(folder), source, result))
+                rows.append(_catalogue_row(name, Path(folder), source, result, config))
         if progress:
             progress(len(sources), len(sources), "")
         table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
@@ -112,7 +135,10 @@ def ingest(
 
 
 def check_clips(
-    path: Path, config: IngestConfig = IngestConfig(), read_masks: MaskReader | None = None
+    path: Path,
+    config: IngestConfig = IngestConfig(),
+    read_masks: MaskReader | None = None,
+    find_saliency: SaliencyFinder | None = None,
 ) -> Iterator[dict[str, Any]]:
     """What ingestion would do with a file or a folder: one dict per file, in order. Nothing is written.
 
@@ -120,19 +146,21 @@ def check_clips(
     if it cannot be opened), clips (how many it would give), kept ([first frame, frame behind the last] of each),
     manifest_rows (how many lines of the manifest name it), caption, caption_from (the file it is from), caption_note
     (about one that is too long), motion (the manifest's label), all "" without a clip or a value; masks (those taken,
-    or None), masks_reason (why none or others were not taken), note (what is odd about a clip that is used).
+    or None), masks_reason (why none or others were not taken), size (of the clips, "128x128"), crop (the first clip's
+    window: left, top, width and height in pixels of the source, follows; None without a clip), note (what is odd about
+    a clip that is used).
 
-    `read_masks` as in `ingest`. Raises InputError if `path` does not exist.
+    `read_masks` and `find_saliency` as in `ingest`. Raises InputError if `path` does not exist.
     """
     start_worker()
     sources, unknown_files = find_sources(Path(path))
     files_by_content: dict[str, str] = {}
-    add_masks = partial(_add_masks, Path(path), read_masks)
+    read_clip = partial(_read_clip, Path(path), config, read_masks, find_saliency)
     for source in track(sources, "check clips"):
         reasons: list[str] = []
         info: VideoInfo | None = None
         usable: list[_DecodedClip] = []
-        for result in _decode_clips(source, config, files_by_content, add_masks):
+        for result in _decode_clips(source, config, files_by_content, read_clip):
             if isinstance(result, _RefusedClip):
                 info = result.info
                 reasons.append(result.reason)
@@ -152,9 +180,10 @@ def check_clips(
             "manifest_rows": len(source.entries),
             **_describe_labels([result.clip for result in usable]),
             **_describe_masks(source, usable, reasons),
-            "note": info.note if info and usable else "",
+            **_describe_windows([result.clip for result in usable], config),
         }
-    nothing = {**dict.fromkeys(("frames", "height", "width", "fps", "masks")), "masks_reason": "", "note": ""}
+    names = ("frames", "height", "width", "fps", "masks", "size", "crop")
+    nothing = {**dict.fromkeys(names), "masks_reason": "", "note": ""}
     nothing |= {"clips": 0, "kept": [], "manifest_rows": 0}
     for entry in unknown_files:
         yield {**nothing, **entry, "status": "quarantined", **_describe_labels([])}
@@ -177,33 +206,57 @@ def _describe_masks(source: VideoSource, usable: list[_DecodedClip], reasons: li
     return {"masks": None, "masks_reason": "; ".join(reasons)}
 
 
-def _add_masks(folder: Path, read_masks: MaskReader | None, source: VideoSource, decoded: _DecodedClip) -> _DecodedClip:
-    """A clip with its masks: those of the user, or else its alpha channel. Raises InputError for masks that do not fit.
+def _describe_windows(clips: list[Clip], config: IngestConfig) -> dict[str, Any]:
+    """Size of a source's clips, the window of its first one in pixels of the source, and what is odd about them."""
+    if not clips:
+        return {"size": None, "crop": None, "note": ""}
+    info, crop = clips[0].info, clips[0].crop
+    notes = dict.fromkeys(filter(None, [info.note, *(clip.crop_note for clip in clips)]))
+    window = crop.describe(info.width, info.height, config.size) if crop else None
+    return {"size": str(config.size), "crop": window, "note": "; ".join(notes)}
 
-    An alpha channel that is no mask, because it is soft all over for example, is only noted.
+
+def _read_clip(
+    folder: Path,
+    config: IngestConfig,
+    read_masks: MaskReader | None,
+    find_saliency: SaliencyFinder | None,
+    source: VideoSource,
+    clip: Clip,
+) -> _DecodedClip:
+    """A clip's masks, and its frames through the window that the masks need, or that follows what moves.
+
+    The masks are those of the user, or else the alpha channel; one that is no mask, because it is soft all over for
+    example, is only noted. Raises UnusableClip if the frames or the masks cannot be used.
     """
-    if source.masks:
-        decoded = replace(decoded, masks_path=source.masks, masks_note=source.masks_note)
-    elif decoded.clip.info.alpha:
-        own_path = _catalogue_row("", folder, source, decoded)["source_path"]
-        decoded = replace(decoded, masks_path=own_path, masks_note=_ALPHA_REASON)
-    if read_masks is None or not decoded.masks_path:
-        return decoded
-    try:
-        return replace(decoded, masks=read_masks(folder, _catalogue_row("", folder, source, decoded)))
-    except (InputError, OSError, ValueError, MemoryError) as error:
-        base = folder if folder.is_dir() else folder.parent
-        reason = str(error).replace(f"{base}/", "")
-        if source.masks:
-            raise InputError(f"its masks cannot be used: {reason}") from error
-        return replace(decoded, masks_path="", masks_note=f"its alpha channel is no mask: {reason}")
+    path, note = source.masks, source.masks_note
+    if not path and clip.info.alpha:
+        path, note = _source_path(folder, source), _ALPHA_REASON
+    masks: ClipMasks | None = None
+    if read_masks is not None and path:
+        try:
+            row = _catalogue_row("", folder, source, _DecodedClip(clip, _NO_FRAMES, "", masks_path=path), config)
+            if (footage_masks := read_masks(folder, row)) is not None:
+                clip = replace(clip, crop=crop_to_masks(source, clip, footage_masks.foreground, config))
+                masks = footage_masks.crop(clip.crop) if clip.crop else None
+        except UnusableClip:
+            raise
+        except (InputError, OSError, ValueError, MemoryError) as error:
+            base = folder if folder.is_dir() else folder.parent
+            reason = str(error).replace(f"{base}/", "")
+            if source.masks:
+                raise UnusableClip(source.path, f"its masks cannot be used: {reason}", clip.info) from error
+            path, note = "", f"its alpha channel is no mask: {reason}"
+    clip, frames = read_clip_frames(source, clip, config, find_saliency)
+    content = hashlib.sha256(f"{frames.shape}".encode() + frames.tobytes()).hexdigest()
+    return _DecodedClip(clip, frames, content, masks, path, note)
 
 
 def _decode_clips(
     source: VideoSource,
     config: IngestConfig,
     files_by_content: dict[str, str],
-    add_masks: Callable[[VideoSource, _DecodedClip], _DecodedClip],
+    read_clip: Callable[[VideoSource, Clip], _DecodedClip],
 ) -> Iterator[_DecodedClip | _RefusedClip]:
     """The clips of one source, decoded one at a time. Records each content in `files_by_content` to find duplicates."""
     stamp = stamp_files(source.path)
@@ -211,44 +264,30 @@ def _decode_clips(
         if isinstance(clip, UnusableClip):
             yield _RefusedClip(source.name, clip.reason, clip.info)
             continue
+        file = f"{source.name} frames {clip.start}-{clip.end}" if clip.part else source.name
         try:
-            frames = read_clip_frames(source, clip, config)
+            decoded = read_clip(source, clip)
             check_unchanged(source.path, stamp)
         except UnusableClip as error:
-            yield _RefusedClip(source.name, error.reason, clip.info)
+            yield _RefusedClip(file, error.reason, clip.info)
             continue
-        content = hashlib.sha256(f"{frames.shape}".encode() + frames.tobytes()).hexdigest()
-        file = f"{source.name} frames {clip.start}-{clip.end}" if clip.part else source.name
-        if content in files_by_content:
-            reason = f"a duplicate: the same pictures as {files_by_content[content]}"
+        if decoded.content in files_by_content:
+            reason = f"a duplicate: the same pictures as {files_by_content[decoded.content]}"
             yield _RefusedClip(file, reason, clip.info)
             continue
-        try:
-            decoded = add_masks(source, _DecodedClip(clip, frames, content))
-        except InputError as error:
-            yield _RefusedClip(file, str(error), clip.info)
-            continue
-        files_by_content[content] = file
+        files_by_content[decoded.content] = file
         yield decoded
 
 
-def _choose_name(source: VideoSource, clip: Clip, names: set[str]) -> str:
-    """A slug that is not among `names`: the file's name, with a number for the parts of one file."""
-    path = Path(source.name)
-    holds_frames = holds_pictures(source.path)
-    stem = path.stem.replace("%d", "") if "%d" in path.name or not holds_frames else path.name
-    if holds_frames and stem.lower() in _FRAME_FOLDER_NAMES and path.parent.name:
-        stem = path.parent.name
-    slug = slugify(stem, max_length=48, keep_underscores=False) or "clip"
-    base = slug + (f"-{clip.part:02d}" if clip.part else "")
-    name, number = base, 2
-    while name in names:
-        name, number = f"{base}-{number}", number + 1
-    return name
+def _source_path(folder: Path, source: VideoSource) -> str:
+    """A source's path relative to the ingested folder, or to the folder of the ingested file."""
+    return source.path.relative_to(folder if folder.is_dir() else folder.parent).as_posix()
 
 
-def _catalogue_row(name: str, folder: Path, source: VideoSource, decoded: _DecodedClip) -> dict[str, Any]:
-    clip, frames = decoded.clip, decoded.frames
+def _catalogue_row(
+    name: str, folder: Path, source: VideoSource, decoded: _DecodedClip, config: IngestConfig
+) -> dict[str, Any]:
+    clip = decoded.clip
     return {
         "clip": name,
         "file": source.name,
@@ -257,9 +296,9 @@ def _catalogue_row(name: str, folder: Path, source: VideoSource, decoded: _Decod
         "motion": clip.motion,
         "start": clip.start,
         "end": clip.end,
-        "frames": len(frames),
-        "height": frames.shape[1],
-        "width": frames.shape[2],
+        "frames": len(clip.indices),
+        "height": config.size.height,
+        "width": config.size.width,
         "fps": clip.fps,
         "source_fps": clip.info.fps,
         "source_frames": clip.info.frames,
@@ -267,9 +306,11 @@ def _catalogue_row(name: str, folder: Path, source: VideoSource, decoded: _Decod
         "source_height": clip.info.height,
         "source_pixel_aspect": clip.info.pixel_aspect,
         "source_rotation": clip.info.rotation,
-        "source_path": source.path.relative_to(folder if folder.is_dir() else folder.parent).as_posix(),
+        "source_path": _source_path(folder, source),
         "masks": decoded.masks_path,
         "sampled": [int(index) for index in clip.indices],
         "caption_from": clip.caption_from,
         "caption_note": clip.caption_note,
+        "crop_note": clip.crop_note,
+        **(clip.crop.to_row() if clip.crop else {}),
     }

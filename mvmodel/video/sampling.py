@@ -1,4 +1,4 @@
-"""Sampling in time and space: which frames are taken, and how a picture becomes a square without being squashed."""
+"""Sampling in time: which frames are taken."""
 
 from __future__ import annotations
 
@@ -41,30 +41,6 @@ def nearest_frame_indices(
     to_previous = sample_times - candidate_times[previous_index]
     to_next = candidate_times[next_index] - sample_times
     return first + np.where(to_previous <= to_next + 1e-9, previous_index, next_index)
-
-
-def crop_to_square(picture: np.ndarray, side: int, pixel_aspect: float = 1.0) -> np.ndarray:
-    """Resizes so that the short edge is `side` pixels, and crops the middle.
-
-    A mask is resampled by area and thresholded at one half, so that frame and mask stay aligned.
-
-    Args:
-        picture: A frame, uint8 (height, width, 3), or a mask, bool (height, width).
-        side: Height and width of the result in pixels.
-        pixel_aspect: Width of a source pixel divided by its height. Pixels of the result are square.
-    """
-    is_mask = picture.dtype == np.bool_
-    height, width = picture.shape[:2]
-    display_width = width * pixel_aspect
-    scale = side / min(height, display_width)
-    size = (max(side, round(display_width * scale)), max(side, round(height * scale)))
-    resized = picture.astype(np.float32) if is_mask else picture
-    if size != (width, height):
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        resized = cv2.resize(resized, size, interpolation=interpolation)
-    top, left = (size[1] - side) // 2, (size[0] - side) // 2
-    square = resized[top : top + side, left : left + side]
-    return square >= 0.5 if is_mask else np.ascontiguousarray(square)
 
 
 def shrink_to_grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

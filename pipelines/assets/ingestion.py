@@ -19,6 +19,9 @@ from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
 RAW_CLIPS_CODE_VERSION = "1"
+CLIPS_CODE = code_version(
+    "mvmodel.video.ingestion", "mvmodel.masks.clip_masks", "mvmodel.segmentation.saliency", files=(__file__,)
+)
 SHEET_CLIPS = 32
 """Clips on the contact sheet."""
 CATALOGUE_COLUMNS = (
@@ -66,12 +69,13 @@ def raw_clips(
     return store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
 
 
-@mvmodel_asset("ingestion", "video", "parquet", code_version=code_version("mvmodel.video.ingestion", files=(__file__,)))
+@mvmodel_asset("ingestion", "video", "parquet", code_version=CLIPS_CODE)
 def clips(
     context: dg.AssetExecutionContext, raw_clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
     """The usable clips, cut, resized and resampled to the pack's frame rate and length; and a quarantine table."""
-    from mvmodel.masks.clip_masks import load_clip_masks
+    from mvmodel.masks.clip_masks import load_footage_masks
+    from mvmodel.segmentation.saliency import find_moving_areas
     from mvmodel.video.config import IngestConfig
     from mvmodel.video.ingestion import ingest
 
@@ -82,7 +86,7 @@ def clips(
         expected_files = json.loads((raw_clips.folder / "files.json").read_text())
         if raw_files.listing_hash(expected_files) != raw_files.listing_hash(list_raw_files(settings)):
             raise InputError(f"{settings.clips_folder} has changed since raw_clips; materialize raw_clips again")
-        ingest(settings.clips_folder, empty_folder(folder), config, read_masks=load_clip_masks)
+        ingest(settings.clips_folder, empty_folder(folder), config, None, load_footage_masks, find_moving_areas)
 
     return store.step(context, {"raw_clips": raw_clips}, config, build, _clips_metadata)
 

@@ -11,13 +11,14 @@ from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.clip_masks import load_clip_masks
+from mvmodel.masks.clip_masks import load_clip_masks, load_footage_masks
 from mvmodel.masks.coco import to_coco
 from mvmodel.masks.geometry import mask_iou
+from mvmodel.picture_size import PictureSize
 from mvmodel.video.config import IngestConfig
+from mvmodel.video.crop import center_crop, crop_picture
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.ingestion import check_clips, ingest
-from mvmodel.video.sampling import crop_to_square
 from mvmodel.world.render import TRAIN, random_clip
 
 
@@ -50,11 +51,11 @@ def test_one_clip_with_bad_masks_never_stops_the_others(tmp_path: Path) -> None:
         clip = random_clip((TRAIN, number), frames=16, side=64)
         write_mp4(tmp_path / "in" / f"clip{number}.mp4", clip.frames, 8)
         write_png_folder(tmp_path / "in" / f"clip{number}.masks", clip.masks[: 15 if number == 1 else 16])
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", read_masks=load_clip_masks)
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", read_masks=load_footage_masks)
     assert catalogue.clips == ["clip0", "clip2"]
     assert list(catalogue.quarantine["file"]) == ["clip1.mp4"]
     assert "clip1.masks has 15 masks" in catalogue.quarantine["reason"][0]
-    rows = list(check_clips(tmp_path / "in", read_masks=load_clip_masks))
+    rows = list(check_clips(tmp_path / "in", read_masks=load_footage_masks))
     assert [row["status"] for row in rows] == ["clip", "quarantined", "clip"]
     assert [row["masks"] for row in rows] == ["clip0.masks", None, "clip2.masks"]
     assert "15 masks" in rows[1]["masks_reason"]
@@ -63,7 +64,7 @@ def test_one_clip_with_bad_masks_never_stops_the_others(tmp_path: Path) -> None:
 def test_masks_of_every_second_frame_are_not_taken_for_the_clip(tmp_path: Path) -> None:
     masks = _write_ball(tmp_path / "in", frames=24)
     write_png_folder(tmp_path / "in" / "ball.masks", masks[::2])
-    (row,) = check_clips(tmp_path / "in", IngestConfig(frames=12), load_clip_masks)
+    (row,) = check_clips(tmp_path / "in", IngestConfig(frames=12), load_footage_masks)
     assert row["status"] == "quarantined"
     assert "12 masks, but ball.mp4 has 24 frames" in row["reason"]
 
@@ -74,10 +75,11 @@ def test_masks_have_the_pixel_aspect_of_their_frames(tmp_path: Path, square_pixe
     wide = np.repeat(masks, 2, axis=2) if square_pixels else masks
     write_png_folder(tmp_path / "in" / "ball.masks", wide)
     row = ingest(tmp_path / "in", tmp_path / "out", IngestConfig(frames=8, size=48)).row("ball")
-    row["source_pixel_aspect"] = 2.0
+    crop = center_crop(masks.shape[2], masks.shape[1], PictureSize(48, 48), pixel_aspect=2.0)
+    row |= {"source_pixel_aspect": 2.0, **crop.to_row()}
     sequence = load_clip_masks(tmp_path / "in", row)
     assert sequence is not None
-    expected = np.stack([crop_to_square(masks[index], 48, 2.0) for index in row["sampled"]])
+    expected = np.stack([crop_picture(masks[index], crop, (48, 48), 2.0) for index in row["sampled"]])
     assert mask_iou(sequence.masks, expected) > 0.97
 
 
@@ -103,7 +105,7 @@ def test_masks_of_frames_in_the_same_folder(tmp_path: Path) -> None:
     for number, (frame, mask) in enumerate(zip(clip.frames, clip.masks, strict=True)):
         Image.fromarray(frame).save(tmp_path / "bear" / f"{number}.jpg")
         Image.fromarray(mask).save(tmp_path / "bear" / f"{number}.png")
-    catalogue = ingest(tmp_path, tmp_path / "out", IngestConfig(frames=6, size=96), read_masks=load_clip_masks)
+    catalogue = ingest(tmp_path, tmp_path / "out", IngestConfig(frames=6, size=96), read_masks=load_footage_masks)
     assert catalogue.clips == ["bear"]
     sequence = load_clip_masks(tmp_path, catalogue.row("bear"))
     assert sequence is not None
@@ -127,7 +129,7 @@ def test_objects_stay_apart_through_ingestion(tmp_path: Path) -> None:
     for number, values in enumerate(labels):
         Image.fromarray(values).save(tmp_path / "in" / "Annotations" / "two" / f"{number:05d}.png")
     config = IngestConfig(frames=6, fps=24, size=48)
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_footage_masks)
     file = catalogue.masks_file("two")
     assert file is not None
     sequence = MaskSequence.load(file)
@@ -146,9 +148,9 @@ def test_coco_masks_pair_with_frames_by_number(tmp_path: Path) -> None:
         image["file_name"] = f"frame_{image['id']:04d}.png"
     (tmp_path / "in" / "ball" / "_annotations.coco.json").write_text(json.dumps(content))
     config = IngestConfig(frames=6, fps=24, size=96)
-    (row,) = check_clips(tmp_path / "in", config, load_clip_masks)
+    (row,) = check_clips(tmp_path / "in", config, load_footage_masks)
     assert row["masks"] == "ball/_annotations.coco.json"
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_footage_masks)
     file = catalogue.masks_file(catalogue.clips[0])
     assert file is not None
     assert np.array_equal(MaskSequence.load(file).masks, clip.masks[3:9])
@@ -160,12 +162,12 @@ def test_the_alpha_of_frames_is_their_mask(tmp_path: Path) -> None:
     _write_frames(tmp_path / "in" / "cut", np.concatenate([clip.frames, alpha], axis=3))
     _write_frames(tmp_path / "in" / "veil", np.concatenate([clip.frames, np.full_like(alpha, 90)], axis=3))
     config = IngestConfig(frames=6, fps=24, size=96)
-    cut, veil = check_clips(tmp_path / "in", config, load_clip_masks)
+    cut, veil = check_clips(tmp_path / "in", config, load_footage_masks)
     assert (cut["status"], cut["masks"], cut["masks_reason"]) == ("clip", "cut", "the alpha channel of the clip")
     assert "mid grey (128)" in cut["note"]
     assert veil["status"] == "clip" and veil["masks"] is None
     assert "its alpha channel is no mask" in veil["masks_reason"]
-    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_clip_masks)
+    catalogue = ingest(tmp_path / "in", tmp_path / "out", config, read_masks=load_footage_masks)
     file = catalogue.masks_file("cut")
     assert file is not None and catalogue.masks_file("veil") is None
     assert np.array_equal(MaskSequence.load(file).masks, clip.masks[catalogue.row("cut")["sampled"]])

@@ -10,7 +10,7 @@ import pytest
 
 from mvmodel.cache import Cache
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.clip_masks import load_clip_masks
+from mvmodel.masks.clip_masks import load_clip_masks, load_footage_masks
 from mvmodel.segmentation import selection
 from mvmodel.segmentation.catalogue_masks import get_clip_masks, read_mask_quality, write_clip_masks
 from mvmodel.segmentation.config import ExtractConfig
@@ -58,7 +58,7 @@ def test_masks_are_supplied_or_extracted_and_one_more_clip_costs_one_clip(
 
     def run(folder: Path) -> None:
         folder.mkdir()
-        catalogue = ingest(footage, folder / "clips", INGEST, read_masks=load_clip_masks)
+        catalogue = ingest(footage, folder / "clips", INGEST, read_masks=load_footage_masks)
         cache = Cache(tmp_path / "cache")
         write_clip_masks(folder, catalogue, SEGMENTERS, ExtractConfig(), cache, {"code": "1"})
 
@@ -84,7 +84,7 @@ def test_supplied_masks_are_read_once(tmp_path: Path, extracted_clips: list[floa
     """What was checked at ingestion is what is used, even if the files are gone or replaced since."""
     footage = tmp_path / "in"
     _add_clip(footage, "dog", 2, with_masks=True)
-    catalogue = ingest(footage, tmp_path / "clips", INGEST, read_masks=load_clip_masks)
+    catalogue = ingest(footage, tmp_path / "clips", INGEST, read_masks=load_footage_masks)
     expected = load_clip_masks(footage, catalogue.row("dog"))
     shutil.rmtree(footage)
     masks = get_clip_masks(catalogue, "dog", SEGMENTERS)

@@ -52,7 +52,9 @@ def test_check_says_what_ingestion_does(tmp_path: Path) -> None:
         "file": "horse-meadow.mp4", "status": "clip", "reason": "", "frames": 16, "height": 128, "width": 128,
         "fps": 8.0, "clips": 1, "kept": [[0, 16]], "manifest_rows": 1, "caption": "a horse gallops over a meadow", "caption_from": "manifest.csv",
         "caption_note": "", "motion": "gallop", "masks": None,
-        "masks_reason": "there are none for this clip", "note": "",
+        "masks_reason": "there are none for this clip", "note": "", "size": "128x128",
+        "kept": [[0, 16]], "manifest_rows": 1,
+        "crop": {"left": 0, "top": 0, "width": 128, "height": 128, "follows": "whole"},
     }  # fmt: skip
     assert rows["one_frame.mp4"]["frames"] == 1
     assert rows["empty.mp4"]["height"] is None

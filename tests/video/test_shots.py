@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mvmodel.video.sampling import crop_to_square, nearest_frame_indices
+from mvmodel.video.sampling import nearest_frame_indices
 from mvmodel.video.shots import (
     CutConfig,
     Thumbnails,
@@ -86,16 +86,3 @@ def test_sample_times_takes_the_nearest_frame_of_uneven_ones() -> None:
     assert nearest_frame_indices(times, 0, 7, 0.0, 5, 0.25).tolist() == [0, 2, 4, 5, 6]
     assert nearest_frame_indices(times, 2, 5, 0.2, 4, 0.15).tolist() == [2, 3, 4, 4]
     assert nearest_frame_indices(times, 6, 7, 1.0, 3, 0.1).tolist() == [6, 6, 6]
-
-
-def test_fit_square_crops_and_never_squashes() -> None:
-    picture = np.zeros((60, 120, 3), np.uint8)
-    picture[20:40, 50:70] = 255  # a square stays a square
-    square = crop_to_square(picture, 30)
-    rows, columns = np.nonzero(square[..., 0] > 127)
-    assert square.shape == (30, 30, 3)
-    assert np.ptp(rows) == np.ptp(columns) == 9
-    stretched = crop_to_square(picture, 30, pixel_aspect=0.5)  # a pixel half as wide as high: 60 x 60 as shown
-    rows, columns = np.nonzero(stretched[..., 0] > 127)
-    assert (np.ptp(rows), np.ptp(columns)) == (9, 5)  # 10 by 5 pixels, the edge cut through one
-    assert crop_to_square(picture[..., 0] > 0, 30).sum() == 100
