@@ -99,14 +99,16 @@ def write_first_frame(source: Path, frame_index: int, size: PictureSize, out: Pa
     """
     from PIL import Image
 
-    from mvmodel.video.containers import IMAGE_SUFFIXES
-    from mvmodel.video.pictures import PICTURE_ERRORS, read_rgb
+    from mvmodel.video.config import DecodeLimits
+    from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip
+    from mvmodel.video.guard import run_guarded
+    from mvmodel.video.pictures import read_rgb
 
     if source.suffix.lower() in IMAGE_SUFFIXES:
         try:
-            image = Image.fromarray(read_rgb(source))
-        except PICTURE_ERRORS as error:
-            raise InputError(f"{source} cannot be read as a picture ({error}); give a PNG or JPEG") from error
+            image = Image.fromarray(run_guarded(source, DecodeLimits(), read_rgb, source))
+        except UnusableClip as error:
+            raise InputError(f"{source} cannot be read as a picture: {error.reason}; give a PNG or JPEG") from error
     else:
         from mvmodel.video.frames import read_frames
 

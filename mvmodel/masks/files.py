@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -23,9 +22,12 @@ from mvmodel.masks.pairing import pair_masks, read_picture_numbers
 from mvmodel.masks.pictures import read_picture_file, read_picture_folder, read_rate, sequence_of_labels, write_rate
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.animation import ANIMATION_SUFFIXES, gif_delays
-from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip, holds_pictures
+from mvmodel.video.archives import NPZ_ERRORS, check_npz
+from mvmodel.video.config import DecodeLimits
+from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip, check_unchanged, holds_pictures, stamp_files
 from mvmodel.video.decode import decode_video, iterate_alpha
 from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.guard import run_guarded
 from mvmodel.video.probe import probe_video
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,17 @@ def _read_sequence(path: Path, every: int | None) -> tuple[MaskSequence, list[De
     """The masks of a file or folder, and their numbers. With `every`, masks between every n-th are interpolated."""
     if not path.exists() and not holds_pictures(path):
         raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
+    stamp = stamp_files(path)
+    try:
+        result = run_guarded(path, DecodeLimits(), _read_here, path, every)
+        check_unchanged(path, stamp)
+    except UnusableClip as error:
+        raise InputError(f"the masks {path} cannot be read: {error.reason}") from error
+    return result
+
+
+def _read_here(path: Path, every: int | None) -> tuple[MaskSequence, list[Decimal] | None]:
+    """As `_read_sequence`, in this process."""
     if path.suffix.lower() == ".json" and not path.is_dir():
         return read_coco(path, every)
     sequence = _read_plain(path)
@@ -132,7 +145,10 @@ def _read_plain(path: Path) -> MaskSequence:
 def read_mask(path: Path) -> np.ndarray:
     """Reads one mask picture, bool (height, width), not empty. Raises InputError naming the file."""
     path = Path(path)
-    masks = read_picture_file(path).masks
+    try:
+        masks = run_guarded(path, DecodeLimits(), read_picture_file, path).masks
+    except UnusableClip as error:
+        raise InputError(f"the mask {path} cannot be read: {error.reason}") from error
     if len(masks) > 1:
         raise InputError(f"{path} holds {len(masks)} pictures; give one mask")
     check_foreground(path, masks)
@@ -196,6 +212,7 @@ def _write_gif(path: Path, sequence: MaskSequence) -> None:
 
 def _read_npz(path: Path) -> MaskSequence:
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as data:
             if "bits" not in data.files:
                 name = "masks" if "masks" in data.files else data.files[0]
@@ -206,7 +223,7 @@ def _read_npz(path: Path) -> MaskSequence:
                     raise InputError(f"{path} holds {masks.dtype} {masks.shape}; give bool (frames, height, width)")
                 fps = float(data["fps"]) if "fps" in data.files and data["fps"].size == 1 else 8.0
                 return sequence_of_labels(path, lambda: labels_from_grey(masks), fps)
-    except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except (*NPZ_ERRORS, TypeError) as error:
         raise InputError(f"{path} is no readable .npz of masks ({error}); save a bool array in it") from error
     return MaskSequence.load(path)
 

@@ -17,7 +17,7 @@ from mvmodel.masks.values import MaskPicture, picture_values, read_labels
 from mvmodel.video.animation import is_animation, read_animation
 from mvmodel.video.config import DecodeLimits
 from mvmodel.video.containers import describe_error, image_files
-from mvmodel.video.pictures import PICTURE_ERRORS, is_pillow_format, read_picture, to_rgb
+from mvmodel.video.pictures import PICTURE_ERRORS, check_picture_size, is_pillow_format, read_picture, to_rgb
 
 
 def read_picture_folder(folder: Path) -> MaskSequence:
@@ -63,6 +63,7 @@ def _read_values(file: Path) -> MaskPicture:
     """The values of one picture file. Raises PICTURE_ERRORS."""
     if is_pillow_format(file):
         with Image.open(file) as image:
+            check_picture_size(image.size)
             return _values(image)
     picture = read_picture(file)
     if picture.values.ndim == 3 and not np.ptp(picture.values, axis=2).any():

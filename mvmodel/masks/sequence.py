@@ -11,6 +11,7 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write, hash_value
+from mvmodel.video.archives import NPZ_ERRORS, check_npz
 
 DEFAULT_FPS = 8.0
 """Frame rate of masks whose files do not state one."""
@@ -118,6 +119,7 @@ class MaskSequence:
     def load(cls, path: Path) -> MaskSequence:
         """Reads what `save` wrote. Raises InputError naming the file if it is something else."""
         try:
+            check_npz(path)
             with np.load(path, allow_pickle=False) as data:
                 shape = tuple(int(n) for n in data["shape"])
                 fps = float(data["fps"])
@@ -126,11 +128,13 @@ class MaskSequence:
                     return cls(masks, fps)
                 names = tuple(str(name) for name in data["names"])
                 return cls(masks, fps, _unpack(data["instance_bits"], (len(names), *shape)), names)
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (*NPZ_ERRORS, TypeError) as error:
             raise InputError(
                 f"{path} is not a mask sequence written by mvmodel ({error}); give an .npz it saved"
             ) from error
 
 
 def _unpack(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if min(shape, default=0) < 1 or int(np.prod(shape, dtype=object)) > 8 * bits.size:
+        raise ValueError(f"its shape {shape} and its {8 * bits.size} pixels do not fit")
     return np.unpackbits(bits)[: int(np.prod(shape))].reshape(shape).astype(bool)

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from mvmodel.video.config import DecodeLimits
-from mvmodel.video.guard import beat
+from mvmodel.video.containers import UnusableClip
+from mvmodel.video.guard import beat, run_guarded
 from mvmodel.video.pictures import PICTURE_ERRORS, Picture, to_picture
 
 ANIMATION_SUFFIXES = frozenset({".gif", ".webp", ".png", ".apng", ".tif", ".tiff"})
@@ -53,8 +54,18 @@ def count_pictures(path: Path) -> int:
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a picture file holds several pictures, by its header."""
-    if path.suffix.lower() not in ANIMATION_SUFFIXES or count_pictures(path) < 2:
+    """Whether a picture file holds several pictures, by its header. Asks the worker process."""
+    if path.suffix.lower() not in ANIMATION_SUFFIXES:
+        return False
+    try:
+        return run_guarded(path, DecodeLimits(), has_several_pictures, path)
+    except UnusableClip:
+        return False
+
+
+def has_several_pictures(path: Path) -> bool:
+    """As `is_animation`, in this process."""
+    if count_pictures(path) < 2:
         return False
     with suppress(*PICTURE_ERRORS), Image.open(path) as image:
         size = image.size

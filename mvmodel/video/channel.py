@@ -16,7 +16,7 @@ _ALIGNMENT = 64
 """Bytes to which arrays are aligned in shared memory."""
 _MAX_INLINE = 1 << 16
 """Arrays of together at most so many bytes travel in the message itself."""
-_SAFE_MODULES = ("mvmodel", "numpy", "pathlib", "collections", "av")
+_SAFE_MODULES = ("mvmodel", "numpy", "pathlib", "collections", "decimal", "av")
 """Modules whose classes a message may hold."""
 
 

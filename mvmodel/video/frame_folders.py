@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mvmodel.video.config import DecodeLimits
+from mvmodel.video.containers import UnusableClip
+from mvmodel.video.guard import run_guarded
 from mvmodel.video.mask_names import has_mask_word, plain_sequence_name
 from mvmodel.video.picture_sequences import PictureName, parse_names, sequence_path, sort_pictures
 
@@ -163,10 +166,15 @@ def _find_twin(sequence: _Sequence, frames: list[_Sequence]) -> _Sequence | None
 def _are_masks(sequence: _Sequence) -> bool:
     """Whether the first, the middle and the last picture look like masks."""
     count = len(sequence.files)
-    return all(_looks_like_mask(sequence.files[index]) for index in {0, count // 2, count - 1})
+    files = [sequence.files[index] for index in sorted({0, count // 2, count - 1})]
+    try:
+        return all(run_guarded(file, DecodeLimits(), looks_like_mask, file) for file in files)
+    except UnusableClip:
+        return False
 
 
-def _looks_like_mask(file: Path) -> bool:
+def looks_like_mask(file: Path) -> bool:
+    """Whether a picture has as few colours, or as extreme grey levels, as masks have. Runs in the worker."""
     try:
         with Image.open(file) as image:
             if image.mode == "1" or image.mode.startswith("I"):

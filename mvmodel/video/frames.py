@@ -8,7 +8,10 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
+from mvmodel.video.archives import NPZ_ERRORS, check_npz
+from mvmodel.video.config import DecodeLimits
 from mvmodel.video.decode import decode_video
+from mvmodel.video.guard import run_guarded
 
 
 def read_frames(path: Path) -> np.ndarray:
@@ -19,10 +22,15 @@ def read_frames(path: Path) -> np.ndarray:
     path = Path(path)
     if path.suffix != ".npz":
         return decode_video(path).frames
+    return run_guarded(path, DecodeLimits(), _read_archive, path)
+
+
+def _read_archive(path: Path) -> np.ndarray:
     try:
+        check_npz(path)
         with np.load(path, allow_pickle=False) as data:
             frames: np.ndarray = data["frames"]
-    except (OSError, KeyError, ValueError) as error:
+    except NPZ_ERRORS as error:
         raise InputError(f"{path} holds no video ({error}); give an .npz that `mvmodel generate` wrote") from error
     return frames
 

@@ -252,6 +252,10 @@ def _receive(worker: _Worker, path: Path, limits: DecodeLimits, seconds: float) 
             f"(ingest.limits.timeout_s in the settings) if it is only slow",
         )
     message: tuple[str, Any] = worker.channel.receive()
+    if message[0] == "log":
+        name, level, text = message[1]
+        logging.getLogger(name).log(level, "%s", text)
+        return "beat", None
     return message
 
 

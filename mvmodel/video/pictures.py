@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mvmodel.video.config import DecodeLimits
+
 PICTURE_ERRORS = (
     *(OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError),
     *(av.error.FFmpegError, cv2.error),
@@ -67,9 +69,16 @@ def read_picture(path: Path) -> Picture:
     if not is_pillow_format(path):
         return _read_openexr(path) if path.suffix.lower() == ".exr" else _read_with_opencv(path, 1)
     with Image.open(path) as image:
+        check_picture_size(image.size)
         if _has_deep_colours(image):
             return _read_with_opencv(path, image.getexif().get(_EXIF_ORIENTATION, 1))
         return to_picture(image)
+
+
+def check_picture_size(size: tuple[int, int], limits: DecodeLimits = DecodeLimits()) -> None:
+    """Raises ValueError for a picture of more pixels than the limit. size: (width, height) by the header."""
+    if size[0] * size[1] > limits.pixels:
+        raise ValueError(f"{size[0]}x{size[1]} is more than the limit of {limits.pixels:,} pixels; scale it down")
 
 
 def is_pillow_format(path: Path) -> bool:

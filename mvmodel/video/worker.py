@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import pickle
 import resource
@@ -46,6 +47,7 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=descriptor), trusts=True)
     server = _Server(channel)
     guard.enter_worker(server.beat)
+    logging.getLogger("mvmodel").addHandler(_ForwardedLog(channel))
     channel.send(("ready", None))
     start_memory = _memory("VmData")
     while True:
@@ -63,6 +65,17 @@ def main() -> None:
         server.serve(task)
         is_worn = _memory("VmData") - start_memory > _MAX_GROWTH_BYTES and not kept_frames.frames
         channel.send(("end", is_worn))
+
+
+class _ForwardedLog(logging.Handler):
+    """Lets warnings about a file be logged by the parent, as if it had read the file."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(logging.WARNING)
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._channel.send(("log", (record.name, record.levelno, record.getMessage())))
 
 
 class _Server:
