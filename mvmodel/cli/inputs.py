@@ -99,12 +99,13 @@ def write_first_frame(source: Path, frame_index: int, size: PictureSize, out: Pa
     """
     from PIL import Image
 
+    from mvmodel.video.animation import is_animation
     from mvmodel.video.config import DecodeLimits
     from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip
     from mvmodel.video.guard import run_guarded
     from mvmodel.video.pictures import read_rgb
 
-    if source.suffix.lower() in IMAGE_SUFFIXES:
+    if source.suffix.lower() in IMAGE_SUFFIXES and not is_animation(source):
         try:
             image = Image.fromarray(run_guarded(source, DecodeLimits(), read_rgb, source))
         except UnusableClip as error:

@@ -42,6 +42,10 @@ def extract_command(
     ],
     preview: PreviewOut = None,
     segmenter: SegmenterName = "auto",
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Frame rate of a folder of frames or a TIFF. Default: 24.", min=0.01, max=1000),
+    ] = None,
     overwrite: Overwrite = False,
     pack: PackName = None,
     json: AsJson = False,
@@ -55,9 +59,13 @@ def extract_command(
         from mvmodel.packs import load_pack
         from mvmodel.segmentation.selection import choose_segmenters
         from mvmodel.video.decode import decode_video
+        from mvmodel.video.probe import probe_video, set_frame_rate
 
+        info = probe_video(path)
+        if fps is not None and info.has_rate:
+            raise InputError(f"{path} has a frame rate of its own ({info.fps:g}); --fps is for folders of frames")
         segmenters = choose_segmenters(segmenter, load_pack(pack))
-        video = decode_video(path)
+        video = decode_video(path, info=info if fps is None else set_frame_rate(info, fps))
         extraction, made_by = segmenters.extract(video.frames, fps=video.fps)
         sequence, quality = extraction.sequence, extraction.quality.model_dump()
         write_masks(out, sequence)

@@ -121,6 +121,8 @@ def _read_alpha(source: Path, sampled: np.ndarray) -> np.ndarray:
     info = probe_video(source)
     opaque = dict(iterate_alpha(source, info, sorted(set(sampled.tolist()))))
     masks = np.stack([opaque[index] for index in sampled.tolist()])
+    if masks.all(axis=(1, 2)).any():
+        raise InputError(f"{source} is opaque all over in some frames")
     check_foreground(source, masks)
     return masks
 

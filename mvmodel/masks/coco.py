@@ -81,8 +81,8 @@ def read_coco(path: Path, every: int | None = None) -> tuple[MaskSequence, list[
     step = _key_frame_step(np.asarray(sequence.masks.any(axis=(1, 2))))
     if step and not table.is_own and every is None:
         raise InputError(
-            f"{path} has masks on every {_ordinal(step)} frame only; add --every {step} to interpolate the masks between "
-            f"them, or export those too (in CVAT as tracks, with interpolated frames)"
+            f"{path} has masks on every {_ordinal(step)} frame only; add --every {step} to interpolate the masks "
+            f"between them, or export those too (in CVAT as tracks, with interpolated frames)"
         )
     if every is not None and step:
         if step != every:

@@ -30,8 +30,9 @@ class MaskRecord:
 class MaskTable:
     """The masks of a file.
 
-    objects: key -> name, in order. fps: None if the file does not say. numbers: of each frame, by the file names, or None. boxes: annotations without a mask. has_instances: a single object is an instance
-    too. is_own: mvmodel wrote the file, so that frames without masks are meant.
+    objects: key -> name, in order. fps: None if the file does not say. numbers: of each frame, by the file names, or
+    None. boxes: annotations without a mask. has_instances: a single object is an instance too. is_own: mvmodel wrote
+    the file, so that frames without masks are meant.
     """
 
     frames: int

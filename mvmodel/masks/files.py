@@ -24,10 +24,18 @@ from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.animation import ANIMATION_SUFFIXES, gif_delays
 from mvmodel.video.archives import NPZ_ERRORS, check_npz
 from mvmodel.video.config import DecodeLimits
-from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip, check_unchanged, holds_pictures, stamp_files
+from mvmodel.video.containers import (
+    IMAGE_SUFFIXES,
+    UnusableClip,
+    check_unchanged,
+    holds_pictures,
+    image_files,
+    stamp_files,
+)
 from mvmodel.video.decode import decode_video, iterate_alpha
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.guard import run_guarded
+from mvmodel.video.picture_sequences import describe_gaps
 from mvmodel.video.probe import probe_video
 
 logger = logging.getLogger(__name__)
@@ -68,6 +76,8 @@ def read_masks(
     """
     path = Path(path)
     sequence, numbers = _read_sequence(path, every)
+    if holds_pictures(path) and clip is None and every is None and (gaps := describe_gaps(image_files(path))):
+        logger.warning("%s: %s", path, gaps)
     if clip is not None:
         sequence = _pair_with_clip(path, sequence, numbers, clip, every or 1)
     masks, file_fps, instances, names = sequence.masks, sequence.fps, sequence.instances, sequence.names

@@ -13,8 +13,8 @@ from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo
 from mvmodel.video.crop import Crop
 from mvmodel.video.decode import check_frame_range, check_limits
-from mvmodel.video.manifest import MANIFEST_NAME, ManifestEntry, parse_moment
-from mvmodel.video.probe import probe_video
+from mvmodel.video.manifest import MANIFEST_NAME, ManifestEntry, parse_moment, parse_rate
+from mvmodel.video.probe import join_notes, probe_video, set_frame_rate
 from mvmodel.video.sampling import nearest_frame_indices
 from mvmodel.video.shots import (
     Thumbnails,
@@ -72,7 +72,7 @@ def find_clips(source: VideoSource, config: IngestConfig) -> list[Clip | Unusabl
 
 def _probe_source(source: VideoSource, config: IngestConfig) -> VideoInfo:
     """Probes a source. Raises UnusableClip if it is too large, too small or too short."""
-    info = probe_video(source.path, config.limits)
+    info = _apply_rate(source, probe_video(source.path, config.limits))
     check_limits(source.path, info, config.limits)
     if min(info.width, info.height) < config.min_side:
         reason = f"{info.width}x{info.height} pixels are too small; at least {config.min_side} a side are needed"
@@ -82,6 +82,22 @@ def _probe_source(source: VideoSource, config: IngestConfig) -> VideoInfo:
         reason = f"it has only {count}, so no motion to learn; at least {config.min_frames} are needed"
         raise UnusableClip(source.path, reason, info)
     return info
+
+
+def _apply_rate(source: VideoSource, info: VideoInfo) -> VideoInfo:
+    """The probe with the manifest's frame rate, where the clip states none; a note says what was assumed."""
+    try:
+        rate = next((rate for rate in (parse_rate(entry.fps) for entry in source.entries) if rate), None)
+    except InputError as error:
+        raise UnusableClip(source.path, str(error), info) from error
+    note = ""
+    if not info.has_rate and rate:
+        info = set_frame_rate(info, rate)
+    elif not info.has_rate:
+        note = f"it states no frame rate, so {info.fps:g} a second are assumed; the manifest may have a column fps"
+    elif rate and abs(rate / info.fps - 1) > 0.03:
+        note = f"the manifest says {rate:g} frames a second, the clip {info.fps:g}, which is used"
+    return info.model_copy(update={"note": join_notes(info.note, note)})
 
 
 def _cut_entry(source: VideoSource, entry: ManifestEntry, info: VideoInfo, config: IngestConfig) -> list[Clip]:

@@ -32,6 +32,8 @@ class VideoInfo(BaseModel):
     """Frames counted in the file, not the header's claim."""
     fps: float
     """Frames per second."""
+    has_rate: bool = True
+    """Whether the clip states its frame rate; folders of frames and TIFFs do not."""
     width: int
     """Displayed width in pixels, after rotation."""
     height: int

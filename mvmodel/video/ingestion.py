@@ -23,6 +23,7 @@ from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import UnusableClip, VideoInfo, check_unchanged, stamp_files
 from mvmodel.video.crop import Box, Crop
 from mvmodel.video.guard import start_worker
+from mvmodel.video.pictures import ALPHA_BACKGROUND
 from mvmodel.video.sources import VideoSource, find_sources
 
 
@@ -248,6 +249,8 @@ def _read_clip(
                 raise UnusableClip(source.path, f"its masks cannot be used: {reason}", clip.info) from error
             path, note = "", f"its alpha channel is no mask: {reason}"
     clip, frames = read_clip_frames(source, clip, config, find_saliency)
+    if clip.info.alpha and (frames == ALPHA_BACKGROUND).all():
+        raise UnusableClip(source.path, "its pictures are transparent all over", clip.info)
     content = hashlib.sha256(f"{frames.shape}".encode() + frames.tobytes()).hexdigest()
     return _DecodedClip(clip, frames, content, masks, path, note)
 

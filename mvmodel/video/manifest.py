@@ -20,7 +20,7 @@ class ManifestEntry(BaseModel):
 
     file: path relative to the folder. start, end: a frame number ("61") or a time ("2.5s", "1:02.5"), or "" for the
     clip's own. motion: the motion's name or "". table: name of the manifest's file. line: in it, 0 if it has no line.
-    caption_suffix: of the files beside clips that hold captions, if it is not .txt.
+    caption_suffix: of the files beside clips that hold captions, if it is not .txt. fps: frames per second or "".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +33,7 @@ class ManifestEntry(BaseModel):
     table: str = ""
     line: int = 0
     caption_suffix: str = ""
+    fps: str = ""
 
 
 def resolve_inside(folder: Path, name: str) -> Path:
@@ -78,6 +79,20 @@ def _find_entry(folder: Path, name: str) -> Path | None:
 
 def _compose(text: str) -> str:
     return unicodedata.normalize("NFC", text)
+
+
+def parse_rate(text: str) -> float | None:
+    """Frames per second from a manifest; None for "". Raises InputError for anything that is none."""
+    text = text.strip().replace(",", ".")
+    if not text:
+        return None
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = 0.0
+    if not 0 < fps <= 1000:
+        raise InputError(f"the manifest's fps {text!r} is no frame rate; write a number above 0, up to 1000")
+    return fps
 
 
 def parse_moment(text: str, fps: float, times: Sequence[float] = ()) -> int | None:

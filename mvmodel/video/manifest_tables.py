@@ -27,6 +27,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "end": (),
     "end_frame": ("frame_end",),
     "end_seconds": ("end_time", "end_second", "end_sec", "end_s"),
+    "fps": ("frame_rate", "framerate"),
 }  # fmt: skip
 """Columns of a manifest, and other names for them."""
 _TABLE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "metadata.csv", "metadata.jsonl", "metadata.json")
@@ -84,7 +85,7 @@ def _read_candidate(path: Path, folder: Path) -> list[ManifestEntry] | None:
 def _table_entries(table: Table, folder: Path) -> list[ManifestEntry]:
     if table.unused:
         _logger.warning(
-            "%s: the columns %s are not used; the manifest's columns are file, caption, motion, start, end",
+            "%s: the columns %s are not used; the manifest's columns are file, caption, motion, start, end, fps",
             *(table.path, ", ".join(repr(name) for name in table.unused)),
         )
     return [_row_entry(table, row, folder) for row in table.rows]
@@ -100,6 +101,7 @@ def _row_entry(table: Table, row: Row, folder: Path) -> ManifestEntry:
         end=_choose_moment(values, "end"),
         table=table.path.name,
         line=row.line,
+        fps=values.get("fps", ""),
     )
 
 

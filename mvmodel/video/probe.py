@@ -47,6 +47,13 @@ def probe_video(path: Path, limits: DecodeLimits = DecodeLimits()) -> VideoInfo:
     return run_guarded(path, limits, _probe, path, limits)
 
 
+def set_frame_rate(info: VideoInfo, fps: float) -> VideoInfo:
+    """The probe of a clip that states no frame rate, with this one."""
+    times = tuple(index / fps for index in range(info.frames))
+    duration = round(info.frames / fps, 6)
+    return info.model_copy(update={"fps": fps, "has_rate": True, "times": times, "duration_s": duration})
+
+
 def _probe(path: Path, limits: DecodeLimits) -> VideoInfo:
     if holds_pictures(path):
         return _probe_folder(path)
@@ -181,6 +188,7 @@ def _probe_animation(path: Path, limits: DecodeLimits) -> VideoInfo:
     return VideoInfo(
         frames=frames,
         fps=fps,
+        has_rate=animation.fps is not None,
         width=animation.size[0],
         height=animation.size[1],
         codec=animation.format.lower(),
@@ -190,7 +198,7 @@ def _probe_animation(path: Path, limits: DecodeLimits) -> VideoInfo:
         pictures=animation.indices,
         levels=levels,
         alpha=animation.alpha,
-        note=_join(note, ALPHA_NOTE if animation.alpha else ""),
+        note=join_notes(note, ALPHA_NOTE if animation.alpha else ""),
     )
 
 
@@ -212,6 +220,7 @@ def _probe_folder(folder: Path) -> VideoInfo:
     return VideoInfo(
         frames=len(files),
         fps=fps,
+        has_rate=bool(times),
         width=width,
         height=height,
         codec="images",
@@ -220,7 +229,7 @@ def _probe_folder(folder: Path) -> VideoInfo:
         times=times or tuple(index / FOLDER_FPS for index in range(len(files))),
         levels=levels,
         alpha=alpha,
-        note=_join(describe_gaps(files), note, ALPHA_NOTE if alpha else ""),
+        note=join_notes(describe_gaps(files), note, ALPHA_NOTE if alpha else ""),
     )
 
 
@@ -237,7 +246,8 @@ def _sample_pictures(files: list[Path], first: Picture) -> list[Picture]:
     return samples
 
 
-def _join(*notes: str) -> str:
+def join_notes(*notes: str) -> str:
+    """Notes about a clip in one text; empty ones are left out."""
     return "; ".join(note for note in notes if note)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from mvmodel.video.supplied_masks import (
     MaskCandidate,
     SuppliedMasks,
     assign_masks,
+    describe_unnamed_masks,
     list_mask_folder,
+    list_unnamed_masks,
     name_sequence,
     name_sibling,
     name_whole_clip,
@@ -95,8 +97,27 @@ def find_sources(folder: Path) -> tuple[list[VideoSource], list[dict[str, Any]]]
         )
         for name in sorted(names)
     ]
+    sources = _note_unnamed_masks(sources)
     unused = [{"file": _relative_name(path, folder), "reason": reason} for path, reason in contents.unused + orphans]
     return sources, unknown + sorted(unused, key=lambda row: row["file"])
+
+
+def _note_unnamed_masks(sources: list[VideoSource]) -> list[VideoSource]:
+    """The sources; those without masks with a note on files beside them that hold some, but have other names."""
+    stems = {fold_name(source.path.stem) for source in sources}
+    files_by_folder: dict[Path, list[Path]] = {}
+    noted = []
+    for source in sources:
+        folder, own = source.path.parent, fold_name(source.path.stem)
+        if source.masks or not folder.is_dir():
+            noted.append(source)
+            continue
+        if folder not in files_by_folder:
+            files_by_folder[folder] = list_unnamed_masks(folder)
+        others = stems - {own}
+        files = [path for path in files_by_folder[folder] if fold_name(path.stem) not in others]
+        noted.append(replace(source, masks_note=describe_unnamed_masks(files, source.path.stem)))
+    return noted
 
 
 def _find_manifest_files(folder: Path) -> tuple[dict[str, list[ManifestEntry]], list[dict[str, Any]]]:
@@ -130,7 +151,7 @@ def _single_source(file: Path) -> VideoSource:
     masks, _ = _assign_masks(contents)
     supplied = masks.get(file.name)
     if supplied is None:
-        return VideoSource(file, file.name)
+        return _note_unnamed_masks([VideoSource(file, file.name)])[0]
     return VideoSource(file, file.name, (), supplied.path.name, supplied.note)
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mvmodel.video.containers import IMAGE_SUFFIXES, image_files
 from mvmodel.video.frame_folders import split_sequences
-from mvmodel.video.mask_names import MASK_FOLDERS, clip_key, fold_name, names_whole_clip
+from mvmodel.video.mask_names import (
+    MASK_FOLDERS,
+    clip_key,
+    fold_name,
+    likely_mask_owner,
+    mask_owner,
+    names_whole_clip,
+)
 
 _KINDS = (
     ".npz",
@@ -78,6 +86,34 @@ def name_whole_clip(path: Path) -> MaskCandidate | None:
     if not _MASKS_IN_JSON.search(path.read_bytes()):
         return None
     return MaskCandidate(path, path.parent, (path.stem,), (1, len(MASK_FOLDERS)))
+
+
+def list_unnamed_masks(folder: Path) -> list[Path]:
+    """Files of a folder that hold masks by their content, but not by their names."""
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [path for path in files if path.is_file() and _holds_masks(path)]
+
+
+def describe_unnamed_masks(files: list[Path], clip: str) -> str:
+    """Says why files of `list_unnamed_masks` are not the masks of a clip with this name; "" for no files."""
+    if not files:
+        return ""
+    names = ", ".join(path.name for path in files[:3]) + (f" and {len(files) - 3} others" if len(files) > 3 else "")
+    return f"{names} not taken, because the name does not say that it holds masks of the clip; name it {clip}.masks.*"
+
+
+def _holds_masks(path: Path) -> bool:
+    """Whether a file without a name for masks holds some: an .npz with an array called masks, or a COCO file."""
+    suffix, stem = path.suffix.lower(), path.stem
+    if suffix not in (".npz", ".json") or mask_owner(stem) or likely_mask_owner(stem) or names_whole_clip(stem):
+        return False
+    try:
+        if suffix == ".json":
+            return bool(_MASKS_IN_JSON.search(path.read_bytes()))
+        with zipfile.ZipFile(path) as archive:
+            return bool({"bits.npy", "masks.npy", "mask.npy"} & set(archive.namelist()))
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def name_sequence(path: Path, clip: Path) -> MaskCandidate:

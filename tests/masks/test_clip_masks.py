@@ -162,7 +162,9 @@ def test_the_alpha_of_frames_is_their_mask(tmp_path: Path) -> None:
     _write_frames(tmp_path / "in" / "cut", np.concatenate([clip.frames, alpha], axis=3))
     _write_frames(tmp_path / "in" / "veil", np.concatenate([clip.frames, np.full_like(alpha, 90)], axis=3))
     config = IngestConfig(frames=6, fps=24, size=96)
-    cut, veil = check_clips(tmp_path / "in", config, load_footage_masks)
+    _write_frames(tmp_path / "in" / "gone", np.concatenate([clip.frames, np.zeros_like(alpha)], axis=3))
+    cut, gone, veil = check_clips(tmp_path / "in", config, load_footage_masks)
+    assert (gone["status"], gone["reason"]) == ("quarantined", "its pictures are transparent all over")
     assert (cut["status"], cut["masks"], cut["masks_reason"]) == ("clip", "cut", "the alpha channel of the clip")
     assert "mid grey (128)" in cut["note"]
     assert veil["status"] == "clip" and veil["masks"] is None

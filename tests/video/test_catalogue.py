@@ -50,7 +50,8 @@ def test_check_says_what_ingestion_does(tmp_path: Path) -> None:
     assert sum(row["status"] == "clip" for row in rows.values()) == 21
     assert rows["horse-meadow.mp4"] == {
         "file": "horse-meadow.mp4", "status": "clip", "reason": "", "frames": 16, "height": 128, "width": 128,
-        "fps": 8.0, "clips": 1, "kept": [[0, 16]], "manifest_rows": 1, "caption": "a horse gallops over a meadow", "caption_from": "manifest.csv",
+        "fps": 8.0, "clips": 1, "kept": [[0, 16]], "manifest_rows": 1,
+        "caption": "a horse gallops over a meadow", "caption_from": "manifest.csv",
         "caption_note": "", "motion": "gallop", "masks": None,
         "masks_reason": "there are none for this clip", "note": "", "size": "128x128",
         "kept": [[0, 16]], "manifest_rows": 1,
@@ -169,3 +170,18 @@ def test_contact_sheet() -> None:
     frames = _clip(1)
     assert contact_sheet(frames, columns=4).size == (4 * 64, 3 * 64)
     assert contact_sheet(frames, frames[..., 0] > 99, columns=5).size == (5 * 64, 4 * 64)
+
+
+def test_folders_of_frames_have_the_manifests_rate(tmp_path: Path) -> None:
+    frames = random_clip((TRAIN, 2), frames=12, side=64).frames
+    for name in ("a", "b"):
+        write_png_folder(tmp_path / "in" / name, frames if name == "a" else frames[::-1])
+    write_mp4(tmp_path / "in" / "c.mp4", np.roll(frames, 5, axis=2), 8)
+    (tmp_path / "in" / "manifest.csv").write_text("file,fps\na,12\nc.mp4,30\n")
+    rows = {row["file"]: row for row in check_clips(tmp_path / "in", SMALL)}
+    assert [rows[name]["fps"] for name in ("a", "b", "c.mp4")] == [12, 24, 8]
+    assert rows["a"]["note"] == "" and "24 a second are assumed" in rows["b"]["note"]
+    assert "the manifest says 30 frames a second, the clip 8" in rows["c.mp4"]["note"]
+    (tmp_path / "in" / "manifest.csv").write_text("file,fps\na,fast\n")
+    (row,) = (row for row in check_clips(tmp_path / "in", SMALL) if row["file"] == "a")
+    assert row["status"] == "quarantined" and "'fast' is no frame rate" in row["reason"]

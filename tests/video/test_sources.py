@@ -154,6 +154,18 @@ def test_a_coco_file_in_a_folder_belongs_to_its_frames(tmp_path: Path) -> None:
     assert _masks_by_name(tmp_path) == {"train": ""}, "boxes are no masks"
 
 
+def test_masks_with_another_name_are_said(tmp_path: Path) -> None:
+    for name in ("dog.mp4", "cat.mp4", "plain.json"):
+        _touch(tmp_path / name)
+    np.savez(tmp_path / "dog.npz", masks=np.ones((2, 4, 4), bool))
+    np.savez(tmp_path / "features.npz", embeddings=np.ones(4))
+    (tmp_path / "export.json").write_text('{"annotations": [{"segmentation": {"counts": "a"}}]}')
+    (cat, dog), unused = find_sources(tmp_path)
+    assert not unused and not cat.masks and not dog.masks
+    assert cat.masks_note.startswith("export.json not taken")
+    assert dog.masks_note.startswith("dog.npz, export.json not taken") and "dog.masks.*" in dog.masks_note
+
+
 def test_masks_without_a_clip_are_named_and_never_clips(tmp_path: Path) -> None:
     _touch(tmp_path / "clip.mp4")
     _touch(tmp_path / "another_mask.mp4")
