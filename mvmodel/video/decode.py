@@ -223,7 +223,7 @@ def _iterate_pyav(
         try:
             for index, frame in enumerate(decode_stream(container)):
                 beat()
-                kept_frames.add(index, frame)
+                kept_frames.add(path, index, frame)
                 while target == index:
                     last = _to_array(frame, info, pixels, reformatter)
                     yield index, last

@@ -24,10 +24,10 @@ class KeptFrames:
         self.drop()
         self._file, self._limit = _identify(path), limit
 
-    def add(self, index: int, frame: av.VideoFrame) -> None:
-        """Keeps a frame of the file that `begin` named. With one too many, all are dropped."""
-        if self._file is None:
-            return
+    def add(self, path: Path, index: int, frame: av.VideoFrame) -> None:
+        """Keeps a frame if it is of the file that `begin` named. With one too many, all are dropped."""
+        if self._file is None or self._file[0] != str(path):
+            return  # masks of a clip may be read between its two passes
         self._bytes += sum(plane.buffer_size for plane in frame.planes)
         if self._bytes > self._limit:
             self.drop()

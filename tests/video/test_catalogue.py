@@ -50,8 +50,7 @@ def test_check_says_what_ingestion_does(tmp_path: Path) -> None:
     assert sum(row["status"] == "clip" for row in rows.values()) == 21
     assert rows["horse-meadow.mp4"] == {
         "file": "horse-meadow.mp4", "status": "clip", "reason": "", "frames": 16, "height": 128, "width": 128,
-        "fps": 8.0, "clips": 1, "kept": [[0, 16]], "manifest_rows": 1,
-        "caption": "a horse gallops over a meadow", "caption_from": "manifest.csv",
+        "fps": 8.0, "clips": 1, "caption": "a horse gallops over a meadow", "caption_from": "manifest.csv",
         "caption_note": "", "motion": "gallop", "masks": None,
         "masks_reason": "there are none for this clip", "note": "", "size": "128x128",
         "kept": [[0, 16]], "manifest_rows": 1,

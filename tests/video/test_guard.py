@@ -89,6 +89,17 @@ def test_frames_are_those_of_this_process_however_they_are_read(tmp_path: Path, 
     assert np.array_equal(dict(iterate_frames(path, info, [7]))[7], here[7])
 
 
+def test_frames_that_are_kept_are_of_one_file(tmp_path: Path, frames: np.ndarray) -> None:
+    """The masks of a clip may be read between the two passes over its frames."""
+    path, other = write_mp4(tmp_path / "a.mp4", frames, 8), write_mp4(tmp_path / "b.mp4", 255 - frames, 8)
+    info = probe_video(path)
+    here = dict(read_in_order(path, info, list(range(10))))
+    list(iterate_frames(path, info, [0, 5], keep_to=10))
+    decode_video(other)
+    kept = dict(iterate_frames(path, info, [0, 2]))
+    assert np.array_equal(kept[0], here[0]) and np.array_equal(kept[2], here[2])
+
+
 def test_batches_of_shared_memory_do_not_overwrite_each_other(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (12, 640, 640, 3), np.uint8)
     path = write_png_folder(tmp_path / "noise", noise)
