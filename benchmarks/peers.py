@@ -189,7 +189,15 @@ def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, fold
 
 def _judge(pack: Pack, task: Task, video: Path, folder: Path) -> None:
     frames = read_frames(video / "video.npz")
-    judgement = judge_video(frames, task.masks, task.prompt, pack.scorer(), pack.segmenter(), task.words)
+    judgement = judge_video(
+        frames,
+        task.masks,
+        task.prompt,
+        pack.scorer(),
+        pack.segmenter(),
+        task.words,
+        independent=pack.independent_segmenter(),
+    )
     write_json(folder / "metrics.json", judgement.metrics)
 
 

@@ -127,7 +127,8 @@ def check_pack() -> Finding:
     except MvmodelError as error:
         return Finding("model pack", False, get_default_pack_name(), str(error))
     detail = f"{info.name}, {info.size}, {info.frames} frames"
-    return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}")
+    limits = "" if info.min_reconstruction is None else ", draws its own kind of pictures only: no photographs"
+    return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}{limits}")
 
 
 def check_photograph_masks() -> Finding:

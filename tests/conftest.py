@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A pass of the independent judge takes a second: tests that are not about it go without, in other processes too.
+os.environ.setdefault("MVMODEL_U2NETP", "none")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -57,6 +57,7 @@ def extract_command(
         from mvmodel.masks.files import write_masks
         from mvmodel.masks.preview import write_preview
         from mvmodel.packs import load_pack
+        from mvmodel.packs.info import describe_unknown_footage
         from mvmodel.segmentation.selection import choose_segmenters
         from mvmodel.video.decode import decode_video
         from mvmodel.video.probe import probe_video, set_frame_rate
@@ -64,8 +65,12 @@ def extract_command(
         info = probe_video(path)
         if fps is not None and info.has_rate:
             raise InputError(f"{path} has a frame rate of its own ({info.fps:g}); --fps is for folders of frames")
-        segmenters = choose_segmenters(segmenter, load_pack(pack))
+        model_pack = load_pack(pack)
+        segmenters = choose_segmenters(segmenter, model_pack)
         video = decode_video(path, info=info if fps is None else set_frame_rate(info, fps))
+        known = model_pack.knows_footage(video.frames)
+        if not known:
+            typer.echo(f"note: {describe_unknown_footage(model_pack.info, [path.name])}", err=True)
         extraction, made_by = segmenters.extract(video.frames, fps=video.fps)
         sequence, quality = extraction.sequence, extraction.quality.model_dump()
         write_masks(out, sequence)
@@ -74,7 +79,7 @@ def extract_command(
     objects = len(sequence.per_instance) if sequence.masks.any() else 0
     if json:
         record = {"file": str(path), "out": str(out), **_dimensions(sequence)}
-        print_json({**record, "objects": objects, "segmenter": made_by, **quality})
+        print_json({**record, "objects": objects, "segmenter": made_by, "known": known, **quality})
     else:
         _print_record({"objects": objects, "segmenter": made_by, **quality})
         print(f"{sequence.frames} masks in {out}")

@@ -36,7 +36,9 @@ def metrics(
     for video in track(videos, "measure videos"):
         frames = read_frames(video)
         control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
-        judgement = judge_video(frames, control, prompt, scorer, segmenter, object_word)
+        judgement = judge_video(
+            frames, control, prompt, scorer, segmenter, object_word, independent=models.independent_segmenter()
+        )
         judgements.append(judgement)
         if json:
             row = {"video": str(video), "frames": len(frames), **judgement.metrics, **judgement.scorer}

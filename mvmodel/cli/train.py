@@ -76,6 +76,7 @@ def _train(
     """Load the models and the clips, and train on them or only check that training works."""
     from mvmodel.backends.load import load_backend
     from mvmodel.packs import load_pack
+    from mvmodel.packs.info import describe_unknown_footage
     from mvmodel.training.clips import load_training_clips
     from mvmodel.training.finetune import build_trainee, finetune
 
@@ -85,6 +86,8 @@ def _train(
     with stdout_to_stderr():
         loaded = load_training_clips(models, clips, segmenter=segmenter)
     usable, left_out = loaded.clips, loaded.left_out
+    if loaded.unknown:
+        typer.echo(f"note: {describe_unknown_footage(models.info, loaded.unknown)}", err=True)
     for name, reason in left_out.items():
         typer.echo(f"left out {name}: {reason}", err=True)
     if len(usable) <= hold_out:
@@ -100,7 +103,13 @@ def _train(
         adapter = finetune(backend, train_clips, config, out, held_out_clips, _ignore_row, overwrite=overwrite)
     if json:
         names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
-        record = {"adapter": str(adapter), **names, "left_out": left_out, "segmenters": loaded.segmenters}
+        record = {
+            "adapter": str(adapter),
+            **names,
+            "left_out": left_out,
+            "segmenters": loaded.segmenters,
+            "unknown": loaded.unknown,
+        }
         print_json(record | {"config": config.model_dump(), "pack": models.info.name})
     else:
         print(f"{adapter}: trained on {len(train_clips)} clips in {config.steps} steps")

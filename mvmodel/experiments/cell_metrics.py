@@ -21,7 +21,15 @@ def write_cell_metrics(cell: Cell, frames: np.ndarray, pack: Pack, folder: Path)
     frames: uint8 (frames, height, width, 3).
     """
     task, scorer = cell.task, pack.scorer()
-    judgement = judge_video(frames, task.masks, task.prompt, scorer, pack.segmenter(), task.words)
+    judgement = judge_video(
+        frames,
+        task.masks,
+        task.prompt,
+        scorer,
+        pack.segmenter(),
+        task.words,
+        independent=pack.independent_segmenter(),
+    )
     assert judgement.detections is not None  # a pack has a segmenter and a scorer
     foreground = judgement.detections.foreground
     per_frame = compute_frame_metrics(frames, task.masks, task.prompt, scorer, judgement)

@@ -3,7 +3,8 @@
 The judge is independent. It looks for the foreground in the finished frames with automatic masks, and picks the
 candidate that the scorer finds most similar to the object's word. The control mask is not among its arguments, so
 moving the control mask after generation lowers the score. `iou_prompted` does give the mask's box to the segmenter,
-which flatters whatever is inside; it is printed beside `iou` and never replaces it.
+which flatters whatever is inside; it is printed beside `iou` and never replaces it. `iou_independent` finds the object
+with U-2-Netp, a model from outside that sees neither mask nor prompt.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from mvmodel.text import with_article
 if TYPE_CHECKING:
     from mvmodel.metrics.protocols import ScorerProtocol
     from mvmodel.segmentation.protocols import SegmenterProtocol
+    from mvmodel.segmentation.u2net import U2NetSegmenter
+
+_SALIENT = 0.5
+"""Probability from which the independent judge takes a pixel for the object."""
 
 
 def iou(foreground: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -231,3 +236,15 @@ def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: Segmen
             candidates, scores = segmenter.predict(encoding, box=box)
             foreground[index] = candidates[int(np.argmax(scores))]
     return foreground
+
+
+def iou_independent(frames: np.ndarray, masks: np.ndarray, segmenter: U2NetSegmenter, count: int) -> float:
+    """Mean IoU of the salient area and the mask over `count` evenly spaced frames. Range 0..1, higher is better.
+
+    frames: uint8 (frames, height, width, 3). masks: bool (frames, height, width). The area is everything that U-2-Net
+    takes for salient with a probability above one half: several objects count together, as in the mask.
+    """
+    count = min(count, len(frames))
+    indices = ((np.arange(count) + 0.5) * len(frames) / count).astype(int)
+    areas = np.stack([segmenter.infer(frame) > _SALIENT for frame in frames[indices]])
+    return float(iou(areas, masks[indices]).mean())

@@ -22,6 +22,7 @@ from mvmodel.text import find_object_words
 if TYPE_CHECKING:
     from mvmodel.metrics.protocols import ScorerProtocol
     from mvmodel.segmentation.protocols import SegmenterProtocol
+    from mvmodel.segmentation.u2net import U2NetSegmenter
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,15 @@ def judge_video(
     object_words: str | Sequence[str] | None = None,
     *,
     detections: Detections | None = None,
+    independent: U2NetSegmenter | None = None,
     config: JudgeConfig = JudgeConfig(),
 ) -> Judgement:
     """Measure one video with every metric in `METRICS` that the inputs allow.
 
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width). object_words: what
     to look for; None takes the scorer's words that the prompt names, else the prompt itself. detections: what
-    `adherence.detect` returned for these frames, to save detecting again. None for any other argument leaves out the
-    metrics that need it.
+    `adherence.detect` returned for these frames, to save detecting again. independent: finds the
+    object once more, for `iou_independent`. None for any other argument leaves out the metrics that need it.
 
     Raises InputError when frames and masks do not fit each other.
     """
@@ -67,7 +69,7 @@ def judge_video(
         advance()
         embeddings = None if scorer is None else scorer.images(frames)
         advance()
-        metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config)
+        metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config, independent)
     return Judgement(metrics, detections, embeddings, {} if scorer is None else scorer.record)
 
 

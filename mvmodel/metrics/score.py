@@ -15,6 +15,7 @@ from mvmodel.metrics.config import JudgeConfig
 if TYPE_CHECKING:
     from mvmodel.metrics.protocols import ScorerProtocol
     from mvmodel.segmentation.protocols import SegmenterProtocol
+    from mvmodel.segmentation.u2net import U2NetSegmenter
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "iou": Metric("IoU", "overlap of the detected object with its control mask, mean over frames", 1),
+    "iou_independent": Metric(
+        "IoU, independent", "as IoU, but the object is found by U-2-Netp, which no part of a pack was trained with", 1
+    ),
     "consistency": Metric("Consistency", "mean cosine over all pairs of frames i < j", 1),
     "alignment": Metric("Alignment", "mean cosine of the frames with the prompt", 1),
     "motion": Metric("Motion, px", "mean optical flow in the foreground, pixels per frame", 0, 2),
@@ -69,11 +73,13 @@ def compute_metrics(
     detections: adherence.Detections | None = None,
     embeddings: np.ndarray | None = None,
     config: JudgeConfig = JudgeConfig(),
+    independent: U2NetSegmenter | None = None,
 ) -> dict[str, float]:
     """Every metric in `METRICS` that the inputs allow; what cannot be computed, or is not finite, is left out.
 
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width). detections: what
     `adherence.detect` found. embeddings: float (frames, size), `scorer.images(frames)`. segmenter: for `iou_prompted`.
+    independent: for `iou_independent`.
 
     motion is taken inside the detected foreground if there is one, else inside the masks, else everywhere.
     Raises InputError when frames and masks do not fit each other.
@@ -83,6 +89,8 @@ def compute_metrics(
     out: dict[str, float] = {}
     if masks is not None:
         out |= _adherence(frames, masks, detections, segmenter)
+        if independent is not None and config.independent_frames:
+            out["iou_independent"] = adherence.iou_independent(frames, masks, independent, config.independent_frames)
     if scorer is not None and embeddings is not None:
         if len(frames) > 1:
             out |= _consistencies(frames, embeddings, foreground, scorer, config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,9 @@ PACK_PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler", "controln
 """Folders that every pack must have."""
 ControlKind = Literal["mask", "scribble", "softedge", "segmentation", "canny"]
 """What a ControlNet is shown of a mask; `mvmodel.backends.image_unet.control_pictures` draws it."""
+
+
+_MAX_NAMED_CLIPS = 3
 
 
 class SegmenterInfo(Config):
@@ -92,6 +96,9 @@ class PackInfo(Config):
     """Defaults for training settings that a run leaves unset."""
     control: ControlKind = "mask"
     """What the pack's ControlNet was trained to be shown."""
+    min_reconstruction: float | None = Field(None, gt=0)
+    """Lowest PSNR, in dB, at which the autoencoder reproduces footage that the image model knows. None: it knows all
+    footage."""
     random: bool = False
     """The weights are random numbers, for tests and benchmarks. Every report says so."""
     made_by: dict[str, Any] = {}
@@ -100,6 +107,16 @@ class PackInfo(Config):
     """What `mvmodel packs check` measured when the pack was built."""
     hashes: dict[str, str] = {}
     """File -> SHA-256."""
+
+
+def describe_unknown_footage(pack: PackInfo, clips: Sequence[str]) -> str:
+    """One sentence for clips that a pack's image model does not know, with the ways on."""
+    names = ", ".join(clips[:_MAX_NAMED_CLIPS]) + (", ..." if len(clips) > _MAX_NAMED_CLIPS else "")
+    return (
+        f"the image model of the pack {pack.name} cannot draw footage such as {names}: masks and motions of it can be "
+        f"used, for objects that the pack knows, but videos that look like it need a pack that knows photographs "
+        f"(mvmodel packs pull sd15)"
+    )
 
 
 def get_default_pack_name() -> str:

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import cv2
+import numpy as np
 import open_clip
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, ModelMixin, UNet2DConditionModel
@@ -28,6 +30,8 @@ from mvmodel.packs.info import (
 from mvmodel.picture_size import PictureSize
 from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
+from mvmodel.segmentation.selection import load_independent_segmenter
+from mvmodel.segmentation.u2net import U2NetSegmenter
 
 PartT = TypeVar("PartT")
 ModelT = TypeVar("ModelT", bound=ModelMixin)
@@ -143,6 +147,10 @@ class Pack:
 
         return self._load_part("segmenter", load)
 
+    def independent_segmenter(self) -> U2NetSegmenter | None:
+        """U-2-Netp, for `iou_independent`: no part of any pack. None if its weights are not on this machine."""
+        return load_independent_segmenter()
+
     def scorer(self) -> Scorer:
         def load() -> Scorer:
             clip = self._load_open_clip()
@@ -157,6 +165,31 @@ class Pack:
             )
 
         return self._load_part("scorer", load)
+
+    def knows_footage(self, frames: np.ndarray) -> bool:
+        """Whether the image model knows such footage: whether the autoencoder can reproduce two of its frames.
+
+        What an autoencoder cannot reproduce, no model behind it can draw. Packs without `min_reconstruction` know all
+        footage.
+
+        Args:
+            frames: uint8 RGB (frames, height, width, 3), of any size.
+        """
+        if self.info.min_reconstruction is None:
+            return True
+        indices = sorted({len(frames) // 3, 2 * len(frames) // 3})
+        return self._measure_reconstruction(frames[indices]) >= self.info.min_reconstruction
+
+    @torch.no_grad()
+    def _measure_reconstruction(self, frames: np.ndarray) -> float:
+        """Mean PSNR, in dB, of frames that went through the autoencoder at the pack's size."""
+        size = self.info.size.width, self.info.size.height
+        resized = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+        pictures = torch.from_numpy(resized).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        latents = self.vae().encode(pictures.to(self._torch_dtype)).latent_dist.mean
+        decoded = self.vae().decode(latents).sample.float().clamp(-1, 1)
+        errors = ((pictures - decoded) ** 2).mean(dim=(1, 2, 3))
+        return float((10 * torch.log10(4 / errors)).mean())
 
     def start_adapter(self) -> Path | None:
         """Returns the folder of the pack's start adapter, which was trained on many motions, or None."""

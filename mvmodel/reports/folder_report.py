@@ -100,7 +100,14 @@ def _judge_file(pack: Pack, condition: str, request: Request, path: Path) -> tup
     """The video as a report shows it, and its row of metrics.csv."""
     frames, sequence = read_frames(path), MaskSequence.load(request.masks)
     masks = sequence.masks[: len(frames)]
-    judgement = judge_video(frames, masks, request.prompt, pack.scorer(), pack.segmenter())
+    judgement = judge_video(
+        frames,
+        masks,
+        request.prompt,
+        pack.scorer(),
+        pack.segmenter(),
+        independent=pack.independent_segmenter(),
+    )
     entry = VideoEntry(
         request.name,
         request.prompt,

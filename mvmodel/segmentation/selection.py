@@ -34,6 +34,8 @@ class SegmenterPack(Protocol):
 
     def segmenter(self) -> SegmenterProtocol: ...
 
+    def knows_footage(self, frames: np.ndarray) -> bool: ...
+
 
 @dataclass(frozen=True)
 class NamedSegmenter:
@@ -46,9 +48,14 @@ class NamedSegmenter:
 
 @dataclass(frozen=True)
 class SegmenterChoice:
-    """Segmenters in the order in which they are tried."""
+    """Segmenters in the order in which they are tried.
+
+    knows_footage: Whether the pack knows such frames. Its own segmenter is tried last on footage that it does not know:
+    there it can be sure of a wrong mask.
+    """
 
     segmenters: Sequence[NamedSegmenter]
+    knows_footage: Callable[[np.ndarray], bool] = lambda frames: True
 
     @property
     def recipe(self) -> Mapping[str, str]:
@@ -67,12 +74,17 @@ class SegmenterChoice:
         If all are weak, the masks with the highest salience are returned. Arguments are those of `extract_masks`.
         """
         weak: list[tuple[MaskExtraction, str]] = []
-        for segmenter in self.segmenters:
+        for segmenter in self._order(frames):
             extraction = extract_masks(frames, segmenter.load(), config, fps, progress)
             if not extraction.quality.weak:
                 return extraction, segmenter.name
             weak.append((extraction, segmenter.name))
         return max(weak, key=lambda pair: pair[0].quality.salience or 0.0)
+
+    def _order(self, frames: np.ndarray) -> Sequence[NamedSegmenter]:
+        if len(self.segmenters) == 1 or self.knows_footage(frames):
+            return self.segmenters
+        return sorted(self.segmenters, key=lambda segmenter: segmenter.name == PACK_SEGMENTER)
 
 
 def choose_segmenters(setting: str, pack: SegmenterPack, pack_weights: str = "") -> SegmenterChoice:
@@ -89,24 +101,32 @@ def choose_segmenters(setting: str, pack: SegmenterPack, pack_weights: str = "")
     """
     own = NamedSegmenter(PACK_SEGMENTER, pack_weights, pack.segmenter)
     if setting == PACK_SEGMENTER:
-        return SegmenterChoice([own])
+        return SegmenterChoice([own], pack.knows_footage)
     if setting == "auto":
         others = [name for name in SEGMENTER_SOURCES if find_segmenter(name) is not None]
-        return SegmenterChoice([own, *(_open_named(name, pack.device) for name in others[:1])])
+        return SegmenterChoice([own, *(_open_named(name, pack.device) for name in others[:1])], pack.knows_footage)
     if setting in SEGMENTER_SOURCES:
-        return SegmenterChoice([_open_named(setting, pack.device)])
+        return SegmenterChoice([_open_named(setting, pack.device)], pack.knows_footage)
     path = Path(setting).expanduser()
     if not path.exists():
         names = ", ".join(SEGMENTER_NAMES)
         raise PackError(f"there is no segmenter {setting!r}; use one of {names}, or the path of its weights")
     weights = hash_folder(path) if path.is_dir() else hash_file(path)
     name = f"{path.name} {weights[:_SHORT_HASH]}"
-    return SegmenterChoice([NamedSegmenter(name, weights, partial(_load_once, path, pack.device))])
+    segmenter = NamedSegmenter(name, weights, partial(_load_once, path, pack.device))
+    return SegmenterChoice([segmenter], pack.knows_footage)
 
 
-def open_independent_segmenter() -> NamedSegmenter | None:
+def load_independent_segmenter() -> U2NetSegmenter | None:
     """U-2-Netp, which no part of a pack was trained with; None if its weights are not on this machine."""
-    return None if find_segmenter("u2netp") is None else _open_named("u2netp", "cpu")
+    path = find_segmenter("u2netp")
+    return None if path is None else _load_published_u2netp(path)
+
+
+@cache
+def _load_published_u2netp(path: Path) -> U2NetSegmenter:
+    check_published("u2netp", path)
+    return U2NetSegmenter(path)
 
 
 def _open_named(name: str, device: str) -> NamedSegmenter:

@@ -27,13 +27,15 @@ class LoadedClips:
     """The usable clips of a folder.
 
     motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it
-    cannot be used. segmenters: clip name -> which segmenter made its masks, "" for the user's own.
+    cannot be used. segmenters: clip name -> which segmenter made its masks, "" for the user's own. unknown: clips of
+    footage that the pack's image model does not know.
     """
 
     clips: list[TrainingClip] = field(default_factory=list)
     motions: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     segmenters: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
 
 def load_training_clips(
@@ -67,6 +69,8 @@ def load_training_clips(
             if not select(row):
                 continue
             masks = get_clip_masks(catalogue, name, segmenters)
+            if not masks.known:
+                loaded.unknown.append(name)
             if masks.quality.weak:
                 loaded.left_out[name] = describe_weak_masks(masks)
                 continue

@@ -60,7 +60,8 @@ def video_metrics(
         pd.DataFrame(table).to_parquet(folder / "metrics.parquet", index=False)
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
-    return store.step(context, inputs, {}, build, _metrics_metadata, judge)
+    recorded = {"independent_judge": evaluation.describe_independent_judge()}
+    return store.step(context, inputs, recorded, build, _metrics_metadata, judge)
 
 
 def _judge_videos(

@@ -38,6 +38,13 @@ def write_evaluation_requests(training: Path, folder: Path, motion: str, config:
     return write_default_requests(empty_folder(folder), motion, clips, objects, fps, config.count, config.seed)
 
 
+def describe_independent_judge() -> str:
+    """The hash of the independent judge's weights, for recipes; "" where it is not on this machine."""
+    from mvmodel.segmentation.downloads import U2NETP_SHA256, find_segmenter
+
+    return "" if find_segmenter("u2netp") is None else U2NETP_SHA256
+
+
 def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgement:
     """Measure one generated video with every metric. video: its .npz."""
     from mvmodel.masks import MaskSequence
@@ -46,7 +53,14 @@ def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgemen
 
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
-    return judge_video(frames, masks, request.prompt, pack.scorer(), pack.segmenter())
+    return judge_video(
+        frames,
+        masks,
+        request.prompt,
+        pack.scorer(),
+        pack.segmenter(),
+        independent=pack.independent_segmenter(),
+    )
 
 
 def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:
@@ -64,7 +78,11 @@ def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pa
         (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.scorer}))
 
     inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
-    return store.cache.get_or_build("scores", recipe_hash(**inputs, code=JUDGE_CODE, pack=judge_hash), build)
+    return store.cache.get_or_build(
+        "scores",
+        recipe_hash(**inputs, code=JUDGE_CODE, pack=judge_hash, independent=describe_independent_judge()),
+        build,
+    )
 
 
 def evaluate(
@@ -83,6 +101,7 @@ def evaluate(
         config=generation.model_dump(mode="json"),
         code=EVALUATION_CODE,
         pack=pack.hash,
+        independent=describe_independent_judge(),
     )
 
     def build(folder: Path) -> None:

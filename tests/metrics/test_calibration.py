@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mvmodel.metrics.adherence import count_accuracy, detect, find_foreground, iou
+from mvmodel.metrics.adherence import count_accuracy, detect, find_foreground, iou, iou_independent
 from mvmodel.metrics.judge import judge_video
 from mvmodel.metrics.score import METRICS
+from mvmodel.segmentation.selection import load_independent_segmenter
 from mvmodel.world.render import HELD_OUT, RenderedClip, random_clip
 
 pytestmark = pytest.mark.slow
@@ -168,7 +169,16 @@ def wrong_videos(judge, truth) -> dict[str, dict[str, float]]:
 
 
 def test_every_metric_has_a_floor():
-    assert set(FLOORS) == set(METRICS)
+    assert {*FLOORS, "iou_independent"} == set(METRICS)
+
+
+def test_the_independent_judge_tells_the_true_video_from_one_elsewhere(truth, monkeypatch):
+    monkeypatch.delenv("MVMODEL_U2NETP", raising=False)
+    judge = load_independent_segmenter()
+    if judge is None:
+        pytest.skip("the wheel with U-2-Netp is not installed (make venv, Python 3.12 or older)")
+    assert iou_independent(truth.frames, truth.masks, judge, 2) > 0.75
+    assert iou_independent(rendered(2, facing=-1).frames, truth.masks, judge, 2) < 0.3
 
 
 @pytest.mark.parametrize("metric", FLOORS)

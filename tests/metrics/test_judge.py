@@ -5,14 +5,16 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.metrics.adherence import Detections, detect, iou
+from mvmodel.metrics.config import JudgeConfig
 from mvmodel.metrics.judge import compute_frame_metrics, judge_iou, judge_video
 from mvmodel.metrics.score import METRICS
+from mvmodel.segmentation.u2net import U2NetSegmenter
 
 
 def test_everything_on_a_perfect_video(clip, scorer, exact_segmenter):
     scores = judge_video(clip.frames, clip.masks, "a car", scorer, exact_segmenter, "car").metrics
     assert list(scores) == [name for name in METRICS if name in scores]
-    assert set(scores) == set(METRICS)
+    assert set(scores) == set(METRICS) - {"iou_independent"}
     assert scores["iou"] > 0.99
     assert scores["motion_cosine"] > 0.95
     assert all(isinstance(value, float) for value in scores.values())
@@ -87,3 +89,27 @@ def test_iou_alone_is_the_iou_of_the_judge(clip, scorer, exact_segmenter):
     overlaps = judge_iou(clip.frames, shifted, scorer, exact_segmenter, ["car"])
     assert (overlaps == iou(detect(clip.frames, exact_segmenter, scorer, ["car"]).foreground, shifted)).all()
     assert overlaps.mean() < 0.95
+
+
+def test_the_independent_judge_sees_frames_only_and_is_left_out_without_weights(clip):
+    judge = BrightObjects(clip.masks, clip.frames)
+    scores = judge_video(clip.frames, clip.masks, independent=judge).metrics
+    assert scores["iou_independent"] == 1.0
+    assert judge.runs == JudgeConfig().independent_frames
+    moved = judge_video(clip.frames, np.roll(clip.masks, 30, axis=2), independent=judge).metrics
+    assert moved["iou_independent"] < 0.5
+    assert "iou_independent" not in judge_video(clip.frames, clip.masks).metrics
+    off = judge_video(clip.frames, clip.masks, independent=judge, config=JudgeConfig(independent_frames=0)).metrics
+    assert "iou_independent" not in off
+
+
+class BrightObjects(U2NetSegmenter):
+    """A network that knows the true masks of some frames."""
+
+    def __init__(self, masks: np.ndarray, frames: np.ndarray) -> None:
+        self.runs = 0
+        self.masks = {frame.tobytes(): mask for frame, mask in zip(frames, masks, strict=True)}
+
+    def infer(self, picture: np.ndarray) -> np.ndarray:
+        self.runs += 1
+        return self.masks[picture.tobytes()].astype(np.float32)

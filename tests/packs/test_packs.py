@@ -6,13 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs import find_pack_folder, load_pack
-from mvmodel.packs.info import TrainingInfo
+from mvmodel.packs.info import TrainingInfo, describe_unknown_footage
 from mvmodel.packs.random_pack import write_random_pack
+from mvmodel.world.render import HELD_OUT, random_clip
 
 
 def test_small_random_pack_loads_every_part(small_pack):
@@ -96,3 +98,12 @@ def test_training_settings_of_the_pack_replace_those_that_are_not_given(small_pa
     assert (filled.steps, filled.lr, filled.warmup) == (7, 1e-3, 0)
     assert load_backend(small_pack).fill_training_config(filled) == filled
     assert TrainConfig(**filled.model_dump()).for_pack(small_pack.info) == filled
+
+
+def test_the_tiny_pack_knows_renders_and_no_photographs(tiny_pack):
+    frames = random_clip((HELD_OUT, 3), frames=3).frames
+    assert tiny_pack.knows_footage(frames)
+    rng = np.random.default_rng(0)
+    rough = cv2.resize(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), (240, 160), interpolation=cv2.INTER_CUBIC)
+    assert not tiny_pack.knows_footage(np.stack([rough] * 3)), "texture that no render has"
+    assert "sd15" in describe_unknown_footage(tiny_pack.info, ["a", "b", "c", "d"])

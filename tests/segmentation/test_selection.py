@@ -29,11 +29,19 @@ class ThresholdSegmenter:
         return [MaskCandidate(encoding, 0.9, 0.9, (0, 0, 1, 1))] if encoding.any() else []
 
 
+@pytest.fixture(autouse=True)
+def _use_the_real_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MVMODEL_U2NETP", raising=False)
+
+
 class FakePack:
     device = "cpu"
 
     def segmenter(self) -> ThresholdSegmenter:
         return ThresholdSegmenter(blind=True)
+
+    def knows_footage(self, frames: np.ndarray) -> bool:
+        return True
 
 
 def moving_square() -> np.ndarray:
@@ -55,6 +63,14 @@ def test_the_first_segmenter_whose_masks_are_not_weak_is_taken():
     assert SegmenterChoice([named("first", False), named("second", False)]).extract(frames)[1] == "first"
     weak, _ = SegmenterChoice([named("one", True), named("two", True)]).extract(frames)
     assert weak.quality.weak
+
+
+def test_the_packs_own_segmenter_is_tried_last_on_footage_that_the_pack_does_not_know():
+    segmenters = [named("pack", False), named("other", False)]
+    frames = moving_square()
+    assert SegmenterChoice(segmenters, lambda frames: True).extract(frames)[1] == "pack"
+    assert SegmenterChoice(segmenters, lambda frames: False).extract(frames)[1] == "other"
+    assert SegmenterChoice(segmenters[:1], lambda frames: False).extract(frames)[1] == "pack"
 
 
 def test_auto_takes_the_pack_first_and_then_the_best_that_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -101,7 +117,7 @@ def test_u2netp_is_found_in_its_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path:
     if path is None:
         pytest.skip("the wheel with U-2-Netp is not installed (make venv, Python 3.12 or older)")
     downloads.check_published("u2netp", path)
-    assert selection.open_independent_segmenter() is not None
+    assert selection.load_independent_segmenter() is not None
 
 
 def test_a_download_that_fails_says_where_the_file_can_be_put(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

