@@ -39,6 +39,7 @@ COMPARISONS = {
     "drift": "what reduces the drift of long videos",
     "gpu": "training and generation at the size of Stable Diffusion 1.5 on a GPU",
     "mask_term": "what makes objects follow their masks",
+    "memory": "peak memory of every memory plan at the size of Stable Diffusion 1.5, without a GPU",
     "peers": "other methods on the same pack, by the same judge",
     "sampling": "noise sharing and schedulers",
     "sentences": "sentences that the grammar does not understand",

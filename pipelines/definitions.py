@@ -52,11 +52,14 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     pack, root = settings.pop("pack", ""), settings.pop("store", "") or str(home / "store")
     size = parse_size(value) if (value := settings.pop("size", None)) else ""
     hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
+    memory = settings.pop("memory", "auto")
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
     store = ArtifactStore(root=root, work=str(home / "work"))
     return {
         "settings": Settings(home=str(home), clips=str(clips), sections=settings),
-        "pack": PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size)),
+        "pack": PackResource(
+            name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size), memory=memory
+        ),
         "gpu": Gpu(**hardware),
         "store": store,
         "handles": HandleIOManager(store=store),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.packs import Pack
 
-_LOADED_PACKS: dict[tuple[str, str, str, str], Any] = {}
+_LOADED_PACKS: dict[tuple[str, ...], Any] = {}
 """Loaded packs, so that a driver that runs many jobs in one process loads each pack once."""
 
 
@@ -83,14 +83,17 @@ class PackResource(dg.ConfigurableResource):
     size: str = ""
     """Width and height of clips, masks and videos, as "512x320"; "" is the pack's own size."""
 
+    memory: str = "auto"
+    """auto, or a plan of `mvmodel.packs.memory.LADDER`."""
+
     def load(self) -> Pack:
         """The pack. Raises PackError naming it if it is missing or incomplete, InputError if it cannot do `size`."""
-        key = (self.name, self.device, self.dtype, self.size)
+        key = (self.name, self.device, self.dtype, self.size, self.memory)
         if key not in _LOADED_PACKS:
             from mvmodel.packs import load_pack
 
             size = parse_size_option(self.size or None, "size")
-            _LOADED_PACKS[key] = load_pack(self.name or None, self.device, self.dtype, size)
+            _LOADED_PACKS[key] = load_pack(self.name or None, self.device, self.dtype, size, self.memory)
         return _LOADED_PACKS[key]
 
     def backend(self) -> Backend:

@@ -126,6 +126,9 @@ class TopLevelConfig(Config):
     """Where versions of assets are stored: a folder or an fsspec address such as s3://bucket/mvmodel."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    memory: str = Field(default="auto", pattern="^(auto|24gb|16gb|12gb|8gb)$")
+    """auto, 24gb, 16gb, 12gb or 8gb: how much is done to save memory. `auto` chooses by the free memory, see
+    `mvmodel.packs.memory`; if memory runs out all the same, the next smaller plan is tried once."""
     precision: str = "auto"
     """auto, fp32, bf16 or fp16; auto takes bf16 on GPUs that have it, fp16 on older GPUs and fp32 on CPUs."""
 

@@ -18,7 +18,17 @@ PAGES = (
     "benchmarks/peers.md",
     *(
         f"docs/{page}.md"
-        for page in ("benchmarks", "experiments", "glossary", "inputs", "masks", "method", "metrics", "tiny-pack")
+        for page in (
+            "benchmarks",
+            "experiments",
+            "glossary",
+            "inputs",
+            "masks",
+            "method",
+            "metrics",
+            "sd15",
+            "tiny-pack",
+        )
     ),
 )
 

@@ -30,6 +30,7 @@ TRAINING_SETTINGS = frozenset(
         "lr",
         "warmup",
         "weight_decay",
+        "optimizer",
         "ema",
         "init_from",
         "precision",
@@ -181,6 +182,22 @@ class Backend(ABC):
         Raises InputError when the model cannot; that is the default.
         """
         raise InputError(f"the model {self.name} generates no pictures from text alone; give shapes as masks")
+
+    @property
+    def memory_level(self) -> str | None:
+        """What is done to save memory, for records: results may differ slightly between levels. None if unknown."""
+        return None
+
+    def attention_bytes(self, frames: int, height: int, width: int) -> int:
+        """Bytes that a training step on one clip would hold if all attention scores were stored; 0 if unknown."""
+        return 0
+
+    def step_down_memory(self) -> str | None:
+        """After an error for lack of memory, prepare to use less.
+
+        Returns what is done from now on, for people to read; None, the default, if nothing more can be done.
+        """
+        return None
 
     @abstractmethod
     def start_adapter(self) -> Path | None:

@@ -34,6 +34,8 @@ class TrainConfig(Config):
     """Steps over which the learning rates rise from 0."""
     weight_decay: float = Field(0.01, ge=0)
     """AdamW's weight decay."""
+    optimizer: str = Field("adamw", pattern="^(adamw|adamw8bit)$")
+    """`adamw`, or `adamw8bit`, which needs the extra `bnb` and a GPU and keeps the optimizer's state in 8 bits."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of steps without prompt and mask, for classifier-free guidance."""
     text_dropout: float = Field(0.0, ge=0, lt=1)

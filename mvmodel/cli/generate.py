@@ -19,7 +19,7 @@ from mvmodel.cli.inputs import (
     read_control_masks,
     write_first_frame,
 )
-from mvmodel.cli.options import AsJson, Overwrite, PackName, RunSize, Seed
+from mvmodel.cli.options import AsJson, Memory, Overwrite, PackName, RunSize, Seed
 from mvmodel.cli.output import print_json, stdout_to_stderr
 from mvmodel.cli.outputs import video_outputs
 from mvmodel.errors import InputError, MvmodelError
@@ -89,6 +89,7 @@ def generate(
     overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
+    memory: Memory = "auto",
     json: AsJson = False,
 ) -> None:
     """Generate one video that follows a mask sequence. With --json, prints the settings that reproduce it bit by bit.
@@ -111,7 +112,7 @@ def generate(
         check_mask_options(masks, instances)
         from mvmodel.packs import load_pack
 
-        models = load_pack(pack, size=video_size)
+        models = load_pack(pack, size=video_size, memory=memory)
         adapter_folder = adapter or models.start_adapter()
         if adapter_folder is None:
             raise InputError(f"pack {models.info.name} has no start adapter; train one and pass it with --adapter")

@@ -27,6 +27,13 @@ SegmenterName = Annotated[
         "weights. auto: the pack's own, or another one if its masks are weak.",
     ),
 ]
+Memory = Annotated[
+    str,
+    typer.Option(
+        "--memory",
+        help="How much is done to save memory: auto (by the free memory), 24gb, 16gb, 12gb or 8gb.",
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mvmodel.cli.inputs import check_inputs_exist
 from mvmodel.cli.options import AsJson, Overwrite
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import pack_output
@@ -72,6 +73,41 @@ def fake_command(
         from mvmodel.packs.random_pack import write_random_pack
 
         pack_folder = write_random_pack(kind, folder)
+    print(pack_folder)
+
+
+@packs_app.command("assemble")
+def assemble_command(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="A .safetensors file of Stable Diffusion 1.x, or a folder in diffusers' layout."),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Output folder.")],
+    base: Annotated[
+        str, typer.Option("--base", help="Pack whose ControlNet, segmenter, scorer and configurations are used.")
+    ] = "sd15",
+    vae: Annotated[Path | None, typer.Option("--vae", help="A .safetensors file with another autoencoder.")] = None,
+    v_prediction: Annotated[
+        bool, typer.Option("--v-prediction", help="The checkpoint predicts v and does not say so itself.")
+    ] = False,
+    licence: Annotated[str | None, typer.Option("--licence", help="Licence of the checkpoint.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a pack from your own checkpoint of Stable Diffusion 1.x."""
+    from mvmodel.packs import find_pack_folder
+
+    base_folder = find_pack_folder(base)
+    inputs = {"CHECKPOINT": checkpoint, "--vae": vae}
+    check_inputs_exist(inputs)
+    outputs = [Output(folder, "FOLDER", folder=True)]
+    with guarded_outputs(outputs, [*inputs.values(), base_folder], overwrite), stdout_to_stderr():
+        from mvmodel.packs.single_file import write_pack_from_checkpoint
+
+        prediction_type: Literal["v_prediction"] | None = "v_prediction" if v_prediction else None
+        options = {"licence": licence} if licence else {}
+        pack_folder = write_pack_from_checkpoint(
+            checkpoint, folder, base_folder, vae=vae, prediction_type=prediction_type, **options
+        )
     print(pack_folder)
 
 

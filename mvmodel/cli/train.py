@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvmodel.cli.inputs import check_inputs_exist, config_from_options
-from mvmodel.cli.options import AsJson, Overwrite, PackName, RunSize, Seed, SegmenterName
+from mvmodel.cli.options import AsJson, Memory, Overwrite, PackName, RunSize, Seed, SegmenterName
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import adapter_output
 from mvmodel.errors import InputError
@@ -45,6 +45,7 @@ def train(
     overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
+    memory: Memory = "auto",
     json: AsJson = False,
 ) -> None:
     """Fine-tune a motion adapter on a handful of clips. Run the same command again to resume an interrupted run."""
@@ -57,7 +58,7 @@ def train(
     clip_size = parse_size_option(size)
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
-        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, segmenter, json)
+        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, segmenter, memory, json)
 
 
 def _train(
@@ -71,6 +72,7 @@ def _train(
     pack: str | None,
     size: PictureSize | None,
     segmenter: str,
+    memory: str,
     json: bool,
 ) -> None:
     """Load the models and the clips, and train on them or only check that training works."""
@@ -80,7 +82,7 @@ def _train(
     from mvmodel.training.clips import load_training_clips
     from mvmodel.training.finetune import build_trainee, finetune
 
-    models = load_pack(pack, size=size)
+    models = load_pack(pack, size=size, memory=memory)
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():

@@ -235,6 +235,7 @@ def _settings(
         "adapter_sha256": backend.hash_adapter(adapter),
         "pack": backend.name,
         "pack_hash": backend.hash,
+        "memory": backend.memory_level,
         "mvmodel": __version__,
         "fps": sequence.fps,
     }

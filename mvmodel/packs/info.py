@@ -186,3 +186,45 @@ def read_run_info(folder: Path, size: PictureSize | None = None) -> PackInfo:
         return info
     size.check_multiple(read_size_multiple(folder), info.name)
     return info.model_copy(update={"size": size})
+
+
+def check_parts_fit(folder: Path) -> None:
+    """Raise PackError, naming the parts, if the models of a pack do not fit each other or predict what is unknown here.
+
+    Reads their configurations only.
+    """
+    configs = {}
+    names = {"scheduler": "scheduler_config.json"}
+    for part in ("vae", "unet", "text_encoder", "controlnet", "scheduler"):
+        file = folder / part / names.get(part, "config.json")
+        try:
+            configs[part] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise PackError(f"{file} does not describe a model ({error}); fetch or assemble the pack again") from error
+    unet, controlnet = configs["unet"], configs["controlnet"]
+    pairs = [
+        (
+            "unet takes texts",
+            unet.get("cross_attention_dim"),
+            "text_encoder",
+            configs["text_encoder"].get("hidden_size"),
+        ),
+        ("unet takes latents", unet.get("in_channels"), "vae", configs["vae"].get("latent_channels", 4)),
+        ("controlnet takes texts", controlnet.get("cross_attention_dim"), "unet", unet.get("cross_attention_dim")),
+        ("controlnet has levels", controlnet.get("block_out_channels"), "unet", unet.get("block_out_channels")),
+    ]
+    for claim, expected, part, actual in pairs:
+        if expected != actual:
+            raise PackError(
+                f"model pack {folder}: its {claim} of {expected}, but its {part} has {actual}; use parts that fit"
+            )
+    if configs["vae"].get("shift_factor"):
+        raise PackError(
+            f"model pack {folder}: its vae shifts latents, which Stable Diffusion's does not; use another vae"
+        )
+    prediction_type = configs["scheduler"].get("prediction_type", "epsilon")
+    if prediction_type not in ("epsilon", "v_prediction"):
+        raise PackError(
+            f"model pack {folder}: its unet predicts {prediction_type}; packs take models that predict epsilon or "
+            f"v_prediction"
+        )

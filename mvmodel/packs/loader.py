@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -13,20 +14,23 @@ import open_clip
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, ModelMixin, UNet2DConditionModel
 from PIL import Image
+from safetensors import safe_open
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file, hash_value
 from mvmodel.metrics.scorer import Scorer
-from mvmodel.packs.device import resolve_device, resolve_dtype
+from mvmodel.packs.device import ModuleT, move_model, resolve_device, resolve_dtype
 from mvmodel.packs.info import (
     PACK_PARTS,
     PackInfo,
+    check_parts_fit,
     find_pack_folder,
     get_default_pack_name,
     read_run_info,
     read_size_multiple,
 )
+from mvmodel.packs.memory import MemoryPlan, choose_plan, next_plan
 from mvmodel.picture_size import PictureSize
 from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
@@ -56,6 +60,7 @@ class Pack:
         dtype: "auto" is float16 on a GPU and float32 on a CPU. The segmenter and the scorer are always float32, because
             their metrics are compared between machines.
         size: width and height of clips and videos in this run; None is the pack's own. `info.size` is then this size.
+        memory: "auto" chooses a plan of `mvmodel.packs.memory.LADDER` by the free memory; else the plan's level.
 
     Raises:
         PackError: `pack.json` is missing or invalid, or a part is missing.
@@ -63,15 +68,21 @@ class Pack:
     """
 
     def __init__(
-        self, folder: Path, device: str = "auto", dtype: str = "auto", size: PictureSize | None = None
+        self,
+        folder: Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        size: PictureSize | None = None,
+        memory: str = "auto",
     ) -> None:
         self.folder = Path(folder)
         self.info: PackInfo = read_run_info(self.folder, size)
-        self._device_name, self._dtype_name = device, dtype
+        self._device_name, self._dtype_name, self._memory_level = device, dtype, memory
         self._parts: dict[str, Any] = {}
         missing = [part for part in PACK_PARTS if not (self.folder / part).is_dir()]
         if missing:
             raise PackError(f"model pack {self.folder} lacks {', '.join(missing)}; fetch or assemble it again")
+        check_parts_fit(self.folder)
 
     @cached_property
     def device(self) -> str:
@@ -82,6 +93,42 @@ class Pack:
     def dtype(self) -> str:
         """Name of the dtype of the autoencoder, UNet, ControlNet and text encoder."""
         return resolve_dtype(self._dtype_name, self.device)
+
+    @cached_property
+    def memory(self) -> MemoryPlan:
+        """What is done to save memory, chosen when it is first asked for.
+
+        Raises InputError if there is no such plan, or if "auto" finds that a CPU's memory is too small for any.
+        """
+        unet = self.folder / "unet"
+        half = sum(np.prod(shape) for shape in _read_tensor_shapes(unet)) * 2
+        return choose_plan(self._memory_level, self.info, int(half), self.device)
+
+    def step_down_memory(self) -> MemoryPlan | None:
+        """Take the next plan of the ladder, after an error for lack of memory; None if there is none below.
+
+        Models that a plan loads in another way are loaded anew on their next use.
+        """
+        plan = next_plan(self.memory)
+        if plan is not None:
+            self.memory = plan
+            self._parts.clear()
+            _empty_gpu_cache(self.device)
+        return plan
+
+    def move_off_device(self, *parts: str) -> None:
+        """Move loaded parts to the CPU under a plan with `offload`; they return on their next use."""
+        if self.memory.offload and self.device != "cpu":
+            for part in parts:
+                if part in self._parts:
+                    move_model(self._parts[part], "cpu")
+            _empty_gpu_cache(self.device)
+
+    def unload(self, *parts: str) -> None:
+        """Forget loaded parts, so that their memory is free; they are loaded again on their next use."""
+        for part in parts:
+            self._parts.pop(part, None)
+        _empty_gpu_cache(self.device)
 
     @cached_property
     def hash(self) -> str:
@@ -110,7 +157,15 @@ class Pack:
         return read_size_multiple(self.folder)
 
     def vae(self) -> AutoencoderKL:
-        return self._load_part("vae", lambda: self._load_diffusers_model(AutoencoderKL, "vae"))
+        def load() -> AutoencoderKL:
+            vae = self._load_diffusers_model(AutoencoderKL, "vae")
+            if self.memory.vae_slicing:
+                vae.enable_slicing()
+            if self.memory.vae_tiling:
+                vae.enable_tiling()
+            return vae
+
+        return self._on_device(self._load_part("vae", load))
 
     def unet(self) -> UNet2DConditionModel:
         return self._load_part("unet", lambda: self._load_diffusers_model(UNet2DConditionModel, "unet"))
@@ -124,7 +179,7 @@ class Pack:
             loaded_model: CLIPTextModel = model.to(self.device).eval()
             return loaded_model
 
-        return self._load_part("text_encoder", load)
+        return self._on_device(self._load_part("text_encoder", load))
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         def load() -> PreTrainedTokenizerBase:
@@ -212,6 +267,10 @@ class Pack:
         part: PartT = self._parts[name]
         return part
 
+    def _on_device(self, model: ModuleT) -> ModuleT:
+        """The model on the pack's device, to which it returns if the pipeline moved it to the CPU meanwhile."""
+        return move_model(model, self.device) if self.memory.offload else model
+
     def _load_diffusers_model(self, model_class: type[ModelT], part: str) -> ModelT:
         model = model_class.from_pretrained(self.folder / part, torch_dtype=self._torch_dtype, use_safetensors=True)
         loaded_model: ModelT = model.to(self.device).eval()
@@ -239,9 +298,26 @@ def load_pack(
     device: str = "auto",
     dtype: str = "auto",
     size: PictureSize | None = None,
+    memory: str = "auto",
 ) -> Pack:
     """Opens a pack by name or folder; None takes `get_default_pack_name()`.
 
-    size: as in `Pack`. Raises PackError if there is no such pack, InputError if its models cannot process `size`.
+    size, memory: as in `Pack`. Raises PackError if there is no such pack, InputError if its models cannot process
+    `size`.
     """
-    return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype, size)
+    return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype, size, memory)
+
+
+def _read_tensor_shapes(folder: Path) -> list[tuple[int, ...]]:
+    """Shapes of the weights in a folder's safetensors files, without loading them; none if there is no such file."""
+    shapes: list[tuple[int, ...]] = []
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            shapes += [tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()]  # noqa: SIM118  # it is no dict
+    return shapes
+
+
+def _empty_gpu_cache(device: str) -> None:
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()

@@ -207,7 +207,7 @@ def _link_file(source: Path, target: Path) -> None:
 
 
 def _matches_hash(path: Path, file: PullFile) -> bool:
-    """Whether a file has the size and the hash that the hub states; true for small files, of which it states neither."""
+    """Whether a file has the size and the hash that the hub states. It states no hash of small files."""
     if file.bytes is not None and path.stat().st_size != file.bytes:
         return False
     return file.sha256 is None or hash_file(path) == file.sha256
@@ -227,8 +227,8 @@ def _check_free_disk(out: Path, needed: int) -> None:
     free = shutil.disk_usage(out).free
     if needed > free:
         raise PackError(
-            f"{out} needs {needed / 1e9:.1f} GB more and its disk has {free / 1e9:.1f} GB free; make room or give another "
-            f"folder with --to"
+            f"{out} needs {needed / 1e9:.1f} GB more and its disk has {free / 1e9:.1f} GB free; make room or give "
+            f"another folder with --to"
         )
 
 

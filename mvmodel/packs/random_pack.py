@@ -44,13 +44,13 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
     full, sd15 = kind == "sd15", PACK_DESCRIPTIONS["sd15"]
     dtype = torch.float16 if full else torch.float32
     with atomic_folder(folder) as out:
-        move_model(_build_vae(full), dtype).save_pretrained(out / "vae")
-        unet = _build_unet(full)
+        move_model(build_vae(full), dtype).save_pretrained(out / "vae")
+        unet = build_unet(full)
         move_model(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")
         move_model(unet, dtype).save_pretrained(out / "unet")
         del unet
         write_clip_tokenizer(out / "tokenizer")
-        _build_text_encoder(full).to(dtype).save_pretrained(out / "text_encoder")
+        build_text_encoder(full).to(dtype).save_pretrained(out / "text_encoder")
         DDIMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -68,7 +68,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
                 "name": f"{kind}-random",
                 "description": "Random weights of full architecture; pictures are noise.",
                 "licence": "Apache-2.0 (random numbers)",
-                "size": 512 if full else 64,
+                "size": sd15["size"] if full else 64,
                 "frames": 16 if full else 4,
                 "fps": 8,
                 "segmenter": segmenter,
@@ -82,7 +82,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def _build_vae(full: bool) -> AutoencoderKL:
+def build_vae(full: bool) -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -95,7 +95,7 @@ def _build_vae(full: bool) -> AutoencoderKL:
     )
 
 
-def _build_unet(full: bool) -> UNet2DConditionModel:
+def build_unet(full: bool) -> UNet2DConditionModel:
     if full:  # the published configuration of Stable Diffusion 1.5
         return UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
     return UNet2DConditionModel(
@@ -110,7 +110,7 @@ def _build_unet(full: bool) -> UNet2DConditionModel:
     )
 
 
-def _build_text_encoder(full: bool) -> CLIPTextModel:
+def build_text_encoder(full: bool) -> CLIPTextModel:
     if full:
         return CLIPTextModel(
             CLIPTextConfig(

@@ -19,7 +19,7 @@ class Source(Config):
     publisher: str
     licence: str
     megabytes: float
-    """Size of the files that are downloaded, in units of 10^6 bytes; the hub's own figure replaces it where it answers."""
+    """Size of the files that are downloaded, in units of 10^6 bytes. If the hub answers, its own figure replaces it."""
 
 
 OPEN_RAIL_M = "CreativeML Open RAIL-M"
@@ -31,7 +31,7 @@ CONTROLNETS: dict[ControlKind, str] = {
     "segmentation": "lllyasviel/control_v11p_sd15_seg",
     "canny": "lllyasviel/control_v11p_sd15_canny",
 }
-"""Kind of control picture -> repository of the ControlNet 1.1 that was trained on it. None was trained on plain masks."""
+"""Kind of control picture -> repository of the ControlNet 1.1 that was trained on it. Nobody trained one on masks."""
 SAM_VIT_B = Source(
     repository="ybelkada/segment-anything",
     publisher="Younes Belkada, a mirror of Meta's checkpoint",
@@ -70,7 +70,7 @@ PACK_DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "name": "sd15",
         "description": "Stable Diffusion 1.5, a ControlNet 1.1, SAM ViT-B and OpenCLIP ViT-B-32.",
         "licence": "CreativeML Open RAIL-M (diffusion, ControlNet), Apache-2.0 (SAM), MIT (OpenCLIP)",
-        "size": 512,
+        "size": "512x320",
         "frames": 16,
         "fps": 8,
         "segmenter": {"type": "vit_b", "checkpoint": "segmenter/sam.pth"},

@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 
 from mvmodel import __version__
 from mvmodel.backends.backend import Backend, Trainee
+from mvmodel.backends.out_of_memory import retry_with_less_memory
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import atomic_folder, atomic_write, hash_value, write_json
@@ -23,6 +26,9 @@ from mvmodel.training.model_card import model_card
 Report = Callable[[dict[str, Any]], None]
 VALIDATION_DRAWS = 8
 VALIDATION_SEED = 12_345
+MAX_PLAIN_ATTENTION_BYTES = 2**30
+"""Attention scores of a training step, in bytes, above which a CPU does not store them; the fused kernel is slower but
+stores none."""
 
 
 def finetune(
@@ -65,14 +71,8 @@ def finetune(
     device = device or backend.device
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)  # accelerate knows "cuda" alone
-    cached = backend.cache_clips(clips, work_dir / "latents.safetensors", config.flip)
-    held_out = backend.cache_clips(validation, work_dir / "validation.safetensors", False) if validation else None
-    torch.manual_seed(config.seed)
-    trainee = build_trainee(backend, config, device).to(device).train()
-    with trainee.attached(), math_attention(device):
-        loss_before = validation_loss(backend, trainee, held_out, config, device)
-        _train(backend, trainee, cached, config, work_dir, report, device)
-        loss_after = validation_loss(backend, trainee, held_out, config, device)
+    run = partial(_tune, backend, clips, config, work_dir, validation, report, device)
+    trainee, loss_before, loss_after = retry_with_less_memory("training", run, backend.step_down_memory)
     record = {
         "pack": backend.name,
         "pack_hash": backend.hash,
@@ -89,6 +89,28 @@ def finetune(
     _write_adapter(out, work_dir, trainee, len(clips[0].frames), record)
     shutil.rmtree(work_dir)
     return out
+
+
+def _tune(
+    backend: Backend,
+    clips: Sequence[TrainingClip],
+    config: TrainConfig,
+    work_dir: Path,
+    validation: Sequence[TrainingClip],
+    report: Report | None,
+    device: str,
+) -> tuple[Trainee, float | None, float | None]:
+    """Train to the end, from the newest checkpoint in `work_dir`: the trainee, its held-out loss before and after."""
+    cached = backend.cache_clips(clips, work_dir / "latents.safetensors", config.flip)
+    held_out = backend.cache_clips(validation, work_dir / "validation.safetensors", False) if validation else None
+    torch.manual_seed(config.seed)
+    trainee = build_trainee(backend, config, device).to(device).train()
+    plain = backend.attention_bytes(*clips[0].masks.shape) * config.clips_per_step <= MAX_PLAIN_ATTENTION_BYTES
+    with trainee.attached(), math_attention(device) if plain else nullcontext():
+        loss_before = validation_loss(backend, trainee, held_out, config, device)
+        _train(backend, trainee, cached, config, work_dir, report, device)
+        loss_after = validation_loss(backend, trainee, held_out, config, device)
+    return trainee, loss_before, loss_after
 
 
 def build_trainee(backend: Backend, config: TrainConfig, device: str = "cpu") -> Trainee:
@@ -190,6 +212,7 @@ def _train(
         lr=config.lr,
         warmup=config.warmup,
         weight_decay=config.weight_decay,
+        optimizer=config.optimizer,
         ema=config.ema,
         precision=mixed_precision(config, device),
         seed=config.seed,

@@ -24,7 +24,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 
-from mvmodel.errors import TrainingInterrupted
+from mvmodel.errors import InputError, TrainingInterrupted
 from mvmodel.progress import start_task
 from mvmodel.training.checkpoints import CheckpointSlots
 from mvmodel.training.prefetch import prefetch
@@ -53,6 +53,8 @@ class LoopConfig:
     """Largest norm of the gradient."""
     ema: float = 0.999
     """Decay of the moving average of the weights, which the trained model ends with; 0 keeps the last weights."""
+    optimizer: str = "adamw"
+    """`adamw`, or `adamw8bit` of bitsandbytes."""
     precision: str = "bf16"
     """accelerate's mixed precision: `no`, `bf16` or `fp16`."""
     seed: int = 1
@@ -71,6 +73,21 @@ def learning_rate(step: int, config: LoopConfig) -> float:
         return (step + 1) / config.warmup
     progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
     return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def build_optimizer(groups: list[dict[str, Any]], config: LoopConfig) -> torch.optim.Optimizer:
+    """AdamW over parameter groups. Raises InputError if bitsandbytes is asked for and cannot be used here."""
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    try:
+        from bitsandbytes.optim import AdamW8bit  # an optional dependency
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"optimizer {config.optimizer} needs bitsandbytes, which cannot be imported here ({error}); install it "
+            f'with `pip install "mvmodel[bnb]"`, or use adamw'
+        ) from error
+    optimizer: torch.optim.Optimizer = AdamW8bit(groups, lr=config.lr, weight_decay=config.weight_decay)
+    return optimizer
 
 
 def train(
@@ -143,12 +160,7 @@ class _Run:
         self.step, self.metrics = 0, dict[str, float]()
         AcceleratorState._reset_state(True)  # one per process; it would refuse a run of another precision or device
         self.accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
-        optimizer = torch.optim.AdamW(
-            groups or [{"params": [p for p in model.parameters() if p.requires_grad]}],
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        optimizer = build_optimizer(groups or [{"params": [p for p in model.parameters() if p.requires_grad]}], config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
         self.ema = EMAModel(list(model.parameters()), decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
         self.wrapped, self.optimizer, self.schedule = self.accelerator.prepare(model, optimizer, schedule)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
 import pytest
 import torch
 
-from mvmodel.training.loop import LoopConfig, TrainingInterrupted, learning_rate, train
+from mvmodel.errors import InputError
+from mvmodel.training.loop import LoopConfig, TrainingInterrupted, build_optimizer, learning_rate, train
 
 
 def _line(steps: int, **changes):
@@ -141,3 +143,10 @@ def test_learning_rate_warms_up_and_falls():
     values = [learning_rate(step, config) for step in range(100)]
     assert values[0] == pytest.approx(0.1) and max(values) == 1.0
     assert values[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_missing_8_bit_optimizer_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    config = LoopConfig(steps=1, batch=1, lr=1e-3, optimizer="adamw8bit")
+    with pytest.raises(InputError, match="adamw8bit needs bitsandbytes.*mvmodel.bnb.*or use adamw"):
+        build_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2))]}], config)

@@ -174,7 +174,7 @@ def find_place_color(prompt: str) -> Color | None:
 
 
 def _find_color(text: str) -> Color | None:
-    """The colour of the first class that a text names; of a class that may be an adjective only if there is no other."""
+    """The colour of the first class that a text names. Classes that may be adjectives count if there is no other."""
     words = re.findall(r"[a-z]+", text)
     adjective: Color | None = None
     for start in range(len(words)):

@@ -22,6 +22,7 @@ from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.image_unet.text_to_image import generate_images
 from mvmodel.backends.image_unet.trainee import AdapterTrainee
 from mvmodel.backends.instances import Instance
+from mvmodel.backends.out_of_memory import retry_with_less_memory
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value
@@ -97,7 +98,12 @@ class ImageUNetBackend(Backend):
         negative_prompts: Sequence[str] | None = None,
         instances: Sequence[Instance] | None = None,
     ) -> np.ndarray:
-        return generate_first_frames(self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances)
+        def generate() -> np.ndarray:
+            return generate_first_frames(
+                self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances
+            )
+
+        return retry_with_less_memory("first frames", generate, self.step_down_memory)
 
     def generate_images(
         self, prompts: Sequence[str], seeds: Sequence[int], steps: int, guidance_scale: float
@@ -118,9 +124,43 @@ class ImageUNetBackend(Backend):
         instances: Sequence[Instance] | None = None,
         work_dir: Path | None = None,
     ) -> np.ndarray:
-        config = self.fill_generation_config(config)
-        weights = "" if adapter is None else self.hash_adapter(adapter)
-        pipeline = self._pipeline(adapter, weights, config)
+        filled, weights = self.fill_generation_config(config), "" if adapter is None else self.hash_adapter(adapter)
+
+        def generate() -> np.ndarray:
+            if self.pack.memory.offload:
+                self.pack.unload("controlnet", "segmenter", "scorer")
+            pipeline = self._pipeline(adapter, weights, filled)
+            return self._sample(
+                pipeline,
+                prompt,
+                masks,
+                first_frame,
+                filled,
+                seed,
+                negative_prompt,
+                mask_term,
+                instances,
+                work_dir,
+                weights,
+            )
+
+        return retry_with_less_memory("video", generate, self.step_down_memory)
+
+    def _sample(
+        self,
+        pipeline: MaskVideoPipeline,
+        prompt: str,
+        masks: np.ndarray,
+        first_frame: np.ndarray,
+        config: GenerationConfig,
+        seed: int,
+        negative_prompt: str,
+        mask_term: bool,
+        instances: Sequence[Instance] | None,
+        work_dir: Path | None,
+        weights: str,
+    ) -> np.ndarray:
+        """One video by a pipeline, window by window if it is long. weights: the adapter's hash."""
         if config.window and len(masks) > config.window:
             with tempfile.TemporaryDirectory() if work_dir is None else nullcontext(work_dir) as folder:
                 frames = generate_long_video(
@@ -161,6 +201,26 @@ class ImageUNetBackend(Backend):
                 self._pipelines.pop(next(iter(self._pipelines)))
             self._pipelines[key] = build_pipeline(self.pack, adapter, config)
         return self._pipelines[key]
+
+    @property
+    def memory_level(self) -> str:
+        return self.pack.memory.level
+
+    def attention_bytes(self, frames: int, height: int, width: int) -> int:
+        unet, cells = self.pack.unet(), height * width // self.pack.latent_factor**2
+        last = len(unet.config.block_out_channels) - 1
+        scores = 0
+        for name, module in unet.named_modules():
+            if name.endswith(".attn1"):
+                block, number = name.split(".")[:2]  # such as down_blocks, 0
+                level = int(number) if block == "down_blocks" else last - int(number) if block == "up_blocks" else last
+                scores += int(module.heads) * frames * (cells // 4**level) ** 2
+        return 4 * scores
+
+    def step_down_memory(self) -> str | None:
+        plan = self.pack.step_down_memory()
+        self._pipelines.clear()
+        return None if plan is None else f"memory plan {plan.level}"
 
     def start_adapter(self) -> Path | None:
         return self.pack.start_adapter()

@@ -39,4 +39,5 @@ def build_pipeline(
         default_steps=config.steps or GENERIC_SAMPLING["steps"],
     ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
+    pipeline.offload = pack.memory.offload
     return pipeline

@@ -94,6 +94,7 @@ def cache_training_latents(pack: Pack, clips: Sequence[TrainingClip], file: Path
             "text": text[1:].contiguous(),
             "empty": text[:1].contiguous(),
         }
+        pack.move_off_device("vae", "text_encoder")
         with atomic_write(file) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     tensors = load_file(file)

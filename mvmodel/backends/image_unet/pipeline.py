@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,16 +21,15 @@ from mvmodel.backends.image_unet.denoiser import Denoiser
 from mvmodel.backends.image_unet.guidance import guidance_branches
 from mvmodel.backends.image_unet.inputs import Images, check_inputs, encode_images, prepare_images, prepare_masks
 from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.image_unet.pipeline_adapters import PipelineAdapters
 from mvmodel.backends.image_unet.pipeline_output import MaskVideoOutput, StepCallback
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.model.context import DEFAULT
-from mvmodel.model.saving import load_adapter
 from mvmodel.packs.device import move_model
 
 
-class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
+class MaskVideoPipeline(PipelineAdapters, DiffusionPipeline):  # type: ignore[misc]
     """Generates frames 2..n from frame 1, a prompt and a mask sequence.
 
     Frame 1 comes from `mvmodel.backends.image_unet.first_frame` (ControlNet on mask 1) or from the user. Several motion
@@ -65,45 +64,25 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.vae_scale_factor = 2 ** (len(blocks) - 1)
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor)
-        self._loaded: dict[str, MotionMaskAdapter] = {}
-        self._scales: dict[str, float] = {DEFAULT: 1.0} if adapter is not None else {}
+        self._register_adapters()
+        self.offload = False  # whether the text encoder and the autoencoder leave the device after each use
 
-    def load_adapter(self, adapter: MotionMaskAdapter | str | Path, name: str) -> None:
-        """Load another adapter, or the one in a folder, in addition to the others; it is active at scale 1.
+    @property
+    def _execution_device(self) -> torch.device:
+        """The UNet's device: with `offload`, the other models are elsewhere most of the time."""
+        return torch.device(self.unet.device)
 
-        Raises PackError when it was trained for another architecture, InputError when the name is taken.
-        """
-        if name in self._all_adapters():
-            raise InputError(f"an adapter is already loaded as {name!r}; give another name, or delete it first")
-        loaded = adapter if isinstance(adapter, MotionMaskAdapter) else load_adapter(Path(adapter), self.unet.dtype)
-        loaded.check_fits(self.unet)
-        self._loaded[name] = move_model(loaded, self.unet.device, self.unet.dtype).eval()
-        self._scales[name] = 1.0
-
-    def set_adapters(self, names: str | Sequence[str], scales: float | Sequence[float] = 1.0) -> None:
-        """Activate these adapters and no others, each at its scale; 0, or no name, is the base model."""
-        name_list = [names] if isinstance(names, str) else list(names)
-        scale_list = [scales] * len(name_list) if isinstance(scales, (int, float)) else list(scales)
-        unknown = sorted(set(name_list) - set(self._all_adapters()))
-        if unknown or len(scale_list) != len(name_list):
-            loaded = ", ".join(self._all_adapters()) or "none"
-            raise InputError(
-                f"adapters {name_list} at scales {scale_list}: give one scale each, of those loaded: {loaded}"
-            )
-        self._scales = dict(zip(name_list, scale_list, strict=True))
-
-    def delete_adapter(self, name: str) -> None:
-        """Unload an adapter that `load_adapter` loaded."""
-        if self._loaded.pop(name, None) is None:
-            raise InputError(f"no adapter was loaded as {name!r}; there are {', '.join(self._loaded) or 'none'}")
-        self._scales.pop(name, None)
-
-    def get_active_adapters(self) -> dict[str, float]:
-        """Name -> scale of the active adapters."""
-        return dict(self._scales)
-
-    def _all_adapters(self) -> dict[str, MotionMaskAdapter]:
-        return {**({} if self.adapter is None else {DEFAULT: self.adapter}), **self._loaded}
+    @contextmanager
+    def _in_use(self, model: torch.nn.Module) -> Iterator[None]:
+        """A context in which a model is on the device; with `offload`, it goes back to the CPU afterwards."""
+        if not self.offload:
+            yield
+            return
+        move_model(model, self._execution_device)
+        try:
+            yield
+        finally:
+            move_model(model, "cpu")
 
     def check_inputs(
         self, prompts: int, masks: torch.Tensor, size: tuple[int, int], callback_tensors: Sequence[str] = ()
@@ -140,7 +119,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         ids = self.tokenizer(
             prompts, padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
         ).input_ids
-        return self.text_encoder(ids.to(self._execution_device))[0].to(self.unet.dtype)
+        with self._in_use(self.text_encoder):
+            return self.text_encoder(ids.to(self._execution_device))[0].to(self.unet.dtype)
 
     def prepare_latents(
         self,
@@ -264,14 +244,6 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.maybe_free_model_hooks()
         return MaskVideoOutput(frames=video) if return_dict else (video,)
 
-    def _active_adapters(self, adapter_scale: float) -> dict[str, tuple[MotionMaskAdapter, float]]:
-        """Name -> adapter on the UNet's device, and its scale."""
-        adapters, device, dtype = self._all_adapters(), self._execution_device, self.unet.dtype
-        return {
-            name: (move_model(adapters[name], device, dtype), scale * adapter_scale)
-            for name, scale in self._scales.items()
-        }
-
     def _denoise(
         self,
         denoiser: Denoiser,
@@ -307,7 +279,8 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
     def encode_frames(self, images: Images | None) -> torch.Tensor:
         """Images in any form that `first_frame` accepts, as scaled latents (B, C, h, w)."""
         pixels = prepare_images(images, self.image_processor)
-        return encode_images(self.vae, pixels.to(self._execution_device, self.vae.dtype))
+        with self._in_use(self.vae):
+            return encode_images(self.vae, pixels.to(self._execution_device, self.vae.dtype))
 
     @torch.no_grad()
     def decode_latents(self, latents: torch.Tensor, output_type: str = "np", chunk: int = 8) -> Any:
@@ -315,6 +288,7 @@ class MaskVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         if output_type == "latent":
             return latents
         flat = latents.flatten(0, 1).to(self.vae.dtype) / self.vae.config.scaling_factor
-        frames = torch.cat([self.vae.decode(part).sample for part in flat.split(chunk)])
+        with self._in_use(self.vae):
+            frames = torch.cat([self.vae.decode(part).sample for part in flat.split(chunk)])
         video = frames.unflatten(0, latents.shape[:2]).transpose(1, 2)  # (B, 3, F, H, W)
         return self.video_processor.postprocess_video(video.float(), output_type=output_type)

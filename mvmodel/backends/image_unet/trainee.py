@@ -51,19 +51,24 @@ class AdapterTrainee(Trainee):
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """The adapter attached to the UNet, which is frozen and in float32: autocast alone decides what is lower."""
+        """The adapter attached to the UNet, which is frozen and in float32: autocast alone decides what is lower.
+
+        Under a memory plan with `half_precision_unet`, the frozen weights stay as the pack loads them.
+        """
         unet = self._pack.unet().requires_grad_(False).eval().to(self._device)
         dtype = unet.dtype
-        if self._config.gradient_checkpointing:
+        checkpointing = self._config.gradient_checkpointing or self._pack.memory.gradient_checkpointing
+        if checkpointing:
             unet.enable_gradient_checkpointing()
             self.adapter.enable_gradient_checkpointing()
-        unet.float()
+        if not self._pack.memory.half_precision_unet:
+            unet.float()
         try:
             with attach_adapter(unet, self.adapter):
                 yield
         finally:
             move_model(unet, dtype)
-            if self._config.gradient_checkpointing:
+            if checkpointing:
                 unet.disable_gradient_checkpointing()
 
     def write_preview(self, png: Path, cached: TrainingLatents) -> None:
