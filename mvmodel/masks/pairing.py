@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from mvmodel.errors import InputError
+from mvmodel.video.animation import is_animated_format
 from mvmodel.video.containers import holds_pictures, image_files
 from mvmodel.video.picture_sequences import list_numbers, picture_numbers
+from mvmodel.video.probe import probe_video
 
 
 def pair_masks(
@@ -33,6 +35,8 @@ def pair_masks(
     frame_numbers = read_picture_numbers(source, frames)
     if mask_numbers is not None and frame_numbers is not None:
         return _pair_numbers(path, mask_numbers, frame_numbers, sampled)
+    if masks != frames and (shown := _shown_pictures(source, masks)) is not None:
+        return shown[sampled]
     if masks != frames:
         raise InputError(
             f"{path} has {masks} masks, but {source.name} has {frames} frames{_every_nth_hint(masks, frames)}; "
@@ -44,6 +48,14 @@ def pair_masks(
             f"{list_numbers(missing)} missing; number them as the frames are counted"
         )
     return sampled
+
+
+def _shown_pictures(source: Path, masks: int) -> np.ndarray | None:
+    """Which picture of an animated file each of its frames shows, if there is a mask for each picture; else None."""
+    if not source.is_file() or not is_animated_format(source):
+        return None
+    pictures = np.array(probe_video(source).pictures, int)
+    return pictures if pictures.max(initial=-1) + 1 == masks else None
 
 
 def read_picture_numbers(path: Path, count: int) -> list[Decimal] | None:

@@ -17,7 +17,14 @@ from mvmodel.masks.values import MaskPicture, picture_values, read_labels
 from mvmodel.video.animation import is_animation, read_animation
 from mvmodel.video.config import DecodeLimits
 from mvmodel.video.containers import describe_error, image_files
-from mvmodel.video.pictures import PICTURE_ERRORS, check_picture_size, is_pillow_format, read_picture, to_rgb
+from mvmodel.video.pictures import (
+    PICTURE_ERRORS,
+    check_picture_size,
+    is_lossy_webp,
+    is_pillow_format,
+    read_picture,
+    to_rgb,
+)
 
 
 def read_picture_folder(folder: Path) -> MaskSequence:
@@ -72,10 +79,13 @@ def _read_values(file: Path) -> MaskPicture:
 
 
 def _values(image: Image.Image) -> MaskPicture:
-    file_format = image.format
+    is_jpeg = image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
+    is_lossy = is_jpeg or (image.format == "WEBP" and is_lossy_webp(Path(image.filename)))
     upright = ImageOps.exif_transpose(image)
-    upright.format = file_format
-    return picture_values(upright)
+    if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
+        # Pillow gives the first frame as palette indices and the others as colours.
+        upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    return picture_values(upright, is_lossy)
 
 
 def sequence_of_labels(path: Path, read: Callable[[], Labels], fps: float) -> MaskSequence:

@@ -26,7 +26,7 @@ class MaskPicture:
 
     values: grey (height, width), palette indices (height, width), or uint8 RGB (height, width, 3). alpha: uint8
     (height, width), or None for a picture without alpha. is_index: the values are indices of a coloured palette.
-    is_lossy: the picture was compressed as JPEG.
+    is_lossy: the picture was compressed as JPEG is.
     """
 
     values: np.ndarray
@@ -35,13 +35,12 @@ class MaskPicture:
     is_lossy: bool = False
 
 
-def picture_values(image: Image.Image) -> MaskPicture:
+def picture_values(image: Image.Image, is_lossy: bool = False) -> MaskPicture:
     """The values of a picture that Pillow opened, or of the frame that it is at.
 
-    The palette decides whether its index counts (a coloured palette that begins with black, as DAVIS and VOC write it)
+    is_lossy: the picture was compressed as JPEG is. The palette decides whether its index counts (a coloured palette that begins with black, as DAVIS and VOC write it)
     or its colour (a grey palette, as pngquant writes it).
     """
-    is_lossy = image.format in ("JPEG", "MPO")
     alpha: np.ndarray | None = None
     if "A" in image.getbands() or "transparency" in image.info:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]

@@ -171,6 +171,19 @@ def compose(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     return mixed
 
 
+def is_lossy_webp(path: Path) -> bool:
+    """Whether any picture of a WebP file was compressed with losses. Raises OSError."""
+    with open(path, "rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, size = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"VP8 ":
+                return True
+            # A frame of an animation has 16 bytes of its own before its chunks.
+            file.seek(16 if name == b"ANMF" else size + size % 2, 1)
+    return False
+
+
 def _has_deep_colours(image: Image.Image) -> bool:
     """Whether a colour picture is stored with 16 bits, of which Pillow keeps 8."""
     return image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile) for tile in image.tile)

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from mvmodel.masks.files import read_masks
+from mvmodel.masks.geometry import mask_iou
 from mvmodel.video.animation import even_indices, gif_delays
+from mvmodel.video.encode import write_png_folder
 
 PICTURES = [Image.fromarray(np.pad(np.full((8, 8), 255, np.uint8), ((4, 20), (2 + t, 22 - t)))) for t in range(8)]
 HELD = [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7]
@@ -40,6 +42,44 @@ def test_pages_of_a_tiff(tmp_path: Path) -> None:
     sequence = read_masks(tmp_path / "a.tif")
     assert sequence.fps == 8.0
     assert np.array_equal(sequence.masks, np.stack([np.asarray(picture) > 0 for picture in PICTURES]))
+
+
+def _two_objects() -> list[Image.Image]:
+    pictures = []
+    for number in range(6):
+        indices = np.zeros((32, 32), np.uint8)
+        indices[4:14, 4 + number : 14 + number], indices[18:28, 12:26] = 1, 2
+        picture = Image.fromarray(indices, "P")
+        picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 759)
+        pictures.append(picture)
+    return pictures
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.tif"])
+def test_objects_by_the_palette_of_an_animation(tmp_path: Path, name: str) -> None:
+    first, *others = pictures = _two_objects()
+    first.save(tmp_path / name, save_all=True, append_images=others, duration=125)
+    sequence = read_masks(tmp_path / name)
+    assert sequence.names == ("1", "2")
+    assert np.array_equal(sequence.masks, np.stack([np.asarray(picture) > 0 for picture in pictures]))
+
+
+def test_a_webp_with_losses_is_one_object(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(np.uint8(np.asarray(picture) > 0) * 255) for picture in _two_objects()]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=125, quality=50)
+    sequence = read_masks(tmp_path / "a.webp")
+    assert sequence.names == ()
+    assert mask_iou(sequence.masks, np.stack([np.asarray(picture) > 0 for picture in pictures])) > 0.97
+
+
+def test_masks_of_the_pictures_of_a_gif_with_held_ones(tmp_path: Path) -> None:
+    pictures = [picture.convert("RGB") for picture in _two_objects()]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[300] + [100] * 5)
+    masks = np.stack([np.asarray(picture).any(axis=2) for picture in pictures])
+    write_png_folder(tmp_path / "masks", masks)
+    assert np.array_equal(
+        read_masks(tmp_path / "masks", clip=tmp_path / "a.gif").masks, masks[[0, 0, 0, 1, 2, 3, 4, 5]]
+    )
 
 
 @pytest.mark.parametrize(
