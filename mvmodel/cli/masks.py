@@ -66,6 +66,8 @@ def extract_command(
         if fps is not None and info.has_rate:
             raise InputError(f"{path} has a frame rate of its own ({info.fps:g}); --fps is for folders of frames")
         model_pack = load_pack(pack)
+        if info.note:
+            print_error(f"{path}: {info.note}")
         segmenters = choose_segmenters(segmenter, model_pack)
         video = decode_video(path, info=info if fps is None else set_frame_rate(info, fps))
         known = model_pack.knows_footage(video.frames)

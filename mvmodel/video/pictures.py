@@ -6,6 +6,7 @@ brought to 8 by levels that are chosen once per clip, so that its frames do not 
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ PICTURE_ERRORS = (
 """What the libraries raise for a damaged picture."""
 ALPHA_BACKGROUND = 128
 """Grey level behind transparent parts. Neither dark nor bright objects vanish in front of it."""
+ALPHA_NOTE = f"its transparent parts are shown on mid grey ({ALPHA_BACKGROUND})"
+"""What is said of a clip or picture with transparent parts."""
+_logger = logging.getLogger(__name__)
 _OPAQUE = 127
 """Alpha above which a pixel belongs to the object."""
 _EXIF_ORIENTATION = 0x0112
@@ -91,9 +95,16 @@ def is_pillow_format(path: Path) -> bool:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """A picture file as uint8 RGB (height, width, 3), at levels of its own. Raises PICTURE_ERRORS."""
+    """A picture file as uint8 RGB (height, width, 3), at levels of its own.
+
+    Logs what became of transparent parts and of more than 8 bits. Raises PICTURE_ERRORS.
+    """
     picture = read_picture(path)
-    return to_rgb(picture, choose_levels([picture])[0])
+    levels, note = choose_levels([picture])
+    for sentence in (note, ALPHA_NOTE if picture.is_transparent else ""):
+        if sentence:
+            _logger.warning("%s: %s", path, sentence)
+    return to_rgb(picture, levels)
 
 
 def to_picture(image: Image.Image) -> Picture:

@@ -24,12 +24,11 @@ from mvmodel.video.containers import (
 )
 from mvmodel.video.guard import beat, run_guarded
 from mvmodel.video.picture_sequences import describe_gaps, picture_moments
-from mvmodel.video.pictures import ALPHA_BACKGROUND, PICTURE_ERRORS, Picture, choose_levels, read_picture
+from mvmodel.video.pictures import ALPHA_NOTE, PICTURE_ERRORS, Picture, choose_levels, read_picture
 from mvmodel.video.sampling import evenly_spaced_indices
 
 FOLDER_FPS = 24.0
 """Frame rate assumed for a folder of frames and for the pages of a TIFF, which do not state one."""
-ALPHA_NOTE = f"its transparent parts are shown on mid grey ({ALPHA_BACKGROUND})"
 _SAMPLES = 8
 """Pictures of a folder that are looked into before all are read."""
 
