@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from mvmodel.errors import InputError
 
 MIN_SIDE, MAX_SIDE = 8, 4096
-"""Smallest and largest width and height in pixels."""
+"""Smallest and largest width and height in pixels that a setting may have."""
 _TEXT = re.compile(r"\s*(\d{1,6})\s*(?:[x×*]\s*(\d{1,6})\s*)?", re.IGNORECASE)
 _EXAMPLES = 'a size is WIDTHxHEIGHT in pixels, such as "512x320", or one number for a square'
 
@@ -23,10 +23,6 @@ class PictureSize:
 
     width: int
     height: int
-
-    def __post_init__(self) -> None:
-        if not (MIN_SIDE <= self.width <= MAX_SIDE and MIN_SIDE <= self.height <= MAX_SIDE):
-            raise ValueError(f"{self} is no size; width and height are {MIN_SIDE} to {MAX_SIDE} pixels")
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
@@ -69,6 +65,8 @@ def parse_size(value: Any) -> PictureSize:
         sides = value
     if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
         raise ValueError(f"{value!r} is no size; {_EXAMPLES}")
+    if min(sides) < MIN_SIDE or max(sides) > MAX_SIDE:
+        raise ValueError(f"{value!r} is no size; width and height are {MIN_SIDE} to {MAX_SIDE} pixels")
     return PictureSize(*sides)
 
 

@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -59,6 +59,8 @@ class RequestsConfig(Config):
 
     file: str = "datasets/prompts/requests.csv"
     """CSV file with the columns motion, prompt, masks and seed. A relative path starts at the repository."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How the file's masks of another shape are fitted: a window around the foreground, padding, or stretching."""
     count: int = Field(default=4, ge=1)
     """Default requests per motion, created when the file has none for it."""
     seed: int = 1

@@ -2,7 +2,7 @@
 
 masks/dog.npz                               a file, relative to the request table
 masks/dog.npz | flip | scale 0.8            the same file, edited
-masks/dog.gif                               any format that `mvmodel masks` reads, resized
+masks/dog.gif                               any format that `mvmodel masks` reads, fitted
 library: horse-meadow | move 10 0           an entry of the mask library
 words: a dog runs from left to right        a sentence
 """
@@ -19,9 +19,10 @@ from mvmodel.authoring.shapes import ShapeModels
 from mvmodel.authoring.text_to_masks import text_to_masks
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.combine import resize
 from mvmodel.masks.edit_script import edit_files, run_edits
 from mvmodel.masks.files import read_masks
+from mvmodel.masks.fit import Fit, fit_masks
+from mvmodel.picture_size import PictureSize
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class MaskSourceLoader:
     """Loads mask sources.
 
     folder: what files are relative to, and which they may not leave. size: (height, width) of the loaded masks. frames,
-    fps: of masks from words. models: for masks from words. library: for entries, and to help with words.
+    fps: of masks from words. models: for masks from words. library: for entries, and to help with words. fit: how masks
+    of another shape are fitted.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class MaskSourceLoader:
     fps: float
     models: ShapeModels | None = None
     library: Library | None = None
+    fit: Fit = "crop"
 
     def load(self, text: str, seed: int = 0) -> tuple[MaskSequence, list[str]]:
         """Load a source's masks, and the assumptions that its words leave open.
@@ -89,7 +92,12 @@ class MaskSourceLoader:
                 source.value, self.models, self.frames, self.fps, self.size, config, library=self.library
             )
             sequence, assumptions = result.sequence, result.assumptions
-        return resize(run_edits(sequence, source.edits, self.folder), *self.size), assumptions
+        return self.fit_size(run_edits(sequence, source.edits, self.folder)), assumptions
+
+    def fit_size(self, sequence: MaskSequence) -> MaskSequence:
+        """Masks at the loader's size."""
+        height, width = self.size
+        return fit_masks(sequence, PictureSize(width, height), self.fit)
 
     def _read_file(self, name: str) -> MaskSequence:
         path = (self.folder / name).resolve()

@@ -19,7 +19,7 @@ from mvmodel.cli.inputs import (
     read_control_masks,
     write_first_frame,
 )
-from mvmodel.cli.options import AsJson, Memory, Overwrite, PackName, RunSize, Seed
+from mvmodel.cli.options import AsJson, FitMasks, FitName, Memory, Overwrite, PackName, RunSize, Seed
 from mvmodel.cli.output import print_json, stdout_to_stderr
 from mvmodel.cli.outputs import video_outputs
 from mvmodel.errors import InputError, MvmodelError
@@ -28,7 +28,8 @@ from mvmodel.picture_size import parse_size_option
 
 if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.masks import MaskSequence
+    from mvmodel.cli.inputs import ControlMasks
+    from mvmodel.masks.fit import Fit
     from mvmodel.packs import Pack
 
 
@@ -86,6 +87,7 @@ def generate(
         bool, typer.Option("--mask-term/--no-mask-term", help="Switch the mask term off to see its effect.")
     ] = True,
     size: RunSize = None,
+    fit: FitMasks = FitName.crop,
     overwrite: Overwrite = False,
     seed: Seed = 0,
     pack: PackName = None,
@@ -116,13 +118,16 @@ def generate(
         adapter_folder = adapter or models.start_adapter()
         if adapter_folder is None:
             raise InputError(f"pack {models.info.name} has no start adapter; train one and pass it with --adapter")
-        sequence = read_control_masks(masks, instances, models.info.size.shape, prompt)
+        control = read_control_masks(masks, instances, models.info.size, prompt, fit.value)
+        if control.remark:
+            typer.echo(control.remark, err=True)
         job = _VideoJob(
-            *(models, prompt, negative_prompt, seed, config.for_pack(models.info), sequence, adapter_folder),
-            *(first_frame, first_frame_at, mask_term),
+            *(models, prompt, negative_prompt, seed, config.for_pack(models.info), control, adapter_folder),
+            *(first_frame, first_frame_at, mask_term, fit.value),
         )
         record = job.run(out)
     record |= {"out": str(out), "masks": str(masks) if masks else instance, "adapter": str(adapter_folder)}
+    record |= {"size": str(models.info.size), "fit": fit.value, "masks_fitted": control.remark}
     record |= {"first_frame": str(first_frame) if first_frame else None, "sha256": hash_file(out)}
     print_json(record) if json else print(out)
 
@@ -136,11 +141,12 @@ class _VideoJob:
     negative_prompt: str
     seed: int
     config: GenerationConfig
-    masks: MaskSequence
+    control: ControlMasks
     adapter: Path
     first_frame: Path | None
     first_frame_at: int
     mask_term: bool
+    fit: Fit
 
     def run(self, out: Path) -> dict[str, Any]:
         """Write the video and its exact frames. Returns the video's record, with the first frame's IoU."""
@@ -160,9 +166,10 @@ class _VideoJob:
         """A folder named after the inputs, so that the same command finds what an interrupted run left."""
         from mvmodel.files import hash_value
 
-        inputs = [self.prompt, self.negative_prompt, self.seed, self.config.model_dump(), self.masks.content_hash()]
-        inputs += [self.masks.names, self.mask_term, str(self.adapter), self.pack.hash]
-        inputs += [str(self.first_frame), self.first_frame_at]
+        masks = self.control.sequence
+        inputs = [self.prompt, self.negative_prompt, self.seed, self.config.model_dump(), masks.content_hash()]
+        inputs += [masks.names, self.mask_term, str(self.adapter), self.pack.hash]
+        inputs += [str(self.first_frame), self.first_frame_at, *([self.fit] if self.first_frame else [])]
         return out.parent / f".{out.name}.{hash_value(inputs)[:12]}"
 
     def _generate(self, work_dir: Path) -> float | None:
@@ -175,7 +182,7 @@ class _VideoJob:
         from mvmodel.generation.first_frame_fit import check_first_frame_fit
 
         backend = load_backend(self.pack)
-        self.masks.save(work_dir / "masks.npz")
+        self.control.sequence.save(work_dir / "masks.npz")
         request = batch.Request(
             name="video",
             motion="",
@@ -188,7 +195,8 @@ class _VideoJob:
         if self.first_frame:
             shutil.rmtree(first_frames, ignore_errors=True)
             size = self.pack.info.size
-            write_first_frame(self.first_frame, self.first_frame_at, size, first_frames / "video.png")
+            unfitted, out = self.control.unfitted, first_frames / "video.png"
+            write_first_frame(self.first_frame, self.first_frame_at, size, unfitted, out, self.fit)
             picture = np.asarray(Image.open(first_frames / "video.png").convert("RGB"))
             mask = batch.load_masks(request, backend).masks[0]
             iou = check_first_frame_fit(self.pack, picture, mask, self.prompt, self.config.first_frame_min_iou)

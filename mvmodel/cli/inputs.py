@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from mvmodel.errors import InputError
+from mvmodel.picture_size import PictureSize
 
 if TYPE_CHECKING:
     from mvmodel.masks import MaskSequence
-    from mvmodel.picture_size import PictureSize
+    from mvmodel.masks.fit import Fit
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -63,45 +65,70 @@ def instance_file(instance: str) -> Path:
     return Path(file)
 
 
-def read_control_masks(masks: Path | None, instances: list[str], size: tuple[int, int], prompt: str) -> MaskSequence:
-    """The masks to follow, of `size` (height, width): from one file, or from one file per object given as WORDS=FILE.
+@dataclass(frozen=True)
+class ControlMasks:
+    """The masks to follow. sequence: at the video's size. unfitted: as they were read. remark: how they were fitted."""
 
-    Raises InputError unless exactly one of the two is given, if the objects' masks differ in length, or if the
-    prompt does not contain the words of every object.
+    sequence: MaskSequence
+    unfitted: MaskSequence
+    remark: str
+
+
+def read_control_masks(
+    masks: Path | None, instances: list[str], size: PictureSize, prompt: str, fit: Fit = "crop"
+) -> ControlMasks:
+    """The masks to follow, at `size`: from one file, or from one file per object given as WORDS=FILE.
+
+    Masks of another shape are fitted as `fit` says, all objects alike. Raises InputError unless exactly one of the two
+    is given, if the objects' masks differ in length or size, or if the prompt does not contain the words of every
+    object.
     """
     import numpy as np
 
     from mvmodel.generation.requests import bind_instances
     from mvmodel.masks import MaskSequence
     from mvmodel.masks.files import read_masks
+    from mvmodel.masks.fit import describe_fit, fit_masks
+
+    def fitted(sequence: MaskSequence) -> ControlMasks:
+        return ControlMasks(fit_masks(sequence, size, fit), sequence, describe_fit(sequence, size, fit))
 
     check_mask_options(masks, instances)
     if masks is not None:
-        return read_masks(masks, size=size)
+        return fitted(read_masks(masks))
     names, sequences = [], []
     for instance in instances:
         names.append(instance.partition("=")[0].strip())
-        sequences.append(read_masks(instance_file(instance), size=size))
+        sequences.append(read_masks(instance_file(instance)))
     if len({sequence.frames for sequence in sequences}) > 1:
         lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
         raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")
+    shapes = {f"{sequence.width}x{sequence.height}" for sequence in sequences}
+    if len(shapes) > 1:
+        raise InputError(f"the objects' masks have the sizes {' and '.join(sorted(shapes))}; give all of them one size")
     stacked = np.stack([sequence.masks for sequence in sequences])
     merged = MaskSequence.from_instances(stacked, sequences[0].fps, names)
     if bind_instances(merged, prompt) is None:
         raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, names))}; it should")
-    return merged
+    return fitted(merged)
 
 
-def write_first_frame(source: Path, frame_index: int, size: PictureSize, out: Path) -> None:
+def write_first_frame(
+    source: Path, frame_index: int, size: PictureSize, masks: MaskSequence, out: Path, fit: Fit = "crop"
+) -> None:
     """Write a first frame as a PNG of `size`, from a picture or from frame `frame_index` of a video.
 
-    Raises InputError if the source cannot be read, has another shape than `size`, or has no such frame.
+    A frame of the shape of `masks`, as they were before fitting, is fitted as they are. Raises InputError if the source
+    cannot be read, has neither their shape nor that of `size`, or has no such frame.
     """
+    import numpy as np
     from PIL import Image
 
+    from mvmodel.masks.fit import choose_window, has_shape
     from mvmodel.video.animation import is_animation
     from mvmodel.video.config import DecodeLimits
     from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip
+    from mvmodel.video.crop import crop_picture
     from mvmodel.video.guard import run_guarded
     from mvmodel.video.pictures import read_rgb
 
@@ -117,7 +144,15 @@ def write_first_frame(source: Path, frame_index: int, size: PictureSize, out: Pa
         if not 0 <= frame_index < len(frames):
             raise InputError(f"{source} has {len(frames)} frames and no frame {frame_index}; count from 0")
         image = Image.fromarray(frames[frame_index])
-    if abs(image.width * size.height / (image.height * size.width) - 1) > 0.02:
-        raise InputError(f"{source} is {image.width}x{image.height}, the video {size}; crop it like the masks")
+    if has_shape(image.width, image.height, size):
+        image = image.resize((size.width, size.height), Image.Resampling.LANCZOS)
+    elif has_shape(image.width, image.height, PictureSize(masks.width, masks.height)):
+        frame = np.asarray(image.resize((masks.width, masks.height), Image.Resampling.LANCZOS))
+        image = Image.fromarray(crop_picture(frame, choose_window(masks, size, fit), size.shape))
+    else:
+        raise InputError(
+            f"{source} is {image.width}x{image.height}, the video {size} and its masks {masks.width}x{masks.height}; "
+            f"give it the shape of one of them"
+        )
     out.parent.mkdir(parents=True)
-    image.resize((size.width, size.height), Image.Resampling.LANCZOS).save(out)
+    image.save(out)

@@ -10,6 +10,8 @@ import typer
 from mvmodel.cli.options import (
     AsJson,
     Every,
+    FitMasks,
+    FitName,
     Invert,
     LibraryFolder,
     MasksArgument,
@@ -25,7 +27,7 @@ from mvmodel.cli.output import print_error, print_json, print_table, stdout_to_s
 from mvmodel.cli.outputs import mask_inputs, mask_outputs, preview_outputs
 from mvmodel.errors import InputError
 from mvmodel.outputs import Output, guarded_outputs
-from mvmodel.picture_size import parse_size_option
+from mvmodel.picture_size import PictureSize, parse_size_option
 
 if TYPE_CHECKING:
     from mvmodel.authoring.library import Library
@@ -190,6 +192,11 @@ def edit_command(
     overwrite: Overwrite = False,
     invert: Invert = False,
     every: Every = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the result in pixels. Default: as edited."),
+    ] = None,
+    fit: FitMasks = FitName.crop,
     json: AsJson = False,
 ) -> None:
     """Edit a mask sequence: move, scale, rotate, flip, retime, loop, duplicate, erode, smooth, combine and more.
@@ -204,8 +211,11 @@ def edit_command(
         return
     if out is None:
         raise InputError("give the output file with --out")
+    mask_size = parse_size_option(size)
     with guarded_outputs(mask_outputs(out, preview), mask_inputs(masks, *map(Path, edit_files(edits))), overwrite):
         sequence = run_edits(read_masks(masks, polarity="black" if invert else "white", every=every), edits)
+        if mask_size is not None:
+            sequence = _fit(sequence, mask_size, fit)
         _write(sequence, out, preview)
     empty_frames = int((~sequence.masks.any(axis=(1, 2))).sum())
     record = {"out": str(out), **_dimensions(sequence), "empty_frames": empty_frames}
@@ -227,6 +237,7 @@ def preview_command(
     overwrite: Overwrite = False,
     invert: Invert = False,
     every: Every = None,
+    fit: FitMasks = FitName.crop,
 ) -> None:
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
     with guarded_outputs(preview_outputs(out, "--out"), [*mask_inputs(masks), on], overwrite):
@@ -235,11 +246,12 @@ def preview_command(
         from mvmodel.video.frames import read_frames
 
         frames = read_frames(on) if on else None
-        size = None if frames is None else frames.shape[1:3]
         clip = on if on and on.suffix != ".npz" else None
         count = len(frames) if frames is not None and clip is None else None
         polarity: Polarity = "black" if invert else "white"
-        sequence = read_masks(masks, count, size, polarity=polarity, every=every, clip=clip)
+        sequence = read_masks(masks, count, polarity=polarity, every=every, clip=clip)
+        if frames is not None:
+            sequence = _fit(sequence, PictureSize(frames.shape[2], frames.shape[1]), fit)
         print(*write_preview(out, sequence, frames), sep="\n")
 
 
@@ -315,6 +327,15 @@ def _load_library(folder: Path | None, required: bool) -> Library | None:
     if required:
         raise InputError("no mask library under .mvmodel; run the pipeline (make demo), or give one with --library")
     return None
+
+
+def _fit(sequence: MaskSequence, size: PictureSize, fit: FitName) -> MaskSequence:
+    """Masks fitted into another size; how is said on standard error."""
+    from mvmodel.masks.fit import describe_fit, fit_masks
+
+    if remark := describe_fit(sequence, size, fit.value):
+        typer.echo(remark, err=True)
+    return fit_masks(sequence, size, fit.value)
 
 
 def _write(sequence: MaskSequence, out: Path, preview: Path | None) -> None:

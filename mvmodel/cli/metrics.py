@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mvmodel.cli.options import AsJson, PackName
+from mvmodel.cli.options import AsJson, FitMasks, FitName, PackName
 from mvmodel.cli.output import print_json, print_table
+from mvmodel.picture_size import PictureSize
 
 
 def metrics(
@@ -18,11 +19,13 @@ def metrics(
     object_word: Annotated[
         str | None, typer.Option("--object", help="The object to look for. Default: the one that the prompt names.")
     ] = None,
+    fit: FitMasks = FitName.crop,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
     """Measure videos with every metric that the given inputs allow. Also prints the scorer and the conventions used."""
     from mvmodel.masks.files import read_masks
+    from mvmodel.masks.fit import describe_fit, fit_masks
     from mvmodel.metrics.appearance import diversity
     from mvmodel.metrics.judge import judge_video
     from mvmodel.metrics.score import METRICS
@@ -35,7 +38,12 @@ def metrics(
     judgements = []
     for video in track(videos, "measure videos"):
         frames = read_frames(video)
-        control = read_masks(masks, frames=len(frames), size=frames.shape[1:3]).masks if masks else None
+        control = None
+        if masks:
+            sequence, size = read_masks(masks, frames=len(frames)), PictureSize(frames.shape[2], frames.shape[1])
+            if remark := describe_fit(sequence, size, fit.value):
+                typer.echo(f"{video}: {remark}", err=True)
+            control = fit_masks(sequence, size, fit.value).masks
         judgement = judge_video(
             frames, control, prompt, scorer, segmenter, object_word, independent=models.independent_segmenter()
         )

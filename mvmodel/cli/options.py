@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class FitName(StrEnum):
+    """Rules of `mvmodel.masks.fit`."""
+
+    crop = "crop"
+    pad = "pad"
+    stretch = "stretch"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 PackName = Annotated[
@@ -32,6 +42,13 @@ Memory = Annotated[
     typer.Option(
         "--memory",
         help="How much is done to save memory: auto (by the free memory), 24gb, 16gb, 12gb or 8gb.",
+    ),
+]
+FitMasks = Annotated[
+    FitName,
+    typer.Option(
+        "--fit",
+        help="How masks of another shape are fitted: crop (a window around the foreground), pad or stretch.",
     ),
 ]
 Overwrite = Annotated[

@@ -19,14 +19,16 @@ def prepare_requests(
     """Load the masks of every request.
 
     Returns the requests with their masks, and request name -> assumptions that its words leave open, where there are
-    any. Masks of plain .npz files stay as they are. Raises InputError naming the request.
+    any. Masks of another shape are fitted as the loader says. Raises InputError naming the request.
     """
     specs: list[RequestSpec] = []
     assumptions: dict[str, list[str]] = {}
     for request in requests:
         try:
             sequence, sentences = (
-                loader.load(request.source, request.seed) if request.source else (MaskSequence.load(request.masks), [])
+                loader.load(request.source, request.seed)
+                if request.source
+                else (loader.fit_size(MaskSequence.load(request.masks)), [])
             )
         except InputError as error:
             raise InputError(f"request {request.name}: {error}") from error

@@ -18,6 +18,8 @@ from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write, hash_file, write_json
 from mvmodel.masks import MaskSequence
+from mvmodel.masks.fit import fit_masks
+from mvmodel.picture_size import PictureSize
 from mvmodel.progress import track
 from mvmodel.text import FILE_STEM
 from mvmodel.video.encode import write_mp4
@@ -50,8 +52,9 @@ class Request(BaseModel):
 def load_masks(request: Request, backend: Backend) -> MaskSequence:
     """Load the request's masks and check that the backend can generate a video from them.
 
-    Raises InputError naming the file when the masks are missing, empty in frame 1, or of another size or length than
-    the backend can process.
+    Masks of another shape than the backend's are fitted by a window around the foreground (`mvmodel.masks.fit`). Raises
+    InputError naming the file when the masks are missing, empty in frame 1, or of another length than the backend can
+    process.
     """
     if request.source and not request.masks.exists():
         raise InputError(
@@ -66,12 +69,8 @@ def load_masks(request: Request, backend: Backend) -> MaskSequence:
             f"{request.masks}: the first mask is empty, but frame 1 is made from it; begin with a foreground"
         )
     height, width = backend.frame_size
-    if (sequence.height, sequence.width) != (height, width):
-        raise InputError(
-            f"{request.masks}: masks are {sequence.width}x{sequence.height}, the pack {backend.name} works at "
-            f"{width}x{height}; resize them"
-        )
     try:
+        sequence = fit_masks(sequence, PictureSize(width, height))
         backend.check_shape(sequence.frames, sequence.height, sequence.width)
     except InputError as error:
         raise InputError(f"{request.masks}: {error}") from error

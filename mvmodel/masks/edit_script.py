@@ -15,7 +15,9 @@ from mvmodel.errors import InputError
 from mvmodel.masks.combine import combine, replace_motion, replace_shape, resize
 from mvmodel.masks.edit import EDITS
 from mvmodel.masks.files import read_masks
+from mvmodel.masks.fit import fit_masks
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.picture_size import PictureSize
 
 _FILE_EDITS = {"combine": combine, "replace-shape": replace_shape, "replace-motion": replace_motion}
 _SHIFT_EDITS = ("move", "pan", "duplicate")
@@ -58,7 +60,11 @@ def _apply_edit(sequence: MaskSequence, step: str, folder: Path) -> MaskSequence
     if name in _FILE_EDITS:
         key = next(iter(values))
         second = read_masks(folder / str(values[key]))
-        values[key] = second.masks[int(second.coverage().argmax())] if name == "replace-shape" else second
+        if name == "replace-shape":
+            values[key] = second.masks[int(second.coverage().argmax())]
+        else:
+            size = PictureSize(sequence.width, sequence.height)
+            values[key] = fit_masks(second, size) if name == "combine" else second
     if name in _SHIFT_EDITS:
         for axis, side in (("dx", sequence.width), ("dy", sequence.height)):
             if 0 < abs(values.get(axis, 0)) < 1:

@@ -14,8 +14,10 @@ from mvmodel.files import hash_file
 from mvmodel.generation.request_table import read_requests
 from mvmodel.generation.requests import Request
 from mvmodel.masks import MaskSequence
+from mvmodel.masks.fit import fit_masks
 from mvmodel.metrics.judge import judge_video
 from mvmodel.packs import Pack
+from mvmodel.picture_size import PictureSize
 from mvmodel.progress import track
 from mvmodel.reports.conditions import CONDITIONS
 from mvmodel.reports.entries import VideoEntry
@@ -98,7 +100,9 @@ def _find_videos(folders: dict[str, Path], requests: Sequence[Request]) -> Itera
 
 def _judge_file(pack: Pack, condition: str, request: Request, path: Path) -> tuple[VideoEntry, dict[str, Any]]:
     """The video as a report shows it, and its row of metrics.csv."""
-    frames, sequence = read_frames(path), MaskSequence.load(request.masks)
+    frames = read_frames(path)
+    size = PictureSize(frames.shape[2], frames.shape[1])
+    sequence = fit_masks(MaskSequence.load(request.masks), size)  # as generation fits them
     masks = sequence.masks[: len(frames)]
     judgement = judge_video(
         frames,

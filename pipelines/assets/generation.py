@@ -25,6 +25,7 @@ from pipelines.store.version_store import Handle
 if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.generation.requests import Request
+    from mvmodel.masks.fit import Fit
     from mvmodel.packs import Pack
 
 REQUESTS_CODE = code_version("mvmodel.generation.request_masks", "mvmodel.backends.shape_models", files=(__file__,))
@@ -56,7 +57,9 @@ def generation_requests(
 
     def build(folder: Path) -> None:
         if table_requests:
-            _write_listed_requests(empty_folder(folder), motion, table_requests, table.parent, pack.load(), library)
+            _write_listed_requests(
+                empty_folder(folder), motion, table_requests, table.parent, pack.load(), library, config.fit
+            )
         else:
             _write_default_requests(empty_folder(folder), motion, training_set, pack.load(), config)
 
@@ -78,7 +81,7 @@ def _read_listed_requests(table: Path, motion: str) -> list[Request]:
 
 
 def _write_listed_requests(
-    folder: Path, motion: str, requests: list[Request], table_folder: Path, pack: Pack, library: Handle | None
+    folder: Path, motion: str, requests: list[Request], table_folder: Path, pack: Pack, library: Handle | None, fit: Fit
 ) -> None:
     """requests.csv, a mask file per request, and the assumptions that were made to turn words into masks."""
     from mvmodel.authoring.library import Library
@@ -95,6 +98,7 @@ def _write_listed_requests(
         fps=info.fps,
         models=load_shape_models(pack),
         library=Library.load(library.folder) if library else None,
+        fit=fit,
     )
     specs, assumptions = prepare_requests(requests, loader)
     (folder / ASSUMPTIONS_FILE).write_text(json.dumps(assumptions, indent=1))

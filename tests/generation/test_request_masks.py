@@ -15,6 +15,8 @@ from mvmodel.generation.request_table import read_requests
 from mvmodel.generation.requests import load_masks
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import write_masks
+from mvmodel.masks.fit import fit_masks
+from mvmodel.picture_size import PictureSize
 from mvmodel.world.render import HELD_OUT, random_clip
 
 MASKS = MaskSequence(random_clip((HELD_OUT, 8), frames=6, side=64, motion="glide", pan=0.0).masks)
@@ -56,6 +58,15 @@ def test_masks_of_other_kinds_are_read_and_brought_to_size(folder: Path) -> None
         assert np.array_equal(masks[name].masks, MASKS.masks)
     smaller, _ = prepare_requests(requests, MaskSourceLoader(folder, (32, 32), 6, 8.0))
     assert smaller[0].name == "moving" and smaller[0].masks.masks.shape == (6, 32, 32)
+
+
+def test_plain_masks_of_another_shape_are_fitted(folder: Path) -> None:
+    (folder / "requests.csv").write_text("motion,prompt,masks,name\nglide,a,a.npz,plain\n")
+    requests = read_requests(folder / "requests.csv")
+    specs, _ = prepare_requests(requests, MaskSourceLoader(folder, (64, 96), 6, 8.0))
+    assert np.array_equal(specs[0].masks.masks, fit_masks(MASKS, PictureSize(96, 64)).masks)
+    padded, _ = prepare_requests(requests, MaskSourceLoader(folder, (64, 96), 6, 8.0, fit="pad"))
+    assert np.array_equal(padded[0].masks.masks[:, :, 16:80], MASKS.masks)
 
 
 def test_what_decides_masks_are_words_and_the_contents_of_all_files(folder: Path) -> None:
