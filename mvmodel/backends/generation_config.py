@@ -26,26 +26,26 @@ GENERIC_SAMPLING: dict[str, Any] = {
 class GenerationConfig(Config):
     """How a video is generated, besides its prompt, masks and seed."""
 
-    steps: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1, le=1000)
     """Denoising steps. None takes the pack's recommendation in `pack.json`, or 20 without one."""
     scheduler: str = Field("dpm++", pattern=r"^[A-Za-z][A-Za-z0-9+_]*$")
     """A name of `mvmodel.backends.image_unet.schedulers.SCHEDULERS`, or a diffusers scheduler's class name."""
-    guidance_scale: float | None = Field(None, ge=1)
+    guidance_scale: float | None = Field(None, ge=1, le=100)
     """Classifier-free guidance. None takes the pack's recommendation, or 7.5 without one."""
     mask_guidance: bool = True
     """Leave the mask out of guidance's unconditional branch, so that it strengthens the mask too."""
-    mask_guidance_scale: float | None = Field(None, ge=0)
+    mask_guidance_scale: float | None = Field(None, ge=0, le=100)
     """A separate guidance scale for the mask, at the cost of a third branch. None uses `guidance_scale`."""
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of frame 1 in every later frame's starting noise (paper, Eq. 8)."""
     noise_sharing: NoiseSharingMode = "paper"
     """How frame 1 is mixed into the noise: `paper` is Eq. 8, `noise` mixes in frame 1's noise instead of its latent,
     `variance_preserving` keeps the noise's variance."""
-    first_frame_steps: int = Field(20, ge=1)
+    first_frame_steps: int = Field(20, ge=1, le=1000)
     """Denoising steps of the first frame."""
-    first_frame_guidance: float | None = Field(None, ge=1)
+    first_frame_guidance: float | None = Field(None, ge=1, le=100)
     """As `guidance_scale`, for the first frame by the ControlNet."""
-    control_scale: float | None = Field(None, ge=0)
+    control_scale: float | None = Field(None, ge=0, le=100)
     """Conditioning scale of the ControlNet. None takes the pack's recommendation, or 1 without one."""
     control: ControlKind | None = None
     """What the ControlNet is shown of mask 1: `mask` (white on black), `scribble` or `softedge` (its outline),
@@ -56,7 +56,7 @@ class GenerationConfig(Config):
     unbound_words: UnboundWords = "union"
     """With several objects: which mask acts on words of the prompt that belong to none of them. `union` is all objects'
     masks together, which makes one object exactly Eq. 7; `none` is no mask."""
-    adapter_scale: float = Field(1.0, ge=0)
+    adapter_scale: float = Field(1.0, ge=0, le=100)
     """Strength of the adapter; 0 is the base model."""
     first_frame_attention: bool = True
     """Take keys and values of self-attention from frame 1 (paper, Eq. 5)."""
@@ -64,7 +64,7 @@ class GenerationConfig(Config):
     """Compute frame 1's keys and values once per video; they are the same at every denoising step."""
     batch: int = Field(4, ge=1)
     """First frames generated in one batch."""
-    window: int = Field(16, ge=0)
+    window: int = Field(16, ge=0, le=100_000)
     """Longer videos are generated in windows of this many frames, context included; 0 generates them in one pass."""
     overlap: int = Field(4, ge=1)
     """Number of the previous window's last frames that a window gets, clean, as context."""

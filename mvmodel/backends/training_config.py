@@ -22,7 +22,7 @@ class TrainConfig(Config):
     A setting that is not given takes the pack's recommendation in `pack.json`, if there is one, see `for_pack`.
     """
 
-    steps: int = Field(120, ge=1)
+    steps: int = Field(120, ge=1, le=10_000_000)
     """Optimizer steps."""
     clips_per_step: int = Field(1, ge=1)
     """Clips per optimizer step."""
@@ -68,11 +68,11 @@ class TrainConfig(Config):
     """Recompute activations in the backward pass: less memory, more time."""
     checkpoint_every: int = Field(50, ge=1)
     """Steps between checkpoints. An interrupted training resumes from the last one."""
-    preview_every: int = Field(0, ge=0)
+    preview_every: int = Field(0, ge=0, le=10_000_000)
     """Steps between previews of the first clip in the adapter's folder; 0 writes none."""
     data_licence: str = ""
     """Licence of the clips, for the model card."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     """Seed of initial weights, clips, timesteps and noise."""
 
     def for_pack(self, info: PackInfo) -> TrainConfig:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mvmodel.cli.inputs import (
+    check_adapter,
     check_inputs_exist,
     check_mask_options,
     config_from_options,
@@ -112,6 +113,7 @@ def generate(
     with guarded_outputs(video_outputs(out), inputs.values(), overwrite), stdout_to_stderr():
         check_inputs_exist(inputs)
         check_mask_options(masks, instances)
+        check_adapter("--adapter", adapter)
         from mvmodel.packs import load_pack
 
         models = load_pack(pack, size=video_size, memory=memory)

@@ -26,6 +26,15 @@ def check_inputs_exist(inputs: Mapping[str, Path | None]) -> None:
             raise InputError(f"{path} does not exist; give {option} a file or folder that does")
 
 
+def check_adapter(option: str, folder: Path | None) -> None:
+    """Raise InputError unless this option's folder is an adapter; None is left out."""
+    if folder is None or (folder / "config.json").is_file():
+        return
+    if (folder / "adapter" / "config.json").is_file():
+        raise InputError(f"{folder} holds an adapter in a subfolder; give {option} {folder / 'adapter'}")
+    raise InputError(f"{folder} is no adapter, since it has no config.json; give {option} a folder that train wrote")
+
+
 def config_from_options(
     config_class: type[Model], options: dict[str, Any], renamed: Mapping[str, str] | None = None
 ) -> Model:

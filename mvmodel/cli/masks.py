@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mvmodel.cli.inputs import check_inputs_exist
+from mvmodel.cli.mask_library import load_library, search_command
 from mvmodel.cli.options import (
     AsJson,
     Every,
@@ -30,7 +32,6 @@ from mvmodel.outputs import Output, guarded_outputs
 from mvmodel.picture_size import PictureSize, parse_size_option
 
 if TYPE_CHECKING:
-    from mvmodel.authoring.library import Library
     from mvmodel.masks import MaskSequence
 
 masks_app = typer.Typer(help="Mask sequences: from footage, from a scene, from text.", no_args_is_help=True)
@@ -52,7 +53,11 @@ def extract_command(
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
-    """Segment the foreground of a video without clicks. Writes one PNG per frame, at the size of the source."""
+    """Segment the foreground of a video without clicks. Writes one PNG per frame, at the size of the source.
+
+    Says if the masks are weak, as `mvmodel masks check` does. Exits with code 1 if there is no foreground in any frame.
+    """
+    check_inputs_exist({"PATH": path})
     if out.is_dir() and any(file.suffix != ".png" for file in out.iterdir()):
         raise InputError(f"{out} contains files that are not PNGs and would be overwritten; give another --out folder")
     with guarded_outputs(mask_outputs(out, preview), [path], overwrite):
@@ -87,6 +92,10 @@ def extract_command(
     else:
         _print_record({"objects": objects, "segmenter": made_by, **quality})
         print(f"{sequence.frames} masks in {out}")
+    if not sequence.masks.any():
+        print_error(f"no foreground was found in any frame of {path}; draw masks, or try another --segmenter")
+        raise typer.Exit(1)
+    _warn_if_weak(quality)
 
 
 @masks_app.command("author", epilog="Example: mvmodel masks author bounce.yaml --out bounce.npz --preview bounce.gif")
@@ -149,6 +158,7 @@ def from_text_command(
     mask_size = parse_size_option(size)
     outputs = mask_outputs(out, preview) + ([Output(pictures, "--pictures", folder=True)] if pictures else [])
     with guarded_outputs(outputs, [shape, library], overwrite):
+        check_inputs_exist({"--shape": shape, "--library": library})
         from mvmodel.authoring.config import TextToMasksConfig
         from mvmodel.authoring.grammar import parse_sentence
         from mvmodel.authoring.shapes import write_pictures
@@ -159,7 +169,7 @@ def from_text_command(
 
         model_pack = load_pack(pack, size=mask_size)
         info = model_pack.info
-        motion_library = _load_library(library, required=use_library_motion)
+        motion_library = load_library(library, required=use_library_motion)
         shapes = {parse_sentence(sentence).actors[0].noun: read_mask(shape)} if shape else None
         with stdout_to_stderr():
             result = text_to_masks(
@@ -241,6 +251,7 @@ def preview_command(
 ) -> None:
     """Render a mask sequence as an animation and a contact sheet, with one colour per object."""
     with guarded_outputs(preview_outputs(out, "--out"), [*mask_inputs(masks), on], overwrite):
+        check_inputs_exist({"--on": on})
         from mvmodel.masks.files import Polarity, read_masks
         from mvmodel.masks.preview import write_preview
         from mvmodel.video.frames import read_frames
@@ -267,66 +278,29 @@ def check_command(
 ) -> None:
     """Check whether masks can be used: size, number of frames, polarity, empty frames and quality.
 
-    Exits with code 1 if their quality is low, and with code 2 if they cannot be used.
+    With --for, also whether what is masked stands out. Exits with code 1 if the masks are weak, and with code 2 if they
+    cannot be used.
     """
     from mvmodel.masks.files import read_masks
     from mvmodel.segmentation.quality import measure_quality
-    from mvmodel.video.probe import probe_video
+    from mvmodel.segmentation.tracking import measure_salience
+    from mvmodel.video.decode import decode_video
 
-    video = probe_video(clip) if clip else None
-    size = (video.height, video.width) if video else None
+    check_inputs_exist({"--for": clip})
+    frames = decode_video(clip).frames if clip else None
+    size = None if frames is None else frames.shape[1:3]
     sequence = read_masks(masks, size=size, polarity="black" if invert else "white", every=every, clip=clip)
-    quality = measure_quality(sequence.masks)
+    salience = None if frames is None else measure_salience(frames, sequence.masks)
+    quality = measure_quality(sequence.masks, salience=salience)
     objects = list(sequence.names) or len(sequence.per_instance)
     record = {"file": str(masks), **_dimensions(sequence), "objects": objects, **quality.model_dump()}
     print_json(record) if json else _print_record(record)
+    _warn_if_weak(quality.model_dump())
     if quality.weak:
         raise typer.Exit(1)
 
 
-@masks_app.command("search", epilog='Example: mvmodel masks search "gallop"')
-def search_command(
-    query: Annotated[str, typer.Argument(help="What to search for: a motion, an object or a sentence.")],
-    library: LibraryFolder = None,
-    limit: Annotated[int, typer.Option("--limit", help="Maximum number of results.", min=1)] = 5,
-    pack: PackName = None,
-    json: AsJson = False,
-) -> None:
-    """Search the pipeline's mask library with words."""
-    mask_library = _load_library(library, required=True)
-    assert mask_library is not None
-    embed = None
-    if mask_library.embeddings is not None:
-        from mvmodel.packs import load_pack
-
-        with stdout_to_stderr():
-            embed = load_pack(pack).scorer().texts
-    hits = mask_library.search(query, embed, limit=limit)
-    if json:
-        print_json([vars(hit) | {"file": str(mask_library.folder / "masks" / f"{hit.name}.npz")} for hit in hits])
-    elif hits:
-        rows = [[hit.name, hit.score, hit.motion, hit.caption, hit.reason] for hit in hits]
-        print_table(["name", "score", "motion", "caption", "reason"], rows)
-    else:
-        print(f"nothing in {mask_library.folder} matches {query!r}; it has {len(mask_library.table)} mask sequences")
-
-
-def _load_library(folder: Path | None, required: bool) -> Library | None:
-    """The mask library in `folder`, or else the newest one that the pipeline wrote under .mvmodel.
-
-    Returns None if there is none; raises InputError if it is required.
-    """
-    from mvmodel.authoring.library import Library
-
-    if folder is not None:
-        return Library.load(folder)
-    tables = Path(".mvmodel").glob("*/store/mask_library/*/*/library.parquet")
-    newest = max(tables, key=lambda path: path.stat().st_mtime, default=None)
-    if newest is not None:
-        return Library.load(newest.parent)
-    if required:
-        raise InputError("no mask library under .mvmodel; run the pipeline (make demo), or give one with --library")
-    return None
+masks_app.command("search", epilog='Example: mvmodel masks search "gallop"')(search_command)
 
 
 def _fit(sequence: MaskSequence, size: PictureSize, fit: FitName) -> MaskSequence:
@@ -345,6 +319,11 @@ def _write(sequence: MaskSequence, out: Path, preview: Path | None) -> None:
     write_masks(out, sequence)
     if preview:
         write_preview(preview, sequence)
+
+
+def _warn_if_weak(quality: dict[str, Any]) -> None:
+    if quality["weak"]:
+        print_error(f"the masks are weak: {'; '.join(quality['reasons'])}; look at them with `mvmodel masks preview`")
 
 
 def _dimensions(sequence: MaskSequence) -> dict[str, Any]:

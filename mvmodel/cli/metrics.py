@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mvmodel.cli.inputs import check_inputs_exist
 from mvmodel.cli.options import AsJson, FitMasks, FitName, PackName
 from mvmodel.cli.output import print_json, print_table
 from mvmodel.picture_size import PictureSize
@@ -24,6 +25,8 @@ def metrics(
     json: AsJson = False,
 ) -> None:
     """Measure videos with every metric that the given inputs allow. Also prints the scorer and the conventions used."""
+    for video in videos:
+        check_inputs_exist({"VIDEOS": video, "--masks": masks})
     from mvmodel.masks.files import read_masks
     from mvmodel.masks.fit import describe_fit, fit_masks
     from mvmodel.metrics.appearance import diversity

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mvmodel.cli.inputs import check_inputs_exist
 from mvmodel.cli.options import Overwrite, PackName
 from mvmodel.cli.output import stdout_to_stderr
 from mvmodel.outputs import Output, guarded_outputs
@@ -25,6 +26,7 @@ def report(
 ) -> None:
     """Measure a batch of generated videos and write its report."""
     with guarded_outputs([Output(out, folder=True)], [videos, requests, ablation], overwrite), stdout_to_stderr():
+        check_inputs_exist({"VIDEOS": videos, "--requests": requests, "--ablation": ablation})
         from mvmodel.packs import load_pack
         from mvmodel.reports.folder_report import write_folder_report
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmodel.cli.inputs import check_inputs_exist, config_from_options
+from mvmodel.cli.inputs import check_adapter, check_inputs_exist, config_from_options
 from mvmodel.cli.options import AsJson, Memory, Overwrite, PackName, RunSize, Seed, SegmenterName
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import adapter_output
@@ -58,6 +58,7 @@ def train(
     clip_size = parse_size_option(size)
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
+        check_adapter("--init-from", init_from)
         _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, segmenter, memory, json)
 
 

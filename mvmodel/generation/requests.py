@@ -44,7 +44,7 @@ class Request(BaseModel):
     motion: str
     prompt: str
     masks: Path
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     negative_prompt: str = ""
     source: str = ""
 

@@ -37,6 +37,7 @@ def write_motion_report(
     quarantined: Sequence[Mapping[str, Any]] | None = None,
     study: pd.DataFrame | None = None,
     study_command: str = "",
+    label: str = "",
 ) -> Path:
     """Write `folder`/report.html, the report of one motion, and return its path.
 
@@ -46,7 +47,7 @@ def write_motion_report(
     caption), curve (dicts with step, loss, validation), steps, seconds, init_from. notes: sentences to print.
     quarantined: dicts with file and reason; None leaves the section out. study: the videos of the experiment
     `ablation_study` on this motion, one row each, for the paper's table; None if it was not run. study_command: the
-    command that runs it.
+    command that runs it. label: the motion as the manifest spells it, if `motion` is only its slug.
     """
     card = summarise(metrics)
     training = training or {}
@@ -58,8 +59,8 @@ def write_motion_report(
     return _render(
         Path(folder) / "report.html",
         "motion.html.j2",
-        title=f"{motion}: motion report",
-        motion=motion,
+        title=f"{label or motion}: motion report",
+        motion=label or motion,
         **_build_header(card, metrics),
         counts=tables.summarise_counts(card),
         wall=_build_wall(videos),
@@ -93,6 +94,7 @@ def write_leaderboard(
     study: pd.DataFrame | None = None,
     study_command: str = "",
     motion_map: MotionMap | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `folder`/leaderboard.html: motions side by side, their history, best and worst videos.
 
@@ -100,6 +102,7 @@ def write_leaderboard(
     (motion, version, when, promoted, metrics). videos: the best and worst by IoU are shown; named motion/request.
     reports: slug -> address of its report, relative to `folder`. study, study_command: as in `write_motion_report`,
     over the motions that were experimented on. motion_map: how the clips were grouped; None leaves its plots out.
+    labels: slug -> the motion as the manifest spells it.
     """
     provenance = provenance or {}
     tagged = [rows.assign(slug=slug) for slug, rows in motions.items()]
@@ -111,7 +114,7 @@ def write_leaderboard(
         "leaderboard.html.j2",
         title="Leaderboard of all motions",
         **_build_header(summarise(rows), rows),
-        board=tables.build_board(card, dict(reports or {})),
+        board=tables.build_board(card, reports or {}, labels or {}),
         best=_build_wall(best),
         worst=_build_wall(worst),
         has_detections=any(video.detected is not None for video in [*best, *worst]),

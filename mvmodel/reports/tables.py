@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -122,8 +122,11 @@ def build_video_table(metrics: pd.DataFrame) -> dict[str, Any]:
     return {"labels": labels, "metrics": [(name, METRICS[name]) for name in names], "rows": rows}
 
 
-def build_board(card: pd.DataFrame, reports: dict[str, str]) -> dict[str, Any]:
-    """The leaderboard: one row per motion. card: from `summarise`, by slug and condition. reports: slug -> address."""
+def build_board(card: pd.DataFrame, reports: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, Any]:
+    """The leaderboard: one row per motion.
+
+    card: from `summarise`, by slug and condition. reports: slug -> address. labels: slug -> name for show.
+    """
     names = [name for name in METRICS if name in set(card["metric"])][:BOARD_METRICS]
     rows = []
     for slug in dict.fromkeys(card["slug"]):
@@ -133,7 +136,7 @@ def build_board(card: pd.DataFrame, reports: dict[str, str]) -> dict[str, Any]:
         counts = [format_count(int(full[f"{noun}s"].max()), noun) for noun in ("prompt", "seed")] if len(full) else []
         rows.append(
             {
-                "motion": slug,
+                "motion": labels.get(str(slug), slug),
                 "href": reports.get(str(slug), ""),
                 "videos": int(full["videos"].max()) if len(full) else 0,
                 "counts": ", ".join(counts),

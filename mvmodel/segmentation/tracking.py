@@ -117,6 +117,14 @@ def _track_further_objects(
     return objects
 
 
+def measure_salience(frames: np.ndarray, masks: np.ndarray, config: ExtractConfig = ExtractConfig()) -> float:
+    """The `salience` of a clip's masks, as `extract_masks` measures it, 0..1.
+
+    frames: uint8 RGB (frames, height, width, 3). masks: bool (frames, height, width).
+    """
+    return mean_saliency(Saliency(frames, config.saliency), masks)
+
+
 def mean_saliency(saliency: Saliency, masks: np.ndarray) -> float:
     """Mean saliency inside masks, bool (frames, height, width), over the frames that have a mask, 0..1."""
     size = masks.shape[1], masks.shape[2]

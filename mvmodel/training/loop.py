@@ -122,7 +122,7 @@ def train(
         FloatingPointError: The loss or a gradient is not finite; names the step. The last checkpoint is good.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    set_seed(config.seed)
+    set_seed(config.seed % 2**32)  # numpy takes no larger ones
     run = _Run(name, model, loss, config, folder, groups, report, cpu)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
     with _StopSignal() as stop, run.curve_file, start_task(f"train {name}", config.steps, run.step) as advance:

@@ -113,12 +113,22 @@ def _groups_metadata(folder: Path) -> dict[str, Any]:
         "undersized": len(groups["undersized"]),
         "disagreements": len(groups["disagreements"]),
         "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
+        "labels": dg.MetadataValue.json(read_motion_labels(folder)),
         "groups": ui_metadata.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
     }
     if (folder / "groups.png").exists():
         overview = ui_metadata.inline_image(Image.open(folder / "groups.png"), "motions and their trajectories")
         metadata = {"map": overview, **metadata}
     return metadata
+
+
+def read_motion_labels(folder: Path) -> dict[str, str]:
+    """Slug -> the motion as the manifest spells it, of a `motion_groups` version; without labels that are slugs."""
+    import pandas as pd
+
+    table = pd.read_parquet(folder / "groups.parquet")
+    labelled = table[(table["source"] == "label") & (table["label"] != table["motion"])].sort_values("clip")
+    return dict(zip(labelled["motion"][::-1], labelled["label"][::-1], strict=True))
 
 
 def read_motion_groups(folder: Path) -> dict[str, Any]:

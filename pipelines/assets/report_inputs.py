@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pipelines.assets import ui_metadata
+from pipelines.assets.motion import read_motion_labels
 from pipelines.store.materializations import latest_materialization, list_materializations, load_current
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
@@ -32,6 +33,16 @@ def find_ablation(instance: dg.DagsterInstance, store: VersionStore, motion: str
         return None
     version = store.version(ABLATION, motion, handle.sha)
     return handle if version.source.get("adapter") == adapter.sha else None
+
+
+def motion_label(instance: dg.DagsterInstance, store: VersionStore, motion: str) -> str:
+    """A motion as the manifest spells it, for show; its slug if the manifest has nothing else or was never read."""
+    if latest_materialization(instance, dg.AssetKey("motion_groups")) is None:
+        return motion
+    try:
+        return read_motion_labels(load_current(instance, store, "motion_groups").folder).get(motion, motion)
+    except (dg.Failure, FileNotFoundError):  # collected as garbage
+        return motion
 
 
 def read_ablation_videos(ablations: Sequence[Handle]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from mvmodel.code_version import code_version
 from mvmodel.files import atomic_write, empty_folder
 from pipelines.assets import provenance, report_inputs, ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
-from pipelines.assets.motion import read_motion_groups
+from pipelines.assets.motion import read_motion_groups, read_motion_labels
 from pipelines.assets.report_inputs import ABLATION
 from pipelines.partitions import motions
 from pipelines.promotion import evaluation, promotion
@@ -115,17 +115,20 @@ def metric_report(
     adapter = promotion.open_promoted(inputs["promoted_adapter"], versions)
     ablation = report_inputs.find_ablation(context.instance, versions, motion, adapter)
 
+    label = report_inputs.motion_label(context.instance, versions, motion)
+
     def build(folder: Path) -> None:
-        _write_motion_report(empty_folder(folder), motion, inputs, adapter, ablation, pack, versions)
+        _write_motion_report(empty_folder(folder), motion, label, inputs, adapter, ablation, pack, versions)
 
     def describe(folder: Path) -> dict[str, Any]:
         not_run = f"not run on this adapter; {report_inputs.ablation_command(motion)}"
-        title = f"{motion}: control masks above the videos of the full method"
+        title = f"{label}: control masks above the videos of the full method"
         metadata = _report_metadata(folder, title, report_inputs.comparison_table)
         return {**metadata, "adapter": adapter.sha, "ablation": not_run if ablation is None else ablation.key}
 
     recipe_inputs = inputs if ablation is None else {**inputs, ABLATION: ablation}
-    result = store.step(context, recipe_inputs, {}, build, describe, pack.recipe(), source={"adapter": adapter.sha})
+    config = {} if label == motion else {"label": label}
+    result = store.step(context, recipe_inputs, config, build, describe, pack.recipe(), source={"adapter": adapter.sha})
     publish_report(result.value, settings, f"{motion}.html")
     return result
 
@@ -133,6 +136,7 @@ def metric_report(
 def _write_motion_report(
     folder: Path,
     motion: str,
+    label: str,
     inputs: Mapping[str, Handle],
     adapter: Handle,
     ablation: Handle | None,
@@ -154,6 +158,7 @@ def _write_motion_report(
         provenance.training_provenance(inputs["training_set"], adapter),
         study=None if ablation is None else report_inputs.read_ablation_videos([ablation]),
         study_command=report_inputs.ablation_command(motion),
+        label=label,
     )
 
 
@@ -254,4 +259,5 @@ def _write_leaderboard(
         study=report_inputs.read_ablation_videos(ablations) if ablations else None,
         study_command=report_inputs.ablation_command("MOTION"),
         motion_map=MotionMap.load(motion_groups.folder),
+        labels=read_motion_labels(motion_groups.folder),
     )

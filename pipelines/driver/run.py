@@ -20,7 +20,7 @@ from mvmodel.outputs import Output, guarded_outputs
 from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
 from mvmodel.picture_size import parse_size_option
 from pipelines import jobs, settings
-from pipelines.assets.motion import read_motion_groups
+from pipelines.assets.motion import read_motion_groups, read_motion_labels
 from pipelines.definitions import build_defs, build_resources
 from pipelines.driver.home import dagster_instance, home_lock
 from pipelines.driver.phase import PhaseResult, run_phase
@@ -103,8 +103,9 @@ class Driver:
         report = ""
         if not ingested.failures:
             groups = read_motion_groups(Path(str(ingested.metadata["motion_groups"]["path"])))
+            labels = read_motion_labels(Path(str(ingested.metadata["motion_groups"]["path"])))
             for slug, members in sorted(groups["motions"].items()):
-                motions[slug] = self._run_motion(slug, len(members))
+                motions[slug] = self._run_motion(slug, len(members), labels.get(slug, ""))
             if not motions:
                 self.failures.append("no motion has enough clips; motion_groups says which groups need more clips")
             print_progress("leaderboard")
@@ -113,9 +114,9 @@ class Driver:
         self._write_summary(motions, int(ingested.metadata.get("clips", {}).get("quarantined", 0)), report)
         return 1 if self.failures else 0
 
-    def _run_motion(self, slug: str, clips: int) -> dict[str, Any]:
+    def _run_motion(self, slug: str, clips: int, label: str) -> dict[str, Any]:
         """Train, check, generate and report one motion. If a gate fails, use the promoted adapter, if there is one."""
-        print_progress(f"motion {slug}")
+        print_progress(f"motion {slug} ({label})" if label else f"motion {slug}")
         result = self._run_phase(jobs.motion_job.name, slug)
         failed_gates = result.failed_gates
         if failed_gates and find_promoted(self.instance, self.store, slug) is not None:

@@ -49,6 +49,17 @@ def test_embeddings_rank_entries_that_share_the_same_words(entries, tmp_path: Pa
     assert all("horse" in result.name for result in library.search("steed", embed))
 
 
+def test_captions_that_do_not_exist_are_not_scored(entries, tmp_path: Path) -> None:
+    def embed(texts):
+        return np.array([[1.0, 0.0] if "gallop" in text else [0.0, 1.0] for text in texts])
+
+    bare = [LibraryEntry(entry.name, entry.sequence, "", entry.motion) for entry in entries[:4]]
+    hits = write_library(tmp_path / "a", bare, embed).search("gallop", embed)
+    assert hits and not any("caption" in hit.reason for hit in hits)
+    some = write_library(tmp_path / "b", [*bare, *entries[4:]], embed).search("gallop", embed, limit=9)
+    assert not any("caption" in hit.reason for hit in some if not hit.caption)
+
+
 def test_search_by_motion(entries, tmp_path: Path) -> None:
     horses = write_library(tmp_path / "lib", [entry for entry in entries if entry.name.startswith("horse")])
     for entry in entries:

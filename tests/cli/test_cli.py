@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,12 +53,52 @@ def test_clips_check_prints_one_object_a_file_and_leaves_with_zero(run, tmp_path
     assert "1 usable, 2 quarantined" in for_people.out
 
 
+def test_clips_check_says_what_is_kept_and_what_it_is_called(run, tmp_path):
+    frames = random_clip((2, 1), frames=12).frames
+    write_mp4(tmp_path / "a.mp4", frames, 8.0)
+    write_mp4(tmp_path / "b.mp4", frames[::-1], 8.0)
+    (tmp_path / "b.txt").write_text("a short caption")
+    lines = ["file,caption,motion,start,end", "a.mp4,a ball,跑,2,11", ",no file,,,", "c.mp4,,,,"]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    rows = {row["file"]: row for row in run("clips", "check", tmp_path, "--json").lines}
+    a = rows["a.mp4"]
+    assert (a["kept"], a["motion"], a["caption_from"]) == ([[2, 11]], "跑", "manifest.csv")
+    counts = {"a.mp4": 1, "b.mp4": 0, "c.mp4": 1, "manifest.csv, line 3": 1}
+    assert {file: row["manifest_rows"] for file, row in rows.items()} == counts
+    text = run("clips", "check", tmp_path).out
+    for words in ("a ball (manifest.csv)", "a short caption (b.txt)", "2-11", "跑", "names no file"):
+        assert words in text
+    assert "2 usable, 2 quarantined; 3 lines of the manifest" in text
+
+
+def test_a_folder_without_clips_is_said(run, tmp_path):
+    (tmp_path / "readme.txt").write_text("no clips")
+    result = run("clips", "check", tmp_path, "--json")
+    assert result.code == 1 and result.out == "" and "has no clips" in result.err
+
+
+ADAPTER = str(Path(__file__).parent)
+GENERATE = ("generate", "--prompt", "a car", "--out", "video.mp4")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("clips", "check", "no/such/place"), "no/such/place"),
         (("packs", "check", "no-such-pack"), "no-such-pack"),
         (("generate", "--prompt", "a car", "--masks", "x.npz", "--out", "video.gif"), "should end in .mp4"),
+        ((*GENERATE, "--masks", "x.npz"), "x.npz does not exist; give --masks a file"),
+        ((*GENERATE, "--masks", __file__, "--adapter", ADAPTER), "cli is no adapter, since it has no config.json"),
+        ((*GENERATE, "--alpha", "nan"), "--alpha: Input should be a finite number"),
+        ((*GENERATE, "--steps", str(10**9)), "--steps: Input should be less than or equal to 1000"),
+        ((*GENERATE, "--seed", str(2**63)), "Invalid value for '--seed'"),
+        (("train", "nowhere", "--out", "adapter"), "nowhere does not exist; give CLIPS"),
+        (("train", ".", "--out", "adapter", "--steps", "-1"), "--steps: Input should be greater than or equal to 1"),
+        (("masks", "extract", "gone.mp4", "--out", "m"), "gone.mp4 does not exist; give PATH"),
+        (("masks", "from-text", "a dog runs", "--out", "m.npz", "--shape", "gone.png"), "give --shape"),
+        (("masks", "check", "gone"), "gone do not exist"),
+        (("metrics", "gone.mp4"), "gone.mp4 does not exist; give VIDEOS"),
+        (("report", "gone", "--requests", "r.csv", "--out", "r"), "gone does not exist; give VIDEOS"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_two(run, arguments, sentence):
@@ -82,7 +123,9 @@ def test_masks_or_instances_and_nothing_in_between(run, small_pack_folder, masks
     from mvmodel.masks import MaskSequence
 
     common = ("generate", "--prompt", "a car and a ball", "--out", tmp_path / "v.mp4", "--pack", small_pack_folder)
-    common = (*common, "--adapter", small_pack_folder)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "config.json").write_text("{}")
+    common = (*common, "--adapter", tmp_path / "adapter")
     MaskSequence(clip.masks[:3]).save(tmp_path / "three.npz")
     for options, sentence in [
         ((), "give the masks with --masks, or those of each object with --instance"),

@@ -104,6 +104,7 @@ def test_preview_and_check(run, masks, video, clip, tmp_path):
     MaskSequence(vanishing).save(tmp_path / "gone.npz")
     weak = run("masks", "check", tmp_path / "gone.npz", "--json")
     assert weak.code == 1 and "no foreground in 75%" in weak.json["reasons"][0]
+    assert weak.err.startswith("mvmodel: the masks are weak: no foreground in 75%")
 
 
 def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path):

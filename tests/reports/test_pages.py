@@ -208,5 +208,12 @@ def test_leaderboard_draws_how_the_clips_were_grouped(tmp_path):
     assert "How the clips move" not in write_leaderboard(tmp_path, {}).read_text()
 
 
+def test_motions_are_shown_as_the_manifest_spells_them(videos, rows, tmp_path):
+    page = write_motion_report(tmp_path, "motion-d67469", videos, rows, {}, label="跑").read_text()
+    assert "跑: motion report" in page
+    board = write_leaderboard(tmp_path, {"motion-d67469": rows}, labels={"motion-d67469": "跑"}).read_text()
+    assert "跑" in text_of(board)
+
+
 def test_leaderboard_of_nothing(tmp_path):
     assert "was not measured" in write_leaderboard(tmp_path, {}).read_text()

@@ -108,7 +108,7 @@ def draw_batch(
 
     train_timesteps: number of timesteps of the noise schedule.
     """
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + index)
+    generator = torch.Generator().manual_seed((config.seed * 1_000_003 + index) % 2**63)
     count = config.clips_per_step
     clips = torch.randint(len(cached.latents), (count,), generator=generator)
     views = torch.randint(cached.latents.shape[1], (count,), generator=generator)
