@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
 COMPARISONS = {
     "drift": "what reduces the drift of long videos",
     "gpu": "training and generation at the size of Stable Diffusion 1.5 on a GPU",
+    "later_frames": "ControlNet, background, noise, drafts and colours of the frames after frame 1",
     "mask_term": "what makes objects follow their masks",
     "memory": "peak memory of every memory plan at the size of Stable Diffusion 1.5, without a GPU",
     "peers": "other methods on the same pack, by the same judge",

@@ -21,7 +21,7 @@ from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.config import Config
 from mvmodel.errors import InputError
 
-GENERATION_SETTINGS = frozenset({"batch", "first_frame_min_iou"})
+GENERATION_SETTINGS = frozenset({"batch", "first_frame_min_iou", "first_frame_latents"})
 """Fields of `GenerationConfig` that `mvmodel.generation` reads itself, so that every backend supports them."""
 TRAINING_SETTINGS = frozenset(
     {
@@ -150,6 +150,21 @@ class Backend(ABC):
         counts. Returns uint8 (n, height, width, 3). Raises InputError for an empty mask.
         """
 
+    def first_frames_with_latents(
+        self,
+        prompts: Sequence[str],
+        masks: np.ndarray,
+        seeds: Sequence[int],
+        config: GenerationConfig,
+        negative_prompts: Sequence[str] | None = None,
+        instances: Sequence[Instance] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """`first_frames`, and the latents that they were decoded from, (n, ...), for `sample`.
+
+        By default there are none (None).
+        """
+        return self.first_frames(prompts, masks, seeds, config, negative_prompts, instances), None
+
     @abstractmethod
     def sample(
         self,
@@ -164,14 +179,16 @@ class Backend(ABC):
         mask_term: bool = True,
         instances: Sequence[Instance] | None = None,
         work_dir: Path | None = None,
+        first_latents: np.ndarray | None = None,
     ) -> np.ndarray:
         """Generate one video of any number of frames.
 
         adapter: a folder that `Trainee.save` wrote; None is the base model. masks: bool (frames, height, width).
         first_frame: uint8 (height, width, 3), frame 1 of the result. mask_term: False ignores the masks, to compare.
         instances: the objects, bound to words of the prompt. work_dir: a folder in which an interrupted long video
-        resumes; None uses a temporary one. Returns uint8 (frames, height, width, 3), which may be mapped from a file in
-        `work_dir`. Raises PackError when the adapter was trained for another architecture.
+        resumes; None uses a temporary one. first_latents: of the first frame, if `first_frames_with_latents` returned
+        some. Returns uint8 (frames, height, width, 3), which may be mapped from a file in `work_dir`. Raises PackError
+        when the adapter was trained for another architecture.
         """
 
     def generate_images(

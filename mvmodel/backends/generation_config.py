@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 NoiseSharingMode = Literal["paper", "noise", "variance_preserving"]
 UnboundWords = Literal["union", "none"]
+ColorFix = Literal["none", "lowpass", "mean"]
+ControlFrames = Literal["first", "every"]
+ControlBranches = Literal["masked", "all"]
+BackgroundMode = Literal["none", "auto", "plate", "first"]
+NoisePrior = Literal["independent", "mixed"]
+CameraShare = Annotated[float, Field(ge=-100, le=100)]
 GENERIC_SAMPLING: dict[str, Any] = {
     "steps": 20,
     "guidance_scale": 7.5,
@@ -41,6 +47,13 @@ class GenerationConfig(Config):
     noise_sharing: NoiseSharingMode = "paper"
     """How frame 1 is mixed into the noise: `paper` is Eq. 8, `noise` mixes in frame 1's noise instead of its latent,
     `variance_preserving` keeps the noise's variance."""
+    noise_prior: NoisePrior = "independent"
+    """Whether the noise of later frames is `independent`, or shares a part with frame 1's, keeping its variance
+    (`mixed`, as in PYoCo). `alpha` is applied afterwards."""
+    noise_share: float = Field(0.9, ge=0, le=1)
+    """Share of the variance that mixed noise has in common."""
+    noise_follow: bool = False
+    """Let the common noise of objects move with their masks."""
     first_frame_steps: int = Field(20, ge=1, le=1000)
     """Denoising steps of the first frame."""
     first_frame_guidance: float | None = Field(None, ge=1, le=100)
@@ -51,6 +64,39 @@ class GenerationConfig(Config):
     """What the ControlNet is shown of mask 1: `mask` (white on black), `scribble` or `softedge` (its outline),
     `segmentation` (the colours of ADE20K's classes) or `canny` (its edges). None takes what the pack's ControlNet was
     trained on."""
+    first_frame_latents: bool = False
+    """Pass frame 1 of the ControlNet on as the latents that it was decoded from, instead of encoding the picture again.
+    Pictures of your own are always encoded."""
+    control_frames: ControlFrames = "first"
+    """Frames that the ControlNet acts on: `first`, or `every` frame under its own mask."""
+    controlnet_conditioning_scale: float = Field(1.0, ge=0, le=100)
+    """With `control_frames: every`, conditioning scale of the ControlNet in later frames."""
+    control_guidance_start: float = Field(0.0, ge=0, le=1)
+    """Share of the later frames' denoising steps after which the ControlNet begins to act."""
+    control_guidance_end: float = Field(1.0, ge=0, le=1)
+    """Share of the later frames' denoising steps after which the ControlNet stops acting."""
+    control_branches: ControlBranches = "masked"
+    """Branches of guidance that the ControlNet acts on in later frames: those that see the mask, or `all`."""
+    background: BackgroundMode = "none"
+    """What the background of later frames is pulled to at every step: frame 1's where frame 1 shows it (`first`), and
+    elsewhere what the frames that show it have in common (`plate`). `auto` is `plate` if `camera` is known, and `none`
+    otherwise. `plate` and `first` assume a camera that stands still if `camera` is unknown."""
+    background_paste: bool = False
+    """Replace the background's pixels by frame 1's where frame 1 shows them, with soft borders."""
+    camera: tuple[CameraShare, CameraShare] | None = None
+    """How far the camera travels over the video, to the right in frame widths and down in frame heights; (0, 0) stands
+    still, None is unknown."""
+    color_fix: ColorFix = "none"
+    """Add the tints that the autoencoder takes from frame 1 to all later frames: by place (`lowpass`), or one colour
+    (`mean`)."""
+    draft_strength: float = Field(0.0, ge=0, le=1)
+    """How far frame 1's objects, deformed to fit every mask, replace the prediction inside the masks in the early
+    steps."""
+    draft_end: float = Field(0.6, ge=0, le=1)
+    """Share of the steps after which the draft is no longer used."""
+    guidance_rescale: float = Field(0.0, ge=0, le=1)
+    """How far the standard deviation of guided predictions is brought back to that of the prediction with prompt and
+    mask, against over-saturation (Lin et al. 2023); 0.7 is usual."""
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A first frame from the user is refused if its foreground has a lower IoU with mask 1 than this; 0 accepts any."""
     unbound_words: UnboundWords = "union"
@@ -88,6 +134,12 @@ class GenerationConfig(Config):
             raise ValueError('reanchor moves the anchor "video"; with the anchor "window" it has no effect')
         if self.mask_guidance_scale is not None and not self.mask_guidance:
             raise ValueError("mask_guidance_scale without mask_guidance has no effect; set one of them")
+        if self.noise_follow and self.noise_prior != "mixed":
+            raise ValueError("noise_follow moves the common noise; set noise_prior to mixed with it")
+        if self.background_paste and self.background == "none":
+            raise ValueError("background_paste needs to know the background; set background to plate, first or auto")
+        if self.control_guidance_start >= self.control_guidance_end:
+            raise ValueError("control_guidance_start must be smaller than control_guidance_end")
         return self
 
     def for_pack(self, info: PackInfo) -> GenerationConfig:

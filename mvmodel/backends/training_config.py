@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mvmodel.packs.info import PackInfo
 
 
+CONTEXT_SHARE_FROM_SCRATCH = 0.25
+"""`context_share` of the start adapter, and of adapters that are trained from scratch unless they set it."""
+
+
 class TrainConfig(Config):
     """Hyper-parameters of fine-tuning a motion adapter.
 
@@ -46,8 +50,9 @@ class TrainConfig(Config):
     """Gamma of the Min-SNR weighting of the loss (5 is usual); 0 weights all timesteps equally."""
     ema: float = Field(0.0, ge=0, lt=1)
     """Decay of the exponential moving average of the weights, which becomes the adapter; 0 keeps the last weights."""
-    context_share: float = Field(0.0, ge=0, le=1)
-    """Share of steps in which some frames after frame 1 are clean too, as in the windows of a long video."""
+    context_share: float | None = Field(None, ge=0, le=1)
+    """Share of steps in which some frames after frame 1 are clean too, as in the windows of a long video. None is 0.25
+    from scratch, and 0 from another adapter, which has seen such frames."""
     foreground_weight: float = Field(1.0, ge=0)
     """Extra weight of the loss inside the mask."""
     flip: bool = True

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from mvmodel.backends.image_unet.latents import TrainingLatents, draw_batch, encode_frames, encode_text
 from mvmodel.backends.image_unet.loss import denoising_loss
-from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.backends.training_config import CONTEXT_SHARE_FROM_SCRATCH, TrainConfig, TrainingClip
 from mvmodel.foundation.text_to_image import TextToImageModels
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -26,7 +26,6 @@ MASK_LR = 2e-3
 CLIPS = 600
 FRAMES = 12
 DROPOUT = 0.1
-CONTEXT_SHARE = 0.25
 """Share of clips whose first few frames go in clean, as they do in the windows of a long video."""
 SECOND_OBJECT = 0.15
 FOREGROUND_WEIGHT = 1.0
@@ -94,7 +93,9 @@ def train_start_adapter(
         for part, params in adapter.parameter_groups().items()
     ]
 
-    drawing = TrainConfig(clips_per_step=config.batch, dropout=DROPOUT, context_share=CONTEXT_SHARE, seed=config.seed)
+    drawing = TrainConfig(
+        clips_per_step=config.batch, dropout=DROPOUT, context_share=CONTEXT_SHARE_FROM_SCRATCH, seed=config.seed
+    )
 
     def batch(index: int) -> tuple[torch.Tensor, ...]:
         return draw_batch(data, drawing, index, models.scheduler.config.num_train_timesteps)

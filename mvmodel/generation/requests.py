@@ -17,6 +17,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write, hash_file, write_json
+from mvmodel.generation.first_latents import read_first_latents, write_first_latents
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.fit import fit_masks
 from mvmodel.picture_size import PictureSize
@@ -99,15 +100,21 @@ def first_frames(
     groups += [[request] for request in missing if request not in single]  # instances belong to one prompt
     finished = 0
     for group in track(groups, "generate first frames"):
-        pictures = backend.first_frames(
+        inputs = (
             [request.prompt for request in group],
             np.stack([sequences[request.name].masks[0] for request in group]),
             [request.seed for request in group],
             config,
             [request.negative_prompt for request in group],
-            instances=bind_instances(sequences[group[0].name], group[0].prompt),
+            bind_instances(sequences[group[0].name], group[0].prompt),
         )
-        for request, picture in zip(group, pictures, strict=True):
+        if config.first_frame_latents:
+            pictures, latents = backend.first_frames_with_latents(*inputs)
+        else:
+            pictures, latents = backend.first_frames(*inputs), None
+        for index, (request, picture) in enumerate(zip(group, pictures, strict=True)):
+            if latents is not None:
+                write_first_latents(folder / f"{request.name}.png", picture, latents[index])
             with atomic_write(folder / f"{request.name}.png") as temporary:
                 Image.fromarray(picture).save(temporary)
         finished += len(group)
@@ -138,18 +145,20 @@ def generate(
     for number, request in enumerate(track(missing, "generate videos"), 1):
         sequence = load_masks(request, backend)
         first_frame = Path(first_frames) / f"{request.name}.png"
+        picture = _read_first_frame(first_frame)
         work_dir = folder / f".{request.name}.windows"
         frames = generate_video(
             backend,
             adapter,
             request.prompt,
             sequence,
-            _read_first_frame(first_frame),
+            picture,
             config,
             request.seed,
             negative_prompt=request.negative_prompt,
             mask_term=mask_term,
             work_dir=work_dir,
+            first_latents=read_first_latents(first_frame, picture) if config.first_frame_latents else None,
         )
         write_mp4(folder / f"{request.name}.mp4", frames, sequence.fps)
         write_frames(folder / f"{request.name}.npz", frames)
@@ -174,11 +183,14 @@ def generate_video(
     negative_prompt: str = "",
     mask_term: bool = True,
     work_dir: Path | None = None,
+    first_latents: np.ndarray | None = None,
 ) -> np.ndarray:
     """Generate one video: uint8 (frames, height, width, 3), whose first frame is `first_frame`.
 
-    The objects of `sequence` are bound to the prompt as `bind_instances` says. work_dir: see `Backend.sample`.
+    The objects of `sequence` are bound to the prompt as `bind_instances` says. work_dir, first_latents: see
+    `Backend.sample`.
     """
+    latents = {} if first_latents is None else {"first_latents": first_latents}
     return backend.sample(
         adapter,
         prompt,
@@ -190,6 +202,7 @@ def generate_video(
         mask_term=mask_term,
         instances=bind_instances(sequence, prompt),
         work_dir=work_dir,
+        **latents,
     )
 
 

@@ -7,13 +7,24 @@ from contextlib import contextmanager
 from typing import Any
 
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import (
+    AttnProcessor,
+    AttnProcessor2_0,
+    FusedAttnProcessor2_0,
+    SlicedAttnProcessor,
+    XFormersAttnProcessor,
+)
 
+from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attention import BaseModelAttnProcessor
 from mvmodel.model.context import DEFAULT
 from mvmodel.model.first_frame_attention import FirstFrameAttnProcessor
 from mvmodel.model.mask_cross_attention import MaskCrossAttnProcessor
 from mvmodel.model.unet_layers import get_attention_shapes, get_transformer_channels
+
+PLAIN_PROCESSORS = (AttnProcessor, AttnProcessor2_0, FusedAttnProcessor2_0, SlicedAttnProcessor, XFormersAttnProcessor)
+"""Processors that compute ordinary attention, each in its own way. Replacing them loses nothing."""
 
 
 @contextmanager
@@ -38,13 +49,19 @@ def attach_adapters(
     there is no adapter, the UNet computes what the base model computes, bit for bit. With `first_frame_attention` False
     self-attention keeps the keys and values of each frame (turns off the paper's Eq. 5).
 
-    With gradient checkpointing, run the backward pass inside the block too, since it runs the layers again. Raises
-    PackError if an adapter was made for another architecture.
+    With gradient checkpointing, run the backward pass inside the block too, since it runs the layers again.
+
+    Raises:
+        PackError: An adapter was made for another architecture.
+        InputError: The UNet has attention processors with a computation of their own, such as IP-Adapter's, which the
+            adapters' processors would replace.
     """
     for adapter, _ in adapters.values():
         adapter.check_fits(unet)
     active = {name: (adapter, scale) for name, (adapter, scale) in adapters.items() if scale}
     original_processors = dict(unet.attn_processors)
+    if active:
+        _refuse_foreign_processors(original_processors)
     processors: dict[str, Any] = {}
     for layer in get_attention_shapes(unet):
         key = f"{layer}.processor"
@@ -69,3 +86,12 @@ def attach_adapters(
         for handle in hooks:
             handle.remove()
         unet.set_attn_processor(original_processors)
+
+
+def _refuse_foreign_processors(processors: Mapping[str, Any]) -> None:
+    foreign = sorted({type(p).__name__ for p in processors.values() if type(p) not in PLAIN_PROCESSORS})
+    if foreign:
+        raise InputError(
+            f"the UNet has attention processors ({', '.join(foreign)}) that a motion adapter would replace; unload "
+            f"what installed them first, for example with `unload_ip_adapter()`"
+        )

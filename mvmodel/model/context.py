@@ -54,6 +54,8 @@ class FrameContext:
             and the layers read the first frame and all other cached frames from here.
         cache_out: a dictionary that the layers fill with what later calls need, or None to cache nothing.
         first_index: position of the batch's first frame in the video, for the codes of temporal attention.
+        clean_frames: int (B,), how many frames of each clip, counted from frame 1, are inputs without noise and attend
+            to one another only, as they do when they are cached; None if that is frame 1 alone.
     """
 
     frames: int
@@ -61,3 +63,4 @@ class FrameContext:
     kv_cache: KVCache = field(default_factory=dict)
     cache_out: KVCache | None = None
     first_index: int = 0
+    clean_frames: torch.Tensor | None = None

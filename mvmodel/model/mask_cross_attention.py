@@ -86,7 +86,10 @@ class MaskCrossAttnProcessor:
         scale = query.shape[-1] ** -0.5
         queries = torch.cat([query, *(mask_query for mask_query, _ in word_bound)], dim=-1)
         keys = torch.cat([key, *(key * weights.to(key.dtype)[:, None, :, None] for _, weights in word_bound)], dim=-1)
-        out = F.scaled_dot_product_attention(queries, keys, value, attn_mask=bias, scale=scale)
+        # Flash kernels need values as wide as the keys, which words of their own make wider.
+        values = F.pad(value, (0, keys.shape[-1] - value.shape[-1])) if word_bound else value
+        out = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=scale)
+        out = out[..., : value.shape[-1]]
         for mask_query, foreground, coverage in foregrounds:
             foreground_query = query if not word_bound else query + split(mask_query)
             learned = foreground.to(query.dtype)[:, None].expand(-1, clips, -1, -1)  # (2, B, T, C)

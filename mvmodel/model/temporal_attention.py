@@ -9,6 +9,9 @@ import torch.nn.functional as F
 
 from mvmodel.model.context import FrameContext
 
+MAX_ROWS = 65_535
+"""Rows of one attention call. CUDA's memory-efficient kernel has a grid dimension per row, and fails above this."""
+
 
 def frame_positions(first: int, frames: int, width: int, like: torch.Tensor) -> torch.Tensor:
     """Returns sinusoidal codes of frame indices, (frames, width).
@@ -55,13 +58,39 @@ class TemporalAttention(torch.nn.Module):
         later = query[:, :, max(1, cached_frames) :]  # of this batch's frames, without the video's first
         if later.shape[2] == 0:
             return hidden
-        out = F.scaled_dot_product_attention(self._split(later), self._split(key), self._split(value))
+        visible = None if context.clean_frames is None else self._visible(context.clean_frames, frames, tokens.shape[1])
+        out = attend_in_chunks(self._split(later), self._split(key), self._split(value), visible)
         change = self.to_out(out.transpose(1, 2).flatten(2)).unflatten(0, (clips, -1)) * scale  # (B, N, F - 1 or F, C)
         change = change.permute(0, 2, 3, 1).unflatten(3, (height, width))
         if not cached_frames:
             change = F.pad(change, (0, 0, 0, 0, 0, 0, 1, 0))
         return hidden + change.flatten(0, 1).to(hidden.dtype)
 
+    def _visible(self, clean_frames: torch.Tensor, frames: int, tokens: int) -> torch.Tensor:
+        """Which frames each frame after frame 1 attends to: bool (B * N, 1, F - 1, F). Clean ones see clean ones."""
+        is_clean = torch.arange(frames, device=clean_frames.device) < clean_frames[:, None]  # (B, F)
+        visible = ~is_clean[:, 1:, None] | is_clean[:, None]  # (B, F - 1, F)
+        return visible.repeat_interleave(tokens, dim=0)[:, None]
+
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(B, N, F, W) -> (B * N, H, F, D), the shape that fused kernels and compilers expect."""
         return x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def attend_in_chunks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, visible: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Attention of any number of rows, (rows, H, F, D) each. visible: bool (rows, 1, queries, keys), or None for all.
+
+    A high-resolution video with guidance has more rows, one per clip and position, than CUDA's kernels accept.
+    """
+    if len(query) <= MAX_ROWS:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+    parts = [slice(start, start + MAX_ROWS) for start in range(0, len(query), MAX_ROWS)]
+    chunks = [
+        F.scaled_dot_product_attention(
+            query[part], key[part], value[part], attn_mask=None if visible is None else visible[part]
+        )
+        for part in parts
+    ]
+    return torch.cat(chunks)

@@ -14,7 +14,15 @@ from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.training.finetune import finetune
 
 OVERFIT_CONFIG = TrainConfig(
-    steps=60, lr=1e-3, mask_lr=5e-3, warmup=5, dropout=0.0, foreground_weight=0.0, flip=False, init_from=None
+    steps=60,
+    lr=1e-3,
+    mask_lr=5e-3,
+    warmup=5,
+    dropout=0.0,
+    context_share=0.0,
+    foreground_weight=0.0,
+    flip=False,
+    init_from=None,
 )
 """High learning rates, no dropout and no start adapter, so that everything is learned in these steps."""
 MIN_LOSS_FALL = 0.2

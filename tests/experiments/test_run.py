@@ -119,13 +119,13 @@ def test_first_frames_are_damaged_as_asked(make_bench, monkeypatch):
     from mvmodel.backends.image_unet import backend
 
     shown: dict[str, tuple] = {}
-    real = backend.generate_first_frames
+    real = backend.generate_first_latents
 
     def recording(pack, prompts, masks, seeds, config, *rest, **options):
         shown[name] = (prompts[0], masks[0], config.control_scale)
         return real(pack, prompts, masks, seeds, config, *rest, **options)
 
-    monkeypatch.setattr(backend, "generate_first_frames", recording)
+    monkeypatch.setattr(backend, "generate_first_latents", recording)
     bench, study = make_bench("slide"), EXPERIMENTS["first_frame_sensitivity"]
     pictures = {}
     for cell in study.cells(bench, study.config.quick()):

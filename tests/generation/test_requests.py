@@ -70,6 +70,32 @@ def test_batch_writes_videos_resumes_and_repeats_bytes(backend, small_pack, adap
     assert not np.array_equal(np.load(off / "v-0.npz")["frames"], video)
 
 
+def test_first_frames_are_passed_on_as_latents_until_the_picture_is_replaced(
+    backend, adapter, requests, tmp_path, monkeypatch
+):
+    config = QUICK.model_copy(update={"first_frame_latents": True})
+    plain = first_frames(backend, requests[:1], QUICK, tmp_path / "plain")
+    frames = first_frames(backend, requests[:1], config, tmp_path / "first")
+    assert (plain / "v-0.png").read_bytes() == (frames / "v-0.png").read_bytes()
+    assert not list(plain.glob("*.npz")) and np.load(frames / "v-0.latents.npz")["latents"].shape == (4, 8, 8)
+    seen = []
+    original = type(backend).sample
+
+    def spy(self, *arguments, **options):
+        seen.append(options.get("first_latents"))
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(type(backend), "sample", spy)
+    videos = [
+        np.load(generate(backend, adapter, requests[:1], folder, config, tmp_path / name) / "v-0.npz")["frames"]
+        for folder, name in ((frames, "a"), (plain, "b"))
+    ]
+    assert np.array_equal(videos[0][0], videos[1][0]) and not np.array_equal(videos[0], videos[1])
+    Image.fromarray(255 - videos[0][0]).save(frames / "v-0.png")
+    generate(backend, adapter, requests[:1], frames, config, tmp_path / "c")
+    assert [latents is None for latents in seen] == [False, True, True]
+
+
 def test_long_requests_are_made_in_windows_that_a_kill_leaves(backend, adapter, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     MaskSequence(rng.random((9, 64, 64)) > 0.5).save(tmp_path / "long.npz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mvmodel.errors import PackError
+from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapter, attach_adapters
 from mvmodel.model.context import DEFAULT, FrameContext
@@ -226,3 +226,22 @@ def test_foreground_tokens_start_as_nothing_and_are_saved(unet, inputs, tmp_path
         changed = call(unet, adapter, inputs)
         assert (changed - call(unet, without, inputs)).abs().max() > 1e-3
         assert torch.equal(call(unet, MotionMaskAdapter.from_pretrained(tmp_path).eval(), inputs), changed)
+
+
+def test_attention_processors_of_others_are_refused_by_name_and_left_in_place(trained, unet):
+    """IP-Adapter puts its weights into processors; replacing them would drop it without a word."""
+    from diffusers.models.attention_processor import AttnProcessor, IPAdapterAttnProcessor2_0
+
+    plain = {name: AttnProcessor() for name in unet.attn_processors}
+    name = next(name for name in plain if ".attn2." in name)
+    unet.set_attn_processor({**plain, name: IPAdapterAttnProcessor2_0(16, 24)})
+    before = dict(unet.attn_processors)
+    with (
+        pytest.raises(InputError, match=r"IPAdapterAttnProcessor2_0.*unload_ip_adapter"),
+        attach_adapter(unet, trained),
+    ):
+        pass
+    assert unet.attn_processors == before
+    unet.set_attn_processor(plain)
+    with attach_adapter(unet, trained):
+        pass

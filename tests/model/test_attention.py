@@ -158,6 +158,23 @@ def test_each_mask_acts_on_its_own_words_alone(cross, hidden, bound):
         torch.testing.assert_close(out[row], cross.to_out[0](torch.cat(heads, -1)), atol=1e-5, rtol=1e-5)
 
 
+def test_values_are_as_wide_as_keys_so_that_flash_kernels_apply(cross, hidden, bound, monkeypatch):
+    text, masks, to_m = bound
+    words = torch.tensor([[0.0, 1, 0, 0, 0]])
+    widths = []
+
+    def spy(query, key, value, **options):
+        widths.append((query.shape[-1], key.shape[-1], value.shape[-1]))
+        return attention(query, key, value, **options)
+
+    attention = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    layer = MaskCrossAttnProcessor("a", [MaskProjection("x", to_m)])
+    layer(cross, hidden, text, context=make_context(masks[0], words=words))
+    layer(cross, hidden, text, context=make_context(masks[0]))
+    assert widths == [(16, 16, 16), (8, 8, 8)]
+
+
 def test_foreground_keys_add_what_is_read_where_the_mask_is(cross, hidden, bound):
     text, masks, to_m = bound
     learned = torch.nn.Parameter(torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(2)))

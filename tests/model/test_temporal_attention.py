@@ -64,3 +64,40 @@ def test_cached_frames_are_read_as_if_they_were_in_the_batch():
     )
     full_output = block(hidden.flatten(0, 1), FrameContext(5), "x").unflatten(0, (2, 5))
     torch.testing.assert_close(later_frames, full_output[:, 3:], atol=1e-5, rtol=1e-5)
+
+
+def test_clean_frames_in_the_batch_see_no_noisy_ones_as_if_they_were_cached():
+    """What training computes of context frames is what sampling computes of them."""
+    torch.manual_seed(0)
+    block = TemporalAttention(8, 8, 2)
+    torch.nn.init.normal_(block.to_out.weight)
+    hidden = torch.randn(2, 5, 8, 3, 3)
+    together = FrameContext(5, clean_frames=torch.tensor([3, 1]))
+    out = block(hidden.flatten(0, 1), together, "x").unflatten(0, (2, 5))
+    plain = block(hidden.flatten(0, 1), FrameContext(5), "x").unflatten(0, (2, 5))
+    torch.testing.assert_close(out[1], plain[1], atol=1e-5, rtol=1e-5)  # no context: frame 1 alone is clean
+    alone = block(hidden[:, :3].flatten(0, 1), FrameContext(3), "x").unflatten(0, (2, 3))
+    torch.testing.assert_close(out[0, :3], alone[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(out[0, 3:], plain[0, 3:], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(plain[0, 1:3], alone[0, 1:], atol=1e-3)
+
+
+def test_rows_beyond_the_limit_of_the_kernels_are_attended_to_in_chunks(monkeypatch):
+    """CUDA's memory-efficient kernel accepts 65,535 rows."""
+    rows: list[int] = []
+
+    def spy(query, *rest, **options):
+        rows.append(len(query))
+        return attention(query, *rest, **options)
+
+    attention = torch.nn.functional.scaled_dot_product_attention
+    torch.manual_seed(0)
+    block = TemporalAttention(4, 2, 1)
+    torch.nn.init.normal_(block.to_out.weight)
+    hidden = torch.randn(2 * 3, 4, 1, 32_768)
+    expected = [block(hidden[3 * clip : 3 * clip + 3], FrameContext(3), "x") for clip in range(2)]
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    for clean_frames in (None, torch.tensor([1, 1])):
+        out = block(hidden, FrameContext(3, clean_frames=clean_frames), "x")
+        torch.testing.assert_close(out, torch.cat(expected))
+    assert rows == [65_535, 1] * 2

@@ -15,7 +15,7 @@ from mvmodel import __version__
 from mvmodel.backends.backend import Backend
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
-from mvmodel.backends.image_unet.first_frame import generate_first_frames
+from mvmodel.backends.image_unet.first_frame import generate_first_latents
 from mvmodel.backends.image_unet.latents import TrainingLatents, cache_training_latents, draw_batch
 from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline_options
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
@@ -46,7 +46,7 @@ class ImageUNetBackend(Backend):
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
-        self._pipelines: dict[tuple[str, str, str], MaskVideoPipeline] = {}
+        self._pipelines: dict[tuple[str, ...], MaskVideoPipeline] = {}
 
     @property
     def name(self) -> str:
@@ -98,8 +98,19 @@ class ImageUNetBackend(Backend):
         negative_prompts: Sequence[str] | None = None,
         instances: Sequence[Instance] | None = None,
     ) -> np.ndarray:
-        def generate() -> np.ndarray:
-            return generate_first_frames(
+        return self.first_frames_with_latents(prompts, masks, seeds, config, negative_prompts, instances)[0]
+
+    def first_frames_with_latents(
+        self,
+        prompts: Sequence[str],
+        masks: np.ndarray,
+        seeds: Sequence[int],
+        config: GenerationConfig,
+        negative_prompts: Sequence[str] | None = None,
+        instances: Sequence[Instance] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        def generate() -> tuple[np.ndarray, np.ndarray]:
+            return generate_first_latents(
                 self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances
             )
 
@@ -123,12 +134,14 @@ class ImageUNetBackend(Backend):
         mask_term: bool = True,
         instances: Sequence[Instance] | None = None,
         work_dir: Path | None = None,
+        first_latents: np.ndarray | None = None,
     ) -> np.ndarray:
         filled, weights = self.fill_generation_config(config), "" if adapter is None else self.hash_adapter(adapter)
 
         def generate() -> np.ndarray:
             if self.pack.memory.offload:
-                self.pack.unload("controlnet", "segmenter", "scorer")
+                unused = ["segmenter", "scorer"] + ["controlnet"] * (filled.control_frames == "first")
+                self.pack.unload(*unused)
             pipeline = self._pipeline(adapter, weights, filled)
             return self._sample(
                 pipeline,
@@ -142,6 +155,7 @@ class ImageUNetBackend(Backend):
                 instances,
                 work_dir,
                 weights,
+                first_latents,
             )
 
         return retry_with_less_memory("video", generate, self.step_down_memory)
@@ -159,6 +173,7 @@ class ImageUNetBackend(Backend):
         instances: Sequence[Instance] | None,
         work_dir: Path | None,
         weights: str,
+        first_latents: np.ndarray | None,
     ) -> np.ndarray:
         """One video by a pipeline, window by window if it is long. weights: the adapter's hash."""
         if config.window and len(masks) > config.window:
@@ -175,6 +190,7 @@ class ImageUNetBackend(Backend):
                     mask_term,
                     instances,
                     recipe=hash_value([weights, self.hash, __version__]),
+                    first_latents=first_latents,
                 )
                 return np.array(frames) if work_dir is None else frames
         with start_task("denoise", config.steps or 1) as advance:
@@ -186,6 +202,7 @@ class ImageUNetBackend(Backend):
                 mask_term=mask_term,
                 instances=instances,
                 **pipeline_options(config),
+                first_latents=None if first_latents is None else torch.from_numpy(first_latents)[None],
                 generator=torch.Generator().manual_seed(seed),
                 callback_on_step_end=report_steps(advance),
             ).frames[0]
@@ -195,7 +212,7 @@ class ImageUNetBackend(Backend):
 
     def _pipeline(self, adapter: Path | None, weights: str, config: GenerationConfig) -> MaskVideoPipeline:
         """The pipeline with this adapter and scheduler, built or kept from an earlier call."""
-        key = (str(adapter), weights, config.scheduler)
+        key = (str(adapter), weights, config.scheduler, config.control_frames)
         if key not in self._pipelines:
             while len(self._pipelines) >= MAX_PIPELINES:
                 self._pipelines.pop(next(iter(self._pipelines)))

@@ -35,8 +35,10 @@ def build_pipeline(
         unet=unet,
         scheduler=build_scheduler(pack, config.scheduler),
         adapter=adapter,
+        controlnet=pack.controlnet() if config.control_frames == "every" else None,
         default_guidance_scale=config.guidance_scale or GENERIC_SAMPLING["guidance_scale"],
         default_steps=config.steps or GENERIC_SAMPLING["steps"],
+        default_control=config.control or pack.info.control,
     ).to(device or pack.device)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.offload = pack.memory.offload

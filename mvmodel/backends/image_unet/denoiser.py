@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.schedulers import KarrasDiffusionSchedulers
 from transformers import PreTrainedTokenizerBase
 
 from mvmodel.backends.generation_config import UnboundWords
+from mvmodel.backends.image_unet.clean_prediction import CleanLatentGuide, compute_signal_rate, guide_prediction
+from mvmodel.backends.image_unet.frame_control import FrameControl
 from mvmodel.backends.image_unet.guidance import Branches
 from mvmodel.backends.instances import Instance, compute_token_weights, merge_by_words, union_masks
 from mvmodel.errors import InputError
@@ -40,6 +43,9 @@ class Denoiser:
         first_index: Position in time of the frame after frame 1.
         first_frame_attention: Whether self-attention takes keys and values from frame 1.
         cache_first_frame: Whether to cache frame 1's keys and values; always done if there is a context.
+        control: The ControlNet on the new frames, or None.
+        guidance_rescale: See `GenerationConfig.guidance_rescale`.
+        guides: What is changed in the prediction of the clean latents.
     """
 
     def __init__(
@@ -54,6 +60,9 @@ class Denoiser:
         first_index: int = 1,
         first_frame_attention: bool = True,
         cache_first_frame: bool = True,
+        control: FrameControl | None = None,
+        guidance_rescale: float = 0.0,
+        guides: Sequence[CleanLatentGuide] = (),
     ) -> None:
         self.unet, self.scheduler, self.branches = unet, scheduler, branches
         self.adapters = {name: (adapter, scale) for name, (adapter, scale) in adapters.items() if scale}
@@ -61,6 +70,7 @@ class Denoiser:
         self.context_timestep, self.first_index = context_timestep, first_index
         self.first_frame_attention = first_frame_attention
         self.uses_cache = (cache_first_frame or context is not None) and bool(self.adapters)
+        self.control, self.guidance_rescale, self.guides = control, guidance_rescale, guides
         self.mask_terms: dict[str, list[MaskTerm]] = {}
         self.kv_cache: KVCache = {}
         self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
@@ -92,12 +102,17 @@ class Denoiser:
         for name, (adapter, _) in self.adapters.items():
             self.mask_terms[name] = []
             for instance_masks, token_weights in bound:
-                rows = instance_masks.to(self.first.device, self.first.dtype).flatten(0, 1)
+                shared = instance_masks.to(self.first.device, self.first.dtype).expand(clips, -1, -1, -1)
+                rows = shared.flatten(0, 1)
                 self.mask_terms[name].append(_split_rows(adapter.mask_term(rows, token_weights), clips, frames))
 
     def set_text(self, prompt: torch.Tensor, negative: torch.Tensor) -> None:
-        """Set the text embeddings, (B, L, D) each, and cache frame 1 and the context, which depend on them."""
-        self.text = torch.cat([prompt if prompted else negative for prompted in self.branches.prompted])
+        """Set the text embeddings and cache frame 1 and the context, which depend on them.
+
+        prompt, negative: (B, L, D) each, or (1, L, D) for all clips.
+        """
+        rows = [prompt if prompted else negative for prompted in self.branches.prompted]
+        self.text = torch.cat([row.expand(len(self.first), -1, -1) for row in rows])
         if not self.uses_cache:
             return
         self.kv_cache = {}
@@ -108,19 +123,30 @@ class Denoiser:
             span = slice(1, 1 + self.context.shape[1])
             self._run(self.context, t, span, self.first_index, fill_cache=True)
 
-    def predict(self, latents: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """The guided prediction for the new frames, (B, F - 1 - K, C, h, w), at timestep `t`."""
+    def predict(self, latents: torch.Tensor, t: torch.Tensor, step: int = 0, steps: int = 1) -> torch.Tensor:
+        """The guided prediction for the new frames, (B, F - 1 - K, C, h, w), at timestep `t`.
+
+        step, steps: how many steps are done, and how many there are.
+        """
         sample = self.scheduler.scale_model_input(latents, t)
+        control = self.control if self.control and self.control.is_active(step / steps, (step + 1) / steps) else None
         if not self.adapters or (self.uses_cache and self.kv_cache):
             cached_frames = 1 if self.context is None else 1 + self.context.shape[1]
             first_index = self.first_index + cached_frames - 1
-            out = self._run(sample, t[None], slice(cached_frames, None), first_index)
+            out = self._run(sample, t[None], slice(cached_frames, None), first_index, control=control)
         else:
             all_frames = torch.cat([self.first[:, None], sample], dim=1)
             timesteps = t.expand(all_frames.shape[1]).clone()
             timesteps[0] = 0
-            out = self._run(all_frames, timesteps, slice(None), 0)[:, :, 1:]
-        return (out * self.weights).sum(dim=0)
+            out = self._run(all_frames, timesteps, slice(None), 0, control=control, clean_frames=1)[:, :, 1:]
+        guided = (out * self.weights).sum(dim=0)
+        if self.guidance_rescale and len(self.branches) > 1:
+            guided = rescale_noise_cfg(guided, out[-1], self.guidance_rescale)
+        if self.guides:
+            rate = compute_signal_rate(self.scheduler, t)
+            kind = self.scheduler.config.prediction_type
+            guided = guide_prediction(guided, sample, rate, kind, self.guides, step / steps)
+        return guided
 
     def _bind(
         self,
@@ -151,11 +177,19 @@ class Denoiser:
         return bound
 
     def _run(
-        self, sample: torch.Tensor, t: torch.Tensor, span: slice, first_index: int, fill_cache: bool = False
+        self,
+        sample: torch.Tensor,
+        t: torch.Tensor,
+        span: slice,
+        first_index: int,
+        fill_cache: bool = False,
+        control: FrameControl | None = None,
+        clean_frames: int = 0,
     ) -> torch.Tensor:
         """The UNet's output for every branch, (branches, B, F, C, h, w).
 
         sample: latents (B, F, C, h, w). t: timesteps, (1,) or (F,). span: the frames' place in the mask sequence.
+        clean_frames: how many frames at the start of `sample` the ControlNet does not act on.
         """
         branches, (clips, frames) = len(self.branches), sample.shape[:2]
         rows = sample[None].expand(branches, *sample.shape).flatten(0, 2)
@@ -165,6 +199,10 @@ class Denoiser:
             terms = {name: [self._branch_rows(term, span) for term in terms] for name, terms in self.mask_terms.items()}
             context = FrameContext(frames, terms, self.kv_cache, cache_out, first_index)
             options["cross_attention_kwargs"] = {"context": context}
+        if control is not None:
+            options |= control.compute_residuals(
+                sample, t.expand(frames), self.text, self.branches.masked, clean_frames
+            )
         text = self.text if self.adapters else self.text.repeat_interleave(frames, dim=0)
         out = self.unet(rows, t.expand(frames).repeat(branches * clips), encoder_hidden_states=text, **options).sample
         if cache_out is not None:

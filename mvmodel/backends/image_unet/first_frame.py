@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 
-def generate_first_frames(
+def generate_first_latents(
     pack: Pack,
     prompts: Sequence[str],
     masks: np.ndarray,
@@ -34,7 +34,7 @@ def generate_first_frames(
     negative_prompts: Sequence[str] | None = None,
     device: str | None = None,
     instances: Sequence[Instance] | None = None,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Generate a first frame for every prompt, mask and seed, in one batch.
 
     Args:
@@ -49,7 +49,7 @@ def generate_first_frames(
             because the ControlNet's one mask cannot tell them apart.
 
     Returns:
-        uint8 (n, height, width, 3).
+        Pictures, uint8 (n, height, width, 3), and the scaled latents that they were decoded from, float32 (n, C, h, w).
 
     Raises:
         InputError: A mask is empty, instances come with several prompts, or the control picture cannot be drawn.
@@ -80,6 +80,7 @@ def generate_first_frames(
         _bound_instances(pack, prompts, instances, guidance > 1) as attention_options,
         start_task("draw the first frame", config.first_frame_steps or 1) as advance,
     ):
+        last_step = _LastStep(report_steps(advance))
         images = pipeline(
             list(prompts),
             image=control,
@@ -92,9 +93,27 @@ def generate_first_frames(
             width=masks.shape[2],
             output_type="np",
             cross_attention_kwargs=attention_options,
-            callback_on_step_end=report_steps(advance),
+            callback_on_step_end=last_step,
         ).images
-    return to_uint8(images)
+    return to_uint8(images), last_step.latents.float().cpu().numpy()
+
+
+def generate_first_frames(*arguments: Any, **options: Any) -> np.ndarray:
+    """The pictures of `generate_first_latents` alone, uint8 (n, height, width, 3)."""
+    return generate_first_latents(*arguments, **options)[0]
+
+
+class _LastStep:
+    """A callback that passes steps on to another one and keeps the latents."""
+
+    latents: torch.Tensor
+
+    def __init__(self, report: Callable[..., dict[str, Any]]) -> None:
+        self.report = report
+
+    def __call__(self, pipeline: Any, index: int, t: torch.Tensor, tensors: dict[str, Any]) -> dict[str, Any]:
+        self.latents = tensors["latents"]
+        return self.report(pipeline, index, t, tensors)
 
 
 @contextmanager

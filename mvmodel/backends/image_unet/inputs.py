@@ -48,13 +48,25 @@ def encode_images(vae: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
     return latents
 
 
-def check_inputs(prompts: int, masks: torch.Tensor, size: tuple[int, int], multiple: int) -> None:
+def match_batch(counts: dict[str, int]) -> int:
+    """The number of videos: what is there once is shared by all. Raises InputError when the counts do not fit.
+
+    counts: name in the plural -> how many of them were given.
+    """
+    batch = max(counts.values())
+    if any(count not in (1, batch) for count in counts.values()):
+        summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise InputError(f"there are {summary}; give as many of each, or one that all videos share")
+    return batch
+
+
+def check_inputs(masks: torch.Tensor, size: tuple[int, int], multiple: int) -> None:
     """Raise InputError, in one sentence, for inputs that do not fit together.
 
-    masks: (prompts, F, H, W). size: height and width of frame 1. multiple: what both must be divisible by.
+    masks: (B, F, H, W). size: height and width of frame 1. multiple: what both must be divisible by.
     """
-    if masks.ndim != 4 or masks.shape[0] != prompts:
-        raise InputError(f"masks are {tuple(masks.shape)} for {prompts} prompts; give (prompts, frames, height, width)")
+    if masks.ndim != 4:
+        raise InputError(f"masks are {tuple(masks.shape)}; give (frames, height, width), or a batch of them")
     if masks.shape[1] < 2:
         raise InputError("a mask sequence of one frame makes a picture, not a video; give at least two masks")
     height, width = masks.shape[-2:]

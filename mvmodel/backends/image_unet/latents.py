@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from mvmodel.backends.training_config import TrainConfig, TrainingClip
+from mvmodel.backends.training_config import CONTEXT_SHARE_FROM_SCRATCH, TrainConfig, TrainingClip
 from mvmodel.files import atomic_write
 from mvmodel.video.tensors import frames_to_tensor, tensor_to_frames
 
@@ -121,5 +121,8 @@ def draw_batch(
     keep_mask = keep_both & (torch.rand(count, generator=generator) >= config.mask_dropout)
     text = torch.where(keep_text[:, None, None], cached.text[clips], cached.empty.expand(count, -1, -1))
     context = torch.randint(0, max(1, latents.shape[1] // 2), (count,), generator=generator)
-    clean_frames = 1 + torch.where(torch.rand(count, generator=generator) < config.context_share, context, 0)
+    share = config.context_share
+    if share is None:
+        share = CONTEXT_SHARE_FROM_SCRATCH if config.init_from is None else 0.0
+    clean_frames = 1 + torch.where(torch.rand(count, generator=generator) < share, context, 0)
     return latents, masks, text, noise, timesteps, keep_mask, clean_frames

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ import numpy as np
 import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.image_unet.background import PlateMemory
+from mvmodel.backends.image_unet.camera import build_camera_path, to_cells
 from mvmodel.backends.image_unet.colour_match import match_background
+from mvmodel.backends.image_unet.later_frames import FrameFinish, FrameLayout, FrameOptions, draw_noise
 from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.image_unet.noise_prior import FollowingNoise, mix_noise
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.instances import Instance
 from mvmodel.files import atomic_write, hash_value
@@ -67,26 +72,41 @@ class _State:
         self.folder, self.recipe = folder, recipe
         folder.mkdir(parents=True, exist_ok=True)
         self.next_frame, self.latents, self.anchor = 1, None, None
+        self.plate: PlateMemory | None = None
         file = folder / "state.npz"
         if file.exists() and (folder / "frames.npy").exists():
             with np.load(file, allow_pickle=False) as state:
                 if str(state["recipe"]) == recipe:
                     self.next_frame = int(state["next_frame"])
                     self.latents, self.anchor = (torch.from_numpy(state[name]) for name in ("latents", "anchor"))
+                    if "plate_sums" in state.files:
+                        sums, weights = (torch.from_numpy(state[f"plate_{name}"]) for name in ("sums", "weights"))
+                        self.plate = PlateMemory(sums, weights, tuple(state["plate_origin"].tolist()))
         if self.latents is None:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.uint8, shape)
         else:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "r+")
 
-    def add(self, window: Window, frames: np.ndarray, latents: torch.Tensor, anchor: torch.Tensor) -> None:
+    def add(
+        self,
+        window: Window,
+        frames: np.ndarray,
+        latents: torch.Tensor,
+        anchor: torch.Tensor,
+        plate: PlateMemory | None = None,
+    ) -> None:
         """Store a window's frames, then record that they are complete.
 
-        latents: of the video's last frames. anchor: latents of the window's anchor.
+        latents: of the video's last frames. anchor: latents of the window's anchor. plate: backgrounds so far.
         """
         self.frames[window.start : window.stop] = frames
         self.frames.flush()
         self.next_frame, self.latents, self.anchor = window.stop, latents, anchor
+        self.plate = plate
         state = {"latents": latents.numpy(), "anchor": anchor.numpy()}
+        if plate is not None:
+            state |= {"plate_sums": plate.sums.cpu().numpy(), "plate_weights": plate.weights.cpu().numpy()}
+            state["plate_origin"] = np.array(plate.origin)
         with atomic_write(self.folder / "state.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, recipe=self.recipe, next_frame=self.next_frame, **state)  # type: ignore[arg-type]
 
@@ -105,6 +125,7 @@ def generate_long_video(
     instances: Sequence[Instance] | None = None,
     recipe: str = "",
     progress: Progress | None = None,
+    first_latents: np.ndarray | None = None,
 ) -> np.ndarray:
     """Generate a video window by window.
 
@@ -122,6 +143,7 @@ def generate_long_video(
         instances: The objects, bound to words of the prompt.
         recipe: Identity of the pipeline's weights.
         progress: Called after every window with the number of frames done and in all.
+        first_latents: Scaled latents of the first frame, float32 (C, h, w), in place of the encoded picture.
 
     Returns:
         uint8 (frames, height, width, 3), mapped from a file in `folder`.
@@ -132,9 +154,21 @@ def generate_long_video(
     inputs = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
     inputs += [np.packbits(masks).tobytes().hex()]
     inputs += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]
+    if first_latents is not None:
+        inputs.append(first_latents.tobytes().hex())
     state = _State(Path(folder), hash_value(inputs), (*masks.shape, 3))
-    first = pipeline.encode_frames(first_frame[None])[:, None].float().cpu()  # (1, 1, C, h, w)
+    if first_latents is None:
+        first = pipeline.encode_frames(first_frame[None])[:, None].float().cpu()  # (1, 1, C, h, w)
+    else:
+        first = torch.from_numpy(first_latents)[None, None]
     state.frames[0] = first_frame
+    layout = FrameLayout(
+        torch.from_numpy(masks)[None].float(), 0, instances, build_camera_path(config.camera, masks.shape)
+    )
+    noise = WindowNoise(seed, first[0, 0].shape, layout, config)
+    finish = _build_finish(pipeline, first_frame, first, layout, config)
+    if state.plate is None and config.background != "none":
+        state.plate = PlateMemory.for_path(first[:, 0], to_cells(layout.camera_path, masks.shape, first.shape))
     for window in track(plan_windows(len(masks), config), "generate windows"):
         if window.stop <= state.next_frame:
             continue
@@ -144,20 +178,75 @@ def generate_long_video(
             anchor = tail[:, window.anchor - window.start]
         context = tail[:, tail.shape[1] - window.context :] if window.context else None
         conditions: dict[str, Any] = {"negative_prompt": negative_prompt, "mask_term": mask_term, "instances": None}
+        conditions |= {"first_frame": np.array(state.frames[window.anchor]), "plate": _to_device(state.plate, pipeline)}
+        if layout.camera is not None:
+            conditions["camera"] = layout.camera[window.frame_indices]
         if instances is not None:
             conditions["instances"] = [Instance(i.words, i.masks[window.frame_indices]) for i in instances]
-        latents = _generate_window(pipeline, window, prompt, masks, config, seed, anchor, context, conditions)
+        latents, plate = _generate_window(pipeline, window, prompt, masks, config, noise, anchor, context, conditions)
         if config.match_background:
             masks_with_first = torch.from_numpy(masks[[0, *range(window.start, window.stop)]]).float()
             latents = match_background(
                 latents, first[:, 0], masks_with_first[1:], masks_with_first[0], config.match_background
             )
         frames = pipeline.decode_latents(latents.to(pipeline._execution_device), "np")[0]
+        if finish is not None:
+            span = slice(window.start, window.stop)
+            frames = finish(frames, masks[span], None if layout.camera is None else layout.camera[span])
         tail = torch.cat([tail, latents], dim=1)[:, -config.overlap :].contiguous()
-        state.add(window, to_uint8(frames), tail, anchor)
+        state.add(window, to_uint8(frames), tail, anchor, plate)
         if progress:
             progress(window.stop, len(masks))
     return state.frames
+
+
+class WindowNoise:
+    """The noise of every window: a function of the seed and the window's place in the video.
+
+    shape: of a frame's latents, (C, h, w). layout: all frames of the video.
+    """
+
+    def __init__(self, seed: int, shape: Sequence[int], layout: FrameLayout, config: GenerationConfig) -> None:
+        self.seed, self.shape, self.config = seed, tuple(shape), config
+        generator = torch.Generator().manual_seed(seed)
+        self.first = torch.randn(1, 1, *self.shape, generator=generator)
+        self.following: FollowingNoise | None = None
+        if config.noise_follow:
+            draw = partial(draw_noise, generator, torch.device("cpu"), torch.float32)
+            self.following = FollowingNoise(self.first[:, 0], draw, layout.objects(0), layout.camera)
+
+    def generator(self, window: Window) -> torch.Generator:
+        return torch.Generator().manual_seed(int(hash_value([self.seed, window.start])[:15], 16))
+
+    def draw(self, window: Window, generator: torch.Generator) -> torch.Tensor:
+        """Noise of frame 1 of the video, then of the window's new frames: (1, 1 + frames, C, h, w)."""
+        frames = range(window.start, window.stop)
+        noise = torch.randn(1, len(frames), *self.shape, generator=generator)
+        if self.config.noise_prior == "mixed":
+            common = self.first if self.following is None else self.following.frames(frames)
+            noise = mix_noise(noise, common, self.config.noise_share)
+        return torch.cat([self.first, noise], dim=1)
+
+
+def _build_finish(
+    pipeline: MaskVideoPipeline,
+    first_frame: np.ndarray,
+    first: torch.Tensor,
+    layout: FrameLayout,
+    config: GenerationConfig,
+) -> FrameFinish | None:
+    """What is done to decoded frames. first: latents of frame 1, (1, 1, C, h, w)."""
+    options = FrameOptions(**FrameOptions.arguments_from(config))
+    if not options.finishes(layout):
+        return None
+    decoded = pipeline.decode_latents(first.to(pipeline._execution_device), "np")[0, 0]
+    picture, mask = first_frame.astype(np.float32) / 255, layout.masks[0, 0].numpy() > 0.5
+    return FrameFinish(picture, decoded, mask, options.color_fix, options.pastes(layout))
+
+
+def _to_device(plate: PlateMemory | None, pipeline: MaskVideoPipeline) -> PlateMemory | None:
+    device = pipeline._execution_device
+    return plate and PlateMemory(plate.sums.to(device), plate.weights.to(device), plate.origin)
 
 
 def _generate_window(
@@ -166,28 +255,24 @@ def _generate_window(
     prompt: str,
     masks: np.ndarray,
     config: GenerationConfig,
-    seed: int,
+    noise: WindowNoise,
     anchor: torch.Tensor,
     context: torch.Tensor | None,
     conditions: dict[str, Any],
-) -> torch.Tensor:
-    """Latents of the window's new frames, float32 (1, new frames, C, h, w)."""
-    shape = anchor.shape[1:]
-    first_noise = torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(seed))
-    generator = torch.Generator().manual_seed(int(hash_value([seed, window.start])[:15], 16))
-    noise = torch.randn(1, window.stop - window.start, *shape, generator=generator)
-    latents = share_noise(torch.cat([first_noise, noise], dim=1), anchor, config.alpha, config.noise_sharing)
+) -> tuple[torch.Tensor, PlateMemory | None]:
+    """Latents of the window's new frames, float32 (1, new frames, C, h, w), and the backgrounds so far."""
+    generator = noise.generator(window)
+    latents = share_noise(noise.draw(window, generator), anchor, config.alpha, config.noise_sharing)
     timestep = int(config.context_noise * pipeline.scheduler.config.num_train_timesteps)
     if context is not None and timestep:
         context_noise = torch.randn(context.shape, generator=generator)
         alpha = pipeline.scheduler.alphas_cumprod[timestep]  # some schedulers' add_noise knows the sampled steps only
         context = alpha.sqrt() * context + (1 - alpha).sqrt() * context_noise
     with start_task("denoise", config.steps or 1) as advance:
-        video = pipeline(  # type: ignore[union-attr]
+        output = pipeline(
             prompt,
             masks[window.frame_indices],
-            **conditions,
-            **pipeline_options(config),
+            **{**pipeline_options(config), **conditions},
             generator=generator,
             latents=latents,
             first_latents=anchor,
@@ -196,9 +281,9 @@ def _generate_window(
             first_index=1 if config.positions == "window" else max(1, window.start - window.context),
             output_type="latent",
             callback_on_step_end=report_steps(advance),
-        ).frames
-    new_latents: torch.Tensor = video[:, 1:].float().cpu()
-    return new_latents
+        )
+    new_latents: torch.Tensor = output.frames[:, 1:].float().cpu()  # type: ignore[union-attr]
+    return new_latents, output.plate  # type: ignore[union-attr]
 
 
 def pipeline_options(config: GenerationConfig) -> dict[str, Any]:
@@ -214,4 +299,5 @@ def pipeline_options(config: GenerationConfig) -> dict[str, Any]:
         "adapter_scale": config.adapter_scale,
         "first_frame_attention": config.first_frame_attention,
         "cache_first_frame": config.cache_first_frame,
+        **FrameOptions.arguments_from(config),
     }

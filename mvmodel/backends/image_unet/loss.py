@@ -61,7 +61,8 @@ def denoising_loss(
         noise: As `latents`.
         timesteps: Int (B,), one per clip.
         keep_mask: Bool (B,); False drops the clip's mask term.
-        clean_frames: Int (B,), how many frames are clean and carry no loss; None is 1 for every clip.
+        clean_frames: Int (B,), how many frames are clean and carry no loss; None is 1 for every clip. As in sampling,
+            clean frames attend to no noisy one.
         foreground_weight: The error in the foreground counts 1 + this many times.
         min_snr_gamma: 0 weights all timesteps equally.
     """
@@ -74,11 +75,13 @@ def denoising_loss(
     noisy = torch.where(is_clean[:, :, None, None, None], latents, noisy)
     frame_timesteps = timesteps[:, None].masked_fill(is_clean, 0)
     term = adapter.mask_term(masks.flatten(0, 1)).scale_rows(keep_mask.to(latents.dtype).repeat_interleave(frames))
+    has_context = bool((clean_frames > 1).any())
+    context = FrameContext(frames, {DEFAULT: (term,)}, clean_frames=clean_frames if has_context else None)
     prediction = unet(
         noisy.flatten(0, 1),
         frame_timesteps.reshape(-1),
         encoder_hidden_states=text,  # one row per clip: its keys and values are the same in every frame
-        cross_attention_kwargs={"context": FrameContext(frames, {DEFAULT: (term,)})},
+        cross_attention_kwargs={"context": context},
     ).sample.unflatten(0, (clips, frames))
     target = training_target(scheduler, latents.flatten(0, 1), noise.flatten(0, 1), t).unflatten(0, (clips, frames))
     error = (prediction[:, 1:].float() - target[:, 1:].float()).square()
@@ -87,7 +90,7 @@ def denoising_loss(
         error = error * (1 + foreground_weight * coverage)
     if min_snr_gamma:
         error = error * min_snr_weights(scheduler, timesteps, min_snr_gamma)[:, None, None, None, None]
-    if not is_clean[:, 1:].any():
+    if not has_context:
         return error.mean()
     counts = (~is_clean[:, 1:]).to(error.dtype)
     return (error.mean(dim=(2, 3, 4)) * counts).sum() / counts.sum()

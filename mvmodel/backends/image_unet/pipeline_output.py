@@ -10,13 +10,17 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 
+from mvmodel.backends.image_unet.background import PlateMemory
+
 
 @dataclass
 class MaskVideoOutput(BaseOutput):  # type: ignore[misc]
     """frames: by `output_type`, "np" float32 (B, F, H, W, 3) in 0..1, "pt" (B, F, 3, H, W) in 0..1, "pil" a list of
-    lists of images, "latent" scaled latents (B, F, C, h, w)."""
+    lists of images, "latent" scaled latents (B, F, C, h, w). plate: with `background`, the mean of all backgrounds so
+    far, for the next window of a long video."""
 
     frames: Any
+    plate: PlateMemory | None = None
 
 
 @dataclass

@@ -14,7 +14,7 @@ def test_draw_drops_prompt_and_mask_together_and_each_alone():
         torch.randn(3, 2, 4, 4, 8, 8), torch.rand(3, 2, 4, 64, 64), torch.ones(3, 5, 8), torch.zeros(1, 5, 8)
     )
 
-    def shares(**options: float) -> dict[tuple[bool, bool], float]:
+    def shares(**options: float | None) -> dict[tuple[bool, bool], float]:
         config = TrainConfig(clips_per_step=4, **options)
         counts: dict[tuple[bool, bool], float] = {}
         for index in range(100):
@@ -33,5 +33,10 @@ def test_draw_drops_prompt_and_mask_together_and_each_alone():
     assert separate_dropout[False, True] == pytest.approx(0.3 * 0.8, abs=0.07)
     assert separate_dropout[True, False] == pytest.approx(0.7 * 0.2, abs=0.07)
     has_context.clear()
+    shares(init_from=None)
+    assert 0.05 < sum(has_context) / len(has_context) < 0.2, "a quarter of the steps, in half of which 1 is drawn"
+    has_context.clear()
+    shares(init_from=None, context_share=0.0)
+    assert not any(has_context)
     shares(context_share=1.0)
     assert 0.2 < sum(has_context) / len(has_context) < 0.8

@@ -14,11 +14,24 @@ from mvmodel.model.adapter import MotionMaskAdapter
 
 QUICK = GenerationConfig(steps=2, window=5, overlap=2)
 
+FRAME_OPTIONS = {
+    "background": "plate",
+    "background_paste": True,
+    "camera": (0.3, 0.1),
+    "color_fix": "lowpass",
+    "noise_prior": "mixed",
+    "noise_follow": True,
+    "draft_strength": 0.5,
+    "control_frames": "every",
+    "guidance_rescale": 0.7,
+}
+"""Everything that is done for later frames, at once."""
+
 
 @pytest.fixture
 def pipeline(small_pack):
     torch.manual_seed(0)
-    built = build_pipeline(small_pack, None, QUICK)
+    built = build_pipeline(small_pack, None, QUICK.model_copy(update={"control_frames": "every"}))
     adapter = MotionMaskAdapter.for_unet(small_pack.unet(), mask_width=4).eval()
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -99,12 +112,14 @@ def test_a_video_of_one_window_is_the_single_pass(pipeline, inputs, tmp_path):
         ({}, 7, [(9, 11), (11, 11)]),
         ({"reanchor": 2}, 10, [(11, 11)]),  # the moved anchor is no longer among the last frames
         ({"match_background": 0.5}, 7, [(9, 11), (11, 11)]),
+        (FRAME_OPTIONS, 7, [(9, 11), (11, 11)]),
     ],
 )
 def test_killed_in_the_middle_and_gone_on_with_gives_the_same_bytes(
     pipeline, inputs, tmp_path, change, killed_at, expected_calls
 ):
     config = QUICK.model_copy(update=change)
+    inputs["masks"][:, :, 40:] = False  # background, in whole latent cells
     unbroken = np.array(generate_long_video(pipeline, **inputs, config=config, folder=tmp_path / "whole"))
     progress_calls: list[tuple[int, int]] = []
 
@@ -158,10 +173,10 @@ def test_every_window_is_given_the_latents_of_its_anchor_and_context(pipeline, i
         assert torch.equal(anchor, result[window.anchor])
         for index, frame in enumerate(range(window.start - window.context, window.start)):
             assert torch.equal(context[:, index], result[frame])
-        out = original(pipe, window, *args)
+        out, plate = original(pipe, window, *args)
         result.update({window.start + index: out[:, index] for index in range(out.shape[1])})
         anchors.append(window.anchor)
-        return out
+        return out, plate
 
     monkeypatch.setattr(module, "_generate_window", spy)
     config = QUICK.model_copy(update=change)
@@ -173,6 +188,27 @@ def test_reanchoring_every_window_is_the_anchor_of_the_window(pipeline, inputs, 
     reanchored, windowed = (QUICK.model_copy(update=change) for change in ({"reanchor": 1}, {"anchor": "window"}))
     result = np.array(generate_long_video(pipeline, **inputs, config=reanchored, folder=tmp_path / "a"))
     assert np.array_equal(result, generate_long_video(pipeline, **inputs, config=windowed, folder=tmp_path / "b"))
+
+
+def test_the_plate_of_a_later_window_knows_what_earlier_windows_showed(pipeline, inputs, tmp_path, monkeypatch):
+    """An object covers the left in frame 1 and in the last window; what windows between showed is remembered."""
+    from mvmodel.backends.image_unet import long_video as module
+
+    masks = np.zeros((11, 64, 64), bool)
+    masks[:, :, 40:] = True
+    masks[[0, *range(8, 11)], :, :24] = True
+    original, weights = module._generate_window, []
+
+    def spy(pipe, window, *args):
+        out, plate = original(pipe, window, *args)
+        weights.append((window.start, float(plate.weights[..., :1].sum()), plate.sums.shape[-1]))
+        return out, plate
+
+    monkeypatch.setattr(module, "_generate_window", spy)
+    config = QUICK.model_copy(update={"background": "plate", "camera": (0.5, 0.0)})
+    generate_long_video(pipeline, **{**inputs, "masks": masks}, config=config, folder=tmp_path)
+    assert weights[0][1] > 0 and weights[-1][1] >= weights[0][1], "it was seen before, and is not forgotten"
+    assert {width for _, _, width in weights} == {8 + 4}, "the field covers the way of the camera"
 
 
 def test_instances_are_cut_to_their_windows(pipeline, inputs, tmp_path):

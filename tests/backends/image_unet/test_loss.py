@@ -63,11 +63,32 @@ def test_clean_frames_go_in_clean_and_carry_no_loss(small_pack):
             steps = torch.full((4,), int(t[clip]))
             noisy = scheduler.add_noise(latents[clip], noise[clip], steps)
             steps[: clean[clip]], noisy[: clean[clip]] = 0, latents[clip, : clean[clip]]
-            context = FrameContext(4, {DEFAULT: (adapter.mask_term(masks[clip]),)})
+            term = adapter.mask_term(masks[clip])
+            context = FrameContext(4, {DEFAULT: (term,)}, clean_frames=clean[clip : clip + 1])
             options = {"encoder_hidden_states": text[clip][None]}
             out = unet(noisy, steps, **options, cross_attention_kwargs={"context": context}).sample
             errors += [(out[i] - noise[clip, i]).square().mean() for i in range(int(clean[clip]), 4)]
     assert float(loss) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-5)
+
+
+def test_what_a_noisy_frame_contains_does_not_reach_the_context(small_pack):
+    """Context frames are features of frame 1 and themselves when a window caches them, so also in training."""
+    torch.manual_seed(0)
+    unet, scheduler = small_pack.unet(), small_pack.scheduler()
+    adapter = MotionMaskAdapter.for_unet(unet, mask_width=4)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    latents, noise = torch.randn(1, 4, 4, 8, 8), torch.randn(1, 4, 4, 8, 8)
+    predictions = []
+    hook = unet.register_forward_hook(lambda module, inputs, output: predictions.append(output.sample.clone()))
+    arguments = (torch.zeros(1, 4, 64, 64), torch.randn(1, 77, 32))
+    with torch.no_grad(), attach_adapter(unet, adapter):
+        for last_frame in (latents[:, 3], latents[:, 3] + torch.randn(1, 4, 8, 8)):
+            latents = torch.cat([latents[:, :3], last_frame[:, None]], dim=1)
+            t, keep, clean = torch.tensor([600]), torch.tensor([True]), torch.tensor([3])
+            denoising_loss(unet, adapter, scheduler, latents, *arguments, noise, t, keep, clean)
+    hook.remove()
+    assert torch.equal(predictions[0][:3], predictions[1][:3]) and not torch.equal(predictions[0][3], predictions[1][3])
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

@@ -72,6 +72,36 @@ def test_a_batch_equals_its_videos_one_by_one(pipeline, arguments):
         np.testing.assert_allclose(batched[row], single[0], atol=1e-4)
 
 
+def test_one_prompt_first_frame_or_mask_sequence_is_shared_by_the_batch(pipeline, arguments):
+    frames = np.stack([arguments["first_frame"], arguments["first_frame"][::-1]])
+    masks = np.stack([arguments["masks"], ~arguments["masks"]])
+    full = {"prompt": ["a horse"] * 2, "masks": np.stack([arguments["masks"]] * 2), "first_frame": frames}
+    for change in (
+        {"prompt": ["a horse", "a cat"]},
+        {"first_frame": frames},
+        {"masks": masks},
+        {"first_frame": frames, "instances": [Instance("a horse", arguments["masks"])]},
+    ):
+        shared = {**arguments, **change}
+        batched = pipeline(**shared, generator=[seeded(1), seeded(2)]).frames
+        for row in range(2):
+            prompts, first, own = (shared["prompt"], shared["first_frame"], np.asarray(shared["masks"]))
+            single = pipeline(
+                prompts if isinstance(prompts, str) else prompts[row],
+                own if own.ndim == 3 else own[row],
+                first if first.ndim == 3 else first[row],
+                num_inference_steps=2,
+                generator=seeded(row + 1),
+            ).frames
+            np.testing.assert_allclose(batched[row], single[0], atol=1e-4)
+    assert len(pipeline(**{**arguments, **full}, generator=seeded()).frames) == 2
+
+
+def test_no_negative_prompt_is_an_empty_one(pipeline, arguments):
+    base = pipeline(**arguments, generator=seeded()).frames
+    assert np.array_equal(base, pipeline(**arguments, negative_prompt=None, generator=seeded()).frames)
+
+
 def test_mask_guidance_drops_the_mask_from_the_unconditional_branch(pipeline, arguments):
     with_guidance = pipeline(**arguments, generator=seeded(), guidance_scale=3.0).frames
     without = pipeline(**arguments, generator=seeded(), guidance_scale=3.0, mask_guidance=False).frames
@@ -114,8 +144,12 @@ def test_output_types(pipeline, arguments, kind):
 
 
 def test_inputs_that_do_not_fit_are_refused(pipeline, arguments):
-    with pytest.raises(InputError, match="1 prompts|for 1 prompts"):
-        pipeline(**{**arguments, "masks": np.ones((2, 3, 64, 64), bool)})
+    with pytest.raises(InputError, match="there are 2 prompts, 1 first frames, 3 mask sequences; give as many of each"):
+        pipeline(**{**arguments, "prompt": ["a", "b"], "masks": np.ones((3, 3, 64, 64), bool)})
+    with pytest.raises(InputError, match="there are 0 prompts"):
+        pipeline(**{**arguments, "prompt": None})
+    with pytest.raises(InputError, match="2 generators for 1 videos"):
+        pipeline(**arguments, generator=[seeded(), seeded()])
     with pytest.raises(InputError, match="a mask sequence of one frame"):
         pipeline(**{**arguments, "masks": arguments["masks"][:1]})
     with pytest.raises(InputError, match="divisible by 16"):
