@@ -21,6 +21,7 @@ from benchmarks.long_video import measure_long_videos
 from benchmarks.machine import describe_machine, format_lines, round_numbers
 from benchmarks.masks import MasksConfig, measure_masks
 from benchmarks.speed import measure_judging, measure_rendering, measure_scoring
+from mvmodel.libraries import quiet_libraries
 
 Figures = dict[str, Any]
 
@@ -51,6 +52,7 @@ COMPARISONS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one benchmark, or all of `BENCHMARKS`."""
+    quiet_libraries()
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in COMPARISONS:
         import_module(f"benchmarks.{arguments[0]}").main(arguments[1:])

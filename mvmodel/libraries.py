@@ -7,6 +7,7 @@ their own settings.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 
 _ENVIRONMENT = {
@@ -21,10 +22,10 @@ _BARS_VARIABLE = "HF_HUB_DISABLE_PROGRESS_BARS"
 _SWITCHED_OFF = "True"
 """The value that is set here; a user's own "1" means the same and stays."""
 _WARNINGS: tuple[tuple[type[Warning], str, str], ...] = (
-    (FutureWarning, r"", r"(diffusers|transformers|huggingface_hub|open_clip|timm|accelerate|dagster)(\..*)?"),
+    (FutureWarning, r"", r"(diffusers|transformers|huggingface_hub|open_clip|timm|accelerate|dagster)(\..*)?$"),
     (FutureWarning, r"The configuration file of this scheduler", r""),
-    (DeprecationWarning, r"", r"(diffusers|transformers|huggingface_hub|open_clip|timm|accelerate|dagster)(\..*)?"),
-    (UserWarning, r"", r"(torch|torchvision|timm|open_clip|segment_anything|accelerate)(\..*)?"),
+    (DeprecationWarning, r"", r"(diffusers|transformers|huggingface_hub|open_clip|timm|accelerate|dagster)(\..*)?$"),
+    (UserWarning, r"", r"(torch|torchvision|timm|open_clip|segment_anything|accelerate)(\..*)?$"),
 )
 """Category, beginning of the message and module of warnings that a user can do nothing about."""
 
@@ -37,6 +38,11 @@ def quiet_libraries() -> None:
         os.environ[_BARS_VARIABLE] = _SWITCHED_OFF
     for category, message, module in _WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category, module=module)
+    for name in ("transformers", "diffusers"):  # imported before this call, they have read the environment already
+        logging = sys.modules.get(f"{name}.utils.logging")
+        if logging is not None:
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
 
 
 def show_download_bars() -> None:

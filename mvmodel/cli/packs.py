@@ -13,6 +13,7 @@ from mvmodel.cli.options import AsJson, Overwrite
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import pack_output
 from mvmodel.errors import InputError
+from mvmodel.libraries import show_download_bars
 from mvmodel.outputs import Output, guarded_outputs
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def pull_command(
 
     Run the same command again to resume the download of a pack.
     """
+    show_download_bars()
     from mvmodel.segmentation.downloads import SEGMENTER_SOURCES
 
     if name in SEGMENTER_SOURCES:

@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from mvmodel.errors import MvmodelError
+from mvmodel.errors import MvmodelError, TrainingInterrupted
 from mvmodel.foundation.stages import STAGES, run_stage
+from mvmodel.libraries import quiet_libraries
 
 
 def main(arguments: list[str]) -> int:
-    from mvmodel.training.loop import TrainingInterrupted
-
+    quiet_libraries()
     parser = argparse.ArgumentParser(prog="python -m mvmodel.foundation", description=__doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"one of {', '.join(STAGES)}; default: all")
     parser.add_argument("--folder", type=Path, default=Path(".mvmodel/foundation"), help="folder of the training runs")
@@ -25,7 +25,10 @@ def main(arguments: list[str]) -> int:
     try:
         for stage in options.stages or STAGES:
             print(f"{stage}: {run_stage(stage, options.folder, options.out, options.start, changes)}", flush=True)
-    except (MvmodelError, TrainingInterrupted) as error:
+    except TrainingInterrupted as error:
+        print(error, file=sys.stderr)
+        return 128 + error.signal_number
+    except MvmodelError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
