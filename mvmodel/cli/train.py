@@ -93,6 +93,8 @@ def _train(
         typer.echo(f"note: {describe_unknown_footage(models.info, loaded.unknown)}", err=True)
     for name, reason in left_out.items():
         typer.echo(f"left out {name}: {reason}", err=True)
+    for name, note in loaded.caption_notes.items():
+        typer.echo(f"{name}: {note}", err=True)
     if len(usable) <= hold_out:
         raise InputError(f"{clips} has {len(usable)} usable clips and {hold_out} are held out; add clips")
     if sanity:

@@ -28,7 +28,7 @@ class LoadedClips:
 
     motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it
     cannot be used. segmenters: clip name -> which segmenter made its masks, "" for the user's own. unknown: clips of
-    footage that the pack's image model does not know.
+    footage that the pack's image model does not know. caption_notes: clip name -> what is cut of a long caption.
     """
 
     clips: list[TrainingClip] = field(default_factory=list)
@@ -36,6 +36,7 @@ class LoadedClips:
     left_out: dict[str, str] = field(default_factory=dict)
     segmenters: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    caption_notes: dict[str, str] = field(default_factory=dict)
 
 
 def load_training_clips(
@@ -77,5 +78,7 @@ def load_training_clips(
             caption = row["caption"] or propose_caption(pack, frames)
             loaded.clips.append(TrainingClip(name, frames, masks.sequence.masks, caption))
             loaded.segmenters[name] = masks.segmenter
+            if row["caption_note"]:
+                loaded.caption_notes[name] = str(row["caption_note"])
             loaded.motions[name] = motion_slug(str(row["motion"])) if row["motion"] else ""
     return loaded

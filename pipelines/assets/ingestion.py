@@ -28,6 +28,8 @@ CATALOGUE_COLUMNS = (
     "clip",
     "file",
     "caption",
+    "caption_from",
+    "caption_note",
     "motion",
     "source_frames",
     "source_width",
