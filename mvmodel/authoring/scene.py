@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from mvmodel.authoring import physics
 from mvmodel.authoring.choreography import choreograph
@@ -33,6 +33,7 @@ from mvmodel.masks.combine import interpolate, resize
 from mvmodel.masks.edit import pan
 from mvmodel.masks.files import read_mask
 from mvmodel.masks.geometry import crop_to_mask
+from mvmodel.masks.limits import check_mask_size
 from mvmodel.masks.poses import Poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.text_files import read_text
@@ -145,7 +146,7 @@ class Scene(Config):
 
     frames: int = Field(16, ge=1, le=10_000)
     fps: float = Field(8.0, gt=0)
-    size: tuple[int, int] = (128, 128)
+    size: tuple[PositiveInt, PositiveInt] = (128, 128)
     pan: Point = (0.0, 0.0)
     objects: list[SceneObject] = Field(min_length=1)
 
@@ -164,6 +165,7 @@ def scene_to_masks(scene: Scene, folder: Path = Path()) -> tuple[MaskSequence, l
 
     folder: what the scene's file names are relative to. Raises InputError for a file or a motion that cannot be used.
     """
+    check_mask_size("the scene", len(scene.objects), scene.frames, *scene.size)
     assumptions: list[str] = []
     instances = [_object_masks(entry, scene, Path(folder), assumptions) for entry in scene.objects]
     names = [entry.name for entry in scene.objects]
@@ -199,7 +201,7 @@ def shape_mask(shape: Disc | Box | ShapeFile, picture_height: int, folder: Path 
         return _read_shape(shape, picture_height, folder)
     width = shape.width * picture_height
     height = (shape.height or shape.width) * picture_height
-    rows, columns = np.mgrid[: int(np.ceil(height)) + 2, : int(np.ceil(width)) + 2].astype(float)
+    rows, columns = np.ogrid[0.0 : int(np.ceil(height)) + 2, 0.0 : int(np.ceil(width)) + 2]
     y, x = (rows - rows.max() / 2) / (height / 2), (columns - columns.max() / 2) / (width / 2)
     mask = x**2 + y**2 <= 1 if isinstance(shape, Disc) else np.maximum(np.abs(x), np.abs(y)) <= 1
     return np.asarray(mask)

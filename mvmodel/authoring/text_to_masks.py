@@ -20,6 +20,7 @@ from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.combine import resize
 from mvmodel.masks.geometry import crop_to_mask
+from mvmodel.masks.limits import check_mask_size
 from mvmodel.masks.poses import Poses, place_shape
 from mvmodel.text import find_object_words
 
@@ -61,6 +62,7 @@ def text_to_masks(
     Raises InputError if neither knows the motion, or if no shape is found.
     """
     story, error = _parse(sentence)
+    check_mask_size("the sentence", sum(actor.number for actor in story.actors) if story else 1, frames, *size)
     assumptions = list(story.assumptions) if story else []
     cast: list[tuple[str, Poses]] = []
     if story:

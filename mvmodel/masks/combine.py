@@ -11,6 +11,7 @@ import numpy as np
 from mvmodel.errors import InputError
 from mvmodel.masks.edit import map_instances, replace_instances
 from mvmodel.masks.geometry import centroid
+from mvmodel.masks.limits import check_mask_size
 from mvmodel.masks.poses import Poses, estimate_poses, place_shape
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.masks.signed_distance import interpolate_shapes
@@ -108,6 +109,7 @@ def resize(sequence: MaskSequence, height: int, width: int) -> MaskSequence:
         raise InputError(f"a size is at least 1x1 pixels, not {width}x{height}")
     if (height, width) == (sequence.height, sequence.width):
         return sequence
+    check_mask_size("the edit resize", len(sequence.per_instance), sequence.frames, height, width)
     factor = min(height / sequence.height, width / sequence.width)
     scaled_width, scaled_height = max(1, round(sequence.width * factor)), max(1, round(sequence.height * factor))
     left, top = (width - scaled_width) // 2, (height - scaled_height) // 2

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from mvmodel.errors import InputError
 from mvmodel.masks.geometry import centroid, rotation_matrix
+from mvmodel.masks.limits import MAX_FRAMES, check_mask_size
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.masks.signed_distance import interpolate_shapes, signed_distance
 
@@ -161,9 +162,10 @@ def retime(
     if speed is not None:
         if speed <= 0:
             raise InputError(f"a speed is above 0, not {speed:g}")
-        frames = max(1, round((sequence.frames - 1) / speed) + 1)
+        frames = max(1, round(min((sequence.frames - 1) / speed, 2.0 * MAX_FRAMES)) + 1)
     if frames is None or frames < 1:
         raise InputError(f"retime needs at least 1 frame, not {frames}")
+    _check_growth("retime", sequence, len(sequence.per_instance), frames)
     positions = np.linspace(0, sequence.frames - 1, frames)
     if not smooth:  # halves are rounded up, unlike in `evenly_spaced_indices`
         return replace_instances(sequence, sequence.per_instance[:, np.floor(positions + 0.5).astype(int)])
@@ -181,6 +183,12 @@ def retime(
     return map_instances(sequence, interpolated)
 
 
+def _check_growth(edit: str, sequence: MaskSequence, objects: int, frames: int) -> None:
+    """Raises InputError if an edit makes more masks than may be made. Masks that are as many as before may be more."""
+    if objects * frames > len(sequence.per_instance) * sequence.frames:
+        check_mask_size(f"the edit {edit}", objects, frames, sequence.height, sequence.width)
+
+
 def reverse(sequence: MaskSequence) -> MaskSequence:
     """Plays the sequence backwards."""
     return replace_instances(sequence, np.ascontiguousarray(sequence.per_instance[:, ::-1]))
@@ -193,6 +201,7 @@ def loop(sequence: MaskSequence, times: int = 2, there_and_back: bool = False) -
     """
     if times < 1:
         raise InputError(f"a loop plays at least once, not {times} times")
+    _check_growth("loop", sequence, len(sequence.per_instance), sequence.frames * times)
     masks = sequence.per_instance
     parts = [masks]
     for number in range(1, times):
@@ -211,6 +220,7 @@ def cut(sequence: MaskSequence, start: int = 0, end: int | None = None) -> MaskS
 
 def duplicate(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0, outside: Outside = "clip") -> MaskSequence:
     """Adds a copy of every object, shifted by pixels. Originals and copies become instances."""
+    _check_growth("duplicate", sequence, 2 * len(sequence.per_instance), sequence.frames)
     copies = move(sequence, dx, dy, outside)
     names = sequence.names or ("",)
     copy_names = tuple(f"{name} copy" if name else "" for name in names)

@@ -27,8 +27,8 @@ class DecodeLimits(Config):
     memory_mb: int = Field(4096, ge=64)
     """Memory in megabytes that decoding one file may take. Counted on Linux only."""
     kept_mb: int = Field(768, ge=0)
-    """Memory in megabytes for decoded frames that are kept until a clip is chosen from them. A file with more is decoded
-    twice."""
+    """Memory in megabytes for decoded frames that are kept until a clip is chosen from them. A file with more is
+    decoded twice."""
 
 
 class CutConfig(Config):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from mvmodel.video import decord_reader
 from mvmodel.video.animation import iterate_animation
@@ -32,6 +33,7 @@ from mvmodel.video.guard import beat, is_worker, iterate_guarded
 from mvmodel.video.kept_frames import kept_frames
 from mvmodel.video.pictures import PICTURE_ERRORS, Picture, compose, read_picture, to_rgb
 from mvmodel.video.probe import probe_video
+from mvmodel.video.sampling import shrink_to_grey
 
 Convert = Callable[[np.ndarray], np.ndarray]
 """What becomes of each frame in the worker: a function of a module, or a `functools.partial` of one."""
@@ -111,7 +113,6 @@ def iterate_frames(
     indices: range | list[int],
     convert: Convert | None = None,
     limits: DecodeLimits = DecodeLimits(),
-    keep_to: int = 0,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (index, frame uint8 RGB (height, width, 3)) for rising frame indices, few frames in memory at a time.
 
@@ -123,9 +124,40 @@ def iterate_frames(
         indices: The frames that are wanted, at least one.
         convert: Called with each frame in the worker process; its results are yielded in place of the frames.
         limits: Limits of time and memory.
-        keep_to: The next call reads other frames before this one. The worker keeps them, up to `limits.kept_mb`.
     """
-    return iterate_guarded(path, limits, read_in_order, path, info, list(indices), convert, keep_to, limits.kept_mb)
+    return iterate_guarded(path, limits, read_in_order, path, info, list(indices), convert)
+
+
+def iterate_thumbnails(
+    path: Path, info: VideoInfo, indices: list[int], size: tuple[int, int], limits: DecodeLimits, keep_to: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (index, thumbnail uint8 grey (height, width)) as `iterate_frames` does. size: its (width, height)."""
+    if is_decoded_by_pyav(info):
+        return iterate_guarded(path, limits, _read_thumbnails, path, info, indices, size, keep_to, limits.kept_mb)
+    return iterate_frames(path, info, indices, partial(shrink_to_grey, size=size), limits)
+
+
+def is_decoded_by_pyav(info: VideoInfo) -> bool:
+    """Whether a clip is a video file without alpha, and no pictures."""
+    return not (info.codec == "images" or info.pictures or info.alpha)
+
+
+def _read_thumbnails(
+    path: Path, info: VideoInfo, indices: list[int], size: tuple[int, int], keep_to: int, kept_mb: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Thumbnails that FFmpeg shrinks itself, which costs a sixth of converting whole frames to RGB first."""
+    if is_worker():
+        kept_frames.begin(path, kept_mb << 20)
+    shape = (size[1], size[0]) if info.rotation in (90, 270) else size
+    reformatter = VideoReformatter()
+
+    def shrink(frame: av.VideoFrame) -> np.ndarray:
+        grey = reformatter.reformat(
+            frame, *shape, "gray", interpolation=Interpolation.AREA, dst_color_range=ColorRange.JPEG
+        )
+        return np.ascontiguousarray(np.rot90(grey.to_ndarray(), -(info.rotation // 90)))
+
+    yield from _iterate_pyav(path, info, indices, shrink, keep_to)
 
 
 def iterate_alpha(
@@ -139,37 +171,33 @@ def iterate_alpha(
 
 
 def read_in_order(
-    path: Path, info: VideoInfo, indices: list[int], convert: Convert | None = None, keep_to: int = 0, kept_mb: int = 0
+    path: Path, info: VideoInfo, indices: list[int], convert: Convert | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """As `iterate_frames`, in this process."""
-    for index, frame in _read_rgb(path, info, indices, keep_to, kept_mb << 20):
+    for index, frame in _read_rgb(path, info, indices):
         yield index, frame if convert is None else convert(frame)
         beat()
 
 
-def _read_rgb(
-    path: Path, info: VideoInfo, indices: list[int], keep_to: int, kept_bytes: int
-) -> Iterator[tuple[int, np.ndarray]]:
+def _read_rgb(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
     if info.codec == "images" or info.pictures:
         for index, picture in _read_pictures(path, info, indices):
             yield index, to_rgb(picture, info.levels)
         return
     frames = kept_frames.select(path, indices)
     if frames is not None:
-        reformatter = VideoReformatter()
-        yield from ((i, _to_array(frame, info, "rgb24", reformatter)) for i, frame in zip(indices, frames, strict=True))
+        convert = _converter(info, "rgb24")
+        yield from ((index, convert(frame)) for index, frame in zip(indices, frames, strict=True))
         return
     count = 0
-    if not keep_to and indices[-1] + 1 - len(indices) > _MIN_SKIPPED_FRAMES:
+    if indices[-1] + 1 - len(indices) > _MIN_SKIPPED_FRAMES:
         reader = open_trusted_decord(path, info)
         if reader is not None:
             for index, frame in decord_reader.read_batches(reader, indices):
                 yield index, frame
                 count += 1
-    if keep_to and is_worker() and not info.alpha:
-        kept_frames.begin(path, kept_bytes)
     if count < len(indices):  # PyAV reads on where decord cannot, or names the damage
-        yield from iterate_pyav(path, info, indices[count:], keep_to)
+        yield from iterate_pyav(path, info, indices[count:])
 
 
 def _read_alpha(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -177,7 +205,7 @@ def _read_alpha(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tup
         for index, picture in _read_pictures(path, info, indices):
             yield index, picture.opaque
         return
-    for index, rgba in _iterate_pyav(path, info, indices, "rgba"):
+    for index, rgba in _iterate_pyav(path, info, indices, _converter(info, "rgba")):
         yield index, rgba[..., 3] > 127
 
 
@@ -199,33 +227,34 @@ def _damaged(path: Path, info: VideoInfo, count: int) -> UnusableClip:
     )
 
 
-def iterate_pyav(
-    path: Path, info: VideoInfo, indices: range | list[int], keep_to: int = 0
-) -> Iterator[tuple[int, np.ndarray]]:
+def iterate_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
     """As `iterate_frames`, by PyAV alone and in this process."""
     if not info.alpha:
-        yield from _iterate_pyav(path, info, indices, "rgb24", keep_to)
+        yield from _iterate_pyav(path, info, indices, _converter(info, "rgb24"))
         return
-    for index, rgba in _iterate_pyav(path, info, indices, "rgba"):
+    for index, rgba in _iterate_pyav(path, info, indices, _converter(info, "rgba")):
         yield index, compose(rgba[..., :3], rgba[..., 3])
 
 
 def _iterate_pyav(
-    path: Path, info: VideoInfo, indices: range | list[int], pixels: str, keep_to: int = 0
+    path: Path,
+    info: VideoInfo,
+    indices: range | list[int],
+    convert: Callable[[av.VideoFrame], np.ndarray],
+    keep_to: int = 0,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (index, frame uint8 (height, width, channels)) in FFmpeg's pixel format "rgb24" or "rgba"."""
+    """Yields (index, converted frame), and decodes on until `keep_to`, so that a second pass finds these frames."""
     remaining = iter(indices)
     target = next(remaining, None)
     index = -1
     last: np.ndarray | None = None
-    reformatter = VideoReformatter()
     with open_video(path) as container:
         try:
             for index, frame in enumerate(decode_stream(container)):
                 beat()
                 kept_frames.add(path, index, frame)
                 while target == index:
-                    last = _to_array(frame, info, pixels, reformatter)
+                    last = convert(frame)
                     yield index, last
                     target = next(remaining, None)
                 if target is None and index + 1 >= keep_to:
@@ -245,15 +274,20 @@ def _iterate_pyav(
         target = next(remaining, None)
 
 
-def _to_array(frame: av.VideoFrame, info: VideoInfo, pixels: str, reformatter: VideoReformatter) -> np.ndarray:
-    """A frame as it is displayed, uint8 (height, width, channels), in FFmpeg's pixel format "rgb24" or "rgba".
+def _converter(info: VideoInfo, pixels: str) -> Callable[[av.VideoFrame], np.ndarray]:
+    """Makes arrays of frames as they are displayed, uint8 (height, width, channels). pixels: "rgb24" or "rgba".
 
     One reformatter serves all frames: a frame's own would be built anew for each, and stay with those that are kept.
     """
-    width, height = (info.height, info.width) if info.rotation in (90, 270) else (info.width, info.height)
     # A stream may change its size half-way: every frame is brought to the first one's.
-    picture = reformatter.reformat(frame, width=width, height=height, format=pixels).to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
+    width, height = (info.height, info.width) if info.rotation in (90, 270) else (info.width, info.height)
+    reformatter = VideoReformatter()
+
+    def convert(frame: av.VideoFrame) -> np.ndarray:
+        picture = reformatter.reformat(frame, width=width, height=height, format=pixels).to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
+
+    return convert
 
 
 def _read_pictures(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple[int, Picture]]:

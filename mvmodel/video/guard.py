@@ -1,4 +1,4 @@
-"""Reads files from outside in a process of its own, with limits on time and memory: a decoder that crashes costs one file.
+"""Reads files from outside in a process of its own, with limits on time and memory: a crash costs one file.
 
 The worker is started once and used for all files. It is replaced after a crash, after a limit, and after an interrupt.
 """
@@ -104,7 +104,7 @@ class _Worker:
 
     def __init__(self) -> None:
         own, other = socket.socketpair()
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
         # The system ends a worker when the THREAD that started it ends; this one lives as long as the process.
         self.process = _pool.starter.submit(_start_process, other, self.errors).result()
         other.close()
@@ -112,7 +112,7 @@ class _Worker:
         self._is_ready = False
 
     def wait_until_ready(self) -> None:
-        """Waits for the worker's first message. Raises RuntimeError with what the process printed if it cannot start."""
+        """Waits for the worker's first message. Raises RuntimeError with what it printed if it cannot start."""
         if self._is_ready:
             return
         try:

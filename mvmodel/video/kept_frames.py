@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import av
@@ -47,7 +46,7 @@ class KeptFrames:
 
 
 def _identify(path: Path) -> tuple[str, int, int]:
-    status = os.stat(path)
+    status = path.stat()
     return str(path), status.st_size, status.st_mtime_ns
 
 

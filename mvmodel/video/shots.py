@@ -5,7 +5,6 @@ All of it works on small grey thumbnails, so an hour of footage needs little mem
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from scenedetect.detectors import AdaptiveDetector
 
 from mvmodel.video.config import CutConfig, IngestConfig
 from mvmodel.video.containers import VideoInfo
-from mvmodel.video.decode import iterate_frames
-from mvmodel.video.sampling import shrink_to_grey
+from mvmodel.video.decode import iterate_thumbnails
 
 _GREY_LEVELS_PER_BIN = 8
 """Of the background's histogram."""
@@ -49,9 +47,7 @@ def read_thumbnails(path: Path, info: VideoInfo, first: int, last: int, ingest_c
     stride = max(1, round(info.fps / config.scan_fps))
     indices = np.arange(first, last, stride)
     size = (config.thumbnail_width, max(8, round(config.thumbnail_width * info.height / info.width)))
-    convert = partial(shrink_to_grey, size=size)
-    frames = iterate_frames(path, info, indices.tolist(), convert, ingest_config.limits, keep_to=last)
-    pictures = [picture for _, picture in frames]
+    pictures = [p for _, p in iterate_thumbnails(path, info, indices.tolist(), size, ingest_config.limits, last)]
     return Thumbnails(indices, np.stack(pictures), info.fps / stride)
 
 
@@ -61,6 +57,8 @@ def detect_shots(thumbnails: Thumbnails, last: int, config: CutConfig) -> list[t
     Uses PySceneDetect's adaptive detector on the thumbnails' brightness: a cut is a large change that is also large
     compared with the changes around it, so a fast pan is no cut.
     """
+    if thumbnails.change().max(initial=0.0) < config.min_shot_change:  # no change is large enough for a cut
+        return [(int(thumbnails.indices[0]), last)]
     detector = AdaptiveDetector(
         adaptive_threshold=config.min_shot_ratio,
         min_content_val=config.min_shot_change,

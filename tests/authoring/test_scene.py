@@ -84,3 +84,18 @@ def test_mistakes_name_file_and_place(tmp_path: Path, content: str, reason: str)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(InputError, match="either points or an SVG"):
         scene_to_masks(_scene(objects=[{"motion": {"kind": "path"}}]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("size: [100000, 100000]", "100000x100000 is more than the limit of 4096 pixels a side"),
+        ("size: [0, 64]", "size.0: Input should be greater than 0"),
+        ("size: [4000, 4000]\nframes: 1000", "more than the limit of 1,073,741,824 pixels"),
+    ],
+)
+def test_the_size_of_a_scene_has_limits(tmp_path: Path, setting: str, reason: str) -> None:
+    file = tmp_path / "scene.yaml"
+    file.write_text(f"{setting}\nobjects: [{{motion: {{kind: bounce}}}}]\n")
+    with pytest.raises(InputError, match=reason):
+        scene_to_masks(read_scene(file))

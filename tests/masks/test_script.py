@@ -48,3 +48,21 @@ def test_text_and_functions_agree(tmp_path: Path) -> None:
 def test_slips_are_named(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         run_edits(ONE, text)
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ("retime 20000", "20000 frames are more than the limit of 10000"),
+        ("retime speed=1e-300", "frames are more than the limit"),
+        ("loop 100000000", "frames are more than the limit"),
+        ("resize 100000 100000", "100000x100000 is more than the limit of 4096 pixels a side"),
+        ("resize 4000 4000 | retime 100", "more than the limit of 1,073,741,824 pixels"),
+        ("|".join(["duplicate 1 0"] * 20), "the edit duplicate: .* objects"),
+    ],
+)
+def test_edits_have_limits_that_are_checked_before_memory_is_taken(edit: str, reason: str) -> None:
+    masks = np.zeros((8, 64, 64), bool)
+    masks[:, 20:30, 20:30] = True
+    with pytest.raises(InputError, match=reason):
+        run_edits(MaskSequence(masks), edit)

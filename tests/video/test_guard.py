@@ -21,7 +21,7 @@ from mvmodel.errors import InputError
 from mvmodel.video import guard, ingestion
 from mvmodel.video.config import DecodeLimits, IngestConfig
 from mvmodel.video.containers import UnusableClip, check_unchanged, stamp_files
-from mvmodel.video.decode import decode_video, iterate_frames, read_in_order
+from mvmodel.video.decode import decode_video, iterate_frames, iterate_thumbnails, read_in_order
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.guard import iterate_guarded, run_guarded
 from mvmodel.video.ingestion import check_clips, ingest
@@ -81,7 +81,7 @@ def test_frames_are_those_of_this_process_however_they_are_read(tmp_path: Path, 
     info = probe_video(path)
     here = dict(read_in_order(path, info, list(range(10))))
     assert np.array_equal(decode_video(path).frames, np.stack([here[index] for index in range(10)]))
-    list(iterate_frames(path, info, [0, 5], keep_to=10))
+    list(iterate_thumbnails(path, info, [0, 5], (96, 96), LIMITS, keep_to=10))
     kept = dict(iterate_frames(path, info, [2, 9]))
     assert np.array_equal(kept[2], here[2]) and np.array_equal(kept[9], here[9])
     first = next(iter(iterate_frames(path, info, range(10))))
@@ -208,7 +208,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_clip(
     path = write_mp4(tmp_path / "clips" / "a.mp4", frames, 8)
     write_mp4(tmp_path / "clips" / "b.mp4", frames[:, ::-1], 8)
 
-    def change_file(source: object, clip: object, config: object) -> np.ndarray:
+    def change_file(*arguments: object) -> np.ndarray:
         if change == "replaced":
             write_mp4(path, frames[::-1], 8)
         elif change == "removed":
