@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mvmodel.cli.options import AsJson, PackName, RunSize
+from mvmodel.cli.options import AsJson, FitClipMasks, Overflow, OverflowName, PackName, RunSize
 from mvmodel.cli.output import print_error, print_json, print_table
 from mvmodel.picture_size import parse_size_option
 
@@ -21,6 +21,8 @@ clips_app = typer.Typer(help="Inspect clips before you use them.", no_args_is_he
 def check_command(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of clips.")],
     size: RunSize = None,
+    overflow: Overflow = OverflowName.quarantine,
+    fit: FitClipMasks = None,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
@@ -36,7 +38,9 @@ def check_command(
     from mvmodel.video.ingestion import check_clips
 
     info = read_run_info(find_pack_folder(pack or get_default_pack_name()), parse_size_option(size))
-    config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size)
+    config = IngestConfig(
+        frames=info.frames, fps=info.fps, size=info.size, overflow=overflow.value, mask_fit=fit.value if fit else None
+    )
     rows = []
     for row in check_clips(path, config, load_footage_masks, find_moving_areas):
         if json:

@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 
+class OverflowName(StrEnum):
+    """What `IngestConfig.overflow` may be."""
+
+    quarantine = "quarantine"
+    letterbox = "letterbox"
+
+
 class FitName(StrEnum):
     """Rules of `mvmodel.masks.fit`."""
 
@@ -44,11 +51,27 @@ Memory = Annotated[
         help="How much is done to save memory: auto (by the free memory), 24gb, 16gb, 12gb or 8gb.",
     ),
 ]
+Overflow = Annotated[
+    OverflowName,
+    typer.Option(
+        "--overflow",
+        help="Clips whose masks need more of the picture than a clip of this size shows: leave them out, or letterbox "
+        "them.",
+    ),
+]
 FitMasks = Annotated[
     FitName,
     typer.Option(
         "--fit",
         help="How masks of another shape are fitted: crop (a window around the foreground), pad or stretch.",
+    ),
+]
+FitClipMasks = Annotated[
+    FitName | None,
+    typer.Option(
+        "--fit",
+        help="How clips' own masks of another shape lie on their frames: crop (from the middle), pad or stretch. "
+        "Default: such clips are left out.",
     ),
 ]
 Overwrite = Annotated[

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvmodel.cli.inputs import check_adapter, check_inputs_exist, config_from_options
-from mvmodel.cli.options import AsJson, Memory, Overwrite, PackName, RunSize, Seed, SegmenterName
+from mvmodel.cli.options import (
+    AsJson,
+    FitClipMasks,
+    FitName,
+    Memory,
+    Overflow,
+    OverflowName,
+    Overwrite,
+    PackName,
+    RunSize,
+    Seed,
+    SegmenterName,
+)
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import adapter_output
 from mvmodel.errors import InputError
@@ -41,6 +53,8 @@ def train(
         bool, typer.Option("--sanity", help="Only overfit the first clip. Exits with code 1 if the loss does not fall.")
     ] = False,
     size: RunSize = None,
+    overflow: Overflow = OverflowName.quarantine,
+    fit: FitClipMasks = None,
     segmenter: SegmenterName = "auto",
     overwrite: Overwrite = False,
     seed: Seed = 0,
@@ -59,7 +73,8 @@ def train(
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
         check_adapter("--init-from", init_from)
-        _train(clips, out, config, hold_out, scratch, sanity, overwrite, pack, clip_size, segmenter, memory, json)
+        reading = pack, clip_size, overflow, fit, segmenter, memory
+        _train(clips, out, config, hold_out, scratch, sanity, overwrite, *reading, json)
 
 
 def _train(
@@ -72,6 +87,8 @@ def _train(
     overwrite: bool,
     pack: str | None,
     size: PictureSize | None,
+    overflow: OverflowName,
+    fit: FitName | None,
     segmenter: str,
     memory: str,
     json: bool,
@@ -87,7 +104,8 @@ def _train(
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():
-        loaded = load_training_clips(models, clips, segmenter=segmenter)
+        mask_fit = fit.value if fit else None
+        loaded = load_training_clips(models, clips, segmenter=segmenter, overflow=overflow.value, mask_fit=mask_fit)
     usable, left_out = loaded.clips, loaded.left_out
     if loaded.unknown:
         typer.echo(f"note: {describe_unknown_footage(models.info, loaded.unknown)}", err=True)
@@ -95,6 +113,8 @@ def _train(
         typer.echo(f"left out {name}: {reason}", err=True)
     for name, note in loaded.caption_notes.items():
         typer.echo(f"{name}: {note}", err=True)
+    for name, remark in loaded.remarks.items():
+        typer.echo(f"{name}: {remark}", err=True)
     if len(usable) <= hold_out:
         raise InputError(f"{clips} has {len(usable)} usable clips and {hold_out} are held out; add clips")
     if sanity:

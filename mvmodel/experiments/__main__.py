@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--every-motion", action="store_true", help="experiments of one motion on every one in turn")
     parser.add_argument("--out", type=Path, default=Path(".mvmodel/experiments"))
     parser.add_argument("--pack", default=None)
+    parser.add_argument("--size", help="width and height in pixels, such as 512x320; default: the pack's")
     parser.add_argument("--training-steps", type=int, default=60, help="optimiser steps of the motions' own adapters")
     parser.add_argument("--quick", action="store_true", help="the smallest size, to see that it runs")
     options = parser.parse_args(arguments)
@@ -53,9 +54,10 @@ def _run(options: argparse.Namespace) -> int:
     from mvmodel.experiments.catalogue import EXPERIMENTS
     from mvmodel.experiments.run import run_experiment
     from mvmodel.packs import load_pack
+    from mvmodel.picture_size import parse_size_option
 
     began = time.perf_counter()
-    pack = load_pack(options.pack)
+    pack = load_pack(options.pack, size=parse_size_option(options.size))
     cache = Cache(options.out / "cells")
     start = "start" if pack.start_adapter() is not None else None
     training = TrainConfig(steps=1 if options.quick else options.training_steps, init_from=start)

@@ -153,12 +153,13 @@ def draw_sheet(experiment: Experiment[Any], results: Sequence[CellResult]) -> PI
         frames_shown = frames[evenly_spaced_indices(SHEET_COLUMNS, len(frames))]
         words = ", ".join(experiment.format_factor(value) for value in key)
         rows.append((f"{words}   IoU {result.metrics.get('iou', float('nan')):.2f}", frames_shown))
-    out = Image.new("RGB", (SHEET_COLUMNS * side, len(rows) * (side + line)), "white")
+    heights = [round(side * frames.shape[1] / frames.shape[2]) for _, frames in rows]
+    out = Image.new("RGB", (SHEET_COLUMNS * side, sum(heights) + len(rows) * line), "white")
     draw = ImageDraw.Draw(out)
     for number, (words, frames_shown) in enumerate(rows):
-        top = number * (side + line)
+        top = sum(heights[:number]) + number * line
         draw.text((3, top + 2), words, fill="#1b1e24")
         for column, frame in enumerate(frames_shown):
-            picture = Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC)
+            picture = Image.fromarray(frame).resize((side, heights[number]), Image.Resampling.BICUBIC)
             out.paste(picture, (column * side, top + line))
     return out

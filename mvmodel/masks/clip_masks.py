@@ -17,7 +17,7 @@ from mvmodel.masks.pairing import pair_masks
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.picture_size import PictureSize
 from mvmodel.video.containers import holds_pictures, image_files
-from mvmodel.video.crop import Box, Crop, crop_picture, foreground_box
+from mvmodel.video.crop import Box, Crop, center_crop, crop_picture, fit_whole, foreground_box
 from mvmodel.video.decode import iterate_alpha
 from mvmodel.video.probe import probe_video
 
@@ -162,6 +162,14 @@ def _turn_masks(masks: np.ndarray, source: Path, row: Mapping[str, Any]) -> np.n
     return np.ascontiguousarray(np.rot90(masks, -(rotation // 90), axes=(1, 2)))
 
 
+def _lay_on(masks: np.ndarray, row: Mapping[str, Any], size: PictureSize) -> Crop:
+    """How masks of another shape become masks of a clip's frames, as the settings say."""
+    height, width = masks.shape[1:]
+    if row["mask_fit"] == "stretch":
+        return Crop(size.width, size.height, 0, 0, "whole")
+    return fit_whole(width, height, size) if row["mask_fit"] == "pad" else center_crop(width, height, size)
+
+
 def _fit_masks(path: Path, masks: np.ndarray, row: Mapping[str, Any]) -> tuple[np.ndarray, float, bool]:
     """Brings masks to the size of the source's frames, unless they have the clip's.
 
@@ -179,4 +187,11 @@ def _fit_masks(path: Path, masks: np.ndarray, row: Mapping[str, Any]) -> tuple[n
             return resize_to_clip(path, masks, (height, display_width)), 1.0, False
         if masks.shape[1:] == (int(row["height"]), int(row["width"])):
             return masks, 1.0, True
+        size = PictureSize(display_width, height)
+        if row.get("mask_fit"):
+            return np.stack([crop_picture(mask, _lay_on(masks, row, size), size.shape) for mask in masks]), 1.0, False
+        raise InputError(
+            f"{path} is {masks.shape[2]}x{masks.shape[1]}, the clip {size}: another shape; give masks drawn on the "
+            f"clip, or say how they lie on it (ingest: mask_fit, --fit)"
+        )
     return resize_to_clip(path, masks, (height, width)), aspect, False

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mvmodel.backends.training_config import TrainingClip
 from mvmodel.masks.clip_masks import load_footage_masks
@@ -29,6 +29,7 @@ class LoadedClips:
     motions: clip name -> slug of the motion that the manifest names, "" without one. left_out: file or clip -> why it
     cannot be used. segmenters: clip name -> which segmenter made its masks, "" for the user's own. unknown: clips of
     footage that the pack's image model does not know. caption_notes: clip name -> what is cut of a long caption.
+    remarks: clip name -> what its frames do not show.
     """
 
     clips: list[TrainingClip] = field(default_factory=list)
@@ -37,6 +38,7 @@ class LoadedClips:
     segmenters: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     caption_notes: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 def load_training_clips(
@@ -44,6 +46,8 @@ def load_training_clips(
     folder: Path,
     select: Callable[[Mapping[str, Any]], bool] = lambda row: True,
     segmenter: str = ExtractConfig().segmenter,
+    overflow: Literal["quarantine", "letterbox"] = "quarantine",
+    mask_fit: Literal["crop", "pad", "stretch"] | None = None,
 ) -> LoadedClips:
     """Ingest a folder of footage at the pack's length, frame rate and size, with masks and captions.
 
@@ -54,10 +58,12 @@ def load_training_clips(
         pack: Provides size, segmenter and scorer.
         folder: Videos, or folders of frames, with an optional manifest.
         segmenter: Which one, as in the settings of masks.
+        overflow: As in `IngestConfig`.
+        mask_fit: As in `IngestConfig`.
         select: Called with a clip's row of the catalogue; False skips the clip before its masks are computed.
     """
     info, loaded = pack.info, LoadedClips()
-    config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size)
+    config = IngestConfig(frames=info.frames, fps=info.fps, size=info.size, overflow=overflow, mask_fit=mask_fit)
     segmenters = choose_segmenters(segmenter, pack)
     with tempfile.TemporaryDirectory() as work:
         catalogue = ingest(
@@ -80,5 +86,7 @@ def load_training_clips(
             loaded.segmenters[name] = masks.segmenter
             if row["caption_note"]:
                 loaded.caption_notes[name] = str(row["caption_note"])
+            if row["crop_note"]:
+                loaded.remarks[name] = str(row["crop_note"])
             loaded.motions[name] = motion_slug(str(row["motion"])) if row["motion"] else ""
     return loaded

@@ -18,14 +18,14 @@ CATALOGUE_COLUMNS = {
     "source_frames": "int64", "source_width": "int64", "source_height": "int64", "source_pixel_aspect": "float64",
     "source_rotation": "int64", "source_path": "str", "masks": "str", "sampled": "object", "caption_from": "str",
     "caption_note": "str", "scaled_width": "int64", "scaled_height": "int64", "crop_left": "int64", "crop_top": "int64",
-    "crop_follows": "str", "crop_note": "str",
+    "crop_follows": "str", "crop_note": "str", "mask_fit": "str",
 }  # fmt: skip
 """Columns of a catalogue and their types. start, end: frame numbers in the source, end exclusive. masks: the user's
 masks for the file, relative to the folder; the clip itself if they are its alpha channel; or "". sampled: the frame
 numbers of the source that were taken. source_path: as file, or frames/%d.jpg for some of a folder's pictures. motion:
 the label as the manifest spells it. caption_from: the file that the caption is from. caption_note: about a caption that
 is too long. scaled_width to crop_follows: which window of the picture the clip shows (`mvmodel.video.crop.Crop`).
-crop_note: about a window that does not show all that moves, or ""."""
+crop_note: about a window that does not show all that moves, or "". mask_fit: `IngestConfig.mask_fit`, or ""."""
 
 MASKS_FOLDER = "masks"
 """Folder of a catalogue with the user's masks of its clips, CLIP.npz each."""

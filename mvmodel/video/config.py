@@ -68,6 +68,9 @@ class IngestConfig(Config):
     overflow: Literal["quarantine", "letterbox"] = "quarantine"
     """What happens to a clip whose own masks need more of the picture than a clip of this shape can show: it is
     refused, or scaled down with black bars until they fit. A clip without masks keeps what moves, as far as it fits."""
+    mask_fit: Literal["crop", "pad", "stretch"] | None = None
+    """How a clip's own masks of another shape lie on its frames: cropped to their shape from the middle, padded to it,
+    or stretched. By default such clips are refused, because nothing says where the masks belong."""
     min_frames: int = Field(4, ge=1)
     """Sources with fewer frames are refused."""
     min_side: int = Field(16, ge=1)

@@ -315,5 +315,6 @@ def _catalogue_row(
         "caption_from": clip.caption_from,
         "caption_note": clip.caption_note,
         "crop_note": clip.crop_note,
+        "mask_fit": config.mask_fit or "",
         **(clip.crop.to_row() if clip.crop else {}),
     }

@@ -174,3 +174,23 @@ def test_without_anything_clear_the_middle_stays() -> None:
     assert crop_by_saliency(WIDTH, HEIGHT, SQUARE, maps) == (center_crop(WIDTH, HEIGHT, SQUARE), 1.0)
     crop, share = crop_by_saliency(WIDTH, HEIGHT, SQUARE, maps + 1)
     assert crop == center_crop(WIDTH, HEIGHT, SQUARE) and share == pytest.approx(32 / 57, abs=0.03)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch", None])
+def test_masks_of_another_shape_lie_as_they_are_said_to(tmp_path: Path, fit: str | None) -> None:
+    _ball_clip(tmp_path / "in" / "ball.mp4", 0.45, 0.55, True)
+    folder = tmp_path / "in" / "ball.masks"
+    for file in sorted(folder.glob("*.png")):
+        mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        bars = cv2.copyMakeBorder(mask, 28, 28, 0, 0, cv2.BORDER_CONSTANT)  # a square with the picture in its middle
+        other = {"crop": bars, "pad": mask[:, 28:100], "stretch": cv2.resize(mask, (72, 72)), None: bars}[fit]
+        cv2.imwrite(str(file), other)
+    catalogue = _ingest(tmp_path / "in", mask_fit=fit)
+    if fit is None:
+        (reason,) = catalogue.quarantine["reason"]
+        assert "ball.masks is 128x128, the clip 128x72: another shape" in reason and "--fit" in reason
+        return
+    sequence = load_clip_masks(tmp_path / "in", catalogue.row("ball"))
+    assert sequence is not None
+    shown = _is_ball(catalogue.frames("ball"))
+    assert (shown & sequence.masks).sum() > 0.75 * (shown | sequence.masks).sum()
