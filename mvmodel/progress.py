@@ -35,8 +35,8 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 
 @contextmanager
-def start_task(description: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """A task of `total` equal parts, `done` of which are finished already; yields a function that finishes one more.
+def start_task(description: str, total: int, initial: int = 0) -> Iterator[Advance]:
+    """A task of `total` equal parts, `initial` of which are finished already; yields a function that finishes one more.
 
     The function takes a note for the display, such as the last loss.
     """
@@ -44,11 +44,11 @@ def start_task(description: str, total: int, done: int = 0) -> Iterator[Advance]
     if display is None or threading.current_thread() is not threading.main_thread():
         yield lambda note="": None
         return
-    task = _Task(description, max(total, 1), done)
+    task = _Task(description, max(total, 1), initial)
     display.begin(task)
 
     def advance(note: str = "") -> None:
-        task.done += 1
+        task.position += 1
         display.update(note)
 
     try:
@@ -83,7 +83,7 @@ def show_progress(stream: TextIO | None = None) -> Iterator[None]:
 class _Task:
     description: str
     total: int
-    done: int
+    position: int
 
 
 class _Display:
@@ -100,7 +100,7 @@ class _Display:
         self._tasks.append(task)
         if len(self._tasks) == 1:
             self._start = self._last_line = time.monotonic()
-            self._share = self._first_share = task.done / task.total
+            self._share = self._first_share = task.position / task.total
 
     def end(self, task: _Task) -> None:
         if task in self._tasks:
@@ -130,14 +130,14 @@ class _Display:
     def _share_done(self) -> float:
         share = 0.0
         for task in reversed(self._tasks):
-            share = min(1.0, (task.done + share) / task.total)
+            share = min(1.0, (task.position + share) / task.total)
         return share
 
     def _describe(self, seconds: float) -> str:
         task, gain = self._tasks[0], self._share - self._first_share
         text = f"{task.description}: {self._share:.0%}"
         if task.total > 1:
-            text += f", {task.done} of {task.total}"
+            text += f", {task.position} of {task.total}"
         return f"{text}, about {_format_seconds(seconds * (1 - self._share) / gain)} left" if gain > 0 else text
 
 

@@ -51,7 +51,7 @@ def test_work_inside_moves_the_outermost_task_on(clock: _Clock) -> None:
 
 def test_resumed_work_counts_only_what_is_done_now(clock: _Clock) -> None:
     stream = io.StringIO()
-    with show_progress(stream), start_task("train", 100, done=50) as advance:
+    with show_progress(stream), start_task("train", 100, initial=50) as advance:
         clock.now += 10
         advance("loss 0.1")
     assert stream.getvalue() == "train: 51%, 51 of 100, about 8 min left, loss 0.1\n"

@@ -30,11 +30,11 @@ def describe_unknown_verb(tokens: Sequence[str]) -> str:
 
 def check_noun(words: Sequence[str], number: int, determiner: str) -> None:
     """Raise InputError if a noun with its adjectives ends with a verb, as in "a cat sneaks" and "two cats sneak"."""
-    *others, last = words
-    plurals = [word for word in others if _is_plural(word)]
+    *modifiers, last = words
+    plurals = [word for word in modifiers if _is_plural(word)]
     singular = number == 1 and determiner in lexicon.NUMBERS.keys() | {"this", "that", "another"}
     is_verb = (singular and _is_plural(last)) or (bool(plurals) and not _is_plural(last) and not singular)
-    if others and (is_verb or _is_participle(last)):
+    if modifiers and (is_verb or _is_participle(last)):
         raise InputError(f"{last!r} is not a verb of motion that is known; {list_verbs()}")
 
 
@@ -65,18 +65,18 @@ def name_unknown_words(tokens: Sequence[str], verbs: Sequence[int], nouns: Itera
 
 def _describe(tokens: Sequence[str], start: int, index: int, end: int) -> str:
     """About the unknown words `index` to `end`, which have a determiner if `start` is before `index`."""
-    before = tokens[start - 1] if start else ""
+    previous_token = tokens[start - 1] if start else ""
     words = " ".join(tokens[index:end])
-    if before in _DIRECTIONS:
+    if previous_token in _DIRECTIONS:
         return f"{_quote(tokens, start - 1, end)} names no side of the picture and is left out"
-    if before in lexicon.PREPOSITIONS | lexicon.OTHER_PREPOSITIONS:
+    if previous_token in lexicon.PREPOSITIONS | lexicon.OTHER_PREPOSITIONS:
         return f"{_quote(tokens, start - 1, end)} is scenery, which masks do not show"
     if start < index:
         return f"{_quote(tokens, start, end)} does not move and is left out"
     first = tokens[index]
-    leads_clause = before in lexicon.CONNECTORS - {",", ";", "."}
-    is_alone = end == index + 1 and not first.endswith("ly") and (not before or before in lexicon.CONNECTORS)
-    if is_alone and (leads_clause or _looks_like_a_verb(first)):
+    leads_clause = previous_token in lexicon.CONNECTORS - {",", ";", "."}
+    is_clause = end == index + 1 and (not previous_token or previous_token in lexicon.CONNECTORS)
+    if is_clause and not first.endswith("ly") and (leads_clause or _looks_like_a_verb(first)):
         raise InputError(f"{first!r} is not a verb of motion that is known; {list_verbs()}, or leave it out")
     return f"{words!r} is not understood and left out"
 

@@ -206,8 +206,8 @@ def _quarantine_unprintable_names(
         if name in subfolders or _is_video(name):
             contents.unused.append((current / name, _UNPRINTABLE_NAME))
     if pictures:
-        more = f" (and those of {len(pictures) - 1} other pictures)" if len(pictures) > 1 else ""
-        contents.unused.append((current / pictures[0], f"{_UNPRINTABLE_NAME}{more}"))
+        others_text = f" (and those of {len(pictures) - 1} other pictures)" if len(pictures) > 1 else ""
+        contents.unused.append((current / pictures[0], f"{_UNPRINTABLE_NAME}{others_text}"))
     subfolders[:] = [name for name in subfolders if name not in names]
     files[:] = [name for name in files if name not in names]
 
