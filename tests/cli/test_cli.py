@@ -144,20 +144,21 @@ def test_first_frame_of_a_picture_or_a_video(video, tmp_path):
 
     from mvmodel.cli.inputs import write_first_frame
     from mvmodel.errors import InputError
+    from mvmodel.masks import MaskSequence
     from mvmodel.picture_size import PictureSize
     from mvmodel.video.frames import read_frames
 
-    size = PictureSize(64, 64)
-    write_first_frame(video, 2, size, tmp_path / "a" / "one.png")
+    size, masks = PictureSize(64, 64), MaskSequence(np.ones((2, 64, 64), bool))
+    write_first_frame(video, 2, size, masks, tmp_path / "a" / "one.png")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a" / "one.png")), read_frames(video)[2])
     with pytest.raises(InputError, match="4 frames and no frame 4"):
-        write_first_frame(video, 4, size, tmp_path / "b" / "one.png")
+        write_first_frame(video, 4, size, masks, tmp_path / "b" / "one.png")
     Image.new("RGB", (40, 30)).save(tmp_path / "wide.png")
-    with pytest.raises(InputError, match="crop it like the masks"):
-        write_first_frame(tmp_path / "wide.png", 0, size, tmp_path / "c" / "one.png")
+    with pytest.raises(InputError, match="give it the shape of one of them"):
+        write_first_frame(tmp_path / "wide.png", 0, size, masks, tmp_path / "c" / "one.png")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match="cannot be read as a picture"):
-        write_first_frame(tmp_path / "text.png", 0, size, tmp_path / "d" / "one.png")
+        write_first_frame(tmp_path / "text.png", 0, size, masks, tmp_path / "d" / "one.png")
 
 
 def test_masks_are_never_written_over_other_things(run, video, tmp_path):

@@ -208,7 +208,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_clip(
     path = write_mp4(tmp_path / "clips" / "a.mp4", frames, 8)
     write_mp4(tmp_path / "clips" / "b.mp4", frames[:, ::-1], 8)
 
-    def change_file(*arguments: object) -> np.ndarray:
+    def change_file(source: object, clip: object, *arguments: object) -> tuple[object, np.ndarray]:
         if change == "replaced":
             write_mp4(path, frames[::-1], 8)
         elif change == "removed":
@@ -216,7 +216,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_clip(
         else:
             content = path.read_bytes()
             path.write_bytes(content[:-100] if change == "cut" else content + b"more")
-        return frames
+        return clip, frames
 
     whole = ingestion.read_clip_frames
     monkeypatch.setattr(
