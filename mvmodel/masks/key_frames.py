@@ -38,7 +38,7 @@ def interpolate_every(
     indices = np.minimum(np.arange(sequence.frames * every) // every, sequence.frames - 1)
     spread = sequence.per_instance[:, indices]
     keys = np.arange(sequence.frames) * every
-    return _rebuild(sequence, _between(spread, keys), sequence.fps * (every if has_rate else 1))
+    return _rebuild(sequence, _fill_between(spread, keys), sequence.fps * (every if has_rate else 1))
 
 
 def interpolate_between(sequence: MaskSequence, keys: np.ndarray) -> MaskSequence:
@@ -48,10 +48,10 @@ def interpolate_between(sequence: MaskSequence, keys: np.ndarray) -> MaskSequenc
         sequence: One mask per frame, of which only those of key frames count.
         keys: Indices of the key frames, int, rising.
     """
-    return _rebuild(sequence, _between(sequence.per_instance, keys), sequence.fps)
+    return _rebuild(sequence, _fill_between(sequence.per_instance, keys), sequence.fps)
 
 
-def _between(instances: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def _fill_between(instances: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """bool (instances, frames, height, width), with the masks that are not at `keys` replaced."""
     filled = instances.copy()
     for masks in filled:

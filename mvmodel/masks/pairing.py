@@ -35,8 +35,8 @@ def pair_masks(
     frame_numbers = read_picture_numbers(source, frames)
     if mask_numbers is not None and frame_numbers is not None:
         return _pair_numbers(path, mask_numbers, frame_numbers, sampled)
-    if masks != frames and (shown := _shown_pictures(source, masks)) is not None:
-        return shown[sampled]
+    if masks != frames and (pictures := _shown_pictures(source, masks)) is not None:
+        return pictures[sampled]
     if masks != frames:
         raise InputError(
             f"{path} has {masks} masks, but {source.name} has {frames} frames{_every_nth_hint(masks, frames)}; "

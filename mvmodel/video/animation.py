@@ -167,8 +167,8 @@ def read_animation(
 
 def _spread_evenly(delays: Sequence[float], limits: DecodeLimits) -> tuple[list[int], float]:
     """As `even_indices`. Raises ValueError if that makes more frames than the limit."""
-    shown = [delay if delay > _ROUNDING else 100.0 for delay in delays]
-    count = sum(shown) / min(shown)
+    durations = [delay if delay > _ROUNDING else 100.0 for delay in delays]
+    count = sum(durations) / min(durations)
     if count > limits.frames:
         raise ValueError(f"its delays make {count:.0f} even frames, more than the limit of {limits.frames}")
     return even_indices(delays)

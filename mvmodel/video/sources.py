@@ -108,14 +108,14 @@ def _note_unnamed_masks(sources: list[VideoSource]) -> list[VideoSource]:
     files_by_folder: dict[Path, list[Path]] = {}
     noted = []
     for source in sources:
-        folder, own = source.path.parent, fold_name(source.path.stem)
+        folder = source.path.parent
         if source.masks or not folder.is_dir():
             noted.append(source)
             continue
         if folder not in files_by_folder:
             files_by_folder[folder] = list_unnamed_masks(folder)
-        others = stems - {own}
-        files = [path for path in files_by_folder[folder] if fold_name(path.stem) not in others]
+        other_stems = stems - {fold_name(source.path.stem)}
+        files = [path for path in files_by_folder[folder] if fold_name(path.stem) not in other_stems]
         noted.append(replace(source, masks_note=describe_unnamed_masks(files, source.path.stem)))
     return noted
 
