@@ -83,6 +83,9 @@ class GateConfig(Config):
     """Lowest accepted mean IoU of the detected foreground and the control masks."""
     min_alignment: float = 0.1
     """Lowest accepted mean cosine similarity of the frames and the prompt."""
+    min_mask_gain: float = 0.0
+    """The mean IoU must exceed that of the same videos with the mask term off by more than this; else the adapter does
+    not follow its masks."""
     max_regression: float = Field(default=0.05, ge=0)
     """How much lower than the promoted adapter's each of the two metrics may be."""
 

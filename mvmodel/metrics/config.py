@@ -20,7 +20,7 @@ class JudgeConfig(Config):
     """Side in pixels of the square crops that the scorer sees."""
     max_shared_area: float = Field(0.2, ge=0, le=1)
     """Two candidates are two objects when they share at most this part of the smaller one."""
-    independent_frames: int = Field(4, ge=0)
+    independent_frames: int = Field(3, ge=0)
     """Frames of a video on which the independent judge looks for the object, evenly spaced; 0 leaves it out."""
     max_similarity_gap: float = Field(0.1, ge=0)
     """A further candidate counts as an object when its margin is at most this far below the best one's, in cosine."""

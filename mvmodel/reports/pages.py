@@ -18,6 +18,7 @@ from mvmodel.reports.entries import VideoEntry, rank_videos
 from mvmodel.reports.formatting import format_count, format_number, format_provenance
 from mvmodel.reports.motion_map_plots import plot_motion_map, plot_trajectories
 from mvmodel.reports.templating import render_page
+from mvmodel.reports.waiting import WaitingMotion
 
 POSTER_POSITION = 0.55
 """Which part of a video its poster shows: past the middle, because conditions often share their first frame."""
@@ -95,6 +96,7 @@ def write_leaderboard(
     study_command: str = "",
     motion_map: MotionMap | None = None,
     labels: Mapping[str, str] | None = None,
+    waiting: Sequence[WaitingMotion] = (),
 ) -> Path:
     """Write `folder`/leaderboard.html: motions side by side, their history, best and worst videos.
 
@@ -102,7 +104,7 @@ def write_leaderboard(
     (motion, version, when, promoted, metrics). videos: the best and worst by IoU are shown; named motion/request.
     reports: slug -> address of its report, relative to `folder`. study, study_command: as in `write_motion_report`,
     over the motions that were experimented on. motion_map: how the clips were grouped; None leaves its plots out.
-    labels: slug -> the motion as the manifest spells it.
+    labels: slug -> the motion as the manifest spells it. waiting: motions without videos.
     """
     provenance = provenance or {}
     tagged = [rows.assign(slug=slug) for slug, rows in motions.items()]
@@ -121,6 +123,7 @@ def write_leaderboard(
         columns=[("full", get_condition("full"))],
         plots=_plot_board(card, history),
         groups=_plot_groups(motion_map),
+        waiting=list(waiting),
         history=tables.build_history_table(history),
         regressions=sentences.describe_regressions(history),
         paper=_build_paper_section(rows, study, study_command, provenance, videos),

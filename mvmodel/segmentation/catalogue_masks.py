@@ -113,6 +113,12 @@ def read_mask_quality(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / QUALITY_TABLE)
 
 
+def find_unknown_clips(folder: Path) -> list[str]:
+    """Clips of footage that the pack's image model does not know. folder: where `write_clip_masks` wrote."""
+    quality = read_mask_quality(folder)
+    return [str(clip) for clip in quality["clip"][~quality["known"].astype(bool)]] if len(quality) else []
+
+
 def _write_item(folder: Path, masks: ClipMasks) -> None:
     masks.sequence.save(folder / "masks.npz")
     quality = masks.quality.model_dump()

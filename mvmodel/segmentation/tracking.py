@@ -18,6 +18,7 @@ from mvmodel.segmentation.protocols import SegmenterProtocol, VideoTracker
 from mvmodel.segmentation.quality import MaskQuality, measure_quality
 from mvmodel.segmentation.saliency import Saliency
 from mvmodel.segmentation.seeds import Seed, find_seed
+from mvmodel.segmentation.u2net import SaliencyEncoding
 from mvmodel.video.frames import check_frames
 
 
@@ -80,7 +81,9 @@ def extract_masks(
     sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.from_instances(np.stack(objects), fps)
     return MaskExtraction(
         sequence=sequence,
-        quality=measure_quality(sequence.masks, confidence, config.quality, mean_saliency(saliency, sequence.masks)),
+        quality=measure_quality(
+            sequence.masks, confidence, config.quality, _measure_clip_salience(clip, saliency, sequence.masks)
+        ),
         confidence=confidence,
         prompt=seed.prompt,
     )
@@ -118,11 +121,25 @@ def _track_further_objects(
 
 
 def measure_salience(frames: np.ndarray, masks: np.ndarray, config: ExtractConfig = ExtractConfig()) -> float:
-    """The `salience` of a clip's masks, as `extract_masks` measures it, 0..1.
+    """The `salience` of a clip's masks, as `extract_masks` measures it without a segmenter's opinion, 0..1.
 
     frames: uint8 RGB (frames, height, width, 3). masks: bool (frames, height, width).
     """
     return mean_saliency(Saliency(frames, config.saliency), masks)
+
+
+def _measure_clip_salience(clip: EncodedClip, saliency: Saliency, masks: np.ndarray) -> float:
+    """Mean saliency inside masks, or the mean probability of a segmenter of salient objects where that is higher.
+
+    Somebody who fills the picture and hardly moves differs little from the border, but is what the picture shows.
+    """
+    salience, encodings = mean_saliency(saliency, masks), clip.encodings
+    means = [
+        float(encoding.probabilities[mask].mean())
+        for encoding, mask in zip(encodings, masks, strict=True)
+        if isinstance(encoding, SaliencyEncoding) and mask.any()
+    ]
+    return max(salience, float(np.mean(means))) if means else salience
 
 
 def mean_saliency(saliency: Saliency, masks: np.ndarray) -> float:

@@ -15,6 +15,8 @@ from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
 
 MASKS_CODE = code_version("mvmodel.segmentation.catalogue_masks", files=(__file__,))
+UNKNOWN_FOOTAGE = "unknown_footage"
+"""Metadata entry: a sentence if the pack's image model cannot draw some of the clips."""
 SHEET_CLIPS = 32
 """Clips on the contact sheet."""
 
@@ -42,20 +44,28 @@ def foreground_masks(
 
     recorded = {"extract": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
     return store.step(
-        context, {"clips": clips}, recorded, build, lambda folder: _masks_metadata(folder, clips.folder), segmenter
+        context,
+        {"clips": clips},
+        recorded,
+        build,
+        lambda folder: _masks_metadata(folder, clips.folder, pack),
+        segmenter,
     )
 
 
-def _masks_metadata(folder: Path, clips_folder: Path) -> dict[str, Any]:
+def _masks_metadata(folder: Path, clips_folder: Path, pack: PackResource) -> dict[str, Any]:
     """Quality per clip and on average, which segmenters made the masks, and the middle frames, background dimmed."""
     from mvmodel.masks import MaskSequence
-    from mvmodel.segmentation.catalogue_masks import read_mask_quality
+    from mvmodel.packs.info import describe_unknown_footage
+    from mvmodel.segmentation.catalogue_masks import find_unknown_clips, read_mask_quality
     from mvmodel.video.catalogue import Catalogue
 
     catalogue, quality = Catalogue.load(clips_folder), read_mask_quality(folder)
     metadata: dict[str, Any] = {"clips": len(quality), "quality": ui_metadata.table(quality)}
     if not len(quality):
         return metadata
+    if unknown := find_unknown_clips(folder):
+        metadata[UNKNOWN_FOOTAGE] = describe_unknown_footage(pack.load().info, unknown)
     means = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
     made_by = {name or "supplied": int(count) for name, count in quality["segmenter"].value_counts().items()}
     metadata |= {

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
 REPORT_CODE = code_version(
-    "mvmodel.reports.report_files", "mvmodel.reports.stored_videos", "mvmodel.reports.summaries", files=REPORT_FILES
+    "mvmodel.reports.report_files",
+    "mvmodel.reports.stored_videos",
+    "mvmodel.reports.summaries",
+    "mvmodel.reports.waiting",
+    files=REPORT_FILES,
 )
 METRICS_CODE = code_version("mvmodel.metrics.judge", files=(__file__, evaluation.__file__))
 REPORT_INPUTS = ("training_set", "generation_requests", "generated_videos", "promoted_adapter", "video_metrics")
@@ -201,6 +205,7 @@ def publish_report(handle: Handle, settings: Settings, name: str) -> Path:
 def leaderboard(
     context: dg.AssetExecutionContext,
     clips: Handle,
+    foreground_masks: Handle,
     motion_groups: Handle,
     metric_report: dict[str, Handle],
     settings: Settings,
@@ -213,7 +218,8 @@ def leaderboard(
     history = {motion: report_inputs.report_versions(context.instance, motion) for motion in reports}
 
     def build(folder: Path) -> None:
-        _write_leaderboard(empty_folder(folder), clips, motion_groups, reports, history, pack, store.store)
+        page = _describe_waiting(clips, foreground_masks, motion_groups, reports, settings, pack)
+        _write_leaderboard(empty_folder(folder), clips, motion_groups, reports, history, pack, store.store, page)
 
     def describe(folder: Path) -> dict[str, Any]:
         title = "control masks above videos: the best first, the worst last"
@@ -223,6 +229,7 @@ def leaderboard(
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {
         "clips": clips,
+        "foreground_masks": foreground_masks,
         "motion_groups": motion_groups,
         "metric_report": reports,
     }
@@ -239,6 +246,7 @@ def _write_leaderboard(
     history: Mapping[str, list[str]],
     pack: PackResource,
     store: VersionStore,
+    page: Mapping[str, Any],
 ) -> None:
     import pandas as pd
 
@@ -260,4 +268,29 @@ def _write_leaderboard(
         study_command=report_inputs.ablation_command("MOTION"),
         motion_map=MotionMap.load(motion_groups.folder),
         labels=read_motion_labels(motion_groups.folder),
+        **page,
     )
+
+
+def _describe_waiting(
+    clips: Handle,
+    masks: Handle,
+    motion_groups: Handle,
+    reports: Mapping[str, Handle],
+    settings: Settings,
+    pack: PackResource,
+) -> dict[str, Any]:
+    """waiting: the motions without a report. notes: a sentence if the pack's image model does not know some clips."""
+    from mvmodel.motion.config import GroupConfig
+    from mvmodel.packs.info import describe_unknown_footage
+    from mvmodel.reports.waiting import read_waiting_motions
+    from mvmodel.segmentation.catalogue_masks import find_unknown_clips
+    from pipelines.settings import TrainingSetConfig
+
+    needed = settings.read("groups", GroupConfig).min_clips, settings.read("training_set", TrainingSetConfig).min_clips
+    groups = read_motion_groups(motion_groups.folder)
+    unknown = find_unknown_clips(masks.folder)
+    return {
+        "waiting": read_waiting_motions(clips.folder, masks.folder, groups, reports, max(needed)),
+        "notes": [describe_unknown_footage(pack.load().info, unknown)] if unknown else [],
+    }

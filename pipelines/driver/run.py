@@ -20,6 +20,7 @@ from mvmodel.outputs import Output, guarded_outputs
 from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
 from mvmodel.picture_size import parse_size_option
 from pipelines import jobs, settings
+from pipelines.assets.masks import UNKNOWN_FOOTAGE
 from pipelines.assets.motion import read_motion_groups, read_motion_labels
 from pipelines.definitions import build_defs, build_resources
 from pipelines.driver.home import dagster_instance, home_lock
@@ -33,7 +34,7 @@ QUICK_SETTINGS = {
     "training": {"steps": 4},
     "generation": {"steps": 2, "first_frame_steps": 2},
     "evaluation": {"count": 1},
-    "gates": {"min_iou": 0.0, "min_alignment": -1.0, "max_regression": 2.0},
+    "gates": {"min_iou": 0.0, "min_alignment": -1.0, "min_mask_gain": -2.0, "max_regression": 2.0},
     "comparison": {"scratch": False},
 }
 """The settings of `--quick`: every stage runs, but too briefly for meaningful results."""
@@ -99,6 +100,9 @@ class Driver:
         """Ingest, process every motion, rebuild the leaderboard, write the summary; returns the exit status."""
         print_progress("ingestion to groups")
         ingested = self._run_phase(jobs.ingest_job.name)
+        notes = [str(note) for note in [ingested.metadata.get("foreground_masks", {}).get(UNKNOWN_FOOTAGE)] if note]
+        for note in notes:
+            print_progress(f"note: {note}")
         motions: dict[str, dict[str, Any]] = {}
         report = ""
         if not ingested.failures:
@@ -111,7 +115,7 @@ class Driver:
             print_progress("leaderboard")
             if not self._run_phase(jobs.leaderboard_job.name).failures:
                 report = str(self.home / "reports" / "index.html")
-        self._write_summary(motions, int(ingested.metadata.get("clips", {}).get("quarantined", 0)), report)
+        self._write_summary(motions, int(ingested.metadata.get("clips", {}).get("quarantined", 0)), report, notes)
         return 1 if self.failures else 0
 
     def _run_motion(self, slug: str, clips: int, label: str) -> dict[str, Any]:
@@ -142,7 +146,9 @@ class Driver:
         self.stages += result.stages
         return result
 
-    def _write_summary(self, motions: dict[str, dict[str, Any]], quarantined: int, report: str) -> None:
+    def _write_summary(
+        self, motions: dict[str, dict[str, Any]], quarantined: int, report: str, notes: Sequence[str]
+    ) -> None:
         total = time.time() - self.started
         write_json(
             self.home / "summary.json",
@@ -154,6 +160,7 @@ class Driver:
                 "total_seconds": round(total, 2),
                 "dagster_overhead": round(max(0.0, 1 - step_timings.total / total), 4),
                 "failures": self.failures,
+                "notes": list(notes),
                 "pack": self._pack_name(),
             },
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder, hash_file, hash_folder
+from pipelines.promotion.gates import IOU_WITHOUT_MASK
 from pipelines.settings import EvaluationConfig
 from pipelines.store.version_store import VersionStore, recipe_hash
 
 if TYPE_CHECKING:
+    from mvmodel.backends.backend import Backend
     from mvmodel.backends.generation_config import GenerationConfig
     from mvmodel.generation.requests import Request
     from mvmodel.metrics.judge import Judgement
@@ -110,6 +113,24 @@ def evaluate(
     return store.cache.get_or_build("evaluation", recipe, build)
 
 
+def _measure_without_mask(
+    folder: Path,
+    backend: Backend,
+    adapter: Path,
+    requests: Sequence[Request],
+    first_frames: Path,
+    generation: GenerationConfig,
+    pack: Pack,
+) -> float:
+    """The mean IoU of the same videos with the mask term off: what an adapter that ignores its masks would reach."""
+    from mvmodel.generation.requests import generate
+
+    videos = folder / "videos_without_mask"
+    generate(backend, adapter, requests, first_frames, generation, videos, mask_term=False)
+    metrics = [judge_generated_video(videos / f"{request.name}.npz", request, pack).metrics for request in requests]
+    return sum(row.get("iou", 0.0) for row in metrics) / len(metrics)
+
+
 def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack) -> None:
     from mvmodel.backends.load import load_backend
     from mvmodel.generation.request_table import read_requests
@@ -124,5 +145,12 @@ def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: Ge
     rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in requests]
     card = average_metrics(metrics)
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
-    summary = {**card.means, "videos": card.videos, "counts": card.counts, "missing": card.missing}
+    without_mask = _measure_without_mask(folder, backend, adapter, requests, first, generation, pack)
+    summary = {
+        **card.means,
+        IOU_WITHOUT_MASK: without_mask,
+        "videos": card.videos,
+        "counts": card.counts,
+        "missing": card.missing,
+    }
     (folder / "metrics.json").write_text(json.dumps(summary, indent=1))

@@ -10,6 +10,8 @@ from typing import Any
 from pipelines.settings import GateConfig
 
 GATE_METRICS = ("iou", "alignment")
+IOU_WITHOUT_MASK = "iou_without_mask"
+"""In the metrics of an evaluation: the mean IoU of the same videos generated with the mask term off."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ def apply_gates(
             results.append(GateResult(f"{name}_gate", False, missing))
             continue
         reason = f"{name} is {candidate[name]:.3f}; the minimum is {minimum:.3f}"
-        results.append(GateResult(f"{name}_gate", bool(candidate[name] >= minimum), reason))
+        passed = bool(candidate[name] >= minimum)
+        if name == "iou" and IOU_WITHOUT_MASK in candidate:
+            gain = float(candidate[name]) - float(candidate[IOU_WITHOUT_MASK])
+            reason += f"; the mask term adds {gain:.3f}, and has to add more than {config.min_mask_gain:.3f}"
+            passed = passed and gain > config.min_mask_gain
+        results.append(GateResult(f"{name}_gate", passed, reason))
     return [*results, _check_regression(candidate, config, in_use)]
 
 

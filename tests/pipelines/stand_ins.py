@@ -51,7 +51,7 @@ def note(what: str) -> None:
         time.sleep(60)
 
 
-def extract_masks(frames: np.ndarray, segmenter: Any, config: Any = None, fps: float = 8.0) -> Any:
+def extract_masks(frames: np.ndarray, segmenter: Any, config: Any = None, fps: float = 8.0, *_: Any) -> Any:
     from mvmodel.masks import MaskSequence
     from mvmodel.segmentation.quality import MaskQuality
     from mvmodel.segmentation.tracking import MaskExtraction
@@ -158,11 +158,11 @@ def judge_generated_video(video: Path, request: Any, pack: Pack) -> Any:
 def install(patch: Any = setattr) -> None:
     """Put the stand-ins in the library's place; `patch(object, name, value)` may be a monkeypatch's setattr."""
     import mvmodel.generation.requests as generation
-    import mvmodel.segmentation.catalogue_masks as catalogue_masks
+    import mvmodel.segmentation.selection as selection
     import mvmodel.training.finetune as training
     from pipelines.promotion import evaluation
 
-    patch(catalogue_masks, "extract_masks", extract_masks)
+    patch(selection, "extract_masks", extract_masks)
     patch(training, "finetune", finetune)
     patch(generation, "first_frames", first_frames)
     patch(generation, "generate", generate)

@@ -28,20 +28,20 @@ SOURCES = {
 @pytest.fixture
 def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A home with the shipped pack. Only finding foreground and judging are stand-ins; models train and generate."""
-    import mvmodel.segmentation.catalogue_masks as catalogue_masks
+    import mvmodel.segmentation.selection as selection
     from pipelines.promotion import evaluation
 
     for name in ("DAGSTER_HOME", "MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
         monkeypatch.setenv(name, "")  # set, so that what the run sets is undone afterwards
         monkeypatch.delenv(name)
-    monkeypatch.setattr(catalogue_masks, "extract_masks", stand_ins.extract_masks)
+    monkeypatch.setattr(selection, "extract_masks", stand_ins.extract_masks)
     monkeypatch.setattr(evaluation, "judge_generated_video", stand_ins.judge_generated_video)
     made = lab_kind(tmp_path / "home", stand_ins.write_clips(tmp_path / "clips", {"slide": 5}, bad=0), Path("tiny"))
     made.settings = {
         "training": {"steps": 1},
         "generation": {"steps": 2, "first_frame_steps": 2},
         "comparison": {"scratch": False, "no_mask": False},
-        "gates": {"min_iou": 0.0, "min_alignment": -1.0, "max_regression": 2.0},
+        "gates": {"min_iou": 0.0, "min_alignment": -1.0, "min_mask_gain": -2.0, "max_regression": 2.0},
         "requests": {"file": str(tmp_path / "asked" / "requests.csv"), "count": 1},
     }
     return made

@@ -22,6 +22,12 @@ def test_a_metric_below_its_minimum_fails_its_gate_alone():
     assert found["alignment_gate"][0] and found["no_regression_gate"][0]
 
 
+def test_an_adapter_whose_mask_term_does_nothing_fails_the_iou_gate():
+    assert results({**GOOD, "iou_without_mask": 0.3}, CONFIG)["iou_gate"][0]
+    passed, reason = results({**GOOD, "iou_without_mask": 0.8}, CONFIG)["iou_gate"]
+    assert not passed and "the mask term adds 0.000" in reason
+
+
 def test_a_metric_that_is_missing_in_one_video_fails_its_gate_and_names_both():
     found = results({**GOOD, "missing": {"alignment": ["slide-02"]}}, CONFIG, GOOD)
     assert found["alignment_gate"] == (False, "alignment is missing in video slide-02")
