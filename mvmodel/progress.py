@@ -87,7 +87,10 @@ class _Task:
 
 
 class _Display:
-    """Shows how much of the outermost task is done, counting the finished parts of the tasks inside it."""
+    """Shows how much of the outermost task is done, counting the finished parts of the tasks inside it.
+
+    A thread shows it also while a part takes long.
+    """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -95,37 +98,61 @@ class _Display:
         self._bar: Progress | None = None
         self._share = self._first_share = 0.0
         self._start = self._last_line = 0.0
+        self._note = ""
+        self._lock = threading.Lock()
+        self._end = threading.Event()
 
     def begin(self, task: _Task) -> None:
-        self._tasks.append(task)
-        if len(self._tasks) == 1:
+        with self._lock:
+            self._tasks.append(task)
+            if len(self._tasks) > 1:
+                return
             self._start = self._last_line = time.monotonic()
             self._share = self._first_share = task.position / task.total
+            self._note, self._end = "", threading.Event()
+        threading.Thread(target=self._refresh_until, args=(self._end,), daemon=True).start()
 
     def end(self, task: _Task) -> None:
-        if task in self._tasks:
-            del self._tasks[self._tasks.index(task) :]
-        if not self._tasks:
+        with self._lock:
+            if task in self._tasks:
+                del self._tasks[self._tasks.index(task) :]
+            is_last = not self._tasks
+        if is_last:
             self.close()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._end.set()
+        with self._lock:
+            self._tasks.clear()
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
 
     def update(self, note: str) -> None:
-        """Show the state, if it is time to."""
-        self._share = max(self._share, self._share_done())
-        stream, now = self._stream or sys.stderr, time.monotonic()
-        if stream.isatty():
-            if self._bar is None and now - self._start >= MIN_SECONDS:
-                self._bar = _start_bar(stream, self._tasks[0].description, self._first_share)
-            if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], completed=self._share, note=note)
-        elif now - self._last_line >= LINE_INTERVAL:
-            self._last_line = now
-            text = self._describe(now - self._start)
-            print(f"{text}, {note}" if note else text, file=stream, flush=True)
+        """Count what is done, and show it if it is time to."""
+        with self._lock:
+            self._share, self._note = max(self._share, self._share_done()), note or self._note
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the state if it is time to: the bar, or a line."""
+        with self._lock:
+            if not self._tasks:
+                return
+            stream, now = self._stream or sys.stderr, time.monotonic()
+            if stream.isatty():
+                if self._bar is None and now - self._start >= MIN_SECONDS:
+                    self._bar = _start_bar(stream, self._tasks[0].description, self._first_share)
+                if self._bar is not None:
+                    self._bar.update(self._bar.task_ids[0], completed=self._share, note=self._note)
+            elif now - self._last_line >= LINE_INTERVAL:
+                self._last_line = now
+                text = self._describe(now - self._start)
+                print(f"{text}, {self._note}" if self._note else text, file=stream, flush=True)
+
+    def _refresh_until(self, end: threading.Event) -> None:
+        while not end.wait(MIN_SECONDS):
+            self.refresh()
 
     def _share_done(self) -> float:
         share = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -72,3 +73,14 @@ def test_nothing_is_shown_unless_it_is_switched_on(capsys: pytest.CaptureFixture
     for _ in track(range(3), "clips"):
         clock.now += 20
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_part_that_takes_long_is_shown_too(monkeypatch: pytest.MonkeyPatch, clock: _Clock) -> None:
+    monkeypatch.setattr(progress, "MIN_SECONDS", 0.01)
+    stream = io.StringIO()
+    with show_progress(stream), start_task("extract masks", 4):
+        clock.now += 11
+        deadline = time.monotonic() + 5
+        while not stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert stream.getvalue() == "extract masks: 0%, 0 of 4\n"
