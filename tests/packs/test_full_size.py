@@ -35,6 +35,6 @@ def test_one_training_and_one_denoising_step_at_full_size(tmp_path: Path):
     assert (folder / "diffusion_pytorch_model.safetensors").stat().st_size <= 130 * 2**20
     quick = GenerationConfig(steps=1, first_frame_steps=1)
     first = generate_first_frames(pack, ["a horse"], masks[:1], [0], quick)
-    pipeline = build_pipeline(pack, adapter, quick)
+    pipeline = build_pipeline(pack, folder, quick)
     video = pipeline("a horse", masks, first[0], num_inference_steps=1).frames
     assert video.shape == (1, 2, 64, 64, 3) and np.isfinite(video).all()
