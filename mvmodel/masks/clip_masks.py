@@ -67,7 +67,7 @@ class FootageMasks:
         if len(self.objects) == 1:
             return MaskSequence(masks, self.fps)
         instances = np.stack([self._crop(masks_of_one, crop) for masks_of_one in self.objects])
-        is_seen = instances.any(axis=(1, 2, 3))
+        is_seen = np.array([bool(instance.any()) for instance in instances])
         _fill_seams(masks, instances)
         seen_names = [name for name, seen in zip(self.names, is_seen, strict=True) if seen]
         return MaskSequence.from_instances(instances[is_seen], self.fps, seen_names)
@@ -101,13 +101,15 @@ def load_footage_masks(folder: Path, row: Mapping[str, Any]) -> FootageMasks | N
         return None
     path, source = (locate_masks(folder, str(row[name])) for name in ("masks", "source_path"))
     sampled = np.asarray(row["sampled"], int)
+    names: tuple[str, ...] = ("",)
     if row["masks"] == row["source_path"]:
-        objects, names = _read_alpha(source, sampled)[None], ("",)
+        objects = _read_alpha(source, sampled)[None]
     else:
         sequence, numbers = read_numbered_masks(path)
         indices = pair_masks(path, sequence.frames, numbers, source, int(row["source_frames"]), sampled)
         objects, names = sequence.per_instance[:, indices], sequence.names
-    masks, pixel_aspect, drawn_on_clip = _fit_masks(path, _turn_masks(objects.any(axis=0), source, row), row)
+    union = np.logical_or.reduce(objects, axis=0)
+    masks, pixel_aspect, drawn_on_clip = _fit_masks(path, _turn_masks(union, source, row), row)
     if not masks.any():
         raise InputError(f"{path} has no foreground in any frame of the clip that was made of {row['file']}")
     fitted = [masks] if len(objects) == 1 else [_fit_masks(path, _turn_masks(o, source, row), row)[0] for o in objects]

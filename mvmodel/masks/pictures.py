@@ -80,7 +80,7 @@ def _read_values(file: Path) -> MaskPicture:
 
 def _values(image: Image.Image) -> MaskPicture:
     is_jpeg = image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
-    is_lossy = is_jpeg or (image.format == "WEBP" and is_lossy_webp(Path(image.filename)))
+    is_lossy = is_jpeg or (image.format == "WEBP" and is_lossy_webp(Path(getattr(image, "filename", ""))))
     upright = ImageOps.exif_transpose(image)
     if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
         # Pillow gives the first frame as palette indices and the others as colours.

@@ -140,7 +140,8 @@ def decode_stream(container: av.container.InputContainer) -> Iterator[av.VideoFr
         yield from container.decode(stream)
         return
     # FFmpeg's own decoders of VP8 and VP9 leave the alpha out.
-    decoder = av.CodecContext.create(library, "r")
+    decoder = av.VideoCodecContext.create(library, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
     decoder.extradata = stream.codec_context.extradata
     for packet in container.demux(stream):
         yield from decoder.decode(packet)

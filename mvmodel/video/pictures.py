@@ -197,7 +197,7 @@ def is_lossy_webp(path: Path) -> bool:
 
 def _has_deep_colours(image: Image.Image) -> bool:
     """Whether a colour picture is stored with 16 bits, of which Pillow keeps 8."""
-    return image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile) for tile in image.tile)
+    return image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
 
 
 def _read_with_opencv(path: Path, orientation: int) -> Picture:
