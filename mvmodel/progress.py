@@ -185,7 +185,7 @@ def _start_bar(stream: TextIO, description: str, share: float) -> Progress:
         TextColumn("{task.fields[note]}"),
     )
     bar = Progress(*columns, console=Console(file=stream), transient=True)
-    bar.add_task(description, total=1.0, completed=share, note="")
+    bar.update(bar.add_task(description, total=1.0, note=""), completed=share)
     bar.start()
     return bar
 
