@@ -40,6 +40,7 @@ def _write_clip(folder: Path, name: str, left: int) -> None:
     write_png_folder(folder / f"{name}.masks", masks)
 
 
+@pytest.mark.slow
 def test_from_footage_to_the_report(small_pack_folder: Path, tmp_path: Path) -> None:
     pack = load_pack(small_pack_folder, size=SIZE)
     backend = load_backend(pack)
