@@ -190,7 +190,7 @@ def generate_video(
     The objects of `sequence` are bound to the prompt as `bind_instances` says. work_dir, first_latents: see
     `Backend.sample`.
     """
-    latents = {} if first_latents is None else {"first_latents": first_latents}
+    latents: dict[str, np.ndarray] = {} if first_latents is None else {"first_latents": first_latents}
     return backend.sample(
         adapter,
         prompt,

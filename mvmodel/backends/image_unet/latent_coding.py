@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,16 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.video_processor import VideoProcessor
 
 from mvmodel.backends.image_unet.inputs import Images, encode_images, prepare_images
+from mvmodel.backends.image_unet.pipeline_offload import PipelineOffload
 from mvmodel.video.tensors import to_uint8
 
 
-class LatentCodingMixin:
+class LatentCodingMixin(PipelineOffload):
     """For pipelines with a `vae`, an `image_processor` and a `video_processor`."""
 
     vae: AutoencoderKL
     image_processor: VaeImageProcessor
     video_processor: VideoProcessor
-    _execution_device: Any
-    _in_use: Callable[[torch.nn.Module], AbstractContextManager[None]]
 
     @torch.no_grad()
     def encode_frames(self, images: Images | None) -> torch.Tensor:

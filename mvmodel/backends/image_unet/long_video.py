@@ -81,7 +81,8 @@ class _State:
                     self.latents, self.anchor = (torch.from_numpy(state[name]) for name in ("latents", "anchor"))
                     if "plate_sums" in state.files:
                         sums, weights = (torch.from_numpy(state[f"plate_{name}"]) for name in ("sums", "weights"))
-                        self.plate = PlateMemory(sums, weights, tuple(state["plate_origin"].tolist()))
+                        x, y = state["plate_origin"].tolist()
+                        self.plate = PlateMemory(sums, weights, (x, y))
         if self.latents is None:
             self.frames = np.lib.format.open_memmap(folder / "frames.npy", "w+", np.uint8, shape)
         else:

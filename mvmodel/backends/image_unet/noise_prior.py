@@ -82,7 +82,8 @@ def compute_cell_shifts(masks: np.ndarray, height: int, width: int) -> np.ndarra
     Frames without the object repeat the last shift.
     """
     scale = np.array([height / masks.shape[1], width / masks.shape[2]])
-    shifts, start, last = np.zeros((len(masks), 2), int), None, np.zeros(2, int)
+    shifts, last = np.zeros((len(masks), 2), int), np.zeros(2, int)
+    start: np.ndarray | None = None
     for index, mask in enumerate(masks):
         points = np.argwhere(mask)
         if len(points):

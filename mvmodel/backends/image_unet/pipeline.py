@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -39,7 +38,6 @@ from mvmodel.backends.image_unet.prompt_encoding import PromptEncodingMixin
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
-from mvmodel.packs.device import move_model
 from mvmodel.packs.info import ControlKind
 
 
@@ -92,24 +90,6 @@ class MaskVideoPipeline(  # type: ignore[misc]
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor)
         self._register_adapters()
-        self.offload = False  # whether the text encoder and the autoencoder leave the device after each use
-
-    @property
-    def _execution_device(self) -> torch.device:
-        """The UNet's device: with `offload`, the other models are elsewhere most of the time."""
-        return torch.device(self.unet.device)
-
-    @contextmanager
-    def _in_use(self, model: torch.nn.Module) -> Iterator[None]:
-        """A context in which a model is on the device; with `offload`, it goes back to the CPU afterwards."""
-        if not self.offload:
-            yield
-            return
-        move_model(model, self._execution_device)
-        try:
-            yield
-        finally:
-            move_model(model, "cpu")
 
     def check_inputs(
         self,
@@ -317,4 +297,5 @@ class MaskVideoPipeline(  # type: ignore[misc]
     def _require_controlnet(self) -> ControlNetModel:
         if self.controlnet is None:
             raise InputError("the pipeline has no ControlNet for control_frames='every'; give one as `controlnet`")
-        return self.controlnet
+        controlnet: ControlNetModel = self.controlnet
+        return controlnet

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
+from mvmodel.backends.image_unet.pipeline_offload import PipelineOffload
 from mvmodel.errors import InputError
 
 
-class PromptEncodingMixin:
+class PromptEncodingMixin(PipelineOffload):
     """For pipelines with a `tokenizer` and a `text_encoder`."""
 
     tokenizer: PreTrainedTokenizerBase
     text_encoder: CLIPTextModel
-    unet: Any
-    _execution_device: Any
-    _in_use: Callable[[torch.nn.Module], AbstractContextManager[None]]
 
     def encode_prompt(
         self,
