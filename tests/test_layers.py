@@ -32,6 +32,8 @@ LAYERS = (
 """Bottom to top. Members of one layer do not import each other, except the single files of the lowest one."""
 LIGHT = ("mvmodel.text", "mvmodel.progress", "mvmodel.packs.device")
 """Modules that Dagster's definitions import: they import inflect, rich and torch when a function needs them."""
+OPTIONAL = ("bitsandbytes",)
+"""Packages that need not be installed: they are imported where they are used."""
 LEVEL = {member: level for level, layer in enumerate(LAYERS) for member in layer}
 
 
@@ -153,6 +155,11 @@ def test_the_library_imports_at_the_top_of_its_modules():
             f"{path.relative_to(ROOT)}:{node.lineno}"
             for statement in inside_functions
             for node in ast.walk(statement)
-            if isinstance(node, (ast.Import, ast.ImportFrom))
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and not _is_optional(node)
         ]
     assert not sorted(set(lazy))
+
+
+def _is_optional(node: ast.Import | ast.ImportFrom) -> bool:
+    name = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+    return (name or "").split(".")[0] in OPTIONAL
