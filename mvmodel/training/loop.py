@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,13 @@ def build_optimizer(groups: list[dict[str, Any]], config: LoopConfig) -> torch.o
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     try:
-        from bitsandbytes.optim import AdamW8bit  # an optional dependency
+        bitsandbytes = import_module("bitsandbytes.optim")  # an optional dependency
     except (ImportError, RuntimeError) as error:
         raise InputError(
             f"optimizer {config.optimizer} needs bitsandbytes, which cannot be imported here ({error}); install it "
             f'with `pip install "mvmodel[bnb]"`, or use adamw'
         ) from error
-    optimizer: torch.optim.Optimizer = AdamW8bit(groups, lr=config.lr, weight_decay=config.weight_decay)
+    optimizer: torch.optim.Optimizer = bitsandbytes.AdamW8bit(groups, lr=config.lr, weight_decay=config.weight_decay)
     return optimizer
 
 
