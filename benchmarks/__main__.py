@@ -44,6 +44,7 @@ COMPARISONS = {
     "mask_term": "what makes objects follow their masks",
     "memory": "peak memory of every memory plan at the size of Stable Diffusion 1.5, without a GPU",
     "peers": "other methods on the same pack, by the same judge",
+    "rehearsal": "the whole pipeline at the size of Stable Diffusion 1.5 with random weights, by stage",
     "sampling": "noise sharing and schedulers",
     "sentences": "sentences that the grammar does not understand",
     "two_objects": "two objects, each with its own mask",

@@ -6,6 +6,7 @@ Training and generation pass arrays, paths and settings to a `Backend`; they kno
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -134,6 +135,10 @@ class Backend(ABC):
         """
         return config
 
+    def find_cut_text(self, prompt: str) -> str:
+        """The end of a prompt that is too long for the model, for people to read; "" if the model reads all of it."""
+        return ""
+
     @abstractmethod
     def first_frames(
         self,
@@ -242,6 +247,14 @@ class Backend(ABC):
     @abstractmethod
     def load_trainee(self, folder: Path, config: TrainConfig, device: str) -> Trainee:
         """A trainee with the weights of an adapter folder. Raises PackError when they do not fit this backend."""
+
+
+def report_cut_texts(backend: Backend, texts: Iterable[str]) -> dict[str, str]:
+    """Text -> the part of it that the model does not read. Says so on standard error, once for each text."""
+    cut_texts = {text: cut for text in dict.fromkeys(texts) if (cut := backend.find_cut_text(text))}
+    for text, cut in cut_texts.items():
+        print(f'the model {backend.name} does not read the end of "{text[:40]}…": "{cut}"; shorten it', file=sys.stderr)
+    return cut_texts
 
 
 def refuse_unsupported(config: Config, supported: Iterable[str], section: str, backend: str) -> None:

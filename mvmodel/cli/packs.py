@@ -46,11 +46,15 @@ def list_command(json: AsJson = False) -> None:
 def check_command(
     name: Annotated[str | None, typer.Argument(help="Name or folder of a pack.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Use a quarter of the pictures.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the recommended settings into pack.json. Not for tiny.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Measure a pack's models on held-out renders, and compare its files with their recorded hashes.
 
-    Exits with code 1 if a file is damaged.
+    For packs such as sd15, also recommends settings and says what is out of order. Exits with code 1 if a file is
+    damaged.
     """
     from mvmodel.foundation.pack_quality import check_pack
     from mvmodel.packs import load_pack
@@ -58,6 +62,14 @@ def check_command(
     models = load_pack(name)
     with stdout_to_stderr():
         result = check_pack(models, quick=quick)
+        if apply:
+            if "recommended" not in result:
+                raise InputError(
+                    f"the settings of pack {models.info.name} were chosen when it was made; leave out --apply"
+                )
+            from mvmodel.foundation.open_pack_quality import write_recommendation
+
+            write_recommendation(models.folder, result)
     print_json(result) if json else _print_check(result)
     if result["damaged"]:
         raise typer.Exit(1)
@@ -201,6 +213,12 @@ def _print_check(result: dict[str, Any]) -> None:
     limits |= {key: f"at most {ceiling:g}" for key, ceiling in result.get("ceilings", {}).items()}
     rows = [[key, value, limits.get(key, "")] for key, value in result.get("quality", {}).items()]
     print_table(["quality", "measured", "required"], rows)
+    for kind, scales in result.get("control", {}).items():
+        print(f"control {kind}: " + ", ".join(f"IoU {iou} at {scale}" for scale, iou in scales.items()))
+    for setting, value in result.get("recommended", {}).items():
+        print(f"recommended {setting}: {value}")
+    for sentence in result.get("advice", []):
+        print(sentence)
     for key in result.get("below", []) + result.get("above", []):
         print(f"not reached: {key}")
     print(f"{result['name']} {result['hash'][:12]}{', random weights' if result['random'] else ''}")

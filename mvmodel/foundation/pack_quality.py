@@ -11,6 +11,7 @@ import numpy as np
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.first_frame import generate_first_frames
 from mvmodel.foundation.few_shot_quality import measure_few_shot
+from mvmodel.foundation.open_pack_quality import CheckSize, check_open_pack
 from mvmodel.foundation.text_to_image import TextToImage, sample_pictures
 from mvmodel.foundation.vae import measure_reconstruction
 from mvmodel.masks.geometry import bounding_box, mask_iou
@@ -179,8 +180,11 @@ MEASUREMENTS: tuple[tuple[Callable[..., dict[str, float]], int], ...] = (
 """What is measured, and on how many pictures or videos."""
 
 
-def check_pack(pack: Pack, quick: bool = False) -> dict[str, Any]:
-    """Measure everything; `quick` on a quarter of the pictures. Keys of `quality` are those of `FLOORS` and more."""
+def check_pack(pack: Pack, quick: bool = False, open_size: CheckSize | None = None) -> dict[str, Any]:
+    """Measure everything; `quick` on a quarter of the pictures. Keys of `quality` are those of `FLOORS` and more.
+
+    A pack without a vocabulary of its own is measured by `check_open_pack`, in `open_size` if that is given.
+    """
     share = 4 if quick else 1
     began = time.time()
     quality: dict[str, float] = {}
@@ -189,8 +193,10 @@ def check_pack(pack: Pack, quick: bool = False) -> dict[str, Any]:
             "name": pack.info.name,
             "hash": pack.hash,
             "random": pack.info.random,
-            "quality": {},
+            **check_open_pack(pack, open_size or (CheckSize.quick() if quick else CheckSize())),
             "damaged": pack.check_hashes(),
+            "hashes": pack.info.hashes,
+            "seconds": round(time.time() - began, 1),
         }
     for part, count in track(MEASUREMENTS, "check pack"):
         quality |= part(pack, count // share)

@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from mvmodel import __version__
+from mvmodel.backends.backend import report_cut_texts
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
@@ -142,6 +143,9 @@ def generate(
     folder.mkdir(parents=True, exist_ok=True)
     config = backend.fill_generation_config(config)
     missing = [request for request in requests if not (folder / f"{request.name}.json").exists()]
+    cut_texts = report_cut_texts(
+        backend, [text for request in missing for text in (request.prompt, request.negative_prompt)]
+    )
     for number, request in enumerate(track(missing, "generate videos"), 1):
         sequence = load_masks(request, backend)
         first_frame = Path(first_frames) / f"{request.name}.png"
@@ -165,6 +169,7 @@ def generate(
         del frames  # perhaps mapped from a file in work_dir
         shutil.rmtree(work_dir, ignore_errors=True)
         settings = _settings(backend, adapter, request, sequence, first_frame, config, mask_term)
+        settings["prompt_cut"] = cut_texts.get(request.prompt)
         write_json(folder / f"{request.name}.json", settings)
         if progress:
             progress(number, len(missing))

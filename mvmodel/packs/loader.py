@@ -14,7 +14,6 @@ import open_clip
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, ModelMixin, UNet2DConditionModel
 from PIL import Image
-from safetensors import safe_open
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import PackError
@@ -30,7 +29,7 @@ from mvmodel.packs.info import (
     read_run_info,
     read_size_multiple,
 )
-from mvmodel.packs.memory import MemoryPlan, choose_plan, next_plan
+from mvmodel.packs.memory import MemoryPlan, choose_plan, count_half_precision_bytes, next_plan
 from mvmodel.picture_size import PictureSize
 from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
@@ -100,9 +99,8 @@ class Pack:
 
         Raises InputError if there is no such plan, or if "auto" finds that a CPU's memory is too small for any.
         """
-        unet = self.folder / "unet"
-        half = sum(np.prod(shape) for shape in _read_tensor_shapes(unet)) * 2
-        return choose_plan(self._memory_level, self.info, int(half), self.device)
+        unet_bytes = count_half_precision_bytes(self.folder / "unet")
+        return choose_plan(self._memory_level, self.info, unet_bytes, self.device)
 
     def step_down_memory(self) -> MemoryPlan | None:
         """Take the next plan of the ladder, after an error for lack of memory; None if there is none below.
@@ -306,15 +304,6 @@ def load_pack(
     `size`.
     """
     return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype, size, memory)
-
-
-def _read_tensor_shapes(folder: Path) -> list[tuple[int, ...]]:
-    """Shapes of the weights in a folder's safetensors files, without loading them; none if there is no such file."""
-    shapes: list[tuple[int, ...]] = []
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, "pt") as tensors:
-            shapes += [tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()]  # noqa: SIM118  # it is no dict
-    return shapes
 
 
 def _empty_gpu_cache(device: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import get_args
 
 import psutil
 import torch
+from safetensors import safe_open
 
 from mvmodel.config import Config
 from mvmodel.errors import InputError
@@ -97,6 +99,15 @@ LADDER: tuple[MemoryPlan, ...] = (
     ),
 )
 """From most to least memory. `python -m benchmarks memory` accounts the numbers; results/memory.json has them."""
+
+
+def count_half_precision_bytes(folder: Path) -> int:
+    """What the weights in a folder's safetensors files take in half precision; reads their headers only."""
+    weights = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            weights += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    return 2 * weights
 
 
 def measure_free_gb(device: str) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from mvmodel import __version__
-from mvmodel.backends.backend import Backend, Trainee
+from mvmodel.backends.backend import Backend, Trainee, report_cut_texts
 from mvmodel.backends.out_of_memory import retry_with_less_memory
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
@@ -63,6 +63,7 @@ def finetune(
     """
     config = backend.fill_training_config(config)
     _check_inputs(backend, clips, config)
+    report_cut_texts(backend, [clip.caption for clip in clips])
     out, work_dir = Path(folder) / "adapter", Path(folder) / "work"
     recipe = training_recipe(backend, clips, config, validation)
     if _is_finished(out, recipe, overwrite):

@@ -40,6 +40,7 @@ def run_phase(
 ) -> PhaseResult:
     """Run a job, or only some of its assets, and collect its results. Raises KeyboardInterrupt after a signal."""
     step_timings.steps.clear()
+    step_timings.ended.clear()
     tags = {PID_TAG: str(os.getpid()), HOST_TAG: socket.gethostname(), "mvmodel/driver": "run"}
     execution = defs.resolve_job_def(job).execute_in_process(
         run_config=QUIET,
@@ -78,8 +79,11 @@ def _add_materialization(result: PhaseResult, event: dg.AssetMaterialization, pa
     metadata = {key: entry.value for key, entry in event.metadata.items()}
     result.metadata[name] = metadata
     seconds = step_timings.steps.get((name, partition), 0.0) or step_timings.steps.get((name, None), 0.0)
+    ended = step_timings.ended.get((name, partition)) or step_timings.ended.get((name, None))
     stage = {"name": name, "seconds": round(seconds, 3), "computed": bool(metadata.get("computed", False))}
-    result.stages.append({**stage, "partition": partition, "version": str(metadata.get("sha256", ""))[:16]})
+    result.stages.append(
+        {**stage, "ended": ended, "partition": partition, "version": str(metadata.get("sha256", ""))[:16]}
+    )
 
 
 def _is_check_failure(event: dg.DagsterEvent) -> bool:

@@ -16,16 +16,18 @@ class StageTimings:
     """How long the steps of this process took.
 
     live: whether progress is printed. total: seconds inside the steps' own functions. steps: seconds by asset and
-    partition.
+    partition. ended: when each step ended, in seconds since 1970.
     """
 
     live: bool = False
     total: float = 0.0
     steps: dict[tuple[str, str | None], float] = field(default_factory=dict)
+    ended: dict[tuple[str, str | None], float] = field(default_factory=dict)
 
     def add(self, name: str, partition: str | None, seconds: float) -> None:
         self.total += seconds
         self.steps[name, partition] = self.steps.get((name, partition), 0.0) + seconds
+        self.ended[name, partition] = time.time()
 
 
 step_timings = StageTimings()

@@ -19,6 +19,7 @@ from mvmodel.backends.image_unet.first_frame import generate_first_latents
 from mvmodel.backends.image_unet.latents import TrainingLatents, cache_training_latents, draw_batch
 from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline_options
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
+from mvmodel.backends.image_unet.prompts import find_cut_text
 from mvmodel.backends.image_unet.text_to_image import generate_images
 from mvmodel.backends.image_unet.trainee import AdapterTrainee
 from mvmodel.backends.instances import Instance
@@ -88,6 +89,9 @@ class ImageUNetBackend(Backend):
 
     def fill_training_config(self, config: TrainConfig) -> TrainConfig:
         return config.for_pack(self.pack.info)
+
+    def find_cut_text(self, prompt: str) -> str:
+        return find_cut_text(self.pack.tokenizer(), prompt)
 
     def first_frames(
         self,

@@ -1,0 +1,47 @@
+"""The rehearsal: which samples belong to a stage, which clips it uses, and the whole of it on a small random pack."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rehearsal import MemorySample, link_clips, measure_stages, run_rehearsal
+
+
+def test_a_stages_peak_is_of_the_samples_while_it_ran():
+    samples = [
+        MemorySample(time, gib) for time, gib in ((1.0, 9.0), (10.0, 1.0), (11.0, 3.0), (12.0, 2.0), (20.0, 8.0))
+    ]
+    stages = [
+        {"name": "clips", "seconds": 2.0, "ended": 12.0},
+        {"name": "reports", "seconds": 0.1, "ended": 15.0},
+        {"name": "old", "seconds": 0.0, "ended": None},
+    ]
+    figures = measure_stages(stages, samples)
+    assert figures["clips"] == {"seconds": 2.0, "peak_gib": 3.0}
+    assert figures["reports"]["peak_gib"] == figures["old"]["peak_gib"] == 0.0
+
+
+def test_clips_are_linked_as_one_motion(repository: Path, tmp_path: Path):
+    link_clips(repository / "datasets" / "samples", 2, tmp_path / "clips", repository / "datasets" / "ground_truth")
+    with open(tmp_path / "clips" / "manifest.csv") as manifest:
+        rows = list(csv.DictReader(manifest))
+    assert len(rows) == 2 and {row["motion"] for row in rows} == {"rehearsal"}
+    for row in rows:
+        clip = tmp_path / "clips" / row["file"]
+        assert clip.exists() and clip.with_suffix(".masks.npz").exists()
+    with pytest.raises(SystemExit, match="has no videos"):
+        link_clips(tmp_path, 2, tmp_path / "more")
+
+
+@pytest.mark.slow
+def test_every_stage_passes_on_a_small_random_pack(small_pack_folder: Path, repository: Path, tmp_path: Path):
+    samples, masks = repository / "datasets" / "samples", repository / "datasets" / "ground_truth"
+    figures = run_rehearsal(str(small_pack_folder), samples, 2, "", "auto", tmp_path, masks)
+    assert figures["exit_code"] == 0, figures["failures"]
+    assert {"clips", "foreground_masks", "motion_adapter", "generated_videos", "metric_report"} <= set(
+        figures["stages"]
+    )
+    assert figures["peak_gib"] > 0.2 and figures["stages"]["motion_adapter"]["peak_gib"] > 0.2
