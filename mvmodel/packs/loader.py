@@ -103,11 +103,12 @@ class Pack:
         return choose_plan(self._memory_level, self.info, unet_bytes, self.device)
 
     def step_down_memory(self) -> MemoryPlan | None:
-        """Take the next plan of the ladder, after an error for lack of memory; None if there is none below.
+        """Take the next plan of the ladder, after an error for lack of memory.
 
+        None if there is none below, or if the user named a plan: then nothing changes.
         Models that a plan loads in another way are loaded anew on their next use.
         """
-        plan = next_plan(self.memory)
+        plan = next_plan(self.memory) if self._memory_level == "auto" else None
         if plan is not None:
             self.memory = plan
             self._parts.clear()

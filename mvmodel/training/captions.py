@@ -12,14 +12,23 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 
+OPEN_VOCABULARY = (
+    "person", "dancer", "car", "bicycle", "motorcycle", "scooter", "bus", "truck", "train", "tractor", "airplane",
+    "helicopter", "boat", "sailboat", "ship", "balloon", "ball", "kite", "skateboard", "flag", "flower", "tree",
+    "horse", "dog", "cat", "cow", "sheep", "goat", "pig", "rabbit", "mouse", "squirrel", "deer", "elephant", "giraffe",
+    "zebra", "camel", "bear", "lion", "tiger", "fox", "wolf", "monkey", "kangaroo", "bird", "duck", "swan", "goose",
+    "chicken", "rooster", "penguin", "owl", "parrot", "flamingo", "eagle", "fish", "shark", "whale", "dolphin", "turtle",
+    "frog", "snake", "lizard", "crab", "snail", "butterfly", "bee",
+)  # fmt: skip
+"""What moves in clips, for packs that draw whatever they are told to."""
+
+
 def propose_caption(pack: Pack, frames: np.ndarray) -> str:
     """The sentence that the pack's scorer finds most similar to a clip's frames, uint8 (frames, height, width, 3).
 
-    Tries every object and background of the pack. Returns "" for a pack that lists none; such clips train without text.
+    Tries every object and background of the pack; of a pack with an open vocabulary, the words of `OPEN_VOCABULARY`.
     """
-    objects, backgrounds = pack.info.objects, pack.info.backgrounds
-    if not objects:
-        return ""
+    objects, backgrounds = pack.info.objects or OPEN_VOCABULARY, pack.info.backgrounds
     scorer = pack.scorer()
     image = scorer.images(frames[:: max(1, len(frames) // 4)]).mean(axis=0)
 

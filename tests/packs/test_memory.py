@@ -117,6 +117,11 @@ def test_training_goes_on_from_its_checkpoint_when_memory_runs_out(
     assert "training: memory ran out; trying once more with memory plan 16gb" in capsys.readouterr().err
 
 
+def test_a_plan_that_the_user_names_is_kept(small_pack_folder: Path):
+    pack = load_pack(small_pack_folder, memory="16gb")
+    assert pack.step_down_memory() is None and pack.memory.level == "16gb"
+
+
 def test_memory_that_runs_out_twice_is_one_sentence():
     def work() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
