@@ -17,8 +17,8 @@ OPEN_VOCABULARY = (
     "helicopter", "boat", "sailboat", "ship", "balloon", "ball", "kite", "skateboard", "flag", "flower", "tree",
     "horse", "dog", "cat", "cow", "sheep", "goat", "pig", "rabbit", "mouse", "squirrel", "deer", "elephant", "giraffe",
     "zebra", "camel", "bear", "lion", "tiger", "fox", "wolf", "monkey", "kangaroo", "bird", "duck", "swan", "goose",
-    "chicken", "rooster", "penguin", "owl", "parrot", "flamingo", "eagle", "fish", "shark", "whale", "dolphin", "turtle",
-    "frog", "snake", "lizard", "crab", "snail", "butterfly", "bee",
+    "chicken", "rooster", "penguin", "owl", "parrot", "flamingo", "eagle", "fish", "shark", "whale", "dolphin",
+    "turtle", "frog", "snake", "lizard", "crab", "snail", "butterfly", "bee",
 )  # fmt: skip
 """What moves in clips, for packs that draw whatever they are told to."""
 
