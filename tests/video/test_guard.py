@@ -94,7 +94,7 @@ def test_frames_that_are_kept_are_of_one_file(tmp_path: Path, frames: np.ndarray
     path, other = write_mp4(tmp_path / "a.mp4", frames, 8), write_mp4(tmp_path / "b.mp4", 255 - frames, 8)
     info = probe_video(path)
     here = dict(read_in_order(path, info, list(range(10))))
-    list(iterate_frames(path, info, [0, 5], keep_to=10))
+    list(iterate_thumbnails(path, info, [0, 5], (32, 32), DecodeLimits(), keep_to=10))
     decode_video(other)
     kept = dict(iterate_frames(path, info, [0, 2]))
     assert np.array_equal(kept[0], here[0]) and np.array_equal(kept[2], here[2])
