@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
 COMPARISONS = {
     "drift": "what reduces the drift of long videos",
     "ingestion": "ingestion against bare decoding of the same frames",
+    "fuzz": "whether damaged files end in clips or in the quarantine",
     "gpu": "training and generation at the size of Stable Diffusion 1.5 on a GPU",
     "later_frames": "ControlNet, background, noise, drafts and colours of the frames after frame 1",
     "mask_term": "what makes objects follow their masks",

@@ -23,6 +23,7 @@ PAGES = (
             "experiments",
             "glossary",
             "inputs",
+            "reliability",
             "masks",
             "method",
             "metrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,8 @@ import numpy as np
 from mvmodel.video.config import DecodeLimits
 
 NPZ_ERRORS = (
-    OSError,
-    KeyError,
-    ValueError,
-    IndexError,
-    EOFError,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
+    *(OSError, KeyError, ValueError, IndexError, EOFError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
 )
 """What NumPy and zipfile raise for a damaged archive."""
 

@@ -77,6 +77,11 @@ class Channel:
         self._socket.close()
 
 
+def can_be_received(kind: type) -> bool:
+    """Whether a message may hold objects of a class."""
+    return kind.__module__.split(".")[0] in ("builtins", *_SAFE_MODULES)
+
+
 class _SafeUnpickler(pickle.Unpickler):
     """A decoder that was taken over by a file must not run code here."""
 

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import logging
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -232,6 +233,8 @@ def _run_task(
                 worker.channel.send("next")
             if message != "beat":
                 yield value
+    except pickle.UnpicklingError as error:
+        raise UnusableClip(path, f"its decoder sent what it must not ({error}); export it again") from error
     except (BrokenPipeError, ConnectionResetError, EOFError) as error:
         raise _describe_crash(worker, path, limits) from error
     except GeneratorExit:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from mvmodel.video import guard
-from mvmodel.video.channel import Channel
+from mvmodel.video.channel import Channel, can_be_received
 from mvmodel.video.kept_frames import kept_frames
 
 _PARENT_DEATH_SIGNAL = 1
@@ -130,8 +130,11 @@ class _Server:
     def _send_error(self, error: Exception) -> None:
         error.__traceback__ = error.__cause__ = error.__context__ = None
         try:
+            is_known = can_be_received(type(error))
             pickle.loads(pickle.dumps(error))
         except Exception:
+            is_known = False
+        if not is_known:
             error = RuntimeError(f"{type(error).__name__}: {error}")
         self._send("error", error)
 

@@ -1,6 +1,7 @@
 """The user's masks: every form is read, every mistake is named."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,22 @@ def test_objects_that_a_file_cannot_keep_apart_are_said(tmp_path: Path, caplog: 
     assert not caplog.text
     write_masks(tmp_path / "folder", sequence)
     assert "2 objects become one" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["masks", "bits"])
+def test_an_archive_that_states_huge_arrays_is_refused_by_its_header(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (100_000, 1000, 1000)}
+        )
+    with pytest.raises(InputError, match=r"bomb\.npz .*more than the limit of 3\.0 GiB"):
+        read_masks(path)
+
+
+@pytest.mark.parametrize("shape", [(-1, 4, 4), (0, 4, 4), (9, 40, 40)])
+def test_a_shape_that_does_not_fit_its_pixels_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "masks.npz"
+    np.savez(path, bits=np.ones(8, np.uint8), shape=np.array(shape), fps=np.array(8.0))
+    with pytest.raises(InputError, match="do not fit"):
+        read_masks(path)
