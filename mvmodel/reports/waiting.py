@@ -56,16 +56,16 @@ def read_waiting_motions(
         min_clips: Clips with reliable masks that a motion needs.
     """
     catalogue, quality = Catalogue.load(clips), read_mask_quality(masks).set_index("clip")
-    done, waiting = set(reported), []
+    reported_motions, motions = set(reported), list[WaitingMotion]()
     for kind in ("motions", "undersized"):
         for motion, names in groups[kind].items():
-            if motion in done:
+            if motion in reported_motions:
                 continue
             weak = int(quality.loc[list(names), "weak"].sum())
             reason, next_step = _explain(len(names), weak, kind == "motions", min_clips)
-            shown = [_describe_clip(catalogue, masks, quality.loc[name], name) for name in names[:MAX_CLIPS]]
-            waiting.append(WaitingMotion(motion, len(names), reason, next_step, shown))
-    return waiting
+            pictures = [_describe_clip(catalogue, masks, quality.loc[name], name) for name in names[:MAX_CLIPS]]
+            motions.append(WaitingMotion(motion, len(names), reason, next_step, pictures))
+    return motions
 
 
 def _explain(count: int, weak: int, is_large_enough: bool, min_clips: int) -> tuple[str, str]:

@@ -99,12 +99,14 @@ def choose_segmenters(setting: str, pack: SegmenterPack, pack_weights: str = "")
     Raises:
         PackError: There is no such segmenter, or it is not on this machine.
     """
-    own = NamedSegmenter(PACK_SEGMENTER, pack_weights, pack.segmenter)
+    pack_segmenter = NamedSegmenter(PACK_SEGMENTER, pack_weights, pack.segmenter)
     if setting == PACK_SEGMENTER:
-        return SegmenterChoice([own], pack.knows_footage)
+        return SegmenterChoice([pack_segmenter], pack.knows_footage)
     if setting == "auto":
-        others = [name for name in SEGMENTER_SOURCES if find_segmenter(name) is not None]
-        return SegmenterChoice([own, *(_open_named(name, pack.device) for name in others[:1])], pack.knows_footage)
+        available_names = [name for name in SEGMENTER_SOURCES if find_segmenter(name) is not None]
+        return SegmenterChoice(
+            [pack_segmenter, *(_open_named(name, pack.device) for name in available_names[:1])], pack.knows_footage
+        )
     if setting in SEGMENTER_SOURCES:
         return SegmenterChoice([_open_named(setting, pack.device)], pack.knows_footage)
     path = Path(setting).expanduser()

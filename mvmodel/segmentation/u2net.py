@@ -106,8 +106,8 @@ class U2NetSegmenter:
             prior[max(0, top) : bottom, max(0, left) : right] = True
             probabilities = self._crop_map(encoding, (left, top, right, bottom), _BOX_MARGIN)
         elif point_coords is not None:
-            inside = np.ones(len(point_coords), int) if point_labels is None else np.asarray(point_labels)
-            for x, y in np.asarray(point_coords)[inside == 1]:
+            labels = np.ones(len(point_coords), int) if point_labels is None else np.asarray(point_labels)
+            for x, y in np.asarray(point_coords)[labels == 1]:
                 prior[min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)] = True
             probabilities = encoding.probabilities
         else:
@@ -176,10 +176,10 @@ def _parts_at(mask: np.ndarray, prior: np.ndarray) -> np.ndarray:
     shared[0] = 0
     if not shared.any():
         return np.zeros_like(mask)
-    chosen = shared > 0.5 * stats[:, cv2.CC_STAT_AREA]
-    chosen[0] = False
-    chosen[int(shared.argmax())] = True
-    out: np.ndarray = chosen[labels]
+    is_at_prior = shared > 0.5 * stats[:, cv2.CC_STAT_AREA]
+    is_at_prior[0] = False
+    is_at_prior[int(shared.argmax())] = True
+    out: np.ndarray = is_at_prior[labels]
     return out
 
 
