@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -29,6 +29,7 @@ from mvmodel.picture_size import PictureSize, parse_size_option
 
 if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainConfig, TrainingClip
+    from mvmodel.masks.fit import Fit
     from mvmodel.packs import Pack
 
 
@@ -104,7 +105,7 @@ def _train(
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():
-        mask_fit = fit.value if fit else None
+        mask_fit = cast("Fit | None", fit.value if fit else None)
         loaded = load_training_clips(models, clips, segmenter=segmenter, overflow=overflow.value, mask_fit=mask_fit)
     usable, left_out = loaded.clips, loaded.left_out
     if loaded.unknown:

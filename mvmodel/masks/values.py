@@ -38,8 +38,8 @@ class MaskPicture:
 def picture_values(image: Image.Image, is_lossy: bool = False) -> MaskPicture:
     """The values of a picture that Pillow opened, or of the frame that it is at.
 
-    is_lossy: the picture was compressed as JPEG is. The palette decides whether its index counts (a coloured palette that begins with black, as DAVIS and VOC write it)
-    or its colour (a grey palette, as pngquant writes it).
+    is_lossy: the picture was compressed as JPEG is. The palette decides whether its index counts (a coloured palette
+    that begins with black, as DAVIS and VOC write it) or its colour (a grey palette, as pngquant writes it).
     """
     alpha: np.ndarray | None = None
     if "A" in image.getbands() or "transparency" in image.info:

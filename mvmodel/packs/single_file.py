@@ -164,7 +164,8 @@ def _convert_single_file(checkpoint: Path, base: Path, out: Path, with_vae: bool
             ) from error
     for part in parts:
         component = getattr(pipeline, part)
-        if isinstance(component, torch.nn.Module):
+        has_weights = isinstance(component, torch.nn.Module)
+        if has_weights:
             _refuse_missing_weights(checkpoint, part, component)
             move_model(component, torch.float16)
             component.save_pretrained(out / part)

@@ -63,7 +63,9 @@ def read_waiting_motions(
                 continue
             weak = int(quality.loc[list(names), "weak"].sum())
             reason, next_step = _explain(len(names), weak, kind == "motions", min_clips)
-            pictures = [_describe_clip(catalogue, masks, quality.loc[name], name) for name in names[:MAX_CLIPS]]
+            pictures = [
+                _describe_clip(catalogue, masks, quality.loc[name].to_dict(), name) for name in names[:MAX_CLIPS]
+            ]
             motions.append(WaitingMotion(motion, len(names), reason, next_step, pictures))
     return motions
 

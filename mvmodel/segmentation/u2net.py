@@ -187,6 +187,6 @@ def _rate(probabilities: np.ndarray, mask: np.ndarray, threshold: float) -> tupl
     """Score and stability of a mask, 0..1: mean probability inside, and IoU of lower and higher thresholds near it."""
     left, top, right, bottom = bounding_box(mask)
     near = probabilities[top:bottom, left:right]
-    high = np.count_nonzero(near > min(threshold + _CONTRAST_MARGIN, 0.9))
-    low = np.count_nonzero(near > max(threshold - _CONTRAST_MARGIN, 0.1))
+    high = int(np.count_nonzero(near > min(threshold + _CONTRAST_MARGIN, 0.9)))
+    low = int(np.count_nonzero(near > max(threshold - _CONTRAST_MARGIN, 0.1)))
     return float(probabilities[mask].mean()), high / max(low, 1)

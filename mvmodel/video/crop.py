@@ -76,8 +76,8 @@ class Crop:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Crop:
         """The crop of a catalogue's row."""
-        numbers = (int(row[name]) for name in ("scaled_width", "scaled_height", "crop_left", "crop_top"))
-        return cls(*numbers, follows=row["crop_follows"])
+        scaled_width, scaled_height = int(row["scaled_width"]), int(row["scaled_height"])
+        return cls(scaled_width, scaled_height, int(row["crop_left"]), int(row["crop_top"]), row["crop_follows"])
 
 
 class ForegroundTooLarge(ValueError):

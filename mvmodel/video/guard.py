@@ -57,7 +57,7 @@ def run_guarded(path: Path, limits: DecodeLimits, function: Callable[P, T], *arg
     if kwargs:
         raise TypeError("run_guarded takes no keyword arguments for the function; use functools.partial")
     if is_worker():
-        return function(*args)
+        return function(*args, **kwargs)
     with contextlib.closing(_run_task(Path(path), limits, "run", function, args)) as values:
         value: T = next(values)
         for _ in values:
@@ -217,7 +217,7 @@ def _run_task(
     is_whole, is_worn = False, False
     try:
         seconds = limits.timeout_s + _count_bytes(path) / _BYTES_PER_SECOND
-        worker.channel.send((kind, function, args, limits.memory_mb << 20))
+        worker.channel.send((kind, function, args, limits.memory_mb << 20, str(Path.cwd())))
         while True:
             message, value = _receive(worker, path, limits, seconds)
             if message == "end":

@@ -85,10 +85,11 @@ class _Server:
         self._channel = channel
         self._last_message = time.monotonic()
 
-    def serve(self, task: tuple[str, Callable[..., Any], tuple[Any, ...], int]) -> None:
-        """Runs one task: (kind, function, arguments, memory in bytes)."""
-        kind, function, arguments, memory = task
+    def serve(self, task: tuple[str, Callable[..., Any], tuple[Any, ...], int, str]) -> None:
+        """Runs one task: (kind, function, arguments, memory in bytes, the parent's working folder)."""
+        kind, function, arguments, memory, folder = task
         self._last_message = time.monotonic()
+        os.chdir(folder)  # the parent may have changed it since this process started, and paths may be relative
         _limit_memory(memory)
         try:
             if kind == "run":

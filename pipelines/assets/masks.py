@@ -67,7 +67,7 @@ def _masks_metadata(folder: Path, clips_folder: Path, pack: PackResource) -> dic
     if unknown := find_unknown_clips(folder):
         metadata[UNKNOWN_FOOTAGE] = describe_unknown_footage(pack.load().info, unknown)
     means = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
-    made_by = {name or "supplied": int(count) for name, count in quality["segmenter"].value_counts().items()}
+    made_by = {str(name) or "supplied": int(count) for name, count in quality["segmenter"].value_counts().items()}
     metadata |= {
         "weak": int(quality["weak"].sum()),
         "segmenters": dg.MetadataValue.json(made_by),

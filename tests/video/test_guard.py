@@ -45,6 +45,16 @@ def test_a_crash_names_the_file_and_the_next_file_is_read(tmp_path: Path, frames
     assert probe_video(write_mp4(tmp_path / "a.mp4", frames, 8)).frames == 10
 
 
+def test_relative_paths_are_those_of_the_current_folder(
+    tmp_path: Path, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, count in (("one", 4), ("two", 6)):
+        folder = tmp_path / name
+        write_mp4(folder / "a.mp4", frames[:count], 8)
+        monkeypatch.chdir(folder)
+        assert probe_video(Path("a.mp4")).frames == count
+
+
 def test_a_hang_ends_at_the_limit() -> None:
     start = time.monotonic()
     with pytest.raises(UnusableClip, match="hangs: nothing came for 0 s"):
