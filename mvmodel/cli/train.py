@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -105,7 +105,7 @@ def _train(
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():
-        mask_fit = cast("Fit | None", fit.value if fit else None)
+        mask_fit: Fit | None = fit.value if fit else None
         loaded = load_training_clips(models, clips, segmenter=segmenter, overflow=overflow.value, mask_fit=mask_fit)
     usable, left_out = loaded.clips, loaded.left_out
     if loaded.unknown:

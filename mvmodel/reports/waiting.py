@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.preview import colour_masks
@@ -88,7 +89,7 @@ def _explain(count: int, weak: int, is_large_enough: bool, min_clips: int) -> tu
     )
 
 
-def _describe_clip(catalogue: Catalogue, masks: Path, quality: Mapping[str, object], name: str) -> WaitingClip:
+def _describe_clip(catalogue: Catalogue, masks: Path, quality: Mapping[Any, Any], name: str) -> WaitingClip:
     overlay = colour_masks(MaskSequence.load(masks / f"{name}.npz"), catalogue.frames(name))
     maker = f"masks by {quality['segmenter']}" if quality["segmenter"] else "your masks"
     weak = f"weak: {quality['reasons']}" if quality["weak"] else "good"
