@@ -27,11 +27,12 @@ COMMANDS = {
     ("train",): ("frames", "--out"),
     ("generate",): ("--prompt", "a car", "--masks", "m.npz", "--out"),
     ("report",): ("frames", "--requests", "requests.csv", "--out"),
+    ("packs", "assemble"): ("m.npz", "--base", "tiny"),
     ("packs", "fake"): ("small",),
     ("packs", "pull"): ("sd15", "--to"),
 }
 """Every command that writes, with arguments that end where the output's path goes."""
-FOLDERS = {("masks", "extract"), ("train",), ("report",), ("packs", "fake"), ("packs", "pull")}
+FOLDERS = {("masks", "extract"), ("train",), ("report",), ("packs", "assemble"), ("packs", "fake"), ("packs", "pull")}
 """Commands whose output is a folder."""
 FILES = {("masks", "preview"): "theirs.gif", ("generate",): "theirs.mp4"}
 """Outputs of the other commands, where they are no .npz."""
