@@ -71,7 +71,8 @@ class SegmenterChoice:
     ) -> tuple[MaskExtraction, str]:
         """Masks of a clip by the first segmenter whose masks are not weak, and that segmenter's name.
 
-        If all are weak, the masks with the highest salience are returned. Arguments are those of `extract_masks`.
+        If all are weak, the masks with the highest salience are returned, and empty ones only if all are empty.
+        Arguments are those of `extract_masks`.
         """
         weak: list[tuple[MaskExtraction, str]] = []
         for segmenter in self._order(frames):
@@ -79,7 +80,12 @@ class SegmenterChoice:
             if not extraction.quality.weak:
                 return extraction, segmenter.name
             weak.append((extraction, segmenter.name))
-        return max(weak, key=lambda pair: pair[0].quality.salience or 0.0)
+
+        def rate(pair: tuple[MaskExtraction, str]) -> tuple[bool, float]:
+            extraction, _ = pair
+            return bool(extraction.sequence.masks.any()), extraction.quality.salience or 0.0
+
+        return max(weak, key=rate)
 
     def _order(self, frames: np.ndarray) -> Sequence[NamedSegmenter]:
         if len(self.segmenters) == 1 or self.knows_footage(frames):

@@ -23,6 +23,8 @@ _SAMPLES = 8
 """Pictures of a file from which the levels of all are chosen."""
 _ROUNDING = 10.0
 """Milliseconds by which a GIF rounds a delay, at most."""
+_USUAL_RATES = (8.0, 10.0, 12.0, 12.5, 15.0, 16.0, 20.0, 24.0, 25.0, 30.0, 50.0, 60.0)
+"""Frames per second that a few rounded delays are taken for before others that they also allow."""
 
 Frame = TypeVar("Frame")
 
@@ -199,6 +201,9 @@ def _plain_rate(delays: np.ndarray, repeats: np.ndarray, count: int) -> float:
     rate = 1000 * count / float(delays.sum())
     if np.ptp(delays) == 0:
         return round(rate, 4)
+    nearest = min(_USUAL_RATES, key=lambda candidate: abs(candidate - rate))
+    if abs(1000 * count / nearest - delays.sum()) <= _ROUNDING / 2:
+        return nearest
     # Whole rates before halves: of two that a rounded sum allows, the whole one is the likelier.
     for candidate in (round(rate), round(2 * rate) / 2):
         if candidate > 0 and abs(1000 * count / candidate - delays.sum()) <= _ROUNDING:

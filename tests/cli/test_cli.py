@@ -216,7 +216,7 @@ def test_metrics_refuses_masks_of_another_length(run, video, small_pack_folder, 
 
 
 @pytest.mark.slow
-def test_masks_extract_writes_one_mask_a_frame_at_the_sources_size(run, video, small_pack_folder, tmp_path):
+def test_masks_extract_writes_one_mask_a_frame_at_the_sources_size(run, video, tmp_path):
     from PIL import Image
 
     out = tmp_path / "masks"
@@ -228,7 +228,7 @@ def test_masks_extract_writes_one_mask_a_frame_at_the_sources_size(run, video, s
             "--out",
             out,
             "--pack",
-            small_pack_folder,
+            "tiny",
             "--json",
             "--preview",
             tmp_path / "p.mp4",

@@ -141,9 +141,9 @@ def test_search_in_a_library(run, clip, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny_pack")
-def test_the_rate_is_kept_from_extract_to_generate(run, clip, small_pack_folder, tmp_path):
+def test_the_rate_is_kept_from_extract_to_generate(run, clip, tmp_path):
     video = write_mp4(tmp_path / "clip.mp4", clip.frames, 30)
-    result = run("masks", "extract", video, "--out", tmp_path / "x.npz", "--pack", small_pack_folder, "--json")
+    result = run("masks", "extract", video, "--out", tmp_path / "x.npz", "--pack", "tiny", "--json")
     assert result.code == 0 and result.json["fps"] == 30, result.err
     assert MaskSequence.load(tmp_path / "x.npz").fps == 30
     write_masks(tmp_path / "m", MaskSequence(clip.masks, 30.0))  # as extract writes a folder
