@@ -7,7 +7,6 @@ mutated video is decoded again by PyAV in a process of its own, and its frames h
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.machine import describe_machine, format_lines
+from benchmarks.machine import describe_machine, publish_report
 from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks, write_masks
@@ -221,11 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     options = parser.parse_args(arguments)
     figures = run_fuzz(options.files, options.seed, options.clips)
-    text = json.dumps({**figures, "on": describe_machine()}, indent=2)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    print(text if options.json else "\n".join(format_lines("fuzz", figures)))
+    publish_report({**figures, "on": describe_machine()}, {"fuzz": figures}, options.out, options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ on.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.machine import describe_machine, format_lines, round_numbers
+from benchmarks.machine import describe_machine, publish_report, round_numbers
 from benchmarks.measurements import Figures, MeasurementLog, measure_peak_memory
 
 if TYPE_CHECKING:
@@ -285,15 +284,7 @@ def main(arguments: list[str] | None = None) -> None:
     except MvmodelError as error:
         sys.exit(str(error))
     report = {**round_numbers(figures), "size": shape, "on": describe_machine()}
-    text = json.dumps(report, indent=2)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    print(
-        text
-        if options.json
-        else "\n".join(line for name, value in report.items() for line in format_lines(name, value))
-    )
+    publish_report(report, report, options.out, options.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ in turn, and the fastest time of each counts. The worker process is started befo
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import av
 import psutil
 
-from benchmarks.machine import describe_machine, format_lines, round_numbers
+from benchmarks.machine import describe_machine, publish_report, round_numbers
 from mvmodel.video.clips import Clip, find_clips
 from mvmodel.video.config import IngestConfig
 from mvmodel.video.containers import AV_ERRORS, UnusableClip
@@ -106,8 +105,4 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     machine = describe_machine()
     figures = {**round_numbers(measure_ingestion(options.clips, options.repeats)), "clips": options.clips.name}
-    text = json.dumps({**figures, "on": machine}, indent=2)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    print(text if options.json else "\n".join(format_lines("ingestion", figures)))
+    publish_report({**figures, "on": machine}, {"ingestion": figures}, options.out, options.json)

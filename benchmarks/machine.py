@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +46,16 @@ def format_lines(name: str, value: Any) -> list[str]:
     table = [f"{name:28} " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in flat.items())] if flat else []
     deeper = (format_lines(f"{name} {key}", item) for key, item in value.items() if isinstance(item, dict))
     return table + [line for part in deeper for line in part]
+
+
+def publish_report(report: Mapping[str, Any], tables: Mapping[str, Any], out: Path | None, as_json: bool) -> None:
+    """Write `report` as JSON to `out`, if it is given, and print it: as JSON, or `tables` for people.
+
+    tables: name -> figures, each as `format_lines` takes them.
+    """
+    text = json.dumps(report, indent=2)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n")
+    lines = (line for name, value in tables.items() for line in format_lines(name, value))
+    print(text if as_json else "\n".join(lines))

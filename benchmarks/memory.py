@@ -9,7 +9,6 @@ needs more for its context, the libraries' work space and fragmentation; `python
 from __future__ import annotations
 
 import argparse
-import json
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.machine import describe_machine, format_lines, round_numbers
+from benchmarks.machine import describe_machine, publish_report, round_numbers
 from mvmodel.backends.image_unet.denoiser import Denoiser
 from mvmodel.backends.image_unet.guidance import guidance_branches
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -233,12 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     shape = (options.frames, options.height, options.width)
     report = {**round_numbers(account_ladder(shape=shape)), "shape": list(shape), "on": describe_machine()}
-    text = json.dumps(report, indent=2)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    lines = [line for name, value in report.items() for line in format_lines(name, value)]
-    print(text if options.json else "\n".join(lines))
+    publish_report(report, report, options.out, options.json)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.machine import describe_machine, format_lines, round_numbers
+from benchmarks.machine import describe_machine, publish_report, round_numbers
 from mvmodel.files import write_json
 
 RANDOM_PACK = Path(".mvmodel/benchmarks/sd15-rehearsal")
@@ -137,15 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
             pack, options.clips, options.count, options.segmenter, options.memory, Path(folder).resolve(), options.masks
         )
     report = {**round_numbers(figures), "memory": options.memory, "on": describe_machine()}
-    text = json.dumps(report, indent=2)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    print(
-        text
-        if options.json
-        else "\n".join(line for name, value in report.items() for line in format_lines(name, value))
-    )
+    publish_report(report, report, options.out, options.json)
     sys.exit(figures["exit_code"])
 
 
