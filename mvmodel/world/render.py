@@ -10,6 +10,7 @@ import numpy as np
 
 from mvmodel.masks.geometry import rotation_matrix
 from mvmodel.text import with_article
+from mvmodel.world.limbs import bend_sprite
 from mvmodel.world.motions import MOTIONS, VERBS, SpritePoses, sample_poses
 from mvmodel.world.scenes import BACKGROUNDS, paint_background
 from mvmodel.world.sprites import CELL, OBJECTS, atlas
@@ -20,12 +21,21 @@ TRAIN, HELD_OUT = 1, 2
 
 @dataclass(frozen=True)
 class AnimatedSprite:
-    """One object of a clip: its object word, its motion, its size as a share of the frame's side, and its poses."""
+    """One object of a clip: its object word, its motion, its size as a share of the frame's side, and its poses.
+
+    gait: moment of the gait in every frame, in cycles, (frames,), for an object whose limbs move; None keeps the
+    sprite rigid.
+    """
 
     name: str
     motion: str
     size: float
     poses: SpritePoses
+    gait: np.ndarray | None = None
+
+    def draw(self, frame: int) -> np.ndarray:
+        """The object's picture in a frame, premultiplied float32 RGBA, square."""
+        return atlas()[self.name] if self.gait is None else bend_sprite(self.name, float(self.gait[frame]))
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,8 @@ def compose_caption(objects: tuple[str, ...], background: str, motion: str | Non
 
 def _paste(frame: np.ndarray, sprite: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Blend `sprite` into `frame` (float32, in place) under the 2x3 `matrix`; returns its alpha, (height, width)."""
-    size = frame.shape[0]
-    corners = matrix[:, :2] @ np.array([[0, CELL, CELL, 0], [0, 0, CELL, CELL]], float) + matrix[:, 2:]
+    size, side = frame.shape[0], sprite.shape[0]
+    corners = matrix[:, :2] @ np.array([[0, side, side, 0], [0, 0, side, side]], float) + matrix[:, 2:]
     x0, y0 = np.clip(np.floor(corners.min(axis=1)).astype(int) - 1, 0, size)
     x1, y1 = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 2, 0, size)
     alpha = np.zeros(frame.shape[:2], np.float32)
@@ -93,8 +103,6 @@ def render(
     slack = int(np.ceil(abs(pan) * side))
     canvas = paint_background(background, rng, side, side + slack)
     offsets = np.round(np.linspace(0, pan * side, frames) - min(0.0, pan * side)).astype(int)
-    sprites = {name: atlas()[name] for name in {item.name for item in objects}}
-    blurred = {name: cv2.GaussianBlur(sprite, (3, 3), 0.6) for name, sprite in sprites.items()}
     out = np.empty((frames, side, side, 3), np.uint8)
     instances = np.zeros((len(objects), frames, side, side), bool)
     for index in range(frames):
@@ -106,9 +114,12 @@ def render(
             sy = scale * pose.scale_y[index]
             linear = rotation_matrix(pose.angle[index]) * (sx, sy)
             centre = np.array([pose.x[index] * side, pose.y[index] * side])
-            matrix = np.column_stack([linear, centre - linear @ [CELL / 2, CELL / 2]])
-            source = blurred if abs(sy) < 0.7 else sprites  # a little blur stands in for a mip level
-            alpha = _paste(frame, source[item.name], matrix)
+            sprite = item.draw(index)
+            middle = sprite.shape[0] / 2
+            matrix = np.column_stack([linear, centre - linear @ [middle, middle]])
+            if abs(sy) < 0.7:  # a little blur stands in for a mip level
+                sprite = cv2.GaussianBlur(sprite, (3, 3), 0.6)
+            alpha = _paste(frame, sprite, matrix)
             visible = alpha > 0.5
             instances[:number, index] &= ~visible
             instances[number, index] = visible
