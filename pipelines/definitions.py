@@ -63,6 +63,8 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
         "gpu": Gpu(**hardware),
         "store": store,
         "handles": HandleIOManager(store=store),
+        # In place of Dagster's default, which pickles.
+        "io_manager": HandleIOManager(store=store),
     }
 
 

@@ -174,7 +174,9 @@ class Pack:
 
     def text_encoder(self) -> CLIPTextModel:
         def load() -> CLIPTextModel:
-            model: Any = CLIPTextModel.from_pretrained(self.folder / "text_encoder", dtype=self._torch_dtype)
+            model: Any = CLIPTextModel.from_pretrained(
+                self.folder / "text_encoder", dtype=self._torch_dtype, use_safetensors=True
+            )
             loaded_model: CLIPTextModel = model.to(self.device).eval()
             return loaded_model
 
@@ -279,13 +281,19 @@ class Pack:
         info = self.info.scorer
         if info.folder:
             folder = self.folder / info.folder
+            name, weights = f"{self.info.name}/{info.folder}", folder / "open_clip_model.safetensors"
+            if not weights.is_file():  # open_clip would read a pickled file instead
+                raise PackError(f"{weights} does not exist; fetch or assemble the pack again")
             address = f"local-dir:{folder.resolve()}"
             model, _, preprocess = open_clip.create_model_and_transforms(address)
-            name, weights = f"{self.info.name}/{info.folder}", folder / "open_clip_model.safetensors"
             return _OpenClip(model, preprocess, open_clip.get_tokenizer(address), name, weights)
         if not info.model or not info.checkpoint:
             raise PackError(f"{self.folder}/pack.json names neither a scorer folder nor a model with its checkpoint")
         weights = self.folder / info.checkpoint
+        if weights.suffix != ".safetensors":
+            raise PackError(
+                f"{weights} is not a .safetensors file; pickled checkpoints can run code and are not loaded"
+            )
         model, _, preprocess = open_clip.create_model_and_transforms(
             info.model, pretrained=str(weights), force_quick_gelu="openai" in info.checkpoint
         )

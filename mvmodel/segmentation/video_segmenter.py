@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from segment_anything.utils.amg import build_point_grid, calculate_stability_score
 from transformers import AutoModel
 from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVideoInferenceSession
@@ -59,8 +60,8 @@ class VideoSegmenter:
     def from_pretrained(cls, folder: Path, device: str = "cpu") -> VideoSegmenter:
         """Loads a folder in transformers' layout. Raises PackError if it holds no SAM 2 or EdgeTAM video model."""
         try:
-            model = AutoModel.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
+            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise PackError(f"the segmenter in {folder} cannot be loaded ({str(error).splitlines()[0]})") from error
         if model.config.model_type not in _SESSIONS:
             raise PackError(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
+from mvmodel.training.checkpoint_state import read_state
+
+logger = logging.getLogger(__name__)
 
 
 class CheckpointSlots:
@@ -19,6 +25,21 @@ class CheckpointSlots:
         """The newest complete checkpoint, or None."""
         newest = max(self.slots, key=self._read_step)
         return newest if self._read_step(newest) >= 0 else None
+
+    def read(self) -> dict[str, Any] | None:
+        """The state of the newest complete checkpoint, or None if there is none.
+
+        A damaged one is logged, and the one before is read. Raises InputError if none can be read.
+        """
+        slots = sorted((slot for slot in self.slots if self._read_step(slot) >= 0), key=self._read_step)
+        while slots:
+            try:
+                return read_state(slots.pop())
+            except InputError as error:
+                if not slots:
+                    raise
+                logger.warning("%s; going on from the checkpoint before it", error)
+        return None
 
     @contextmanager
     def write(self, step: int) -> Iterator[Path]:
@@ -33,4 +54,5 @@ class CheckpointSlots:
     def _read_step(slot: Path) -> int:
         """The slot's step, or -1 if it holds no complete checkpoint."""
         marker = slot / "complete"
-        return int(marker.read_text() or 0) if marker.exists() else -1
+        text = marker.read_text() if marker.exists() else ""
+        return int(text) if text.isdecimal() else -1

@@ -1,7 +1,7 @@
 """The training loop of adapters and of every model of the tiny pack.
 
-accelerate provides device placement, mixed precision and checkpoints. This module adds the learning rate schedule, the
-moving average of the weights, the training curve and the clean stop. A run depends on its config alone: a resumed run
+accelerate provides device placement and mixed precision. This module adds the learning rate schedule, the moving average
+of the weights, checkpoints, the training curve and the clean stop. A run depends on its config alone: a resumed run
 sees the same batches.
 """
 
@@ -27,6 +27,7 @@ from diffusers.training_utils import EMAModel
 
 from mvmodel.errors import InputError, TrainingInterrupted
 from mvmodel.progress import start_task
+from mvmodel.training.checkpoint_state import get_random_states, set_random_states, write_state
 from mvmodel.training.checkpoints import CheckpointSlots
 from mvmodel.training.prefetch import prefetch
 
@@ -121,6 +122,7 @@ def train(
     Raises:
         TrainingInterrupted: SIGINT or SIGTERM arrived; a checkpoint was written.
         FloatingPointError: The loss or a gradient is not finite; names the step. The last checkpoint is good.
+        InputError: A checkpoint in `folder` cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(config.seed % 2**32)  # numpy takes no larger ones
@@ -143,7 +145,7 @@ def train(
 
 
 class _Run:
-    """Model, optimizer and position of one training run. accelerate stores the position with every checkpoint."""
+    """Model, optimizer and position of one training run."""
 
     def __init__(
         self,
@@ -165,19 +167,42 @@ class _Run:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
         self.ema = EMAModel(list(model.parameters()), decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
         self.wrapped, self.optimizer, self.schedule = self.accelerator.prepare(model, optimizer, schedule)
-        self.accelerator.register_for_checkpointing(self, self.ema)
         self.checkpoints = CheckpointSlots(folder)
-        if (checkpoint := self.checkpoints.newest()) is not None:
-            self.accelerator.load_state(str(checkpoint))
-            self.ema.to(self.accelerator.device)
+        if (state := self.checkpoints.read()) is not None:
+            try:
+                self.load_state_dict(state)
+            except (LookupError, RuntimeError, TypeError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(
+                    f"the checkpoint in {folder} does not fit {name} ({reason}); delete it to train from the start"
+                ) from error
         self.first_step, self.start_time = self.step, time.time()
         self.curve_file = (folder / "curve.jsonl").open("a")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step}
+        """Everything that the next step depends on."""
+        scaler = self.accelerator.scaler
+        return {
+            "step": self.step,
+            "model": self.accelerator.unwrap_model(self.wrapped).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema": self.ema.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+            "random": get_random_states(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
         self.step = int(state["step"])
+        self.accelerator.unwrap_model(self.wrapped).load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.ema.load_state_dict(state["ema"])
+        self.ema.to(self.accelerator.device)
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        set_random_states(state["random"])
 
     def train_step(self, batch: Any) -> None:
         """One optimizer step. Raises FloatingPointError if the loss or a gradient is not finite."""
@@ -212,7 +237,7 @@ class _Run:
 
     def write_checkpoint(self) -> None:
         with self.checkpoints.write(self.step) as checkpoint:
-            self.accelerator.save_state(str(checkpoint), safe_serialization=True)
+            write_state(checkpoint, self.state_dict())
 
     def write_sample(self, sample: Sample) -> None:
         """Write a preview by the averaged weights; training's weights and random numbers stay as they are."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import mmap
 import os
-import pickle
 import socket
 import tempfile
-from collections.abc import Iterable
-from io import BytesIO
 from multiprocessing.connection import Connection
 from typing import Any
+
+from mvmodel.video.messages import MessageError, decode_message, encode_message
 
 _ALIGNMENT = 64
 """Bytes to which arrays are aligned in shared memory."""
 _MAX_INLINE = 1 << 16
 """Arrays of together at most so many bytes travel in the message itself."""
-_SAFE_MODULES = ("mvmodel", "numpy", "pathlib", "collections", "decimal", "av")
-"""Modules whose classes a message may hold."""
 
 
 class Channel:
@@ -29,7 +28,7 @@ class Channel:
     """
 
     def __init__(self, end: socket.socket, trusts: bool = False) -> None:
-        self._socket, self._load = end, pickle.loads if trusts else _load_safely
+        self._socket, self._trusts = end, trusts
         self._connection = Connection(os.dup(end.fileno()))
 
     def poll(self, seconds: float) -> bool:
@@ -37,39 +36,49 @@ class Channel:
         return self._connection.poll(seconds)
 
     def send(self, value: Any) -> None:
-        """Sends a value that can be pickled. Raises OSError if the other process has gone."""
-        buffers: list[pickle.PickleBuffer] = []
-        content = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-        arrays = [buffer.raw() for buffer in buffers]
+        """Sends a value of the kinds in `mvmodel.video.messages`.
+
+        Raises OSError if the other process has gone, and TypeError for a value of another kind.
+        """
+        text, arrays = encode_message(value)
         sizes = [array.nbytes for array in arrays]
-        is_inline = sum(sizes) <= _MAX_INLINE
-        inline = [bytes(array) for array in arrays] if is_inline else []
-        self._connection.send_bytes(pickle.dumps((content, sizes, inline)))
-        if not is_inline:
-            descriptor = _share(arrays)
-            try:
-                socket.send_fds(self._socket, [b"."], [descriptor])
-            finally:
-                os.close(descriptor)
+        self._connection.send_bytes(json.dumps([text, sizes]).encode())
+        if sum(sizes) <= _MAX_INLINE:
+            if arrays:
+                self._connection.send_bytes(b"".join(arrays))
+            return
+        descriptor = _share(arrays)
+        try:
+            socket.send_fds(self._socket, [b"."], [descriptor])
+        finally:
+            os.close(descriptor)
 
     def receive(self) -> Any:
-        """The next message. Raises EOFError or OSError if the other process has gone, UnpicklingError for other classes
-        than arrays, exceptions and those of mvmodel."""
-        content, sizes, inline = _load_safely(self._connection.recv_bytes())
-        if sum(sizes) <= _MAX_INLINE:
-            return self._load(content, buffers=[bytearray(part) for part in inline])
+        """The next message. Raises EOFError or OSError if the other process has gone, MessageError if it is damaged
+        or holds what it may not: functions, and classes other than mvmodel's dataclasses and pydantic models."""
+        text, sizes = _parse_envelope(self._connection.recv_bytes())
+        if sum(sizes) > _MAX_INLINE:
+            memory, alignment = self._receive_shared_memory(sum(_padded(size) for size in sizes)), _ALIGNMENT
+        else:
+            memory, alignment = memoryview(bytearray(self._connection.recv_bytes() if sizes else b"")), 1
+        parts, start = [], 0
+        for size in sizes:
+            parts.append(memory[start : start + size])
+            start += -(-size // alignment) * alignment
+        return decode_message(text, list(parts), self._trusts)
+
+    def _receive_shared_memory(self, size: int) -> memoryview:
         _, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
         if not descriptors:
             raise EOFError("the shared memory of a message is missing")
         try:
-            memory = memoryview(mmap.mmap(descriptors[0], sum(_padded(size) for size in sizes)))
+            if hasattr(os, "memfd_create"):  # memory that the other process makes smaller would end this one
+                fcntl.fcntl(descriptors[0], fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            return memoryview(mmap.mmap(descriptors[0], size))
+        except (OSError, ValueError, OverflowError) as error:
+            raise MessageError(f"the shared memory of a message cannot be read ({error})") from error
         finally:
             os.close(descriptors[0])
-        parts, start = [], 0
-        for size in sizes:
-            parts.append(memory[start : start + size])
-            start += _padded(size)
-        return self._load(content, buffers=parts)
 
     def close(self) -> None:
         """Closes this end; the other one notices."""
@@ -77,26 +86,15 @@ class Channel:
         self._socket.close()
 
 
-def can_be_received(kind: type) -> bool:
-    """Whether a message may hold objects of a class."""
-    return kind.__module__.split(".")[0] in ("builtins", *_SAFE_MODULES)
-
-
-class _SafeUnpickler(pickle.Unpickler):
-    """A decoder that was taken over by a file must not run code here."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "builtins":
-            value = super().find_class(module, name)
-            if isinstance(value, type) and (issubclass(value, BaseException) or name in ("set", "range", "bytearray")):
-                return value
-        elif module.split(".")[0] in _SAFE_MODULES and "." not in name:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"a message holds {module}.{name}")
-
-
-def _load_safely(content: bytes, buffers: Iterable[Any] = ()) -> Any:
-    return _SafeUnpickler(BytesIO(content), buffers=buffers).load()
+def _parse_envelope(content: bytes) -> tuple[str, list[int]]:
+    """The JSON of a message and the bytes of each of its arrays."""
+    try:
+        text, sizes = json.loads(content)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MessageError(f"a message cannot be read ({error})") from error
+    if not isinstance(text, str) or not all(type(size) is int and size >= 0 for size in sizes):
+        raise MessageError("a message cannot be read")
+    return text, sizes
 
 
 def _padded(size: int) -> int:
@@ -106,7 +104,7 @@ def _padded(size: int) -> int:
 def _share(arrays: list[memoryview]) -> int:
     """A file descriptor of memory with all arrays, one after the other."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("mvmodel-frames")
+        descriptor = os.memfd_create("mvmodel-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:  # macOS
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())

@@ -75,9 +75,6 @@ class UnusableClip(InputError):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason, self.info = Path(path), reason, info
 
-    def __reduce__(self) -> tuple[type[UnusableClip], tuple[Path, str, VideoInfo | None]]:
-        return UnusableClip, (self.path, self.reason, self.info)
-
 
 def image_files(path: Path) -> list[Path]:
     """The images directly inside a folder, in frame order. Hidden files are ignored.

@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import logging
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -25,7 +25,8 @@ import mvmodel
 from mvmodel.errors import InputError
 from mvmodel.video.channel import Channel
 from mvmodel.video.config import DecodeLimits
-from mvmodel.video.containers import UnusableClip, describe_error
+from mvmodel.video.containers import UnusableClip, VideoInfo
+from mvmodel.video.messages import MessageError
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -48,7 +49,7 @@ def run_guarded(path: Path, limits: DecodeLimits, function: Callable[P, T], *arg
         path: The file that it reads, for messages and for the time limit.
         limits: Limits of time and memory.
         function: A function of a module, not of a script. It may raise InputErrors.
-        *args: Its arguments, which can be pickled.
+        *args: Its arguments, of the kinds in `mvmodel.video.messages`.
 
     Raises:
         InputError: As `function` raises it.
@@ -100,6 +101,21 @@ def start_worker() -> None:
         _pool.idle.append(_Worker())
 
 
+@dataclass(frozen=True)
+class TaskError:
+    """What the worker says about an exception of a task.
+
+    kind: "clip" for UnusableClip, "input" for other InputErrors, "memory" for MemoryError, or "other". reason: for
+    people to read. details: the exception as Python prints it. path and info: of an UnusableClip.
+    """
+
+    kind: str
+    reason: str
+    details: str
+    path: Path | None = None
+    info: VideoInfo | None = None
+
+
 class _Worker:
     """A worker process and the connection to it."""
 
@@ -118,7 +134,7 @@ class _Worker:
             return
         try:
             self._is_ready = self.channel.poll(_START_SECONDS) and self.channel.receive()[0] == "ready"
-        except (EOFError, OSError):
+        except (EOFError, OSError, MessageError):
             self._is_ready = False
         if not self._is_ready:
             self.kill()
@@ -233,7 +249,7 @@ def _run_task(
                 worker.channel.send("next")
             if message != "beat":
                 yield value
-    except pickle.UnpicklingError as error:
+    except MessageError as error:
         raise UnusableClip(path, f"its decoder sent what it must not ({error}); export it again") from error
     except (BrokenPipeError, ConnectionResetError, EOFError) as error:
         raise _describe_crash(worker, path, limits) from error
@@ -271,7 +287,7 @@ def _stop(worker: _Worker) -> tuple[bool, bool]:
             message, value = worker.channel.receive()
             if message == "end":
                 return True, bool(value)
-    except (EOFError, OSError):
+    except (EOFError, OSError, MessageError):
         pass
     return False, False
 
@@ -286,13 +302,15 @@ def _count_bytes(path: Path) -> int:
         return 0
 
 
-def _to_input_error(path: Path, limits: DecodeLimits, error: Exception) -> Exception:
-    if isinstance(error, InputError):
-        return error
-    if isinstance(error, MemoryError):
+def _to_input_error(path: Path, limits: DecodeLimits, error: TaskError) -> Exception:
+    if error.kind == "memory":
         return UnusableClip(path, _memory_reason(limits))
-    logger.debug("%s: %r", path, error)
-    return UnusableClip(path, f"it cannot be read ({describe_error(error)}); export it again")
+    if error.kind == "clip" and error.path is not None:
+        return UnusableClip(error.path, error.reason, error.info)
+    if error.kind == "input":
+        return InputError(error.reason)
+    logger.debug("%s: %s", path, error.details)
+    return UnusableClip(path, f"it cannot be read ({error.reason}); export it again")
 
 
 def _memory_reason(limits: DecodeLimits) -> str:

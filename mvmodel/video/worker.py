@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import logging
 import os
-import pickle
 import resource
 import signal
 import socket
@@ -20,9 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.errors import InputError
 from mvmodel.video import guard
-from mvmodel.video.channel import Channel, can_be_received
+from mvmodel.video.channel import Channel
+from mvmodel.video.containers import UnusableClip, describe_error
 from mvmodel.video.kept_frames import kept_frames
+from mvmodel.video.messages import MessageError
 
 _PARENT_DEATH_SIGNAL = 1
 """Linux's PR_SET_PDEATHSIG."""
@@ -57,7 +59,7 @@ def main() -> None:
             task = channel.receive()
         except (EOFError, OSError):
             return
-        except (AttributeError, ImportError, pickle.UnpicklingError) as error:
+        except (ImportError, MessageError) as error:
             channel.send(("unknown", f"{type(error).__name__}: {error}"))
             continue
         if isinstance(task, str):  # "next" or "stop", which came after the last item
@@ -129,15 +131,14 @@ class _Server:
         self._last_message = time.monotonic()
 
     def _send_error(self, error: Exception) -> None:
-        error.__traceback__ = error.__cause__ = error.__context__ = None
-        try:
-            is_known = can_be_received(type(error))
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            is_known = False
-        if not is_known:
-            error = RuntimeError(f"{type(error).__name__}: {error}")
-        self._send("error", error)
+        details = f"{type(error).__name__}: {error}"
+        if isinstance(error, UnusableClip):
+            self._send("error", guard.TaskError("clip", error.reason, details, error.path, error.info))
+            return
+        kinds = {InputError: "input", MemoryError: "memory"}
+        kind = next((name for known, name in kinds.items() if isinstance(error, known)), "other")
+        reason = str(error) if kind == "input" else describe_error(error)
+        self._send("error", guard.TaskError(kind, reason, details))
 
 
 def _count_bytes(item: Any) -> int:

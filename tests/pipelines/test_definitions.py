@@ -23,6 +23,7 @@ from pipelines.definitions import (
     build_defs,
     build_resources,
 )
+from pipelines.store.io_manager import HandleIOManager
 
 GRAPH = Path(__file__).with_name("graph.json")
 UPDATE = "python tests/pipelines/test_definitions.py"
@@ -73,6 +74,16 @@ def test_every_asset_keeps_the_conventions(defs: dg.Definitions) -> None:
             "ingestion", "masks", "motion", "training", "generation", "reports", "experiments",
             "foundation",
         }, name  # fmt: skip
+
+
+def test_no_step_uses_an_io_manager_that_pickles(defs: dg.Definitions) -> None:
+    """Dagster's default IO manager does. What has no IO manager of its own gets the one named io_manager."""
+    resources = defs.resources or {}
+    assert type(resources["io_manager"]) is type(resources["handles"]) is HandleIOManager
+    for job in defs.resolve_all_job_defs():
+        for node in job.nodes:
+            for output in node.definition.output_defs:
+                assert output.io_manager_key in ("handles", "io_manager"), f"{job.name}: {node.name}"
 
 
 def test_assets_are_short() -> None:

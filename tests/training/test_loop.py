@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mvmodel.errors import InputError
+from mvmodel.training.checkpoint_state import write_state
 from mvmodel.training.loop import LoopConfig, TrainingInterrupted, build_optimizer, learning_rate, train
 
 
@@ -48,16 +49,14 @@ def test_loop_stops_at_a_gradient_that_is_not_finite(tmp_path):
 
 
 def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path, monkeypatch):
-    from accelerate import Accelerator
-
     model, config = _line(6)
-    save_state = Accelerator.save_state
 
-    def cut(self, folder, **options):
-        if folder.endswith("checkpoint-2"):
-            (tmp_path / "checkpoint-2" / "half").parent.mkdir(exist_ok=True)
+    def cut(folder, state):
+        if folder.name == "checkpoint-2":
+            folder.mkdir()
+            (folder / "state.safetensors").write_text("half")
             raise KeyboardInterrupt
-        return save_state(self, folder, **options)
+        write_state(folder, state)
 
     steps: list[int] = []
 
@@ -65,7 +64,7 @@ def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path, monkeypatch):
         steps.append(step)
         return net(x).square().mean(), {}
 
-    monkeypatch.setattr(Accelerator, "save_state", cut)
+    monkeypatch.setattr("mvmodel.training.loop.write_state", cut)
     with pytest.raises(KeyboardInterrupt):
         train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=lambda row: None)
     monkeypatch.undo()

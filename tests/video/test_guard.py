@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -70,7 +69,7 @@ def test_memory_has_a_limit() -> None:
 
 def test_being_killed_is_told_as_a_lack_of_memory() -> None:
     with pytest.raises(UnusableClip, match="ended by the system, most likely because decoding it needs more than"):
-        run_guarded(FILE, LIMITS, signal.raise_signal, signal.SIGKILL)
+        run_guarded(FILE, LIMITS, signal.raise_signal, int(signal.SIGKILL))
 
 
 def test_errors_of_a_decoder_become_reasons_and_input_errors_stay() -> None:
@@ -81,7 +80,7 @@ def test_errors_of_a_decoder_become_reasons_and_input_errors_stay() -> None:
 
 
 def test_a_function_without_a_module_is_a_mistake_of_ours() -> None:
-    with pytest.raises((pickle.PicklingError, AttributeError)):
+    with pytest.raises(TypeError, match=r"<lambda> is no function or class of a module"):
         run_guarded(FILE, LIMITS, lambda: 1)
     assert run_guarded(FILE, LIMITS, abs, -1) == 1
 
