@@ -11,6 +11,7 @@ import dagster as dg
 from mvmodel.picture_size import parse_size
 from pipelines import automation, checks, jobs
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
+from pipelines.executors import choose_executor
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import default_clips_folder, home_folder, load_settings
 from pipelines.store.artifact_store import ArtifactStore
@@ -53,6 +54,7 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     size = parse_size(value) if (value := settings.pop("size", None)) else ""
     hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
     memory = settings.pop("memory", "auto")
+    settings.pop("executor", None)
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
     store = ArtifactStore(root=root, work=str(home / "work"))
     return {
@@ -77,8 +79,12 @@ def build_defs(
 ) -> dg.Definitions:
     """All definitions for a home.
 
-    home, sections: as in `build_resources`. resources: replace those of the same name. executor: runs the steps.
+    home, sections: as in `build_resources`. resources: replace those of the same name. executor: runs the steps; by
+    default the one that the settings name.
     """
+    if executor is None:
+        settings = load_settings((home or home_folder()).resolve()) if sections is None else sections
+        executor = choose_executor(settings.get("executor", "multiprocess"))
     return dg.Definitions(
         assets=[*INGESTION_ASSETS, *automation.with_automation(MOTION_ASSETS), *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS],
         asset_checks=checks.all_checks,

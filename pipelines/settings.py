@@ -129,6 +129,9 @@ class TopLevelConfig(Config):
     multiples of what the pack's autoencoder and UNet divide by: 32 for tiny, 64 for sd15. By default the pack's."""
     store: str = ""
     """Where versions of assets are stored: a folder or an fsspec address such as s3://bucket/mvmodel."""
+    executor: str = Field(default="multiprocess", pattern="^(multiprocess|in_process|ray|kubernetes)$")
+    """multiprocess, in_process, ray or kubernetes: where the steps of runs that Dagster launches run. See
+    docs/scaling.md. `mvmodel-pipeline run` always runs them in its own process."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     memory: str = Field(default="auto", pattern="^(auto|24gb|16gb|12gb|8gb)$")

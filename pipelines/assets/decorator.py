@@ -13,6 +13,7 @@ import dagster as dg
 
 from mvmodel.errors import MvmodelError
 from pipelines.driver.progress import step_timings
+from pipelines.executors import resource_tags
 
 OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"
@@ -37,6 +38,7 @@ def mvmodel_asset(
         "owners": OWNERS,
         "io_manager_key": "handles",
         **({"pool": GPU_POOL} if gpu else {}),
+        "op_tags": resource_tags(gpu),
         **options,
     }
     return lambda function: dg.asset(**settings)(user_errors_as_failures(function))
