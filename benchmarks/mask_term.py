@@ -30,7 +30,7 @@ FRAMES = 12
 CEILING = "ceiling"
 
 
-def render_test_clips(count: int) -> list[tuple[str, Any]]:
+def render_test_clips(count: int, salt: int = 71) -> list[tuple[str, Any]]:
     """(group, clip): half "trained motion", half "new motion", no object of which was tuned on."""
     from mvmodel.world.render import HELD_OUT, random_clip
     from mvmodel.world.sprites import OBJECTS
@@ -41,7 +41,7 @@ def render_test_clips(count: int) -> list[tuple[str, Any]]:
         is_training_motion = number % 2 == 0
         motion = MOTION if is_training_motion else OTHER_MOTIONS[number // 2 % len(OTHER_MOTIONS)]
         name = free[number % len(free)]
-        clip = random_clip((HELD_OUT, number, 71), frames=FRAMES, motion=motion, objects=(name,), second_object=0)
+        clip = random_clip((HELD_OUT, number, salt), frames=FRAMES, motion=motion, objects=(name,), second_object=0)
         clips.append(("trained motion" if is_training_motion else "new motion", clip))
     return clips
 

@@ -1,8 +1,10 @@
-"""`python -m benchmarks.peers --motion MOTION`: other methods beside ours, on one pack, by one judge.
+"""Other methods on the pack that ours runs on, the same clips and requests, by the same judges: a table.
 
-The same requests, masks, seeds, denoising steps and guidance; the same number of optimiser steps on the same clips for
-what is trained. Writes a row a video to `benchmarks/results/peers.csv`, prints the table of means, and with `--page`
-puts it into `benchmarks/peers.md`.
+`python -m benchmarks peers` trains what trains, once per method, and makes and judges one video per method and request.
+Requests are held-out renders of the motions, so that the true clips are known. An interrupted run continues where it
+stopped. `--workers` spreads methods over processes; `--settings` measures ours with several settings of
+`benchmarks.later_frames` instead of the pack's defaults. `--page` puts the tables into `benchmarks/peers.md`, and with
+`--table` nothing is measured.
 """
 
 from __future__ import annotations
@@ -10,42 +12,60 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from benchmarks.later_frames_settings import NEUTRAL, SETTINGS
+from benchmarks.peer_requests import load_first_frames, render_requests
+from benchmarks.peer_table import format_differences, format_table
+from benchmarks.workers import load_pack_once, run_in_processes, use_one_thread
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.training_config import TrainConfig
 from mvmodel.cache import Cache
 from mvmodel.code_version import code_version
 from mvmodel.experiments.__main__ import load_motions, select_motions
-from mvmodel.experiments.bench import METRICS_CODE, MOTION_ADAPTER, TUNING_CODE, VIDEO_CODE, Bench, Motion
-from mvmodel.experiments.cells import Cell, FirstFrameSpec, Task, hash_masks
+from mvmodel.experiments.bench import METRICS_CODE, TUNING_CODE, VIDEO_CODE, Bench, Motion
+from mvmodel.experiments.cells import Task, hash_masks
 from mvmodel.files import atomic_write, hash_value, write_json
-from mvmodel.metrics.judge import judge_video
+from mvmodel.packs import Pack
 from mvmodel.video.frames import read_frames, write_frames
 
-if TYPE_CHECKING:
-    from mvmodel.packs import Pack
-
 METHODS: dict[str, tuple[str, bool]] = {
+    "ours_from_nothing": ("mvmodel, from nothing", True),
     "ours": ("mvmodel, from the pack's start adapter", True),
-    "ours_from_nothing": ("mvmodel, tuned on these clips alone", True),
-    "lamp_like": ("LAMP-like: ours without mask term, with temporal convolution", False),
+    "plain_from_nothing": ("mvmodel without options for later frames, from nothing", True),
+    "plain": ("mvmodel without options for later frames, from the start adapter", True),
+    "ours_paper": ("mvmodel as the paper has it, from nothing", True),
     "animatediff_control": ("AnimateDiff motion modules + ControlNet on every mask", True),
-    "animatediff": ("AnimateDiff motion modules", False),
     "text2video_zero_control": ("Text2Video-Zero + ControlNet on every mask", True),
-    "text2video_zero": ("Text2Video-Zero", False),
     "frame_by_frame_control": ("text-to-image, frame by frame + ControlNet on every mask", True),
+    "lamp_like": ("LAMP-like: ours without mask term, with temporal convolution", False),
+    "animatediff": ("AnimateDiff motion modules", False),
+    "text2video_zero": ("Text2Video-Zero", False),
     "frame_by_frame": ("text-to-image, frame by frame", False),
+    "cut_out": ("frame 1's object moved by the masks, no diffusion", True),
     "first_frame_repeated": ("first frame repeated", False),
 }
 """Method -> how the table names it, and whether it sees the masks of frames 2 to n."""
-TABLE_METRICS = ("iou", "consistency", "motion", "motion_cosine", "alignment", "colour_drift", "flicker")
-CODE = [VIDEO_CODE, TUNING_CODE, code_version(Path(__file__).with_name("peer_methods.py"))]
+SHARED_TRAININGS = (
+    ("ours_from_nothing", "plain_from_nothing"),
+    ("animatediff", "animatediff_control"),
+    ("ours", "plain"),
+)
+"""Methods that are trained once together, and therefore run in one process."""
+REFERENCE = "ours_from_nothing"
+"""The method that the others are compared with: like them, it has no start adapter."""
+PAPER_TRAINING = {"mask_encoder": "linear", "lr": 3e-4, "mask_lr": 3e-4, "foreground_weight": 0}
+DEFAULTS = "defaults"
+_FILES = [Path(__file__).with_name(name) for name in ("peer_methods.py", "peer_training.py")]
+CODE = [VIDEO_CODE, TUNING_CODE, *(code_version(file) for file in _FILES)]
+JUDGE_CODE = [METRICS_CODE, code_version(Path(__file__).with_name("later_frames_videos.py"))]
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "peers.md"
 MARKS = ("<!-- figures -->", "<!-- end of figures -->")
@@ -53,40 +73,91 @@ MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
-    parser.add_argument(
-        "--motion", action="append", default=None, help="a motion of the manifest; may be given more than once"
-    )
-    parser.add_argument("--every-motion", action="store_true", help="all motions of the manifest, not the first alone")
+    parser.add_argument("--motion", action="append", help="a motion of the manifest, all by default; may be repeated")
     parser.add_argument("--clips", type=Path, default=Path("datasets/samples"))
-    parser.add_argument("--requests", type=Path, default=Path("datasets/prompts/requests.csv"))
-    parser.add_argument("--steps", type=int, default=60, help="optimiser steps of everything that is trained")
-    parser.add_argument("--videos", type=int, default=4, help="requests of a motion")
+    parser.add_argument("--requests", type=Path, default=Path("datasets/prompts/requests.csv"), help="names motions")
+    parser.add_argument("--steps", type=int, default=120, help="optimizer steps of everything that is trained")
+    parser.add_argument("--videos", type=int, default=8, help="requests of a motion")
     parser.add_argument("--denoising-steps", type=int, default=20)
-    parser.add_argument("--pack", default=None)
-    parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="what was made stays here")
+    parser.add_argument("--settings", nargs="+", choices=[DEFAULTS, *SETTINGS], default=[DEFAULTS], metavar="SETTING")
+    parser.add_argument("--pack", default="tiny")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="where videos and adapters are kept")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
-    parser.add_argument("--page", action="store_true", help="put the table into benchmarks/peers.md")
+    parser.add_argument("--table", action="store_true", help="print what --out holds, measure nothing")
+    parser.add_argument("--page", action="store_true", help="put the tables into benchmarks/peers.md")
     options = parser.parse_args(arguments)
-    from mvmodel.packs import load_pack
-
     began = time.perf_counter()
-    pack = load_pack(options.pack)
+    failed = 0 if options.table else measure(options)
+    tables = print_tables(options.out, options.settings[0])
+    print(f"{tables}\n{(time.perf_counter() - began) / 60:.1f} minutes")
+    if options.page:
+        replace_table(PAGE, tables)
+    if failed:
+        sys.exit(f"{failed} methods failed; their errors are above")
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Make and judge every video, and write the rows. Returns how many methods failed."""
+    use_one_thread()
+    pack = load_pack_once(options.pack, options.device)
     every = load_motions(pack, options.clips, options.requests)
-    motions = every if options.every_motion else select_motions(every, options.motion or []) or every[:1]
+    motions = select_motions(every, options.motion or []) or every
     steps = {"steps": options.denoising_steps, "first_frame_steps": options.denoising_steps}
     generation = GenerationConfig(scheduler="ddim", **steps).for_pack(pack.info)
-    rows = [
-        row
-        for motion in motions
-        for row in compare_methods(pack, motion, generation, options.steps, options.videos, Cache(options.work))
-    ]
-    write_rows(rows, options.out, pack, generation, options.steps)
-    print(format_table(rows))
-    print(f"{len(rows)} videos in {(time.perf_counter() - began) / 60:.1f} minutes")
-    if options.page:
-        replace_table(
-            PAGE, f"{format_table(rows)}\nPack `{pack.info.name}` ({pack.hash[:12]}), {options.steps} optimiser steps."
-        )
+    training = TrainConfig(steps=options.steps, init_from=None, precision="no")
+    cache = Cache(options.work)
+    for motion in motions:  # before the processes, which share them
+        tasks = [task for task, _ in render_requests(motion, options.videos, pack.info.frames)]
+        load_first_frames(pack, tasks, generation, cache)
+    shared = (options.pack, options.device, generation, training, options.videos, options.work, options.settings)
+    together = [name for names in SHARED_TRAININGS for name in names]
+    families = [*SHARED_TRAININGS, *((name,) for name in METHODS if name not in together)]
+    tasks_by_method = [(*shared, motion, names) for names in families for motion in motions]
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for _, method_rows in run_in_processes(compare_in_process, tasks_by_method, options.workers):
+        failed += not method_rows
+        rows += method_rows
+        write_rows(rows, options.out, pack, generation, options.steps)
+    return failed
+
+
+def compare_in_process(
+    pack: str,
+    device: str,
+    generation: GenerationConfig,
+    training: TrainConfig,
+    videos: int,
+    work: Path,
+    settings: Sequence[str],
+    motion: Motion,
+    names: Sequence[str],
+) -> list[dict[str, Any]]:
+    """A worker's part: the rows of some methods on one motion; none, and the error on stderr, if they fail."""
+    try:
+        models = load_pack_once(pack, device)
+        requests = render_requests(motion, videos, models.info.frames)
+        return compare_methods(models, motion, requests, generation, training, Cache(work), settings, names)
+    except Exception:  # one method's failure leaves the others
+        traceback.print_exc()
+        return []
+
+
+def print_tables(file: Path, setting: str) -> str:
+    """The tables of a file of rows, with ours under `setting`, as markdown."""
+    import pandas as pd
+
+    record = json.loads(file.with_suffix(".json").read_text())
+    data = pd.read_csv(file)
+    data = data[data["setting"].isin(["-", setting])]
+    rows: list[dict[str, Any]] = data.to_dict("records")
+    timed = record["machine"]["card"] is None
+    differences = format_differences(rows, METHODS, REFERENCE)
+    pack = f"Pack `{record['pack']}` ({record['pack_hash'][:12]}), {record['optimiser_steps']} optimizer steps."
+    title = f"{METHODS[REFERENCE][0]}, minus the other methods on the same requests:"
+    return "\n".join([format_table(rows, METHODS, timed), pack, "", title, "", differences])
 
 
 def replace_table(page: Path, text: str) -> None:
@@ -97,108 +168,122 @@ def replace_table(page: Path, text: str) -> None:
         temporary_file.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
+def choose_generation(name: str, base: GenerationConfig, setting: str) -> GenerationConfig:
+    """The generation settings of a method. setting: of ours; all others have every option off."""
+    if name not in ("ours", "ours_from_nothing"):
+        return base.model_copy(update={**NEUTRAL, **({"mask_guidance": False} if name == "ours_paper" else {})})
+    changes = {} if setting == DEFAULTS else SETTINGS[setting]
+    return base.model_copy(update={**changes, "camera": (0.0, 0.0)})  # the cameras of the requests stand still
+
+
 def compare_methods(
-    pack: Pack, motion: Motion, generation: GenerationConfig, steps: int, videos: int, cache: Cache
+    pack: Pack,
+    motion: Motion,
+    requests: Sequence[tuple[Task, np.ndarray]],
+    generation: GenerationConfig,
+    training: TrainConfig,
+    cache: Cache,
+    settings: Sequence[str] = (DEFAULTS,),
+    names: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """One row a method and request of the motion; what an earlier run made is found."""
-    start = "start" if pack.start_adapter() is not None else None
-    training = TrainConfig(steps=steps, init_from=start)
-    bench = Bench(pack, [motion], cache, {}, generation, training, log=print)
+    """One row per method, setting of ours and request of the motion; what an earlier run made is found."""
+    bench = Bench(pack, [motion], cache, {}, generation, training, log=lambda text: print(text, flush=True))
+    pictures, latents = load_first_frames(pack, [task for task, _ in requests], generation, cache)
     rows = []
     load_method = functools.cache(functools.partial(train_method, bench=bench, training=training, cache=cache))
-    for name in METHODS:
-        maker = functools.partial(get_method, name, load_method)
-        for task in motion.tasks[:videos]:
-            recipe = hash_value(
-                {
-                    "method": name,
-                    "task": [task.prompt, task.seed, hash_masks(task.masks)],
-                    "clips": [[clip.name, clip.caption] for clip in motion.clips],
-                    "training": training.model_dump(mode="json"),
-                    "generation": bench.generation.model_dump(mode="json"),
-                    "pack": pack.hash,
-                    "code": CODE,
-                }
-            )
-            folder = cache.get_or_build("peer_videos", recipe, functools.partial(_make, maker, task, bench))
-            record = json.loads((folder / "facts.json").read_text())
-            metrics_recipe = hash_value({"video": recipe, "code": METRICS_CODE})
-            scores = cache.get_or_build("peer_scores", metrics_recipe, functools.partial(_judge, pack, task, folder))
-            metrics = json.loads((scores / "metrics.json").read_text())
-            columns = {"method": name, "slug": motion.name, "name": task.name, "prompt": task.prompt, "seed": task.seed}
-            rows.append({**columns, **metrics, **record, **bench.record})
+    for name in METHODS if names is None else names:
+        is_ours = name in ("ours", "ours_from_nothing")
+        for setting in settings if is_ours else ["-"]:
+            config = choose_generation(name, bench.generation, setting)
+            maker = functools.partial(get_method, name, config, load_method)
+            for number, (task, true_frames) in enumerate(requests):
+                recipe = hash_value(
+                    {
+                        "method": name,
+                        "task": [task.prompt, task.seed, hash_masks(task.masks)],
+                        "clips": [[clip.name, clip.caption] for clip in motion.clips],
+                        "training": training.model_dump(mode="json"),
+                        "generation": config.model_dump(mode="json"),
+                        "pack": pack.hash,
+                        "code": CODE,
+                    }
+                )
+                make = functools.partial(_make, maker, task, pictures[number], latents[number])
+                folder = cache.get_or_build("peer_videos", recipe, make)
+                record = json.loads((folder / "facts.json").read_text())
+                metrics_recipe = hash_value({"video": recipe, "code": JUDGE_CODE})
+                judge = functools.partial(_judge, pack, task, true_frames, folder)
+                scores = cache.get_or_build("peer_scores", metrics_recipe, judge)
+                metrics = json.loads((scores / "metrics.json").read_text())
+                columns = {"method": name, "setting": setting, "slug": motion.name, "name": task.name}
+                rows.append({**columns, "prompt": task.prompt, "seed": task.seed, **metrics, **record, **bench.record})
     return rows
 
 
-def get_method(name: str, trained: Callable[[str], tuple[Any, float]]) -> tuple[Callable[..., np.ndarray], float]:
+def get_method(
+    name: str, config: GenerationConfig, trained: Callable[[str], tuple[Any, float]]
+) -> tuple[Callable[..., np.ndarray], float]:
     """A method that can make videos, and the seconds that its training took; both AnimateDiffs share one training."""
     family = "animatediff" if name.startswith("animatediff") else name
     makers, seconds = trained(family)
-    return (makers[name.endswith("control")] if family == "animatediff" else makers), seconds
+    if family == "animatediff":
+        return makers[name.endswith("control")], seconds
+    return (functools.partial(makers, config) if _is_mvmodel(name) else makers), seconds
+
+
+def _is_mvmodel(name: str) -> bool:
+    return name.startswith(("ours", "plain"))
 
 
 def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple[Any, float]:
     """Train a method, where it trains, and load it; for "animatediff" a pair, without and with ControlNet."""
     from benchmarks import peer_methods as peers
+    from benchmarks import peer_training as trained_peers
 
-    pack, clips, config = bench.pack, bench.motion.clips, bench.generation
-    work = cache.path_of("peer_latents", hash_value([[clip.name for clip in clips], pack.hash]))
-    recipe = hash_value([name, work.name, training.model_dump(mode="json"), CODE])
+    pack, clips, config = bench.pack, bench.motion.clips, choose_generation(name, bench.generation, DEFAULTS)
+    recipe = hash_value([name, bench.motion.name, pack.hash, training.model_dump(mode="json"), CODE])
     weights_file = cache.path_of("peer_weights", recipe) / "weights.safetensors"
+    work = cache.path_of("peer_latents", recipe)
     began = time.perf_counter()
-    method: Any = peers.repeat_first_frame
-    if name in ("ours", "ours_from_nothing"):
-        how = training if name == "ours" else training.model_copy(update={"init_from": None})
-        method = _ours(bench, bench.tune(name, clips, how))
+    method: Any = peers.draw_cut_out if name == "cut_out" else peers.repeat_first_frame
+    if _is_mvmodel(name):
+        changes: dict[str, Any] = PAPER_TRAINING if name == "ours_paper" else {}
+        start = "start" if name in ("ours", "plain") and pack.start_adapter() is not None else None
+        own_training = training.model_copy(update={**changes, "init_from": start})
+        method = peers.load_ours(pack, bench.adapters[bench.tune(name, clips, own_training)])
     elif name == "lamp_like":
-        method = peers.train_lamp_like(pack, clips, training, config, work, weights_file)
+        method = trained_peers.train_lamp_like(pack, clips, training, config, work, weights_file)
     elif name == "animatediff":
-        method = peers.train_animatediff(pack, clips, training, config, work, weights_file)
+        method = trained_peers.train_animatediff(pack, clips, training, config, work, weights_file)
     elif name.startswith("text2video_zero"):
         method = peers.text2video_zero(pack, config, name.endswith("control"))
     elif name.startswith("frame_by_frame"):
         method = peers.frame_by_frame(pack, config, name.endswith("control"))
-    if name not in ("ours", "ours_from_nothing", "lamp_like", "animatediff"):
+    if not _is_mvmodel(name) and name not in ("lamp_like", "animatediff"):
         return method, 0.0
     timing = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
     folder = cache.get_or_build("peer_seconds", recipe, lambda new: write_json(new / "taken.json", timing))
     return method, float(json.loads((folder / "taken.json").read_text())["seconds"])
 
 
-def _ours(bench: Bench, adapter: str) -> Callable[[Task, np.ndarray], np.ndarray]:
-    from mvmodel.generation.requests import generate_video
-    from mvmodel.masks import MaskSequence
-
-    def make(task: Task, first: np.ndarray) -> np.ndarray:
-        weights, masks = bench.adapters[adapter], MaskSequence(task.masks, task.fps)
-        return generate_video(bench.backend, weights, task.prompt, masks, first, bench.generation, task.seed)
-
-    return make
-
-
-def _make(maker: Callable[[], tuple[Any, float]], task: Task, bench: Bench, folder: Path) -> None:
+def _make(
+    maker: Callable[[], tuple[Any, float]], task: Task, first: np.ndarray, latents: np.ndarray, folder: Path
+) -> None:
     make, trained = maker()
-    cell = Cell({}, task, MOTION_ADAPTER, bench.generation, first=FirstFrameSpec())
-    first = bench.first_frame(cell)
     began = time.perf_counter()
-    frames = make(task, first)
+    frames = make(task, first, latents)
     record = {"seconds_training": round(trained, 1), "seconds_video": round(time.perf_counter() - began, 2)}
     write_frames(folder / "video.npz", frames)
     write_json(folder / "facts.json", record)
 
 
-def _judge(pack: Pack, task: Task, video: Path, folder: Path) -> None:
+def _judge(pack: Pack, task: Task, true_frames: np.ndarray, video: Path, folder: Path) -> None:
+    from benchmarks.later_frames_videos import judge_frames
+
     frames = read_frames(video / "video.npz")
-    judgement = judge_video(
-        frames,
-        task.masks,
-        task.prompt,
-        pack.scorer(),
-        pack.segmenter(),
-        task.words,
-        independent=pack.independent_segmenter(),
-    )
-    write_json(folder / "metrics.json", judgement.metrics)
+    judge_pack = load_pack_once(str(pack.folder), "cpu")
+    figures = judge_frames(judge_pack, frames, true_frames, task.masks, task.prompt, task.words)
+    write_json(folder / "metrics.json", {name: value for name, value in figures.items() if np.isfinite(value)})
 
 
 def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: GenerationConfig, steps: int) -> None:
@@ -215,44 +300,9 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: Ge
         "random_pack": pack.info.random,
         "optimiser_steps": steps,
         "generation": generation.model_dump(mode="json"),
-        "machine": describe_machine(),
+        "machine": {**describe_machine(), "card": None if pack.device == "cpu" else describe_machine()["card"]},
     }
     write_json(out.with_suffix(".json"), record)
-
-
-def format_table(rows: list[dict[str, Any]]) -> str:
-    """The means as a markdown table, best IoU first; 95 % intervals of IoU over videos."""
-    import pandas as pd
-
-    from mvmodel.experiments import plots
-    from mvmodel.metrics.report_card import bootstrap_interval
-    from mvmodel.metrics.score import METRICS
-
-    data = pd.DataFrame(rows)
-    names = [name for name in TABLE_METRICS if name in data.columns]
-    heads = [
-        "method",
-        "sees masks 2..n",
-        *(plots.get_metric_label(name) for name in names),
-        "training, s",
-        "a video, s",
-    ]
-    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
-    order = data.groupby("method")["iou"].mean().sort_values(ascending=False).index
-    for method in order:
-        method_rows = data[data["method"] == method]
-        words, sees = METHODS[str(method)]
-        cells = [
-            f"{method_rows[name].mean():.{METRICS[name].digits}f}" if method_rows[name].notna().any() else "–"
-            for name in names
-        ]
-        low, high = bootstrap_interval(method_rows["iou"].to_numpy(float))
-        if np.isfinite(low):
-            cells[0] += f" ({low:.2f} to {high:.2f})"
-        speed = [f"{method_rows['seconds_training'].max():.0f}", f"{method_rows['seconds_video'].mean():.1f}"]
-        lines.append("| " + " | ".join([words, "yes" if sees else "no", *cells, *speed]) + " |")
-    count = f"{data['name'].nunique()} requests of {data['slug'].nunique()} motions, one video a method and request."
-    return "\n".join([*lines, "", count])
 
 
 if __name__ == "__main__":

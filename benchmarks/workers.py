@@ -44,11 +44,11 @@ def _of_key(key: str, run: Callable[..., Figures], *arguments: Any) -> Figures:
 
 
 @cache
-def load_pack_once(pack: str | None) -> Pack:
-    """A pack, or the default one for None, loaded once a process."""
+def load_pack_once(pack: str | None, device: str = "auto") -> Pack:
+    """A pack, or the default one for None, loaded once a process; in float32 on a `device` that is named."""
     from mvmodel.packs import load_pack
 
-    return load_pack(pack)
+    return load_pack(pack, device, "auto" if device == "auto" else "float32")
 
 
 def run_in_processes(
@@ -85,6 +85,52 @@ def run_in_processes(
             tell(number)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def run_in_two_stages(
+    generate: Callable[..., list[tuple[Any, tuple[Any, ...]]]],
+    judge: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    generators: int,
+    judges: int,
+    prepare: Callable[[], None] | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """(key, judge(*arguments)) for every pair of key and arguments that generate(*task) returns for a task.
+
+    Generation and judging have processes of their own, so that few processes use a GPU while many CPU cores judge. Both
+    functions, tasks and results must be picklable. prepare: called first in every process; None keeps each to one thread.
+    Tasks begin in order. A task that fails is told on stderr and left
+    out; RuntimeError is raised at the end.
+    """
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from multiprocessing import get_context
+
+    began, context, failures, judged, told = time.perf_counter(), get_context("spawn"), 0, 0, 0
+    prepare = prepare or use_one_thread
+    with (
+        ProcessPoolExecutor(generators, mp_context=context, initializer=prepare) as generating,
+        ProcessPoolExecutor(judges, mp_context=context, initializer=prepare) as judging,
+    ):
+        running: dict[Future[Any], Any] = {generating.submit(generate, *task): None for task in tasks}
+        keys: dict[Future[Any], Any] = {}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                del running[future]
+                if error := future.exception():
+                    failures += 1
+                    print(f"{keys.get(future, 'generation')} failed: {error!r}", file=sys.stderr, flush=True)
+                elif future in keys:
+                    judged += 1
+                    yield keys[future], future.result()
+                else:
+                    for key, arguments in future.result():
+                        job = judging.submit(judge, *arguments)
+                        running[job], keys[job] = None, key
+            if judged >= told + 20:
+                told, minutes = judged, (time.perf_counter() - began) / 60
+                print(f"{judged} judged, {len(running)} waiting, {minutes:.1f} min", file=sys.stderr, flush=True)
+    if failures:
+        raise RuntimeError(f"{failures} measurements failed; their errors are above")
 
 
 def use_one_thread() -> None:

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import peer_methods, peers
+from benchmarks import peer_training, peers
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet import backend as image_unet_backend
-from mvmodel.backends.training_config import TrainingClip
+from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.cache import Cache
 from mvmodel.experiments.bench import Motion
 from mvmodel.experiments.cells import Task
@@ -35,19 +35,26 @@ def motion() -> Motion:
     return Motion("slide", [Task("one", "a horse gallops", masks, 1, ("horse",))], [clip])
 
 
+def compare(pack, motion, generation, steps, folder):
+    requests = [(task, motion.clips[0].frames) for task in motion.tasks]
+    training = TrainConfig(steps=steps, init_from=None)
+    return peers.compare_methods(pack, motion, requests, generation, training, Cache(folder))
+
+
 def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     generation = GenerationConfig(steps=3, first_frame_steps=2)
-    rows = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
+    rows = compare(small_pack, motion, generation, 1, tmp_path)
     assert [row["method"] for row in rows] == list(peers.METHODS)
     assert all(0 <= row["iou"] <= 1 and row["seconds_video"] >= 0 for row in rows)
     repeated = next(row for row in rows if row["method"] == "first_frame_repeated")
     assert repeated["consistency"] == pytest.approx(1, abs=1e-5)
-    shown = peers.format_table(rows)
-    assert all(words in shown for words, _ in peers.METHODS.values())
     peers.write_rows(rows, tmp_path / "peers.csv", small_pack, generation, 1)
     assert len(pd.read_csv(tmp_path / "peers.csv")) == len(peers.METHODS)
+    means, differences = peers.print_tables(tmp_path / "peers.csv", peers.DEFAULTS).split("minus the other methods")
+    assert all(words in means for words, _ in peers.METHODS.values())
+    assert all(words in differences for method, (words, _) in peers.METHODS.items() if method != peers.REFERENCE)
     folders = list(tmp_path.glob("peer_videos/*"))
-    second_rows = peers.compare_methods(small_pack, motion, generation, 1, 1, Cache(tmp_path))
+    second_rows = compare(small_pack, motion, generation, 1, tmp_path)
     assert list(tmp_path.glob("peer_videos/*")) == folders and second_rows == rows
 
 
@@ -55,13 +62,13 @@ def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack
     generation = GenerationConfig(steps=2, first_frame_steps=2).for_pack(small_pack.info)
     names = ("lamp_like", "animatediff")
     monkeypatch.setattr(peers, "METHODS", {name: peers.METHODS[name] for name in names})
-    first = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
+    first = compare(small_pack, motion, generation, 2, tmp_path)
     pictures = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
     for kind in ("peer_videos", "peer_scores"):
         shutil.rmtree(tmp_path / kind)
     drawn = []
     monkeypatch.setattr(image_unet_backend, "draw_batch", lambda *a: drawn.append(a))
-    second_rows = peers.compare_methods(small_pack, motion, generation, 2, 1, Cache(tmp_path))
+    second_rows = compare(small_pack, motion, generation, 2, tmp_path)
     assert drawn == []
     pictures_again = [np.load(file)["frames"] for file in sorted(tmp_path.glob("peer_videos/*/video.npz"))]
     assert all((one == other).all() for one, other in zip(pictures, pictures_again, strict=True))
@@ -72,7 +79,7 @@ def test_a_run_that_was_stopped_after_a_training_does_not_train_again(small_pack
 def test_the_lamp_like_convolution_is_causal_leaves_frame_1_and_starts_as_nothing():
     from types import SimpleNamespace
 
-    layer = peer_methods._Convolved(Same(), 8)
+    layer = peer_training._Convolved(Same(), 8)
     context = SimpleNamespace(frames=5)
     hidden = torch.randn(10, 8, 3, 3, generator=torch.Generator().manual_seed(1))
     assert torch.equal(layer(hidden, context, "x"), hidden)

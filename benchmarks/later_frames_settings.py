@@ -1,0 +1,59 @@
+"""The settings that `benchmarks.later_frames` compares, in the order in which they are measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PLAIN = "without options"
+"""What every other setting is compared with."""
+NEUTRAL: dict[str, Any] = {
+    "noise_prior": "independent",
+    "noise_follow": False,
+    "control_frames": "first",
+    "background": "none",
+    "background_paste": False,
+    "color_fix": "none",
+    "draft_strength": 0.0,
+    "guidance_rescale": 0.0,
+}
+"""Every option off, whatever the defaults are."""
+CONTROL: dict[str, Any] = {"control_frames": "every"}
+NOISE: dict[str, Any] = {"noise_prior": "mixed", "noise_follow": True}
+PLATE: dict[str, Any] = {"background": "auto"}
+DRAFT: dict[str, Any] = {"draft_strength": 1.0}
+FINISH: dict[str, Any] = {"background_paste": True, "color_fix": "lowpass"}
+A: dict[str, Any] = {**CONTROL, **NOISE}
+C: dict[str, Any] = {**A, **PLATE, **DRAFT}
+E: dict[str, Any] = {**C, **FINISH}
+CHANGES: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "E: C with colour fix and paste": E,
+    "C: B with draft": C,
+    "E, scale 0.6": {**E, "controlnet_conditioning_scale": 0.6},
+    "E, draft until 0.4": {**E, "draft_end": 0.4},
+    "E without draft": {**E, "draft_strength": 0.0},
+    "E, guidance rescale 0.7": {**E, "guidance_rescale": 0.7},
+    "E, draft strength 0.6": {**E, "draft_strength": 0.6},
+    "E, noise share 0.7": {**E, "noise_share": 0.7},
+    "E, ControlNet until 0.6": {**E, "control_guidance_end": 0.6},
+    "D: A with draft": {**A, **DRAFT},
+    "B: A with plate": {**A, **PLATE},
+    "A: ControlNet, following noise": A,
+    "ControlNet on every frame": CONTROL,
+    "background plate": PLATE,
+    "draft": DRAFT,
+    "mixed noise that follows the masks": NOISE,
+    "mixed noise": {"noise_prior": "mixed"},
+    "colour fix": {"color_fix": "lowpass"},
+    "guidance rescale 0.7": {"guidance_rescale": 0.7},
+    "ControlNet on every frame, all branches": {**CONTROL, "control_branches": "all"},
+    "ControlNet on every frame, scale 0.6": {**CONTROL, "controlnet_conditioning_scale": 0.6},
+    "background: first": {"background": "first"},
+}
+"""Setting -> what it changes; the most important first, so that an interrupted run has whole rows of those."""
+SETTINGS: dict[str, dict[str, Any]] = {name: {**NEUTRAL, **changes} for name, changes in CHANGES.items()}
+TRUE_CLIPS = "true clips"
+"""The clips themselves through the autoencoder: what a perfect video would get."""
+CUT_OUT = "cut-out of frame 1, moved"
+"""Frame 1's object, deformed to fit every mask, on frame 1 without it; no diffusion."""
+REFERENCES = (TRUE_CLIPS, CUT_OUT)

@@ -1,0 +1,97 @@
+"""The tables of `benchmarks.peers`: means, and every method's paired difference to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+TABLE_METRICS = (
+    "iou",
+    "iou_independent",
+    "motion_cosine",
+    "object_error",
+    "object_change",
+    "flicker",
+    "colour_drift",
+    "consistency",
+    "alignment",
+    "motion",
+)
+DIFFERENCE_METRICS = TABLE_METRICS[:-2]
+EXTRA_LABELS = {"object_error": "Object error", "object_change": "Object change"}
+EXTRA_DIGITS = {"object_error": 1, "object_change": 1}
+REFERENCES = ("first_frame_repeated", "cut_out")
+"""Methods without diffusion."""
+
+
+def format_table(rows: list[dict[str, Any]], methods: Mapping[str, tuple[str, bool]], timed: bool) -> str:
+    """The means as a markdown table, best IoU first; 95 % intervals of IoU over videos.
+
+    methods: method -> its name, and whether it sees the masks of frames 2 to n. timed: add the columns of seconds.
+    """
+    import pandas as pd
+
+    from mvmodel.metrics.report_card import bootstrap_interval
+
+    data = pd.DataFrame(rows)
+    names = [name for name in TABLE_METRICS if name in data.columns]
+    heads = ["method", "sees masks 2..n", *(_label(name) for name in names)]
+    heads += ["training, s", "a video, s"] if timed else []
+    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    for method in data.groupby("method")["iou"].mean().sort_values(ascending=False).index:
+        method_rows = data[data["method"] == method]
+        words, sees = methods[str(method)]
+        cells = [
+            f"{method_rows[name].mean():.{_digits(name)}f}" if method_rows[name].notna().any() else "–"
+            for name in names
+        ]
+        low, high = bootstrap_interval(method_rows["iou"].to_numpy(float))
+        if np.isfinite(low):
+            cells[0] += f" ({low:.2f} to {high:.2f})"
+        if timed:
+            cells += [f"{method_rows['seconds_training'].max():.0f}", f"{method_rows['seconds_video'].mean():.1f}"]
+        lines.append("| " + " | ".join([words, "yes" if sees else "no", *cells]) + " |")
+    count = f"{data['name'].nunique()} requests of {data['slug'].nunique()} motions, one video per method and request."
+    return "\n".join([*lines, "", count])
+
+
+def format_differences(rows: list[dict[str, Any]], methods: Mapping[str, tuple[str, bool]], reference: str) -> str:
+    """`reference` minus every other method on the same requests, with 95 % intervals, as a markdown table."""
+    import pandas as pd
+
+    from mvmodel.metrics.report_card import bootstrap_interval
+
+    data = pd.DataFrame(rows)
+    names = [name for name in DIFFERENCE_METRICS if name in data.columns]
+    lines = ["| minus | " + " | ".join(_label(name) for name in names) + " |", "|---|" + "---:|" * len(names)]
+    by_method = {str(method): group.set_index("name") for method, group in data.groupby("method")}
+    if reference not in by_method:
+        return ""
+    for method in methods:
+        if method == reference or method not in by_method:
+            continue
+        cells = []
+        for name in names:
+            values = (by_method[reference][name] - by_method[method][name]).to_numpy(float)
+            values = values[np.isfinite(values)]
+            low, high = bootstrap_interval(values)
+            digits = _digits(name)
+            cells.append(
+                f"{values.mean():+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})" if len(values) else "–"
+            )
+        lines.append(f"| {methods[method][0]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _label(metric: str) -> str:
+    from mvmodel.experiments import plots
+
+    return EXTRA_LABELS.get(metric) or plots.get_metric_label(metric)
+
+
+def _digits(metric: str) -> int:
+    from mvmodel.metrics.score import METRICS
+
+    return METRICS[metric].digits if metric in METRICS else EXTRA_DIGITS[metric]
