@@ -150,3 +150,16 @@ def sampling_options(config: GenerationConfig) -> dict[str, Any]:
         "guidance_scale": max(config.guidance_scale or 1.0, 1.01),
         "output_type": "np",
     }
+
+
+def build_motion_modules(unet: Any, heads: int = 4) -> Any:
+    """Fresh motion modules of AnimateDiff for a UNet."""
+    from diffusers import MotionAdapter
+
+    return MotionAdapter(
+        block_out_channels=tuple(unet.config.block_out_channels),
+        motion_layers_per_block=unet.config.layers_per_block,
+        motion_num_attention_heads=heads,
+        motion_norm_num_groups=unet.config.norm_num_groups,
+        use_motion_mid_block=True,
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchmarks.peer_methods import MakeVideo, hide_progress_bar, sampling_options
+from benchmarks.peer_methods import MakeVideo, build_motion_modules, hide_progress_bar, sampling_options
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.long_video import pipeline_options
@@ -24,19 +24,6 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 LAMP_LR = 1e-4
-
-
-def build_motion_modules(unet: Any, heads: int = 4) -> Any:
-    """Fresh motion modules of AnimateDiff for a UNet."""
-    from diffusers import MotionAdapter
-
-    return MotionAdapter(
-        block_out_channels=tuple(unet.config.block_out_channels),
-        motion_layers_per_block=unet.config.layers_per_block,
-        motion_num_attention_heads=heads,
-        motion_norm_num_groups=unet.config.norm_num_groups,
-        use_motion_mid_block=True,
-    )
 
 
 def train_animatediff(

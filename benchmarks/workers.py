@@ -98,9 +98,8 @@ def run_in_two_stages(
     """(key, judge(*arguments)) for every pair of key and arguments that generate(*task) returns for a task.
 
     Generation and judging have processes of their own, so that few processes use a GPU while many CPU cores judge. Both
-    functions, tasks and results must be picklable. prepare: called first in every process; None keeps each to one thread.
-    Tasks begin in order. A task that fails is told on stderr and left
-    out; RuntimeError is raised at the end.
+    functions, tasks and results must be picklable. Tasks begin in order. A task that fails is told on stderr and left
+    out; RuntimeError is raised at the end. prepare: called first in every process; None keeps each to one thread.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from multiprocessing import get_context
