@@ -24,6 +24,7 @@ PAGES = (
             "glossary",
             "inputs",
             "reliability",
+            "scaling",
             "masks",
             "method",
             "metrics",
