@@ -48,6 +48,7 @@ COMPARISONS = {
     "rehearsal": "the whole pipeline at the size of Stable Diffusion 1.5 with random weights, by stage",
     "sampling": "noise sharing and schedulers",
     "sentences": "sentences that the grammar does not understand",
+    "start_adapter": "a start adapter without some motions, and what tuning on them brings",
     "two_objects": "two objects, each with its own mask",
 }
 """Benchmarks that are modules with a `main` and options of their own -> what they measure."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mvmodel.errors import MvmodelError, TrainingInterrupted
 from mvmodel.foundation.stages import STAGES, run_stage
+from mvmodel.foundation.start_clips import StartAdapterData
 from mvmodel.libraries import quiet_libraries
 
 
@@ -20,11 +21,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="where the stage `pack` writes; default: the shipped pack's folder")
     parser.add_argument("--steps", type=int, help="optimizer steps; default: the stage's own")
     parser.add_argument("--lr", type=float, help="peak learning rate; default: the stage's own")
+    parser.add_argument("--batch", type=int, help="pictures or clips a step; default: the stage's own")
+    parser.add_argument("--minutes", type=float, help="end the training after so many minutes, on a full schedule")
+    adapter = parser.add_argument_group("start_adapter")
+    adapter.add_argument("--models", type=Path, help="use this pack's image models instead of the folder's")
+    adapter.add_argument("--clips", type=int, default=StartAdapterData.clips, help="how many clips are rendered")
+    adapter.add_argument("--exclude-motions", nargs="+", default=(), metavar="MOTION", help="motions no clip shows")
+    adapter.add_argument("--device", default=StartAdapterData.device, help="cpu, cuda or auto")
+    adapter.add_argument("--workers", type=int, default=StartAdapterData.workers, help="processes that render")
     options = parser.parse_args(arguments)
-    changes = {name: value for name, value in (("steps", options.steps), ("lr", options.lr)) if value is not None}
+    names = ("steps", "lr", "batch", "minutes")
+    changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    data = StartAdapterData(options.clips, tuple(options.exclude_motions), options.device, options.workers)
     try:
         for stage in options.stages or STAGES:
-            print(f"{stage}: {run_stage(stage, options.folder, options.out, options.start, changes)}", flush=True)
+            folder = run_stage(stage, options.folder, options.out, options.start, changes, data, options.models)
+            print(f"{stage}: {folder}", flush=True)
     except TrainingInterrupted as error:
         print(error, file=sys.stderr)
         return 128 + error.signal_number

@@ -120,18 +120,34 @@ def _history(foundation: Path, start: Path | None) -> dict[str, Any]:
         history[stage] = {"config": record, "last": rows[-1] if rows else {}}
         rates = [row["rate"] for row in rows if row.get("rate")]
         if record and rates:
-            history[stage]["minutes"] = round(record["steps"] * record["batch"] / rates[-1] / 60)
-        start = foundation / stage / "start.json"
-        if start.exists():
-            history[stage]["start"] = json.loads(start.read_text())
+            history[stage]["minutes"] = round(rows[-1]["step"] * record["batch"] / rates[-1] / 60)
+        for name in ("data", "start"):
+            file = foundation / stage / f"{name}.json"
+            if file.exists():
+                history[stage][name] = json.loads(file.read_text())
     return history
 
 
 def _legs(record: dict[str, Any]) -> str:
     """Steps of a stage, earlier trainings that it went on from first: "3800 + 3000"."""
     earlier_training = record.get("start", {}).get("made_by")
-    steps_text = str(record["config"].get("steps", ""))
+    trained_steps = record.get("last", {}).get("step", record["config"].get("steps", ""))
+    steps_text = str(trained_steps)
     return f"{_legs(earlier_training)} + {steps_text}" if earlier_training else steps_text or "-"
+
+
+def _describe_data(history: dict[str, Any]) -> str:
+    """Sentences of the card on the start adapter's clips and machine; "" where nothing is recorded."""
+    data = history.get("start_adapter", {}).get("data", {})
+    sentences = []
+    if data.get("exclude_motions"):
+        names = ", ".join(data["exclude_motions"])
+        sentences.append(
+            f"The start adapter has seen no clip of the motions {names}, so that tuning on them is a test."
+        )
+    if data.get("device", "cpu") != "cpu":
+        sentences.append(f"It was trained on one {data['device']}.")
+    return "\n" + " ".join(sentences) + "\n" if sentences else ""
 
 
 def _card(info: dict[str, Any]) -> str:
@@ -153,7 +169,7 @@ Minutes are those of the last training, on two CPU cores; of a stage taken over 
 | stage | steps | pictures a step | minutes |
 |---|---|---|---|
 {steps}
-
+{_describe_data(info["made_by"])}
 ## Measured on held-out renders
 `mvmodel packs check tiny` prints these; PSNR in dB, the rest are shares of 1. Generated pictures are judged by the
 pack's segmenter and scorer, which were trained on renders only.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mvmodel.foundation.pack_assembly import assemble_pack
 from mvmodel.foundation.scorer import SCORER_LOOP, train_scorer
 from mvmodel.foundation.segmenter import SEGMENTER_LOOP, train_segmenter
 from mvmodel.foundation.start_adapter import START_ADAPTER_LOOP, train_start_adapter
+from mvmodel.foundation.start_clips import StartAdapterData
 from mvmodel.foundation.text_to_image import TEXT_TO_IMAGE_LOOP, TextToImageModels, train_text_to_image
 from mvmodel.foundation.vae import AUTOENCODER_LOOP, train_autoencoder
 from mvmodel.packs.info import SHIPPED_PACKS, read_pack_info
@@ -53,8 +55,16 @@ def _train_scorer(out: Path, foundation: Path, config: LoopConfig, start: Path |
     train_scorer(out, config, start)
 
 
-def _train_start_adapter(out: Path, foundation: Path, config: LoopConfig, start: Path | None) -> None:
-    train_start_adapter(out, load_text_to_image_models(foundation), config, start=start)
+def _train_start_adapter(
+    out: Path,
+    foundation: Path,
+    config: LoopConfig,
+    start: Path | None,
+    data: StartAdapterData = StartAdapterData(),
+    models: Path | None = None,
+) -> None:
+    image_models = load_text_to_image_models(foundation) if models is None else load_pack_models(models)
+    train_start_adapter(out, image_models, config, data, start)
 
 
 TRAINERS: dict[str, tuple[Trainer, LoopConfig]] = {
@@ -76,6 +86,8 @@ def run_stage(
     out: Path | None = None,
     start: Path | None = None,
     changes: dict[str, Any] | None = None,
+    data: StartAdapterData | None = None,
+    models: Path | None = None,
 ) -> Path:
     """Trains one stage in the folder `foundation` and returns the stage's folder. Resumes an interrupted training.
 
@@ -88,6 +100,8 @@ def run_stage(
         start: a pack whose weights the training starts from, as far as they fit. "pack" copies parts from it that were
             not trained.
         changes: fields of the stage's `LoopConfig` to replace.
+        data: what the stage "start_adapter" is trained on, and where.
+        models: a pack whose image models the stage "start_adapter" uses, instead of those trained in `foundation`.
 
     Raises:
         InputError: the stage is unknown, or a stage that it builds on has not been trained.
@@ -103,6 +117,8 @@ def run_stage(
     if start is not None:
         _write_start(stage, Path(start), stage_folder)
     trainer, config = TRAINERS[stage]
+    if stage == "start_adapter":
+        trainer = partial(trainer, data=data or StartAdapterData(), models=models)
     trainer(stage_folder, foundation, replace(config, **(changes or {})), Path(start) if start else None)
     (stage_folder / "done").touch()
     return stage_folder
@@ -135,3 +151,9 @@ def load_text_to_image_models(foundation: Path) -> TextToImageModels:
         tokenizer=AutoTokenizer.from_pretrained(str(_require_folder(folder / "tokenizer"))),
         scheduler=DDIMScheduler.from_pretrained(_require_folder(folder / "scheduler")),
     )
+
+
+def load_pack_models(folder: Path) -> TextToImageModels:
+    """Loads the text-to-image models of a pack, in float32."""
+    pack = Pack(folder, device="cpu", dtype="float32")
+    return TextToImageModels(pack.vae(), pack.unet(), pack.text_encoder(), pack.tokenizer(), pack.scheduler())

@@ -1,8 +1,8 @@
 """The training loop of adapters and of every model of the tiny pack.
 
 accelerate provides device placement and mixed precision. This module adds the learning rate schedule, the moving average
-of the weights, checkpoints, the training curve and the clean stop. A run depends on its config alone: a resumed run
-sees the same batches.
+of the weights, checkpoints, the training curve and the clean stop. A run depends on its config alone, unless that limits
+its minutes: a resumed run sees the same batches.
 """
 
 from __future__ import annotations
@@ -63,17 +63,26 @@ class LoopConfig:
     checkpoint_every: int = 500
     sample_every: int = 2000
     log_every: int = 50
+    minutes: float = 0.0
+    """Time limit: training ends after so many minutes, with its learning rate at the end of its schedule, if it has not
+    reached `steps` before. 0 is no limit. With a limit, the result depends on the speed of the machine."""
 
 
-def learning_rate(step: int, config: LoopConfig) -> float:
+def learning_rate(step: int, config: LoopConfig, seconds: float = 0.0) -> float:
     """Factor on `lr` at a step: linear warm-up, then half a cosine down to `final_lr`.
+
+    seconds: how long the training has run. With a limit of `minutes`, the cosine follows the time where that is ahead
+    of the steps.
 
     transformers' `get_cosine_with_min_lr_schedule_with_warmup` starts its warm-up at 0, which wastes the first step; no
     choice of its arguments gives these rates.
     """
     if step < config.warmup:
         return (step + 1) / config.warmup
-    progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
+    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
+    if config.minutes:
+        progress = max(progress, seconds / (60 * config.minutes))
+    progress = min(1.0, progress)
     return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -133,7 +142,7 @@ def train(
             run.train_step(batch)
             run.log_step()
             advance(f"loss {run.metrics['loss']:.4g}")
-            is_last = run.step == config.steps
+            is_last = run.is_finished
             if is_last or stop.signal_number or run.step % config.checkpoint_every == 0:
                 run.write_checkpoint()
             if sample and (is_last or run.step % config.sample_every == 0):
@@ -141,6 +150,8 @@ def train(
             if stop.signal_number and not is_last:
                 reason = f"{name}: stopped at step {run.step}; run again to resume"
                 raise TrainingInterrupted(reason, stop.signal_number)
+            if is_last:
+                break
     return run.finish()
 
 
@@ -160,11 +171,12 @@ class _Run:
     ) -> None:
         self.name, self.model, self.loss, self.config, self.folder = name, model, loss, config, folder
         self.report = report or (lambda row: print(name, json.dumps(row), flush=True))
-        self.step, self.metrics = 0, dict[str, float]()
+        self.step, self.metrics, self.is_finished = 0, dict[str, float](), False
+        self.earlier_seconds, self.start_time = 0.0, time.time()
         AcceleratorState._reset_state(True)  # one per process; it would refuse a run of another precision or device
         self.accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
         optimizer = build_optimizer(groups or [{"params": [p for p in model.parameters() if p.requires_grad]}], config)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config, self.seconds))
         self.ema = EMAModel(list(model.parameters()), decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
         self.wrapped, self.optimizer, self.schedule = self.accelerator.prepare(model, optimizer, schedule)
         self.checkpoints = CheckpointSlots(folder)
@@ -179,11 +191,17 @@ class _Run:
         self.first_step, self.start_time = self.step, time.time()
         self.curve_file = (folder / "curve.jsonl").open("a")
 
+    @property
+    def seconds(self) -> float:
+        """How long the training has run, before interruptions as well."""
+        return self.earlier_seconds + time.time() - self.start_time
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         scaler = self.accelerator.scaler
         return {
             "step": self.step,
+            "seconds": self.seconds,
             "model": self.accelerator.unwrap_model(self.wrapped).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -194,7 +212,7 @@ class _Run:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called."""
-        self.step = int(state["step"])
+        self.step, self.earlier_seconds = int(state["step"]), float(state.get("seconds", 0.0))
         self.accelerator.unwrap_model(self.wrapped).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -226,10 +244,12 @@ class _Run:
         if self.config.ema and self.step % EMA_EVERY == 0:
             self.ema.step(self.model.parameters())
         self.metrics = {"loss": float(value.detach()), **parts}
+        is_late = bool(self.config.minutes) and self.seconds >= 60 * self.config.minutes
+        self.is_finished = self.step >= self.config.steps or is_late
 
     def log_step(self) -> None:
         """Add the step's row to the curve if it is due."""
-        if self.step % self.config.log_every and self.step != self.config.steps:
+        if self.step % self.config.log_every and not self.is_finished:
             return
         rate = (self.step - self.first_step) * self.config.batch / (time.time() - self.start_time)
         metrics = {name: round(value, 5) for name, value in self.metrics.items()}

@@ -137,36 +137,37 @@ def random_clip(
     facing: int | None = None,
     pan: float | None = None,
     second_object: float = 0.0,
+    motions: tuple[str, ...] = MOTIONS,
 ) -> RenderedClip:
     """Render a clip. Every argument that is None is drawn from `seed`, a tuple of integers.
 
     facing: 1 to the right, -1 to the left. pan: see `render`; None pans one clip in three. second_object: probability
-    of a second object next to the first.
+    of a second object next to the first. motions: what motions are drawn from.
     """
     rng = np.random.default_rng(seed)
-    motion = motion or str(rng.choice(MOTIONS))
+    motion = motion or str(rng.choice(motions))
     if objects is None:
         count = 2 if rng.random() < second_object else 1
         objects = tuple(str(name) for name in rng.choice(list(OBJECTS), count, replace=False))
     background = background or str(rng.choice(list(BACKGROUNDS)))
     if pan is None:
         pan = float(rng.choice([0, 0, rng.uniform(-0.5, 0.5)]))
-    sprites, motions = [], []
+    sprites, sprite_motions = [], []
     for number, name in enumerate(objects):
-        sprite_motion = motion if number == 0 else str(rng.choice(MOTIONS))
+        sprite_motion = motion if number == 0 else str(rng.choice(motions))
         poses = sample_poses(sprite_motion, frames, rng, facing if number == 0 else None)
         if len(objects) > 1:
             poses = _to_one_side(poses, number)
         size = rng.uniform(0.46, 0.60) if len(objects) == 1 else rng.uniform(0.34, 0.42)
         sprites.append(AnimatedSprite(name, sprite_motion, float(size), poses))
-        motions.append(sprite_motion)
+        sprite_motions.append(sprite_motion)
     out, instances = render(sprites, background, rng, side, pan)
     return RenderedClip(
         frames=out,
         instances=instances,
         caption=compose_caption(objects, background, motion if len(objects) == 1 else None),
         objects=objects,
-        motions=tuple(motions),
+        motions=tuple(sprite_motions),
         background=background,
         seed=tuple(seed),
     )

@@ -24,6 +24,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from mvmodel.foundation import controlnet, decoder, scorer, segmenter, start_adapter, text_to_image, vae
     from mvmodel.foundation.stages import load_text_to_image_models
+    from mvmodel.foundation.start_clips import StartAdapterData
 
     folder = tmp_path_factory.mktemp("foundation")
     vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP))
@@ -36,7 +37,10 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "controlnet", models, folder / "text_to_image", _short(controlnet.CONTROLNET_LOOP), pictures=PICTURES
     )
     start_adapter.train_start_adapter(
-        folder / "start_adapter", load_text_to_image_models(folder), _short(start_adapter.START_ADAPTER_LOOP), clips=4
+        folder / "start_adapter",
+        load_text_to_image_models(folder),
+        _short(start_adapter.START_ADAPTER_LOOP),
+        StartAdapterData(clips=4, exclude_motions=("bounce",)),
     )
     decoder.train_decoder(folder / "decoder", model, _short(decoder.DECODER_LOOP))
     segmenter.train_segmenter(folder / "segmenter", _short(segmenter.SEGMENTER_LOOP))

@@ -149,3 +149,25 @@ def test_a_missing_8_bit_optimizer_is_one_sentence(monkeypatch):
     config = LoopConfig(steps=1, batch=1, lr=1e-3, optimizer="adamw8bit")
     with pytest.raises(InputError, match="adamw8bit needs bitsandbytes.*mvmodel.bnb.*or use adamw"):
         build_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2))]}], config)
+
+
+def test_the_learning_rate_follows_the_time_where_it_is_limited():
+    config = LoopConfig(steps=1000, batch=1, lr=1.0, warmup=10, final_lr=0.1, minutes=1.0)
+    assert learning_rate(10, config, seconds=0.0) == pytest.approx(1.0)
+    assert learning_rate(10, config, seconds=30.0) == pytest.approx(0.55)
+    assert learning_rate(10, config, seconds=90.0) == pytest.approx(0.1)
+    assert learning_rate(1000, config, seconds=0.0) == pytest.approx(0.1)  # the steps are up before the time is
+
+
+def test_training_ends_when_its_time_is_up_and_stays_ended(tmp_path):
+    model, config = _line(10_000, minutes=0.005, log_every=10_000)
+    rows: list[dict] = []
+
+    def loss(net, x, step):
+        time.sleep(0.02)
+        return net(x).square().mean(), {}
+
+    train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=rows.append)
+    assert 2 <= rows[-1]["step"] < 100
+    train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=rows.append)
+    assert rows[-1]["step"] == rows[-2]["step"] + 1
