@@ -113,6 +113,16 @@ def hash_value(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def is_inside_name(name: Any) -> bool:
+    """Whether a name from a manifest, an archive or a request is a relative path that stays inside its folder.
+
+    Refused are absolute paths, `..`, empty parts, NUL and other control characters, backslashes and drives (C:).
+    """
+    if not isinstance(name, str) or "\\" in name or name[1:2] == ":" or any(ord(character) < 32 for character in name):
+        return False
+    return not any(part in ("", ".", "..") for part in name.split("/"))
+
+
 def rate_file(folder: Path) -> Path:
     """The small JSON beside a folder of masks that stores their frame rate: NAME.fps.json."""
     folder = Path(folder).resolve()

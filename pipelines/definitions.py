@@ -16,6 +16,7 @@ from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.settings import default_clips_folder, home_folder, load_settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.io_manager import HandleIOManager
+from pipelines.store.verified_files import VERIFY_HOURS
 
 INGESTION_ASSETS = [
     ingestion.raw_clips,
@@ -56,7 +57,8 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     memory = settings.pop("memory", "auto")
     settings.pop("executor", None)
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
-    store = ArtifactStore(root=root, work=str(home / "work"))
+    options, verify_hours = settings.pop("store_options", {}), settings.pop("verify_hours", VERIFY_HOURS)
+    store = ArtifactStore(root=root, work=str(home / "work"), options=options, verify_hours=verify_hours)
     return {
         "settings": Settings(home=str(home), clips=str(clips), sections=settings),
         "pack": PackResource(

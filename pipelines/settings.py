@@ -12,13 +12,14 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mvmodel.config import Config, parse_config
 from mvmodel.errors import InputError
 from mvmodel.files import write_json
 from mvmodel.picture_size import Size
 from mvmodel.text_files import read_text
+from pipelines.store.address import check_address, check_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VIDEO_SUFFIXES = (
@@ -128,7 +129,14 @@ class TopLevelConfig(Config):
     """Width and height of clips, masks and videos in pixels, as "512x320", or one number for a square. Both must be
     multiples of what the pack's autoencoder and UNet divide by: 32 for tiny, 64 for sd15. By default the pack's."""
     store: str = ""
-    """Where versions of assets are stored: a folder or an fsspec address such as s3://bucket/mvmodel."""
+    """Where versions of assets are stored: a folder or an fsspec address such as s3://bucket/mvmodel. Secrets do not
+    belong in the address."""
+    store_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the store's file system, as fsspec names them, for example endpoint_url. `{env: NAME}` stands for the
+    value of an environment variable; secrets are accepted only in this form."""
+    verify_hours: float = Field(default=24.0, ge=0)
+    """Stored files are hashed again when they are used and so many hours have passed. Changes that the file system
+    reports are noticed at once. 0 hashes them at every use."""
     executor: str = Field(default="multiprocess", pattern="^(multiprocess|in_process|ray|kubernetes)$")
     """multiprocess, in_process, ray or kubernetes: where the steps of runs that Dagster launches run. See
     docs/scaling.md. `mvmodel-pipeline run` always runs them in its own process."""
@@ -139,6 +147,17 @@ class TopLevelConfig(Config):
     `mvmodel.packs.memory`; if memory runs out all the same, the next smaller plan is tried once."""
     precision: str = "auto"
     """auto, fp32, bf16 or fp16; auto takes bf16 on GPUs that have it, fp16 on older GPUs and fp32 on CPUs."""
+
+    @field_validator("store")
+    @classmethod
+    def _store_holds_no_secret(cls, address: str) -> str:
+        return check_address(address)
+
+    @field_validator("store_options")
+    @classmethod
+    def _options_hold_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        check_options(options)
+        return options
 
 
 def section_model(name: str) -> type[Config]:

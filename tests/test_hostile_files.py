@@ -122,7 +122,7 @@ def test_arrays_of_artifacts() -> None:
 
 @pytest.mark.parametrize("package", ["mvmodel", "pipelines", "benchmarks"])
 def test_nothing_is_pickled_by_the_code(package: str, repository: Path) -> None:
-    """No import of pickle or of a module that is one, no torch.save, torch.load only of weights, NumPy without objects."""
+    """No import of pickle or its kin, no torch.save, torch.load only of weights, NumPy without objects."""
     problems = []
     for file in sorted((repository / package).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -10,6 +10,7 @@ from typing import Any
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
+from mvmodel.training.checkpoint_events import notify_checkpoint
 from mvmodel.training.checkpoint_state import read_state
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class CheckpointSlots:
         yield slot
         with atomic_write(slot / "complete") as temporary:
             temporary.write_text(str(step))
+        notify_checkpoint()
 
     @staticmethod
     def _read_step(slot: Path) -> int:

@@ -1,8 +1,8 @@
 """The training loop of adapters and of every model of the tiny pack.
 
-accelerate provides device placement and mixed precision. This module adds the learning rate schedule, the moving average
-of the weights, checkpoints, the training curve and the clean stop. A run depends on its config alone, unless that limits
-its minutes: a resumed run sees the same batches.
+accelerate provides device placement and mixed precision. This module adds the learning rate schedule, the moving
+average of the weights, checkpoints, the training curve and the clean stop. A run depends on its config alone, unless
+that limits its minutes: a resumed run sees the same batches.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def metric_report(
     recipe_inputs = inputs if ablation is None else {**inputs, ABLATION: ablation}
     config = {} if label == motion else {"label": label}
     result = store.step(context, recipe_inputs, config, build, describe, pack.recipe(), source={"adapter": adapter.sha})
-    publish_report(result.value, settings, f"{motion}.html")
+    publish_report(result.value, settings, versions, f"{motion}.html")
     return result
 
 
@@ -187,12 +187,15 @@ def _report_metadata(
     }
 
 
-def publish_report(handle: Handle, settings: Settings, name: str) -> Path:
-    """Copy a version's page to <home>/reports/<name>, which is always the latest one."""
+def publish_report(handle: Handle, settings: Settings, store: VersionStore, name: str) -> Path:
+    """Copy a version's page to <home>/reports/<name>, which is always the latest one; of a store that several machines
+    share, also to its reports."""
     target = settings.home_folder / "reports" / name
     page = next(path for path in sorted(handle.folder.glob("*.html")))
     with atomic_write(target) as temporary:
         shutil.copyfile(page, temporary)
+    if store.is_shared:
+        store.file_system.upload(page, store.root / "reports" / name)
     return target
 
 
@@ -234,7 +237,7 @@ def leaderboard(
         "metric_report": reports,
     }
     result = store.step(context, inputs, {"versions": history}, build, describe, pack.recipe())
-    publish_report(result.value, settings, "index.html")
+    publish_report(result.value, settings, store.store, "index.html")
     return result
 
 

@@ -141,7 +141,7 @@ def repair(home: Home = None) -> None:
 def gc(
     delete: Annotated[bool, typer.Option("--delete", help="Delete what is listed.")] = False,
     keep: Annotated[int, typer.Option(help="Keep this many of the newest versions of every asset.")] = 3,
-    days: Annotated[float, typer.Option(help="List unfinished work only if it is older than this.")] = 7.0,
+    days: Annotated[float, typer.Option(help="List only what is older than so many days.")] = 7.0,
     home: Home = None,
 ) -> None:
     """List stored versions and unfinished work that nothing refers to any more."""

@@ -9,14 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mvmodel.code_version import library_versions
+from mvmodel.training.checkpoint_events import checkpoint_listener
 from pipelines.driver.progress import print_progress
+from pipelines.store.address import resolve_options
+from pipelines.store.verified_files import VERIFY_HOURS
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, Version, VersionStore, recipe_hash
 
 Inputs = Mapping[str, Handle | Mapping[str, Handle]]
@@ -29,12 +33,16 @@ class ArtifactStore(dg.ConfigurableResource):
     root: str
     """Where versions are kept: a folder, or an fsspec address such as s3://bucket/mvmodel."""
     work: str
-    """A local folder for builds in progress, on the file system of a local root, so that moving takes no time."""
+    """A local folder for builds in progress; on the file system of a local root, moving takes no time."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the fsspec file system. {"env": NAME} stands for the value of an environment variable."""
+    verify_hours: float = VERIFY_HOURS
+    """Hours after which a version's files are hashed again when it is used."""
 
     @property
     def store(self) -> VersionStore:
-        """The store itself, for reading versions."""
-        return VersionStore(self.root, Path(self.work))
+        """The store itself, for reading versions. Raises InputError if an environment variable is not set."""
+        return VersionStore(self.root, Path(self.work), resolve_options(self.options), self.verify_hours)
 
     def step(
         self,
@@ -74,8 +82,11 @@ class ArtifactStore(dg.ConfigurableResource):
         with store.build_lock(recipe) as work:
             version = _find_intact(store, context, recipe=recipe, **key)
             if computed := version is None:
+                if store.builds is not None:
+                    store.builds.restore(work.name)
                 work.mkdir(parents=True, exist_ok=True)
-                build(work)
+                with checkpoint_listener(None if store.builds is None else partial(store.builds.save, work.name)):
+                    build(work)
                 seconds = time.perf_counter() - started
                 version = store.commit(
                     work,
@@ -90,6 +101,8 @@ class ArtifactStore(dg.ConfigurableResource):
                     run=context.run_id,
                     source=dict(source or {}),
                 )
+                if store.builds is not None:
+                    store.builds.discard(work.name)
         handle = store.open(**key, sha=version.sha, recipe=recipe)
         print_progress(f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'reused'}")
         return dg.MaterializeResult(
@@ -126,7 +139,7 @@ def with_metadata(result: dg.MaterializeResult[Handle], **metadata: Any) -> dg.M
 def _find_intact(
     store: VersionStore, context: dg.AssetExecutionContext, asset: str, partition: str | None, recipe: str
 ) -> Version | None:
-    """The version that a recipe made, if all of its files are intact; a broken one is renamed."""
+    """The version that a recipe made, if all of its files are intact; a broken one is set apart."""
     version = store.find(asset, partition, recipe)
     if version is None:
         return None
@@ -134,8 +147,8 @@ def _find_intact(
         store.open(asset, partition, version.sha)
         return version
     except BrokenVersion as error:
-        renamed = store.mark_broken(version)
-        context.log.warning(f"{error}; the broken version was renamed to {renamed}, and is now built again")
+        renamed = store.set_apart(version)
+        context.log.warning(f"{error}; the broken version was set apart as {renamed}, and is now built again")
         return None
 
 

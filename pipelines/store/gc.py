@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
+from mvmodel.errors import InputError
+from pipelines.store.file_system import StoreFiles
+from pipelines.store.manifest import MANIFEST
 from pipelines.store.materializations import list_materializations
-from pipelines.store.version_store import Version, VersionStore
+from pipelines.store.version_store import SHARED_FOLDERS, Version, VersionStore
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 KEEP = 3
 """How many of the newest versions of every asset and partition stay, together with everything they were made from."""
 DAYS = 7.0
-"""Age in days from which an unfinished build, a broken version or a cached result may be deleted."""
+"""Age in days from which a version, an unfinished build, a broken version or a cached result may be deleted."""
+_UNFINISHED_RUNS = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 _UNFINISHED_PREFIXES = (".tmp-", ".old-", "broken-")
 _Identity = tuple[str, str | None, str]
 """Asset, partition and hash of a version."""
@@ -24,48 +39,77 @@ _Identity = tuple[str, str | None, str]
 
 @dataclass(frozen=True)
 class GarbageItem:
-    """A file or folder that may be deleted, and its size in bytes."""
+    """A file or folder that may be deleted, and its size in bytes. file_system: what it is deleted with."""
 
     description: str
-    path: Path
+    path: UPath
     bytes: int
+    file_system: StoreFiles
 
 
 def find_garbage(
     instance: dg.DagsterInstance, store: VersionStore, keep: int = KEEP, days: float = DAYS
 ) -> list[GarbageItem]:
-    """Versions that no recent materialization needs, and unfinished work older than `days`.
+    """Versions that no recent materialization needs, and unfinished work; both only if older than `days`.
 
     Needed are the last `keep` versions of every asset and partition that Dagster has recorded, and everything that they
-    were made from.
+    were made from. Versions of assets and partitions that Dagster's records do not know stay: another home may use
+    them.
+
+    Raises:
+        InputError: Runs are unfinished, or Dagster's records know nothing of what is stored.
     """
+    _check_runs_are_finished(instance)
     versions: dict[_Identity, Version] = {(v.asset, v.partition, v.sha): v for v in store.versions()}
     needed: set[_Identity] = set()
+    known: set[tuple[str, str | None]] = set()
     for asset, partition in sorted({(v.asset, v.partition) for v in versions.values()}, key=str):
         events = list_materializations(instance, dg.AssetKey(asset), partition)
         hashes = dict.fromkeys(str(event.metadata["sha256"].value) for event in events if "sha256" in event.metadata)
+        if hashes:
+            known.add((asset, partition))
         for sha in list(hashes)[:keep]:
             _add_needed((asset, partition, sha), versions, needed)
+    if versions and not known:
+        raise InputError(
+            f"Dagster's records know none of the {len(versions)} versions in {store.root}, so gc cannot tell what is "
+            f"needed; restore the records, or give the --home that the store belongs to"
+        )
     unneeded = [
         GarbageItem(
-            f"version of {version.asset}[{version.partition or ''}]",
-            Path(str(store.path_of(version.asset, version.partition, version.sha))),
+            f"version of {version.key}",
+            store.path_of(version.asset, version.partition, version.sha),
             version.bytes,
+            store.file_system,
         )
         for identity, version in versions.items()
-        if identity not in needed
+        if identity not in needed and identity[:2] in known and _age_of(version) >= days
     ]
-    return unneeded + _find_unfinished(store, days)
+    return unneeded + [item for item, age in _find_unfinished(store) if age >= days]
 
 
 def delete_garbage(garbage: Sequence[GarbageItem]) -> int:
     """Delete what `find_garbage` listed; returns the bytes freed."""
     for item in garbage:
-        if item.path.is_dir():
-            shutil.rmtree(item.path)
-        else:
-            item.path.unlink(missing_ok=True)
+        item.file_system.remove(item.path)
     return sum(item.bytes for item in garbage)
+
+
+def _check_runs_are_finished(instance: dg.DagsterInstance) -> None:
+    runs = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED_RUNS), limit=4)
+    if runs:
+        names = ", ".join(record.dagster_run.run_id[:8] for record in runs[:3]) + (" ..." if len(runs) > 3 else "")
+        raise InputError(
+            f"runs are unfinished ({names}), and gc might delete what they are writing; wait for them, or run "
+            f"`mvmodel-pipeline repair` if their process is gone"
+        )
+
+
+def _age_of(version: Version) -> float:
+    """Days since a version was made; 0 if its manifest does not say."""
+    with suppress(ValueError):
+        return max(0.0, time.time() - datetime.fromisoformat(version.created).timestamp()) / 86_400
+    return 0.0
 
 
 def _add_needed(identity: _Identity, versions: dict[_Identity, Version], needed: set[_Identity]) -> None:
@@ -77,21 +121,33 @@ def _add_needed(identity: _Identity, versions: dict[_Identity, Version], needed:
         _add_needed((source["asset"], source["partition"], source["sha"]), versions, needed)
 
 
-def _find_unfinished(store: VersionStore, days: float) -> list[GarbageItem]:
-    oldest = time.time() - days * 86_400
-    paths = [*store.work.glob("*"), *store.work.glob("items/*/*"), *store.work.glob("fetched/*/*/*")]
-    if store.local:
-        paths += [path for path in Path(str(store.root)).glob("*/*/*") if path.name.startswith(_UNFINISHED_PREFIXES)]
-    containers = (store.work / "items", store.work / "fetched", store.work / "hashes.json")
-    return [
-        GarbageItem("unfinished or cached work", path, _size(path))
-        for path in paths
-        if path not in containers and path.lstat().st_mtime < oldest
+def _find_unfinished(store: VersionStore) -> Iterator[tuple[GarbageItem, float]]:
+    """Unfinished and cached work on this machine and in the store, with its age in days."""
+    work_files = StoreFiles(store.work)
+    containers = {store.work / name for name in ("items", "fetched", "verified", "hashes.json")}
+    local = [*store.work.glob("*"), *store.work.glob("items/*/*"), *store.work.glob("fetched/*/*/*")]
+    for path in cast("list[UPath]", [path for path in local if path not in containers]):
+        size, age = work_files.measure(path)
+        yield GarbageItem("unfinished or cached work", path, size, work_files), age
+    for path in _list_unfinished(store):
+        size, age = store.file_system.measure(path)
+        yield GarbageItem("unfinished or cached work", path, size, store.file_system), age
+
+
+def _list_unfinished(store: VersionStore) -> list[UPath]:
+    """What is in the store and is no whole version: uploads that were cut off, versions set apart, shared work."""
+    if not store.root.exists():
+        return []
+    files = store.file_system
+    has_manifest: dict[tuple[str, ...], bool] = {}
+    for file in files.files(store.root):
+        parts = tuple(files.relative(file).split("/"))
+        if parts[0] in ("items", "work"):
+            has_manifest[parts[: 3 if parts[0] == "items" else 2]] = False
+        elif len(parts) > 3 and parts[0] not in SHARED_FOLDERS:
+            has_manifest[parts[:3]] = has_manifest.get(parts[:3], False) or parts[3:] == (MANIFEST,)
+    names = [
+        parts for parts, is_whole in has_manifest.items() if not is_whole or parts[-1].startswith(_UNFINISHED_PREFIXES)
     ]
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size
+    empty = [path for path in Path(str(store.root)).glob("*/*/.*") if store.local and not any(path.iterdir())]
+    return [store.root.joinpath(*parts) for parts in names] + cast("list[UPath]", empty)

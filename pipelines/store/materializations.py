@@ -10,7 +10,10 @@ from pipelines.store.version_store import BrokenVersion, Handle, VersionStore, f
 def load_current(
     instance: dg.DagsterInstance, store: VersionStore, key: dg.AssetKey | str, partition: str | None = None
 ) -> Handle:
-    """A handle on the version of the latest materialization. Raises dg.Failure naming the asset and the path."""
+    """A handle on the version of the latest materialization.
+
+    Raises dg.Failure naming the asset and the path. A damaged version is set apart, so that it can be built again.
+    """
     key = dg.AssetKey(key) if isinstance(key, str) else key
     materialization = latest_materialization(instance, key, partition)
     if materialization is None:
@@ -20,7 +23,15 @@ def load_current(
     try:
         return store.open(key.path[-1], partition, sha, recipe)
     except BrokenVersion as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(f"{error}{_set_apart(store, key.path[-1], partition, sha)}", allow_retries=False) from error
+
+
+def _set_apart(store: VersionStore, asset: str, partition: str | None, sha: str) -> str:
+    """Set a damaged version apart; returns a clause that says so, or "" if it is not there or cannot be renamed."""
+    try:
+        return f" (it was set apart as {store.set_apart(store.version(asset, partition, sha))})"
+    except (BrokenVersion, OSError):
+        return ""
 
 
 def latest_materialization(

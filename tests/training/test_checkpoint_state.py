@@ -1,4 +1,4 @@
-"""Checkpoints: what is read equals what was written, a resumed run equals an unbroken one, hostile files run nothing."""
+"""Checkpoints: read as they were written; a resumed run equals an unbroken one; hostile files run nothing."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def test_garbage_is_what_nothing_needs(finished_lab, capsys: pytest.CaptureFixtu
     for seed in (5, 6):
         finished_lab.settings = {"training": {"seed": seed}}
         finished_lab.run()
-    assert main(["gc", "--keep", "1", "--delete", "--home", str(finished_lab.home)]) == 0
+    assert main(["gc", "--keep", "1", "--days", "0", "--delete", "--home", str(finished_lab.home)]) == 0
     output = capsys.readouterr().out
     assert "motion_adapter" in output and "removed" in output
     remaining = finished_lab.store.versions("motion_adapter", "slide")
