@@ -138,7 +138,9 @@ def measure(options: argparse.Namespace, log: MeasurementLog, names: Sequence[st
         count = options.clips if kind == RIGID else options.articulated
         chosen = (adapter, folders[adapter])
         tasks.append((options.pack, chosen, name, kind, numbers, count, options.development, options.device))
-    for key, figures in run_in_two_stages(generate_cells, judge_cell, tasks, options.generators, options.workers):
+    for key, figures in run_in_two_stages(
+        generate_cells, judge_cell, tasks, options.generators, options.workers, options.minutes
+    ):
         log.add(key, figures)
 
 
@@ -210,6 +212,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, or cuda to generate on a GPU")
     parser.add_argument("--generators", type=int, default=1, help="processes that generate videos")
     parser.add_argument("--batch", type=int, help="clips in a batch; default: 1 on a CPU, 12 on a GPU")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing more after this long")
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/benchmarks/later_frames"))
     options = parser.parse_args(arguments)
     options.batch = options.batch or (1 if options.device == "cpu" else 12)

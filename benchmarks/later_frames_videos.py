@@ -25,7 +25,7 @@ SALTS, DEVELOPMENT_SALTS = (71, 73), (171, 173)
 """Salts of the clips of rigid and of articulated objects. Settings are chosen on other clips than they are reported
 on."""
 RIGID, ARTICULATED = "rigid", "articulated"
-INDEPENDENT_FRAMES = 4
+INDEPENDENT_FRAMES = 3
 """Frames of a video that the independent judge looks at."""
 MIN_PAN = 1.0
 """Pixels that a camera travels at least to count as panning."""
@@ -137,12 +137,21 @@ def judge_frames(
 
     frames, true_frames: uint8 (F, H, W, 3). masks: bool (F, H, W). words: the objects that the pack's judge looks for.
     """
+    from mvmodel.metrics.adherence import detect
     from mvmodel.metrics.config import JudgeConfig
     from mvmodel.metrics.judge import judge_video
 
-    models = (pack.scorer(), pack.segmenter())
-    independent, config = pack.independent_segmenter(), JudgeConfig(independent_frames=INDEPENDENT_FRAMES)
-    judgement = judge_video(frames, masks, prompt, *models, list(words), independent=independent, config=config)
+    scorer, config = pack.scorer(), JudgeConfig(independent_frames=INDEPENDENT_FRAMES)
+    detections = detect(frames, pack.segmenter(), scorer, list(words), config=config)
+    judgement = judge_video(  # without the segmenter, which would also be prompted with every mask
+        frames,
+        masks,
+        prompt,
+        scorer,
+        detections=detections,
+        independent=pack.independent_segmenter(),
+        config=config,
+    )
     return {**judgement.metrics, **compare_appearance(frames, true_frames, masks)}
 
 

@@ -83,6 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pack", default="tiny")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing more after this long")
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="where videos and adapters are kept")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
     parser.add_argument("--table", action="store_true", help="print what --out holds, measure nothing")
@@ -100,6 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(options: argparse.Namespace) -> int:
     """Make and judge every video, and write the rows. Returns how many methods failed."""
+    began = time.perf_counter()
     use_one_thread()
     pack = load_pack_once(options.pack, options.device)
     every = load_motions(pack, options.clips, options.requests)
@@ -121,6 +123,8 @@ def measure(options: argparse.Namespace) -> int:
         failed += not method_rows
         rows += method_rows
         write_rows(rows, options.out, pack, generation, options.steps)
+        if time.perf_counter() - began > 60 * options.minutes:
+            break
     return failed
 
 

@@ -93,13 +93,16 @@ def run_in_two_stages(
     tasks: Sequence[tuple[Any, ...]],
     generators: int,
     judges: int,
+    minutes: float = float("inf"),
     prepare: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """(key, judge(*arguments)) for every pair of key and arguments that generate(*task) returns for a task.
 
     Generation and judging have processes of their own, so that few processes use a GPU while many CPU cores judge. Both
     functions, tasks and results must be picklable. Tasks begin in order. A task that fails is told on stderr and left
-    out; RuntimeError is raised at the end. prepare: called first in every process; None keeps each to one thread.
+    out; RuntimeError is raised at the end.
+
+    minutes: after these, nothing more is begun. prepare: called first in every process; None keeps each to one thread.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from multiprocessing import get_context
@@ -112,8 +115,8 @@ def run_in_two_stages(
     ):
         running: dict[Future[Any], Any] = {generating.submit(generate, *task): None for task in tasks}
         keys: dict[Future[Any], Any] = {}
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+        while running and time.perf_counter() - began < 60 * minutes:
+            for future in wait(running, min(60 * minutes, 1e6), FIRST_COMPLETED).done:
                 del running[future]
                 if error := future.exception():
                     failures += 1
@@ -126,8 +129,10 @@ def run_in_two_stages(
                         job = judging.submit(judge, *arguments)
                         running[job], keys[job] = None, key
             if judged >= told + 20:
-                told, minutes = judged, (time.perf_counter() - began) / 60
-                print(f"{judged} judged, {len(running)} waiting, {minutes:.1f} min", file=sys.stderr, flush=True)
+                told, taken = judged, (time.perf_counter() - began) / 60
+                print(f"{judged} judged, {len(running)} waiting, {taken:.1f} min", file=sys.stderr, flush=True)
+        for pool in (generating, judging):
+            pool.shutdown(wait=False, cancel_futures=True)
     if failures:
         raise RuntimeError(f"{failures} measurements failed; their errors are above")
 
