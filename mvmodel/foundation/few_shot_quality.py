@@ -66,7 +66,7 @@ def render_test_clips(frames: int, count: int) -> list[RenderedClip]:
 def reconstruct_frames(pack: Pack, frames: np.ndarray) -> np.ndarray:
     """The autoencoder's copy of a video, uint8 (F, H, W, 3) in and out."""
     vae = pack.vae()
-    parts = frames_to_tensor(frames).split(8)
+    parts = frames_to_tensor(frames).to(vae.device, vae.dtype).split(8)
     return tensor_to_frames(torch.cat([vae.decode(vae.encode(part).latent_dist.mode()).sample for part in parts]))
 
 
