@@ -15,6 +15,7 @@ NEUTRAL: dict[str, Any] = {
     "color_fix": "none",
     "draft_strength": 0.0,
     "guidance_rescale": 0.0,
+    "appearance_anchor": 0.0,
 }
 """Every option off, whatever the defaults are."""
 CONTROL: dict[str, Any] = {"control_frames": "every"}
@@ -32,6 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "E, scale 0.6": {**E, "controlnet_conditioning_scale": 0.6},
     "E, draft until 0.4": {**E, "draft_end": 0.4},
     "E without draft": {**E, "draft_strength": 0.0},
+    "E, appearance anchor instead of draft": {**E, "draft_strength": 0.0, "appearance_anchor": 0.7},
     "E, guidance rescale 0.7": {**E, "guidance_rescale": 0.7},
     "E, draft strength 0.6": {**E, "draft_strength": 0.6},
     "E, noise share 0.7": {**E, "noise_share": 0.7},
@@ -42,6 +44,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ControlNet on every frame": CONTROL,
     "background plate": PLATE,
     "draft": DRAFT,
+    "appearance anchor 0.5": {"appearance_anchor": 0.5},
+    "appearance anchor": {"appearance_anchor": 1.0},
     "mixed noise that follows the masks": NOISE,
     "mixed noise": {"noise_prior": "mixed"},
     "colour fix": {"color_fix": "lowpass"},

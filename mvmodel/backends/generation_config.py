@@ -94,6 +94,9 @@ class GenerationConfig(Config):
     steps."""
     draft_end: float = Field(0.6, ge=0, le=1)
     """Share of the steps after which the draft is no longer used."""
+    appearance_anchor: float = Field(0.0, ge=0, le=1)
+    """How far self-attention inside an object's mask reads the object in frame 1 alone, instead of all of frame 1. It
+    keeps colours and texture and lets limbs move."""
     guidance_rescale: float = Field(0.0, ge=0, le=1)
     """How far the standard deviation of guided predictions is brought back to that of the prediction with prompt and
     mask, against over-saturation (Lin et al. 2023); 0.7 is usual."""
@@ -138,6 +141,8 @@ class GenerationConfig(Config):
             raise ValueError("noise_follow moves the common noise; set noise_prior to mixed with it")
         if self.background_paste and self.background == "none":
             raise ValueError("background_paste needs to know the background; set background to plate, first or auto")
+        if self.appearance_anchor and not self.first_frame_attention:
+            raise ValueError("appearance_anchor reads frame 1's keys and values; switch first_frame_attention on")
         if self.control_guidance_start >= self.control_guidance_end:
             raise ValueError("control_guidance_start must be smaller than control_guidance_end")
         return self

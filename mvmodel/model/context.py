@@ -43,6 +43,20 @@ class MaskTerm:
         )
 
 
+@dataclass(frozen=True)
+class ObjectAnchor:
+    """One object, whose places in the frames read the object's own places in frame 1 alone.
+
+    Attributes:
+        first: token count N -> share of each token's area that the object covers in frame 1, 0..1, (B, N).
+        frames: token count N -> how much each token reads the object in frame 1 instead of the whole of it, 0..1,
+            (B, F, N).
+    """
+
+    first: dict[int, torch.Tensor]
+    frames: dict[int, torch.Tensor]
+
+
 @dataclass
 class FrameContext:
     """The frames of one UNet call.
@@ -56,6 +70,7 @@ class FrameContext:
         first_index: position of the batch's first frame in the video, for the codes of temporal attention.
         clean_frames: int (B,), how many frames of each clip, counted from frame 1, are inputs without noise and attend
             to one another only, as they do when they are cached; None if that is frame 1 alone.
+        anchors: objects whose appearance is anchored to frame 1.
     """
 
     frames: int
@@ -64,3 +79,4 @@ class FrameContext:
     cache_out: KVCache | None = None
     first_index: int = 0
     clean_frames: torch.Tensor | None = None
+    anchors: Sequence[ObjectAnchor] = ()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mvmodel.model.attention import project_out
-from mvmodel.model.context import FrameContext
+from mvmodel.model.context import FrameContext, ObjectAnchor
 
 
 @dataclass(frozen=True)
@@ -59,4 +59,21 @@ class FirstFrameAttnProcessor:
         if self.first_frame and context.cache_out is not None:
             context.cache_out[self.name] = (key, value)
         out = F.scaled_dot_product_attention(query, key, value)
+        for anchor in context.anchors if self.first_frame else ():
+            out = _read_object(out, query, key, value, anchor)
         return project_out(attn, out, hidden_states)
+
+
+def _read_object(
+    out: torch.Tensor, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, anchor: ObjectAnchor
+) -> torch.Tensor:
+    """`out`, (B, H, F * N, D), with the object's queries attending to its own tokens of frame 1 instead of to all.
+
+    They choose among these by content, so a leg finds a leg wherever it has moved to.
+    """
+    tokens = key.shape[2]
+    # an object that frame 1 does not show leaves no token: equal weights are then plain attention
+    bias = anchor.first[tokens].clamp(min=1e-4).log().to(query.dtype)[:, None, None, :]
+    read = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    weight = anchor.frames[tokens].flatten(1).to(out.dtype)[:, None, :, None]
+    return out + weight * (read - out)

@@ -7,7 +7,7 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from mvmodel.model.attention import BaseModelAttnProcessor
-from mvmodel.model.context import FrameContext, MaskTerm
+from mvmodel.model.context import FrameContext, MaskTerm, ObjectAnchor
 from mvmodel.model.first_frame_attention import FirstFrameAttnProcessor, QueryDelta
 from mvmodel.model.mask_cross_attention import MaskCrossAttnProcessor, MaskProjection
 
@@ -58,6 +58,31 @@ def test_keys_of_the_own_frame_would_differ(attn, hidden):
     own_frame = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(1))
     assert torch.allclose(out[0], own_frame[0], atol=1e-6), "frame 1 reads itself"
     assert not torch.allclose(out[1], own_frame[1], atol=1e-3), "later frames do not"
+
+
+def test_the_anchor_lets_an_objects_queries_read_its_own_tokens_of_frame_1(attn, hidden):
+    own = torch.zeros(CLIPS, TOKENS)
+    own[:, 2:5] = 1
+    place = torch.zeros(CLIPS, FRAMES, TOKENS)
+    place[:, 1, 6] = 1.0
+    place[:, 2, 7] = 0.5
+    context = FrameContext(FRAMES, anchors=[ObjectAnchor({TOKENS: own}, {TOKENS: place})])
+    plain = FirstFrameAttnProcessor("a")(attn, hidden, context=FrameContext(FRAMES))
+    out = FirstFrameAttnProcessor("a")(attn, hidden, context=context)
+    for clip in range(CLIPS):
+        first = hidden[clip * FRAMES]
+        for frame, token, share in ((1, 6, 1.0), (2, 7, 0.5)):
+            row = clip * FRAMES + frame
+            key, value = attn.to_k(first), attn.to_v(first)
+            every = softmax_attention(attn.to_q(hidden[row]), key, value, 2)[token]
+            object_only = softmax_attention(attn.to_q(hidden[row]), key[2:5], value[2:5], 2)[token]
+            expected = attn.to_out[0](every + share * (object_only - every))
+            torch.testing.assert_close(out[row, token], expected, atol=1e-3, rtol=1e-3)
+    elsewhere = place.flatten(0, 1) == 0
+    assert torch.equal(out[elsewhere], plain[elsewhere])
+    absent = FrameContext(FRAMES, anchors=[ObjectAnchor({TOKENS: 0 * own}, {TOKENS: place})])
+    unchanged = FirstFrameAttnProcessor("a")(attn, hidden, context=absent)
+    torch.testing.assert_close(unchanged, plain, atol=1e-5, rtol=1e-5)
 
 
 def test_query_change_is_added_and_scaled(attn, hidden):

@@ -13,6 +13,7 @@ from diffusers.schedulers import KarrasDiffusionSchedulers
 from transformers import PreTrainedTokenizerBase
 
 from mvmodel.backends.generation_config import UnboundWords
+from mvmodel.backends.image_unet.anchor import select_rows
 from mvmodel.backends.image_unet.clean_prediction import CleanLatentGuide, compute_signal_rate, guide_prediction
 from mvmodel.backends.image_unet.frame_control import FrameControl
 from mvmodel.backends.image_unet.guidance import Branches
@@ -20,7 +21,7 @@ from mvmodel.backends.instances import Instance, compute_token_weights, merge_by
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.attachment import attach_adapters
-from mvmodel.model.context import FrameContext, KVCache, MaskTerm
+from mvmodel.model.context import FrameContext, KVCache, MaskTerm, ObjectAnchor
 
 BoundMasks = tuple[torch.Tensor, torch.Tensor | None]
 """Masks, float (B, F, H, W), and how much they act on each token, (1, L), or None for all tokens."""
@@ -46,6 +47,7 @@ class Denoiser:
         control: The ControlNet on the new frames, or None.
         guidance_rescale: See `GenerationConfig.guidance_rescale`.
         guides: What is changed in the prediction of the clean latents.
+        anchors: Objects whose appearance is anchored to frame 1.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Denoiser:
         control: FrameControl | None = None,
         guidance_rescale: float = 0.0,
         guides: Sequence[CleanLatentGuide] = (),
+        anchors: Sequence[ObjectAnchor] = (),
     ) -> None:
         self.unet, self.scheduler, self.branches = unet, scheduler, branches
         self.adapters = {name: (adapter, scale) for name, (adapter, scale) in adapters.items() if scale}
@@ -71,6 +74,7 @@ class Denoiser:
         self.first_frame_attention = first_frame_attention
         self.uses_cache = (cache_first_frame or context is not None) and bool(self.adapters)
         self.control, self.guidance_rescale, self.guides = control, guidance_rescale, guides
+        self.anchors = anchors
         self.mask_terms: dict[str, list[MaskTerm]] = {}
         self.kv_cache: KVCache = {}
         self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
@@ -197,7 +201,8 @@ class Denoiser:
         cache_out: KVCache | None = {} if fill_cache else None
         if self.adapters:
             terms = {name: [self._branch_rows(term, span) for term in terms] for name, terms in self.mask_terms.items()}
-            context = FrameContext(frames, terms, self.kv_cache, cache_out, first_index)
+            anchors = [select_rows(anchor, span, branches) for anchor in self.anchors]
+            context = FrameContext(frames, terms, self.kv_cache, cache_out, first_index, anchors=anchors)
             options["cross_attention_kwargs"] = {"context": context}
         if control is not None:
             options |= control.compute_residuals(

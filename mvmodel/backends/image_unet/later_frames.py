@@ -20,6 +20,7 @@ from mvmodel.backends.generation_config import (
     GenerationConfig,
     NoisePrior,
 )
+from mvmodel.backends.image_unet.anchor import build_anchors
 from mvmodel.backends.image_unet.background import paste_background
 from mvmodel.backends.image_unet.camera import pan_pictures
 from mvmodel.backends.image_unet.colour_fix import estimate_tint
@@ -27,6 +28,7 @@ from mvmodel.backends.image_unet.control_pictures import draw_control_picture
 from mvmodel.backends.image_unet.frame_control import FrameControl
 from mvmodel.backends.image_unet.noise_prior import FollowingNoise, mix_noise
 from mvmodel.backends.instances import Instance
+from mvmodel.model.context import ObjectAnchor
 from mvmodel.packs.info import ControlKind
 
 
@@ -87,6 +89,7 @@ class FrameOptions:
     draft_strength: float = 0.0
     draft_end: float = 0.6
     guidance_rescale: float = 0.0
+    appearance_anchor: float = 0.0
 
     @classmethod
     def arguments_from(cls, config: GenerationConfig) -> dict[str, Any]:
@@ -102,6 +105,17 @@ class FrameOptions:
     def build_noise_prior(self, layout: FrameLayout) -> MixedNoise | None:
         """The change of the starting noise, if there is one."""
         return MixedNoise(self.noise_share, self.noise_follow, layout) if self.noise_prior == "mixed" else None
+
+    def build_anchors(self, layout: FrameLayout, first: torch.Tensor, levels: int) -> list[ObjectAnchor]:
+        """The anchors of all objects. first: latents of frame 1, (B, C, h, w). levels: resolutions of the UNet."""
+        if not self.appearance_anchor:
+            return []
+        objects = [layout.masks]
+        if layout.instances:
+            shape = layout.masks.shape
+            objects = [torch.from_numpy(instance.masks)[None].float().expand(shape) for instance in layout.instances]
+        masks = [object_masks.to(first.device, torch.float32) for object_masks in objects]
+        return build_anchors(masks, self.appearance_anchor, (first.shape[-2], first.shape[-1]), levels)
 
     def pastes(self, layout: FrameLayout) -> bool:
         return self.background_paste and self.resolve_background(layout) != "none"

@@ -201,7 +201,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
             output_type, return_dict: See `MaskVideoOutput`; False returns a tuple.
             callback_on_step_end, callback_on_step_end_tensor_inputs: As in diffusers.
             frame_options: Fields of `FrameOptions`: noise in common, ControlNet on every frame, background, colours,
-                drafts, guidance rescale.
+                drafts, guidance rescale, appearance anchor.
         """
         device, dtype = self._execution_device, self.unet.dtype
         if guidance_scale is None:
@@ -250,6 +250,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
             control=control,
             guidance_rescale=options.guidance_rescale,
             guides=list(guides.values()),
+            anchors=options.build_anchors(layout, first, len(self.unet.config.block_out_channels)),
         )
         denoiser.set_masks(mask_tensor, instances, self.tokenizer, prompt, unbound_words)
         step_options = self._step_options(eta, generator)

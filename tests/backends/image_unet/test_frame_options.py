@@ -56,6 +56,7 @@ NEUTRAL = [
     {"background": "auto", "background_paste": True},
     {"draft_strength": 0.0, "draft_end": 1.0},
     {"draft_strength": 1.0, "draft_end": 0.0},
+    {"appearance_anchor": 0.0},
 ]
 
 
@@ -82,6 +83,7 @@ ACTIVE = [
     {"background": "auto", "camera": (0.25, 0.0)},
     {"draft_strength": 0.7},
     {"guidance_rescale": 0.7},
+    {"appearance_anchor": 0.7},
 ]
 
 
@@ -96,6 +98,7 @@ def test_every_option_changes_the_video_and_also_without_the_cache(small_pack, p
         assert video.isfinite().all() and (video - base)[:, 1:].abs().max() > 1e-5, options
         assert torch.equal(video[:, 0], base[:, 0])
     options = {"control_frames": "every", "background": "plate", "guidance_rescale": 0.5, "output_type": "latent"}
+    options |= {"appearance_anchor": 0.5}
     slow = run(pipeline, arguments, **options, cache_first_frame=False)
     torch.testing.assert_close(run(pipeline, arguments, **options), slow, atol=1e-4, rtol=1e-4)
 

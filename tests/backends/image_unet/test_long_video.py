@@ -24,6 +24,7 @@ FRAME_OPTIONS = {
     "draft_strength": 0.5,
     "control_frames": "every",
     "guidance_rescale": 0.7,
+    "appearance_anchor": 0.5,
 }
 """Everything that is done for later frames, at once."""
 
