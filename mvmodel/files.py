@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+_FULL_TEXT = re.compile(
+    r"no space left on device|disk quota exceeded|os error 28|database or disk is full|\d+ requested and \d+ written",
+    re.IGNORECASE,
+)
+"""What SQLite, safetensors, NumPy and others say when a disk is full."""
+DISK_FULL = "the disk is full; free some space and run the same command again, which keeps what is finished"
 
 
 @contextmanager
@@ -111,6 +121,14 @@ def hash_folder(folder: Path) -> str:
 def hash_value(value: Any) -> str:
     """SHA-256 of a JSON-serializable value, independent of key order, hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one that caused it, says that a disk is full. Not all libraries raise it as an OSError."""
+    errors = [error]
+    while (cause := errors[-1].__cause__ or errors[-1].__context__) is not None and cause not in errors:
+        errors.append(cause)
+    return any(getattr(e, "errno", None) in _FULL_ERRNOS or _FULL_TEXT.search(str(e)) is not None for e in errors)
 
 
 def is_inside_name(name: Any) -> bool:

@@ -16,6 +16,7 @@ import typer
 
 from mvmodel.cli.output import print_error
 from mvmodel.errors import MvmodelError, Terminated, TrainingInterrupted
+from mvmodel.files import DISK_FULL, is_disk_full
 from mvmodel.libraries import quiet_libraries
 from mvmodel.progress import show_progress
 
@@ -49,11 +50,15 @@ def _run_command(app: typer.Typer, program: str, arguments: list[str] | None) ->
     except KeyboardInterrupt:
         code = INTERRUPTED
     except OSError as error:
+        if is_disk_full(error):
+            return _print_disk_full(error, program)
         if error.errno is None:
             raise
         print_error(f"{error.filename or 'a file'} cannot be read or written ({error.strerror})", program)
         return 2
     except Exception as error:
+        if is_disk_full(error):
+            return _print_disk_full(error, program)
         if not hasattr(error, "format_message"):
             raise
         return _print_usage_error(error, program)
@@ -99,6 +104,12 @@ def _ending_on_signals() -> Iterator[_Signals]:
         signal.set_wakeup_fd(earlier_writer)
         os.close(writer)
         os.close(reader)
+
+
+def _print_disk_full(error: Exception, program: str) -> int:
+    name = getattr(error, "filename", None)
+    print_error(f"{name}: {DISK_FULL}" if name else DISK_FULL, program)
+    return 2
 
 
 def _raise_terminated(*_: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.errors import MvmodelError
+from mvmodel.files import DISK_FULL, is_disk_full
 from pipelines.driver.progress import step_timings
 from pipelines.executors import resource_tags
 
@@ -62,6 +63,9 @@ def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
             loop = sys.modules.get("mvmodel.training.loop")
             if loop is not None and isinstance(error, loop.TrainingInterrupted):  # neither a failure nor to be retried
                 raise dg.DagsterExecutionInterruptedError(str(error)) from error
+            if is_disk_full(error):
+                reason = f"{DISK_FULL}; `mvmodel-pipeline gc` lists what the store does not need"
+                raise dg.Failure(description=reason, allow_retries=False) from error
             if isinstance(error, (OSError, MemoryError)) or type(error).__name__ in RETRYABLE_ERRORS:
                 raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
             raise

@@ -41,10 +41,16 @@ def monkeypatch_session() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.slow)])
-def open_remote(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., VersionStore]:
-    """Opens one store of objects from the work folder of a machine: `open_remote("a")`."""
+def address(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Address and options of an empty store of objects."""
     options = request.getfixturevalue("s3_options") if request.param == "s3" else {}
-    root = {"memory": "memory://", "s3": "s3://bucket/"}[request.param] + uuid.uuid4().hex
+    return {"memory": "memory://", "s3": "s3://bucket/"}[request.param] + uuid.uuid4().hex, options
+
+
+@pytest.fixture
+def open_remote(address: tuple[str, dict[str, Any]], tmp_path: Path) -> Callable[..., VersionStore]:
+    """Opens one store of objects from the work folder of a machine: `open_remote("a")`."""
+    root, options = address
 
     def open_store(machine: str = "a", **arguments: Any) -> VersionStore:
         return VersionStore(root, tmp_path / machine / "work", options, **arguments)
