@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +73,68 @@ def _measure_in_fresh_process(measure: Callable[..., Figures], *arguments: Any) 
 def run_in_fresh_process(measure: Callable[..., Figures], *arguments: Any) -> Figures:
     """`measure(*arguments)` in a process that has loaded nothing yet; function and arguments must be picklable."""
     from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
+
+
+class SharedProcess:
+    """A process apart for one measurement after the other, which saves importing the libraries every time.
+
+    It is replaced after a measurement that failed, broke off or took too long, because its GPU may be in disorder.
+    """
+
+    def __init__(self) -> None:
+        self._process: Any = None
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> SharedProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def run(self, measure: Callable[..., Figures], *arguments: Any, seconds: float = math.inf) -> Figures:
+        """`measure(*arguments)`, both picklable; {"failed": reason} if it raises, crashes or takes more `seconds`."""
+        if self._process is None:
+            self._start()
+        assert self._connection is not None
+        self._connection.send((measure, arguments))
+        try:
+            arrived = self._connection.poll(None if seconds == math.inf else seconds)
+            failure = f"took more than {seconds:.0f} s"
+            figures: Figures = self._connection.recv() if arrived else {"failed": failure}
+        except EOFError:
+            self._process.join()
+            figures = {"failed": f"its process ended with exit code {self._process.exitcode}"}
+        if "failed" in figures:
+            self.stop()
+        return figures
+
+    def stop(self) -> None:
+        """End the process; the next `run` starts another."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._connection, other_end = context.Pipe()
+        self._process = context.Process(target=_serve_measurements, args=(other_end,), daemon=True)
+        self._process.start()
+        other_end.close()
+
+
+def _serve_measurements(connection: Connection) -> None:
+    """Measure what `SharedProcess.run` sends, until its process ends."""
+    with suppress(EOFError):
+        while True:
+            measure, arguments = connection.recv()
+            try:
+                connection.send(measure(*arguments))
+            except Exception as error:
+                connection.send({"failed": f"{type(error).__name__}: {error}"})
 
 
 def measure_peak_memory(run: Callable[[], object]) -> float:

@@ -27,13 +27,14 @@ from mvmodel.segmentation.sam_loading import load_sam
 RANDOM_PACK_KINDS = ("sd15", "small")
 
 
-def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
+def write_random_pack(kind: str, folder: Path, seed: int = 0, device: str = "cpu") -> Path:
     """Writes a random pack to `folder` and returns the folder.
 
     Args:
         kind: "sd15" (float16, about 3 GB) or "small" (float32).
         folder: the pack's folder. An existing one is replaced.
         seed: of the random weights.
+        device: where they are drawn. A GPU is many times faster and draws other numbers than the CPU.
 
     Raises:
         InputError: the kind is unknown.
@@ -43,7 +44,7 @@ def write_random_pack(kind: str, folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     full, sd15 = kind == "sd15", PACK_DESCRIPTIONS["sd15"]
     dtype = torch.float16 if full else torch.float32
-    with atomic_folder(folder) as out:
+    with atomic_folder(folder) as out, torch.device(device):
         move_model(build_vae(full), dtype).save_pretrained(out / "vae")
         unet = build_unet(full)
         move_model(ControlNetModel.from_unet(unet), dtype).save_pretrained(out / "controlnet")

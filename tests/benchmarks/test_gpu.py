@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+import time
 
+import numpy as np
 import pytest
 
-from benchmarks import gpu
-from benchmarks.gpu import METHODS, Workload
+from benchmarks import gpu, gpu_agreement, gpu_ladder, gpu_passes
+from benchmarks.gpu import METHODS, RUNGS, STEP_DOWN, Session
+from benchmarks.gpu_tables import format_tables
+from benchmarks.gpu_workload import Workload, measure_or_report
+from benchmarks.measurements import MeasurementLog, SharedProcess
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.packs import Pack
+from mvmodel.packs.memory import LADDER
 
 
 @pytest.fixture
@@ -15,39 +25,93 @@ def size(small_pack_folder) -> Workload:
     return Workload(str(small_pack_folder), "cpu", frames=3, height=64, width=64, steps=3, repeats=1, matrix=64)
 
 
+class SameProcess(SharedProcess):
+    """Measures here."""
+
+    def run(self, measure, *arguments, seconds=math.inf):
+        return measure_or_report(lambda: measure(*arguments))
+
+
 def test_a_matrix_product_is_timed(size):
-    assert gpu.measure_matmul(size)["tflops"] > 0
+    assert gpu_passes.measure_matmul(size)["tflops"] > 0
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
 def test_tuning_is_that_of_the_product(size, checkpointing, monkeypatch):
-    from mvmodel.training import finetune as module
-
     configs = []
-    real = module.finetune
-    monkeypatch.setattr(module, "finetune", lambda *a, **k: configs.append(a[2]) or real(*a, **k))
-    figures = gpu.measure_tuning(size, checkpointing)
+    real = gpu_passes.finetune
+    monkeypatch.setattr(gpu_passes, "finetune", lambda *a, **k: configs.append(a[2]) or real(*a, **k))
+    figures = gpu_passes.measure_tuning(size, checkpointing)
     assert [config.gradient_checkpointing for config in configs] == [checkpointing]
     assert figures["seconds_a_step"] > 0 and figures["run_peak_megabytes"] >= figures["peak_megabytes"]
 
 
 def test_a_pass_counts_the_operations_of_its_variant(size):
-    image, ours, remembered = (gpu.measure_denoising(size, name, False) for name in ("image", "ours", "remembered"))
+    image, ours, remembered = (gpu_passes.measure_denoising(size, name, False) for name in gpu.PASSES[:3])
     assert remembered["tflop"] < ours["tflop"] and image["tflop"] > 0
     assert remembered["milliseconds_a_frame"] == pytest.approx(1000 * remembered["seconds"] / 2)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_videos_of_each_method_are_made(size, method):
-    assert gpu._videos(size, method)() is not None
-    assert gpu.measure_video(size, method)["seconds_a_frame"] > 0
+    assert gpu_passes.measure_video(size, method)["seconds_a_frame"] > 0
+
+
+def test_a_rung_trains_and_generates_within_its_card(size):
+    figures = gpu_ladder.measure_rung(size, "8gb", "float32", "no")
+    assert figures["limit_gib"] == pytest.approx(6.8) and figures["training"]["seconds_a_step"] > 0
+    assert figures["video"]["steps"] == 3 and figures["video"]["seconds_first_frame"] > 0
+
+
+def test_what_does_not_fit_is_said_and_the_video_still_measured(size, monkeypatch):
+    def run_out(*_, **__):
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(gpu_ladder, "finetune", run_out)
+    figures = gpu_ladder.measure_rung(size, "24gb", "float32", "no")
+    assert "no memory left" in figures["training"]["failed"] and "failed" in figures["video"]  # it has no adapter
+
+
+def test_memory_that_runs_out_steps_down_once_and_is_said(size, monkeypatch):
+    from mvmodel.training.loop import _Run
+
+    original, calls = _Run.train_step, []
+
+    def train_step(run, batch):
+        calls.append(run.step)
+        if len(calls) == 1:
+            raise MemoryError("no memory left")
+        original(run, batch)
+
+    monkeypatch.setattr(_Run, "train_step", train_step)
+    figures = gpu_ladder.measure_step_down(size)
+    assert (figures["chosen"], figures["used"]) == (LADDER[0].level, LADDER[1].level)
+    assert len(figures["said"]) == 1 and "memory plan 16gb" in figures["said"][0]
+    assert figures["seconds_a_step"] > 0
+
+
+def test_bfloat16_nearly_agrees_with_float32(small_pack_folder, tmp_path, monkeypatch):
+    pack, file = str(small_pack_folder), tmp_path / "reference.npz"
+    monkeypatch.setattr(gpu_agreement, "GENERATION", GenerationConfig(steps=1, first_frame_steps=1))
+    monkeypatch.setattr(gpu_agreement, "TRAINING_STEPS", 1)
+    monkeypatch.setattr(Pack, "independent_segmenter", lambda self: None)
+    reference = gpu_agreement.measure_reference(pack, file)
+    half = gpu_agreement.measure_agreement(pack, "cpu", "bfloat16", file, reference)
+    assert half["finite"] and half["largest_metric_difference"] < 1e-3
+    assert 20 < half["video_psnr"] < 100 and half["loss"] == pytest.approx(reference["loss"], rel=0.1)
+
+
+def test_equal_frames_have_the_highest_psnr():
+    frames = np.full((2, 4, 4, 3), 9, np.uint8)
+    assert gpu_agreement.compute_psnr(frames, frames) == 100.0
+    assert gpu_agreement.compute_psnr(frames, frames + 1) == pytest.approx(48.13, abs=0.01)
 
 
 def test_what_fails_is_told_and_does_not_stop_the_rest():
     def breaks():
         raise RuntimeError("CUDA out of memory.\nTried much.\n\nStack")
 
-    assert gpu._measure_or_report(breaks) == {"failed": "RuntimeError: CUDA out of memory. Tried much."}
+    assert measure_or_report(breaks) == {"failed": "RuntimeError: CUDA out of memory. Tried much."}
 
 
 def test_without_a_gpu_the_full_size_is_refused(monkeypatch):
@@ -56,11 +120,27 @@ def test_without_a_gpu_the_full_size_is_refused(monkeypatch):
         gpu.main()
 
 
-def test_shares_are_of_the_measured_product(size, tmp_path, monkeypatch):
+def test_failures_are_measured_again_and_nothing_begins_after_the_deadline(tmp_path):
+    session = Session(MeasurementLog(tmp_path / "kept.jsonl", {}), SameProcess(), time.monotonic() + 60)
+    assert "ZeroDivisionError" in session.measure("a", lambda: {"x": 1 / 0})["failed"]
+    assert session.measure("a", lambda: {"x": 1}) == {"x": 1}
+    assert session.measure("a", lambda: {"x": 2}) == {"x": 1}
+    session.deadline = time.monotonic() - 1
+    assert "no time was left" in session.measure("b", lambda: {"x": 1})["failed"]
+
+
+def test_all_parts_are_one_report_with_tables(size, tmp_path, monkeypatch):
     figures = {"tflops": 2.0, "seconds": 0.5, "tflop": 0.4}
+    rung = {"limit_gib": 6.8, "training": {"failed": "OutOfMemoryError"}, "video": {"peak_allocated_gib": 2.5}}
+    kept = {"ladder": rung, "ladder, memory": {"said": ["memory ran out"]}, "denoising, full": {"failed": "x"}}
     monkeypatch.setattr(
-        gpu.MeasurementLog, "measure_apart", lambda self, key, *a: {"failed": "x"} if "full" in key else dict(figures)
+        Session, "measure", lambda self, key, *a: dict(kept.get(key) or kept.get(key.split(",")[0]) or figures)
     )
-    figures = gpu.measure_gpu(size, tmp_path / "kept.jsonl")
-    assert figures["denoising"]["ours"]["share_of_matmul"] == pytest.approx(0.4)
-    assert figures["denoising"]["full"] == {"failed": "x"} and set(figures["video"]) == set(METHODS)
+    session = Session(MeasurementLog(tmp_path / "kept.jsonl", {}), SameProcess(), math.inf)
+    report = gpu.measure_gpu(session, size, "tiny", gpu.PARTS)
+    assert report["denoising"]["ours"]["share_of_matmul"] == pytest.approx(0.4)
+    assert report["denoising"]["full"] == {"failed": "x"} and set(report["video"]) == set(METHODS)
+    assert len(report["ladder"]) == len(RUNGS) + 1 and STEP_DOWN in report["ladder"]
+    text = format_tables({**report, "on": {"card": "a card"}})
+    assert "a card: ladder" in text and "does not fit: OutOfMemoryError" in text and "2.5" in text
+    json.dumps(report)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.rehearsal import MemorySample, link_clips, measure_stages, run_rehearsal
+from benchmarks.rehearsal import MemorySample, format_stages, link_clips, measure_stages, merge_report, run_rehearsal
 
 
 def test_a_stages_peak_is_of_the_samples_while_it_ran():
     samples = [
-        MemorySample(time, gib) for time, gib in ((1.0, 9.0), (10.0, 1.0), (11.0, 3.0), (12.0, 2.0), (20.0, 8.0))
+        MemorySample(time, gib, gpu_gib)
+        for time, gib, gpu_gib in ((1.0, 9, 9), (10.0, 1, 0.1), (11.0, 3, 0.2), (12.0, 2, 0.5), (20.0, 8, 8))
     ]
     stages = [
         {"name": "clips", "seconds": 2.0, "ended": 12.0},
@@ -20,7 +22,7 @@ def test_a_stages_peak_is_of_the_samples_while_it_ran():
         {"name": "old", "seconds": 0.0, "ended": None},
     ]
     figures = measure_stages(stages, samples)
-    assert figures["clips"] == {"seconds": 2.0, "peak_gib": 3.0}
+    assert figures["clips"] == {"seconds": 2.0, "peak_gib": 3.0, "peak_gpu_gib": 0.5}
     assert figures["reports"]["peak_gib"] == figures["old"]["peak_gib"] == 0.0
 
 
@@ -34,6 +36,16 @@ def test_clips_are_linked_as_one_motion(repository: Path, tmp_path: Path):
         assert clip.exists() and clip.with_suffix(".masks.npz").exists()
     with pytest.raises(SystemExit, match="has no videos"):
         link_clips(tmp_path, 2, tmp_path / "more")
+
+
+def test_reports_of_several_devices_share_a_file(tmp_path: Path):
+    stages = {"clips": {"seconds": 2.0, "peak_gib": 3.0, "peak_gpu_gib": 0.0}}
+    report = {"stages": stages, "seconds": 9.5, "peak_gib": 4.0, "peak_gpu_gib": 0.0}
+    assert format_stages(report).splitlines()[2:] == ["| clips | 2 | 3 | 0 |", "| all | 9.5 | 4 | 0 |"]
+    file = tmp_path / "rehearsal.json"
+    assert merge_report(file, "CPU", report) == {"CPU": report}
+    file.write_text(json.dumps({"CPU": report}))
+    assert merge_report(file, "a card", {}) == {"CPU": report, "a card": {}}
 
 
 @pytest.mark.slow
