@@ -45,6 +45,7 @@ COMPARISONS = {
     "mask_term": "what makes objects follow their masks",
     "memory": "peak memory of every memory plan at the size of Stable Diffusion 1.5, without a GPU",
     "peers": "other methods on the same pack, by the same judge",
+    "pictures": "contact sheets before and after, and the moving picture of the README",
     "rehearsal": "the whole pipeline at the size of Stable Diffusion 1.5 with random weights, by stage",
     "sampling": "noise sharing and schedulers",
     "sentences": "sentences that the grammar does not understand",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from mvmodel.config import Config
+from mvmodel.config import Config, describe_validation_error
+from mvmodel.errors import PackError
 from mvmodel.packs.info import ControlKind
 
 if TYPE_CHECKING:
@@ -27,10 +28,39 @@ GENERIC_SAMPLING: dict[str, Any] = {
     "control_scale": 1.0,
 }
 """Used where neither the settings nor the pack say otherwise: the usual values for Stable Diffusion 1.5."""
+LATER_FRAME_OPTIONS = (
+    "noise_prior",
+    "noise_share",
+    "noise_follow",
+    "first_frame_latents",
+    "control_frames",
+    "controlnet_conditioning_scale",
+    "control_guidance_start",
+    "control_guidance_end",
+    "control_branches",
+    "background",
+    "background_paste",
+    "color_fix",
+    "draft_strength",
+    "draft_end",
+    "guidance_rescale",
+)
+"""Options whose default a pack may change, in `generation.later_frames` of its `pack.json`."""
+WITHOUT_MASKS: dict[str, Any] = {
+    "noise_follow": False,
+    "control_frames": "first",
+    "background": "none",
+    "background_paste": False,
+    "draft_strength": 0.0,
+}
+"""What switches off the options that read the masks, for videos without the mask term."""
 
 
 class GenerationConfig(Config):
-    """How a video is generated, besides its prompt, masks and seed."""
+    """How a video is generated, besides its prompt, masks and seed.
+
+    A pack may have defaults of its own for the options of `LATER_FRAME_OPTIONS`; setting an option overrides them.
+    """
 
     steps: int | None = Field(None, ge=1, le=1000)
     """Denoising steps. None takes the pack's recommendation in `pack.json`, or 20 without one."""
@@ -148,8 +178,34 @@ class GenerationConfig(Config):
         return self
 
     def for_pack(self, info: PackInfo) -> GenerationConfig:
-        """The same settings with the pack's numbers in place of None; this is what a run records."""
+        """The same settings with the pack's in place of those that are not set; this is what a run records.
+
+        Raises PackError if `generation.later_frames` in `pack.json` is wrong.
+        """
         recommended = {name: getattr(info.generation, name) for name in GENERIC_SAMPLING}
         recommended = {name: GENERIC_SAMPLING[name] if v is None else v for name, v in recommended.items()}
         recommended["control"] = info.control
-        return self.model_copy(update={name: v for name, v in recommended.items() if getattr(self, name) is None})
+        later_frames = check_later_frames(info)
+        return self.model_copy(
+            update={
+                **{name: v for name, v in recommended.items() if getattr(self, name) is None},
+                **{name: v for name, v in later_frames.items() if name not in self.model_fields_set},
+            }
+        )
+
+
+def check_later_frames(info: PackInfo) -> dict[str, Any]:
+    """The pack's values of `LATER_FRAME_OPTIONS`. Raises PackError for another name or a value that is not valid."""
+    values = info.generation.later_frames
+    unknown = sorted(set(values) - set(LATER_FRAME_OPTIONS))
+    if unknown:
+        raise PackError(
+            f"pack.json of the pack {info.name} sets {', '.join(unknown)} in generation.later_frames; "
+            f"it may set {', '.join(LATER_FRAME_OPTIONS)}"
+        )
+    try:
+        GenerationConfig.model_validate(values)
+    except ValidationError as error:
+        reason = describe_validation_error(error, GenerationConfig)
+        raise PackError(f"pack.json of the pack {info.name}, generation.later_frames: {reason}") from error
+    return values

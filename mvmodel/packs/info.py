@@ -52,6 +52,8 @@ class GenerationInfo(Config):
     """Guidance of frame 1 under the ControlNet."""
     control_scale: float | None = Field(None, ge=0)
     """Strength of the ControlNet."""
+    later_frames: dict[str, Any] = {}
+    """Values of the options in `backends.generation_config.LATER_FRAME_OPTIONS`, for runs that do not set them."""
 
 
 class TrainingInfo(Config):

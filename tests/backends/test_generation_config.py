@@ -10,12 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.backends.generation_config import GENERIC_SAMPLING, GenerationConfig
+from mvmodel.backends.generation_config import (
+    GENERIC_SAMPLING,
+    LATER_FRAME_OPTIONS,
+    WITHOUT_MASKS,
+    GenerationConfig,
+)
 from mvmodel.backends.image_unet.build import build_pipeline
 from mvmodel.backends.image_unet.first_frame import generate_first_frames
 from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline_options
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.load import load_backend
+from mvmodel.errors import PackError
 from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -42,6 +48,33 @@ def test_the_run_then_the_pack_then_the_general_default(small_pack, recommending
     general = GenerationConfig().for_pack(small_pack.info)
     assert {name: getattr(general, name) for name in GENERIC_SAMPLING} == GENERIC_SAMPLING
     assert explicit.for_pack(small_pack.info) == explicit
+
+
+def change_pack_defaults(small_pack, **later_frames):
+    generation = small_pack.info.generation.model_copy(update={"later_frames": later_frames})
+    return small_pack.info.model_copy(update={"generation": generation})
+
+
+def test_a_pack_has_its_own_defaults_for_later_frames(small_pack):
+    info = change_pack_defaults(small_pack, control_frames="every", draft_strength=0.5)
+    filled = GenerationConfig(draft_strength=0.0).for_pack(info)
+    assert (filled.control_frames, filled.draft_strength) == ("every", 0.0)
+    assert filled.for_pack(info) == filled and filled.for_pack(small_pack.info) == filled
+    plain = GenerationConfig().for_pack(small_pack.info)
+    assert {name: getattr(plain, name) for name in LATER_FRAME_OPTIONS} == {
+        name: getattr(GenerationConfig(), name) for name in LATER_FRAME_OPTIONS
+    }
+
+
+@pytest.mark.parametrize("values", [{"steps": 3}, {"draft_strength": 2.0}, {"noise_follow": True}])
+def test_wrong_defaults_of_a_pack_are_refused_by_name(small_pack, values):
+    with pytest.raises(PackError, match=r"pack\.json of the pack .*(steps|draft_strength|noise_follow)"):
+        GenerationConfig().for_pack(change_pack_defaults(small_pack, **values))
+
+
+def test_options_that_read_masks_are_known(small_pack):
+    assert set(WITHOUT_MASKS) <= set(LATER_FRAME_OPTIONS) <= set(GenerationConfig.model_fields)
+    assert {name: getattr(GenerationConfig(), name) for name in WITHOUT_MASKS} == WITHOUT_MASKS
 
 
 def test_every_shipped_pack_recommends(tiny_pack):

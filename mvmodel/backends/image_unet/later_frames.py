@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from diffusers import ControlNetModel
 from diffusers.utils.torch_utils import randn_tensor
 
 from mvmodel.backends.generation_config import (
+    WITHOUT_MASKS,
     BackgroundMode,
     ColorFix,
     ControlBranches,
@@ -95,6 +96,10 @@ class FrameOptions:
     def arguments_from(cls, config: GenerationConfig) -> dict[str, Any]:
         """The fields' values in `config`, as keyword arguments."""
         return {option.name: getattr(config, option.name) for option in fields(cls)}
+
+    def without_masks(self) -> FrameOptions:
+        """The options without those that read the masks of later frames."""
+        return replace(self, **WITHOUT_MASKS)
 
     def resolve_background(self, layout: FrameLayout) -> BackgroundMode:
         """`background`, with "auto" replaced: a plate needs to know how the camera moves."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.generation_config import WITHOUT_MASKS, GenerationConfig
 from mvmodel.backends.image_unet.background import PlateMemory
 from mvmodel.backends.image_unet.camera import build_camera_path, to_cells
 from mvmodel.backends.image_unet.colour_match import match_background
@@ -152,6 +152,8 @@ def generate_long_video(
     guidance = config.guidance_scale or pipeline.config.default_guidance_scale
     steps = config.steps or pipeline.config.default_steps
     config = config.model_copy(update={"guidance_scale": guidance, "steps": steps})
+    if not mask_term:
+        config = config.model_copy(update=WITHOUT_MASKS)
     inputs = [prompt, negative_prompt, seed, config.model_dump(), mask_term, recipe, first_frame.tobytes().hex()]
     inputs += [np.packbits(masks).tobytes().hex()]
     inputs += [[i.words, np.packbits(i.masks).tobytes().hex()] for i in instances or ()]

@@ -222,6 +222,8 @@ class MaskVideoPipeline(  # type: ignore[misc]
         self._num_timesteps = len(self.scheduler.timesteps)
         context_frames = 0 if context_latents is None else context_latents.shape[1]
         options = FrameOptions(**frame_options)
+        if not mask_term:
+            options = options.without_masks()
         layout = FrameLayout(
             mask_tensor, context_frames, instances, build_camera_path(options.camera, mask_tensor.shape[1:])
         )

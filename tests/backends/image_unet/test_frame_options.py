@@ -195,3 +195,12 @@ def test_the_pipeline_with_a_controlnet_is_saved_and_loaded(pipeline, arguments,
     loaded.set_progress_bar_config(disable=True)
     videos = [run(pipe, arguments, control_frames="every") for pipe in (pipeline, loaded)]
     assert np.array_equal(*videos)
+
+
+def test_without_the_mask_term_no_option_reads_the_masks(pipeline, arguments):
+    options = {"control_frames": "every", "background": "first", "draft_strength": 1.0}
+    options |= {"noise_prior": "mixed", "noise_follow": True}
+    other = {**arguments, "masks": np.roll(arguments["masks"], 8, axis=1)}
+    with_options = run(pipeline, arguments, mask_term=False, **options)
+    assert np.array_equal(with_options, run(pipeline, other, mask_term=False, **options))
+    assert not np.array_equal(run(pipeline, arguments, **options), run(pipeline, other, **options))
