@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -57,7 +58,7 @@ def run_checks() -> list[Finding]:
     checks: list[Callable[[], Finding]] = [check_python, check_processor, check_memory, check_disk, check_accelerator]
     findings = [check() for check in checks]
     findings += [check_library(name, required) for name, required in LIBRARIES.items()]
-    return [*findings, check_video_encoder(), check_pack(), check_photograph_masks(), check_browser()]
+    return [*findings, check_video_encoder(), check_pack(), check_photograph_masks(), check_studio(), check_browser()]
 
 
 def check_python() -> Finding:
@@ -141,6 +142,14 @@ def check_photograph_masks() -> Finding:
         "`mvmodel packs pull u2netp`."
     )
     return Finding("masks of photographs", False, "no segmenter", fix, required=False)
+
+
+def check_studio() -> Finding:
+    """The packages of `mvmodel studio`."""
+    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
+    fix = "Only for `mvmodel studio`: pip install 'mvmodel[studio]'." if missing else ""
+    detail = f"{' and '.join(missing)} missing" if missing else "mvmodel studio"
+    return Finding("studio", not missing, detail, fix, required=False)
 
 
 def check_browser() -> Finding:

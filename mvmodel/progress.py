@@ -40,8 +40,10 @@ def start_task(description: str, total: int, initial: int = 0) -> Iterator[Advan
 
     The function takes a note for the display, such as the last loss.
     """
-    display = _current.display
-    if display is None or threading.current_thread() is not threading.main_thread():
+    display: _Display | _Watch | None = _thread.watch
+    if display is None and threading.current_thread() is threading.main_thread():
+        display = _current.display
+    if display is None:
         yield lambda note="": None
         return
     task = _Task(description, max(total, 1), initial)
@@ -59,12 +61,40 @@ def start_task(description: str, total: int, initial: int = 0) -> Iterator[Advan
 
 def report_steps(advance: Advance) -> Callable[..., dict[str, Any]]:
     """The `callback_on_step_end` of a pipeline of diffusers that finishes one part of a task at every step."""
+    watch = _thread.watch
 
     def on_step_end(pipeline: object, step: int, timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
         advance()
+        if watch is not None and watch.on_step is not None:
+            watch.on_step(pipeline, step, tensors)
         return tensors
 
     return on_step_end
+
+
+def step_tensors() -> tuple[str, ...]:
+    """The tensors that `report_steps` needs: the predicted clean latents too if somebody watches the steps."""
+    watched = _thread.watch is not None and _thread.watch.on_step is not None
+    return ("latents", "clean_latents") if watched else ("latents",)
+
+
+@contextmanager
+def watch_progress(
+    on_progress: Callable[[str, float], None], on_step: Callable[[Any, int, dict[str, Any]], None] | None = None
+) -> Iterator[None]:
+    """Watch the tasks of this thread inside the block, in place of a display.
+
+    An exception that a watcher raises ends the work that it watches.
+
+    Args:
+        on_progress: Called with the description of the outermost task and the share of it that is done, 0..1.
+        on_step: Called after every denoising step with the pipeline, the step counted from 0, and its tensors.
+    """
+    outer_watch, _thread.watch = _thread.watch, _Watch(on_progress, on_step)
+    try:
+        yield
+    finally:
+        _thread.watch = outer_watch
 
 
 @contextmanager
@@ -84,6 +114,36 @@ class _Task:
     description: str
     total: int
     position: int
+
+
+def _share_done(tasks: Sequence[_Task]) -> float:
+    """How much of the outermost task is done, 0..1, with the finished parts of those inside it."""
+    share = 0.0
+    for task in reversed(tasks):
+        share = min(1.0, (task.position + share) / task.total)
+    return share
+
+
+class _Watch:
+    """Tells a watcher how much of the outermost task of a thread is done."""
+
+    def __init__(
+        self, on_progress: Callable[[str, float], None], on_step: Callable[[Any, int, dict[str, Any]], None] | None
+    ) -> None:
+        self.on_progress, self.on_step = on_progress, on_step
+        self._tasks: list[_Task] = []
+
+    def begin(self, task: _Task) -> None:
+        self._tasks.append(task)
+        self.update("")
+
+    def end(self, task: _Task) -> None:
+        if task in self._tasks:
+            del self._tasks[self._tasks.index(task) :]
+
+    def update(self, note: str) -> None:
+        if self._tasks:
+            self.on_progress(self._tasks[0].description, _share_done(self._tasks))
 
 
 class _Display:
@@ -131,7 +191,7 @@ class _Display:
     def update(self, note: str) -> None:
         """Count what is done, and show it if it is time to."""
         with self._lock:
-            self._share, self._note = max(self._share, self._share_done()), note or self._note
+            self._share, self._note = max(self._share, _share_done(self._tasks)), note or self._note
         self.refresh()
 
     def refresh(self) -> None:
@@ -154,12 +214,6 @@ class _Display:
         while not end.wait(MIN_SECONDS):
             self.refresh()
 
-    def _share_done(self) -> float:
-        share = 0.0
-        for task in reversed(self._tasks):
-            share = min(1.0, (task.position + share) / task.total)
-        return share
-
     def _describe(self, seconds: float) -> str:
         task, gain = self._tasks[0], self._share - self._first_share
         text = f"{task.description}: {self._share:.0%}"
@@ -173,7 +227,12 @@ class _Current:
     display: _Display | None = None
 
 
+class _Thread(threading.local):
+    watch: _Watch | None = None
+
+
 _current = _Current()
+_thread = _Thread()
 
 
 def _start_bar(stream: TextIO, description: str, share: float) -> Progress:

@@ -55,3 +55,20 @@ def small_pack(small_pack_folder: Path):
     from mvmodel.packs import load_pack
 
     return load_pack(small_pack_folder)
+
+
+@pytest.fixture(scope="session")
+def random_adapter(small_pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an adapter of random weights for the small pack."""
+    import torch
+
+    from mvmodel.model.adapter import MotionMaskAdapter
+    from mvmodel.packs import load_pack
+
+    torch.manual_seed(0)
+    adapter = MotionMaskAdapter.for_unet(load_pack(small_pack_folder).unet(), mask_width=4)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    folder = tmp_path_factory.mktemp("adapter") / "adapter"
+    adapter.save_pretrained(folder)
+    return folder

@@ -29,6 +29,7 @@ PAGES = (
             "method",
             "metrics",
             "sd15",
+            "studio",
             "tiny-pack",
         )
     ),

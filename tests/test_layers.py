@@ -27,6 +27,7 @@ LAYERS = (
     ("reports",),
     ("experiments",),
     ("doctor",),
+    ("studio",),
     ("cli",),
 )
 """Bottom to top. Members of one layer do not import each other, except the single files of the lowest one."""

@@ -131,7 +131,8 @@ class GenerationConfig(Config):
     """How far the standard deviation of guided predictions is brought back to that of the prediction with prompt and
     mask, against over-saturation (Lin et al. 2023); 0.7 is usual."""
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
-    """A first frame from the user is refused if its foreground has a lower IoU with mask 1 than this; 0 accepts any."""
+    """A first frame from the user whose foreground has a lower IoU with mask 1 than this is warned of, and refused with
+    `--strict`; 0 accepts any."""
     unbound_words: UnboundWords = "union"
     """With several objects: which mask acts on words of the prompt that belong to none of them. `union` is all objects'
     masks together, which makes one object exactly Eq. 7; `none` is no mask."""

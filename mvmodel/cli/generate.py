@@ -1,44 +1,40 @@
-"""`mvmodel generate`: generate one video."""
+"""`mvmodel generate`: generate videos."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from mvmodel.cli.inputs import (
-    check_adapter,
-    check_inputs_exist,
-    check_mask_options,
-    config_from_options,
-    instance_file,
-    read_control_masks,
-    write_first_frame,
-)
-from mvmodel.cli.options import AsJson, FitMasks, FitName, Memory, Overwrite, PackName, RunSize, Seed
-from mvmodel.cli.output import print_json, stdout_to_stderr
+from mvmodel.cli.inputs import check_adapter, check_inputs_exist, config_from_options, instance_file, parse_assignments
+from mvmodel.cli.options import MAX_SEED, AsJson, FitName, Overwrite, PackName, RunSize
+from mvmodel.cli.output import print_error, print_json, stdout_to_stderr
 from mvmodel.cli.outputs import video_outputs
-from mvmodel.errors import InputError, MvmodelError
+from mvmodel.cli.video_plan import Choices, plan_videos
+from mvmodel.errors import InputError
 from mvmodel.outputs import guarded_outputs
 from mvmodel.picture_size import parse_size_option
 
-if TYPE_CHECKING:
-    from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.cli.inputs import ControlMasks
-    from mvmodel.masks.fit import Fit
-    from mvmodel.packs import Pack
-
 
 def generate(
-    prompt: Annotated[str, typer.Option("--prompt", help="What the video shows.")],
     out: Annotated[
-        Path, typer.Option("--out", help="Output .mp4. The exact frames are written next to it, to NAME.frames.npz.")
+        Path,
+        typer.Option(
+            "--out",
+            help="Output .mp4, .webm, .gif or .webp; or a folder for PNGs, with --requests for all videos. The exact "
+            "frames and the settings are written next to it, to NAME.frames.npz and NAME.settings.json.",
+        ),
     ],
+    prompt: Annotated[str | None, typer.Option("--prompt", help="What the video shows.")] = None,
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", help="Make the video of this NAME.settings.json again. Other options change it."),
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option("--requests", help="Table with the columns motion, prompt, masks, seed: one video a line."),
+    ] = None,
     masks: Annotated[
         Path | None, typer.Option("--masks", help="Masks to follow: .npz, a folder of PNGs, a GIF or a video.")
     ] = None,
@@ -57,13 +53,20 @@ def generate(
     ] = None,
     first_frame: Annotated[
         Path | None,
-        typer.Option("--first-frame", help="Picture or video for frame 1. Default: the ControlNet draws it."),
+        typer.Option(
+            "--first-frame", help="Picture or video for frame 1, of any shape. Default: the ControlNet draws it."
+        ),
     ] = None,
     first_frame_at: Annotated[
         int,
         typer.Option("--first-frame-at", help="Which frame of the --first-frame video to use, counted from 0.", min=0),
     ] = 0,
-    negative_prompt: Annotated[str, typer.Option("--negative-prompt", help="What the video should not show.")] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a first frame that shows the object elsewhere than mask 1.")
+    ] = False,
+    negative_prompt: Annotated[
+        str | None, typer.Option("--negative-prompt", help="What the video should not show.")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Number of denoising steps.")] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="ddim, dpm++, unipc, euler, ... or a diffusers class name.")
@@ -84,143 +87,97 @@ def generate(
     overlap: Annotated[
         int | None, typer.Option("--overlap", help="Frames of the previous window that a window gets as context.")
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting of `generation` in docs/settings.md, as in --set noise_prior=mixed."),
+    ] = None,
     mask_term: Annotated[
-        bool, typer.Option("--mask-term/--no-mask-term", help="Switch the mask term off to see its effect.")
-    ] = True,
+        bool | None, typer.Option("--mask-term/--no-mask-term", help="Switch the mask term off to see its effect.")
+    ] = None,
     size: RunSize = None,
-    fit: FitMasks = FitName.crop,
+    fit: Annotated[
+        FitName | None,
+        typer.Option(
+            "--fit",
+            help="How masks of another shape are fitted: crop (a window around the foreground; the default), pad or "
+            "stretch.",
+        ),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", help="Also write masks and video side by side: .mp4, .webm, .gif or .webp."),
+    ] = None,
     overwrite: Overwrite = False,
-    seed: Seed = 0,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--seed",
+            help="Random seed. The same seed gives the same video. Several times: one video each, NAME-SEED.",
+            min=0,
+            max=MAX_SEED,
+        ),
+    ] = None,
     pack: PackName = None,
-    memory: Memory = "auto",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            help="How much is done to save memory: auto (the default, by the free memory), 24gb, 16gb, 12gb or 8gb.",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Generate one video that follows a mask sequence. With --json, prints the settings that reproduce it bit by bit.
+    """Generate videos that follow mask sequences. With --json, prints the settings that reproduce them bit by bit.
 
     Long videos are generated window by window. Run the same command again to resume an interrupted run.
     """
     from mvmodel.backends.generation_config import GenerationConfig
-    from mvmodel.files import hash_file
 
-    instances = instance or []
-    object_masks = {f"--instance {text!r}": instance_file(text) for text in instances}
-    options = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
+    options: dict[str, Any] = {"steps": steps, "scheduler": scheduler, "guidance_scale": guidance_scale, "alpha": alpha}
     options |= {"mask_guidance_scale": mask_guidance_scale, "noise_sharing": noise_sharing}
     options |= {"adapter_scale": adapter_scale, "window": window, "overlap": overlap}
-    config = config_from_options(GenerationConfig, options)
+    options |= parse_assignments(GenerationConfig, assignments or [])
+    config_from_options(GenerationConfig, options)
+    instances = [(text.partition("=")[0].strip(), instance_file(text)) for text in instance or []]
     video_size = parse_size_option(size)
+    object_masks = {f"--instance {text!r}": instance_file(text) for text in instance or []}
     inputs = {"--masks": masks, "--first-frame": first_frame, "--adapter": adapter, **object_masks}
-    with guarded_outputs(video_outputs(out), inputs.values(), overwrite), stdout_to_stderr():
+    inputs |= {"--settings": settings, "--requests": requests}
+    if (requests is not None and (prompt, masks, settings, first_frame, seed) != (None,) * 5) or (
+        requests and instances
+    ):
+        raise InputError("--requests has its own prompts, masks and seeds; leave the options for a single video out")
+    check_inputs_exist({"--requests": requests, "--settings": settings})
+    choices = Choices(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seeds=tuple(dict.fromkeys(seed or [])),
+        masks=masks,
+        instances=instances,
+        adapter=adapter,
+        first_frame=first_frame,
+        first_frame_at=first_frame_at,
+        strict=strict,
+        mask_term=mask_term,
+        size=video_size,
+        fit=fit.value if fit else None,
+        pack=pack,
+        memory=memory,
+        options=options,
+    )
+    videos = plan_videos(out, preview, choices, settings, requests)
+    outputs = [output for video in videos for output in video_outputs(video.out, video.preview, requests is not None)]
+    with guarded_outputs(outputs, inputs.values(), overwrite), stdout_to_stderr():
         check_inputs_exist(inputs)
-        check_mask_options(masks, instances)
         check_adapter("--adapter", adapter)
-        from mvmodel.packs import load_pack
+        from mvmodel.cli.generate_videos import generate_videos
 
-        models = load_pack(pack, size=video_size, memory=memory)
-        adapter_folder = adapter or models.start_adapter()
-        if adapter_folder is None:
-            raise InputError(f"pack {models.info.name} has no start adapter; train one and pass it with --adapter")
-        control = read_control_masks(masks, instances, models.info.size, prompt, fit.value)
-        if control.remark:
-            typer.echo(control.remark, err=True)
-        job = _VideoJob(
-            *(models, prompt, negative_prompt, seed, config.for_pack(models.info), control, adapter_folder),
-            *(first_frame, first_frame_at, mask_term, fit.value),
-        )
-        record = job.run(out)
-    record |= {"out": str(out), "masks": str(masks) if masks else instance, "adapter": str(adapter_folder)}
-    record |= {"size": str(models.info.size), "fit": fit.value, "masks_fitted": control.remark}
-    record |= {"first_frame": str(first_frame) if first_frame else None, "sha256": hash_file(out)}
-    print_json(record) if json else print(out)
-
-
-@dataclass(frozen=True)
-class _VideoJob:
-    """Everything that decides the video."""
-
-    pack: Pack
-    prompt: str
-    negative_prompt: str
-    seed: int
-    config: GenerationConfig
-    control: ControlMasks
-    adapter: Path
-    first_frame: Path | None
-    first_frame_at: int
-    mask_term: bool
-    fit: Fit
-
-    def run(self, out: Path) -> dict[str, Any]:
-        """Write the video and its exact frames. Returns the video's record, with the first frame's IoU."""
-        from mvmodel.files import atomic_write
-
-        work_dir = self._work_dir(out)
-        with _removed_on_user_error(work_dir):
-            first_frame_iou = self._generate(work_dir)
-        for name, target in (("video.npz", out.with_suffix(".frames.npz")), ("video.mp4", out)):
-            with atomic_write(target) as temporary:
-                shutil.copyfile(work_dir / "videos" / name, temporary)
-        record = _read_json(work_dir / "videos" / "video.json")
-        shutil.rmtree(work_dir)
-        return record | {"first_frame_iou": first_frame_iou}
-
-    def _work_dir(self, out: Path) -> Path:
-        """A folder named after the inputs, so that the same command finds what an interrupted run left."""
-        from mvmodel.files import hash_value
-
-        masks = self.control.sequence
-        inputs = [self.prompt, self.negative_prompt, self.seed, self.config.model_dump(), masks.content_hash()]
-        inputs += [masks.names, self.mask_term, str(self.adapter), self.pack.hash]
-        inputs += [str(self.first_frame), self.first_frame_at, *([self.fit] if self.first_frame else [])]
-        return out.parent / f".{out.name}.{hash_value(inputs)[:12]}"
-
-    def _generate(self, work_dir: Path) -> float | None:
-        """Generate `videos/video.*` in the work folder. Returns the IoU of a first frame that the user gave."""
-        import numpy as np
-        from PIL import Image
-
-        from mvmodel.backends.load import load_backend
-        from mvmodel.generation import requests as batch
-        from mvmodel.generation.first_frame_fit import check_first_frame_fit
-
-        backend = load_backend(self.pack)
-        self.control.sequence.save(work_dir / "masks.npz")
-        request = batch.Request(
-            name="video",
-            motion="",
-            prompt=self.prompt,
-            masks=work_dir / "masks.npz",
-            seed=self.seed,
-            negative_prompt=self.negative_prompt,
-        )
-        first_frames, iou = work_dir / "first", None
-        if self.first_frame:
-            shutil.rmtree(first_frames, ignore_errors=True)
-            size = self.pack.info.size
-            unfitted, out = self.control.unfitted, first_frames / "video.png"
-            write_first_frame(self.first_frame, self.first_frame_at, size, unfitted, out, self.fit)
-            picture = np.asarray(Image.open(first_frames / "video.png").convert("RGB"))
-            mask = batch.load_masks(request, backend).masks[0]
-            iou = check_first_frame_fit(self.pack, picture, mask, self.prompt, self.config.first_frame_min_iou)
-        else:
-            batch.first_frames(backend, [request], self.config, first_frames)
-        videos = work_dir / "videos"
-        batch.generate(backend, self.adapter, [request], first_frames, self.config, videos, self.mask_term)
-        return iou
-
-
-@contextmanager
-def _removed_on_user_error(work_dir: Path) -> Iterator[None]:
-    """Remove the work folder after a user error. An interrupted run keeps it, to resume from."""
-    try:
-        yield
-    except MvmodelError:
-        shutil.rmtree(work_dir, ignore_errors=True)
-        raise
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    import json
-
-    value: dict[str, Any] = json.loads(path.read_text())
-    return value
+        records, failures = generate_videos(videos, choices, settings, requests)
+    for failure in failures:
+        print_error(failure)
+    if json:
+        print_json(records[0] if len(videos) == 1 else records)
+    else:
+        print(*(record["out"] for record in records), sep="\n")
+    if failures:
+        raise typer.Exit(1)

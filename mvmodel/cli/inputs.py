@@ -1,20 +1,15 @@
-"""Reads the inputs of the commands: option values, clips, masks and first frames."""
+"""Reads the inputs of the commands: option values and settings files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from mvmodel.errors import InputError
-from mvmodel.picture_size import PictureSize
-
-if TYPE_CHECKING:
-    from mvmodel.masks import MaskSequence
-    from mvmodel.masks.fit import Fit
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -74,94 +69,48 @@ def instance_file(instance: str) -> Path:
     return Path(file)
 
 
-@dataclass(frozen=True)
-class ControlMasks:
-    """The masks to follow. sequence: at the video's size. unfitted: as they were read. remark: how they were fitted."""
+def parse_assignments(model: type[BaseModel], assignments: Sequence[str], option: str = "--set") -> dict[str, Any]:
+    """Settings given as NAME=VALUE, with values in YAML: true, 0.5, null, [0, 1], text.
 
-    sequence: MaskSequence
-    unfitted: MaskSequence
-    remark: str
-
-
-def read_control_masks(
-    masks: Path | None, instances: list[str], size: PictureSize, prompt: str, fit: Fit = "crop"
-) -> ControlMasks:
-    """The masks to follow, at `size`: from one file, or from one file per object given as WORDS=FILE.
-
-    Masks of another shape are fitted as `fit` says, all objects alike. Raises InputError unless exactly one of the two
-    is given, if the objects' masks differ in length or size, or if the prompt does not contain the words of every
-    object.
+    Raises InputError, naming the nearest setting, for a name that `model` does not know.
     """
-    import numpy as np
+    import yaml
 
-    from mvmodel.generation.requests import bind_instances
-    from mvmodel.masks import MaskSequence
-    from mvmodel.masks.files import read_masks
-    from mvmodel.masks.fit import describe_fit, fit_masks
-
-    def fitted(sequence: MaskSequence) -> ControlMasks:
-        return ControlMasks(fit_masks(sequence, size, fit), sequence, describe_fit(sequence, size, fit))
-
-    check_mask_options(masks, instances)
-    if masks is not None:
-        return fitted(read_masks(masks))
-    names, sequences = [], []
-    for instance in instances:
-        names.append(instance.partition("=")[0].strip())
-        sequences.append(read_masks(instance_file(instance)))
-    if len({sequence.frames for sequence in sequences}) > 1:
-        lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
-        raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")
-    shapes = {f"{sequence.width}x{sequence.height}" for sequence in sequences}
-    if len(shapes) > 1:
-        raise InputError(f"the objects' masks have the sizes {' and '.join(sorted(shapes))}; give all of them one size")
-    stacked = np.stack([sequence.masks for sequence in sequences])
-    merged = MaskSequence.from_instances(stacked, sequences[0].fps, names)
-    if bind_instances(merged, prompt) is None:
-        raise InputError(f"the prompt {prompt!r} does not contain {' and '.join(map(repr, names))}; it should")
-    return fitted(merged)
-
-
-def write_first_frame(
-    source: Path, frame_index: int, size: PictureSize, masks: MaskSequence, out: Path, fit: Fit = "crop"
-) -> None:
-    """Write a first frame as a PNG of `size`, from a picture or from frame `frame_index` of a video.
-
-    A frame of the shape of `masks`, as they were before fitting, is fitted as they are. Raises InputError if the source
-    cannot be read, has neither their shape nor that of `size`, or has no such frame.
-    """
-    import numpy as np
-    from PIL import Image
-
-    from mvmodel.masks.fit import choose_window, has_shape
-    from mvmodel.video.animation import is_animation
-    from mvmodel.video.config import DecodeLimits
-    from mvmodel.video.containers import IMAGE_SUFFIXES, UnusableClip
-    from mvmodel.video.crop import crop_picture
-    from mvmodel.video.guard import run_guarded
-    from mvmodel.video.pictures import read_rgb
-
-    if source.suffix.lower() in IMAGE_SUFFIXES and not is_animation(source):
+    values: dict[str, Any] = {}
+    for text in assignments:
+        name, separator, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not separator or not name:
+            raise InputError(f"{option} {text!r} should look like NAME=VALUE")
+        if name not in model.model_fields:
+            nearest = difflib.get_close_matches(name, model.model_fields, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists all of them"
+            raise InputError(f"{option}: there is no setting {name!r}; {hint}")
         try:
-            image = Image.fromarray(run_guarded(source, DecodeLimits(), read_rgb, source))
-        except UnusableClip as error:
-            raise InputError(f"{source} cannot be read as a picture: {error.reason}; give a PNG or JPEG") from error
-    else:
-        from mvmodel.video.frames import read_frames
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"{option} {text!r}: the value cannot be read; put quotes around text") from error
+    return values
 
-        frames = read_frames(source)
-        if not 0 <= frame_index < len(frames):
-            raise InputError(f"{source} has {len(frames)} frames and no frame {frame_index}; count from 0")
-        image = Image.fromarray(frames[frame_index])
-    if has_shape(image.width, image.height, size):
-        image = image.resize((size.width, size.height), Image.Resampling.LANCZOS)
-    elif has_shape(image.width, image.height, PictureSize(masks.width, masks.height)):
-        frame = np.asarray(image.resize((masks.width, masks.height), Image.Resampling.LANCZOS))
-        image = Image.fromarray(crop_picture(frame, choose_window(masks, size, fit), size.shape))
-    else:
-        raise InputError(
-            f"{source} is {image.width}x{image.height}, the video {size} and its masks {masks.width}x{masks.height}; "
-            f"give it the shape of one of them"
-        )
-    out.parent.mkdir(parents=True)
-    image.save(out)
+
+def read_section(path: Path, section: str, model: type[BaseModel]) -> dict[str, Any]:
+    """The settings of one section in a YAML or JSON file: a settings file of the pipeline, or the section alone.
+
+    Raises InputError naming the file and the wrong setting.
+    """
+    import yaml
+
+    from mvmodel.config import parse_config
+    from mvmodel.text_files import read_text
+
+    try:
+        content = yaml.safe_load(read_text(path)) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no table of settings; write one NAME: VALUE a line")
+    where = str(path)
+    if section in content and isinstance(content[section], dict):
+        content, where = content[section], f"{path}: {section}"
+    parse_config(model, content, where)
+    return content

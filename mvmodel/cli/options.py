@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+MAX_SEED = 2**63 - 1
+
 
 class OverflowName(StrEnum):
     """What `IngestConfig.overflow` may be."""
@@ -83,7 +85,7 @@ Overwrite = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", help="Random seed. The same seed gives the same result.", min=0, max=2**63 - 1)
+    int, typer.Option("--seed", help="Random seed. The same seed gives the same result.", min=0, max=MAX_SEED)
 ]
 
 MasksArgument = Annotated[

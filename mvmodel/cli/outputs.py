@@ -10,6 +10,7 @@ from mvmodel.packs.sources import PULL_STATE
 
 MASK_SUFFIXES = (".npz", ".json", ".gif", ".mp4")
 PREVIEW_SUFFIXES = (".gif", ".mp4")
+VIDEO_SUFFIXES = (".mp4", ".webm", ".gif", ".webp")
 
 
 def mask_inputs(*paths: Path) -> list[Path]:
@@ -36,9 +37,24 @@ def adapter_output(out: Path) -> Output:
     return Output(out, folder=True, markers=("adapter/train.json", "work/recipe"))
 
 
-def video_outputs(out: Path) -> list[Output]:
-    """A generated video, and its exact frames."""
-    return [Output(out, suffixes=(".mp4",)), Output(out.with_suffix(".frames.npz"))]
+def video_outputs(out: Path, preview: Path | None = None, created: bool = False) -> list[Output]:
+    """A generated video, its exact frames, its settings, and the preview beside its masks.
+
+    created: Whether the folder is created if it is missing.
+    """
+    video = Output(out, folder=out.suffix == "", suffixes=VIDEO_SUFFIXES if out.suffix else (), created=created)
+    others = [Output(video_frames_file(out), created=created), Output(video_settings_file(out), created=created)]
+    return [video, *others, *([Output(preview, "--preview", suffixes=VIDEO_SUFFIXES)] if preview else [])]
+
+
+def video_frames_file(out: Path) -> Path:
+    """Where the exact frames of a video are written."""
+    return out.with_suffix(".frames.npz")
+
+
+def video_settings_file(out: Path) -> Path:
+    """Where the settings of a video are written."""
+    return out.with_suffix(".settings.json")
 
 
 def pack_output(folder: Path) -> Output:

@@ -17,6 +17,7 @@ from mvmodel.cli.masks import masks_app
 from mvmodel.cli.metrics import metrics
 from mvmodel.cli.packs import packs_app
 from mvmodel.cli.report import report
+from mvmodel.cli.studio import studio
 from mvmodel.cli.train import train
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
 app.add_typer(clips_app, name="clips")
 app.add_typer(masks_app, name="masks")
 app.add_typer(packs_app, name="packs")
-for command in (train, generate, metrics, report, doctor):
+for command in (train, generate, studio, metrics, report, doctor):
     app.command()(command)
 
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmodel.cli.inputs import check_adapter, check_inputs_exist, config_from_options
+from mvmodel.cli.inputs import (
+    check_adapter,
+    check_inputs_exist,
+    config_from_options,
+    parse_assignments,
+    read_section,
+)
 from mvmodel.cli.options import (
     AsJson,
     FitClipMasks,
@@ -18,11 +24,11 @@ from mvmodel.cli.options import (
     Overwrite,
     PackName,
     RunSize,
-    Seed,
     SegmenterName,
 )
 from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import adapter_output
+from mvmodel.config import parse_config
 from mvmodel.errors import InputError
 from mvmodel.outputs import guarded_outputs
 from mvmodel.picture_size import PictureSize, parse_size_option
@@ -53,12 +59,25 @@ def train(
     sanity: Annotated[
         bool, typer.Option("--sanity", help="Only overfit the first clip. Exits with code 1 if the loss does not fall.")
     ] = False,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML or JSON with settings of `training` in docs/settings.md."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting of `training` in docs/settings.md, as in --set ema=0.99."),
+    ] = None,
     size: RunSize = None,
     overflow: Overflow = OverflowName.quarantine,
     fit: FitClipMasks = None,
     segmenter: SegmenterName = "auto",
     overwrite: Overwrite = False,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", help="Random seed. The same seed gives the same result. Default: 0.", min=0, max=2**63 - 1
+        ),
+    ] = None,
     pack: PackName = None,
     memory: Memory = "auto",
     json: AsJson = False,
@@ -66,12 +85,17 @@ def train(
     """Fine-tune a motion adapter on a handful of clips. Run the same command again to resume an interrupted run."""
     from mvmodel.backends.training_config import TrainConfig
 
+    check_inputs_exist({"--config": config_file})
+    values = read_section(config_file, "training", TrainConfig) if config_file else {}
+    values |= parse_assignments(TrainConfig, assignments or [])
     options = {"steps": steps, "seed": seed, "preview_every": preview_every, "licence": licence}
-    config = config_from_options(TrainConfig, options, renamed={"licence": "data_licence"})
-    if init_from:
-        config = config.model_copy(update={"init_from": str(init_from)})
+    renamed = {"licence": "data_licence"}
+    given = {renamed.get(name, name): value for name, value in options.items() if value is not None}
+    given |= {"init_from": str(init_from)} if init_from else {}
+    config_from_options(TrainConfig, options, renamed=renamed)
+    config = parse_config(TrainConfig, {**values, **given}, "--config and --set")
     clip_size = parse_size_option(size)
-    with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from], overwrite):
+    with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from, config_file], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
         check_adapter("--init-from", init_from)
         reading = pack, clip_size, overflow, fit, segmenter, memory

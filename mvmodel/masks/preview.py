@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
 from mvmodel.masks.sequence import MaskSequence
-from mvmodel.video.animation import gif_delays
 from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.video.encode import write_mp4
 from mvmodel.video.sampling import evenly_spaced_indices
+from mvmodel.video.video_files import write_gif
 
 INSTANCE_COLOURS = ((255, 196, 64), (88, 176, 255), (120, 220, 130), (240, 120, 160), (190, 150, 255), (230, 230, 230))
 """Colours of the first, second, ... object. They repeat after the last."""
@@ -52,15 +51,7 @@ def write_preview(path: Path, sequence: MaskSequence, frames: np.ndarray | None 
     if path.suffix.lower() == ".mp4":
         write_mp4(path, coloured, sequence.fps)
     elif path.suffix.lower() == ".gif":
-        pictures = [Image.fromarray(frame) for frame in coloured]
-        with atomic_write(path) as temporary_path:
-            pictures[0].save(
-                temporary_path,
-                save_all=True,
-                append_images=pictures[1:],
-                duration=[10 * delay for delay in gif_delays(len(pictures), sequence.fps)],
-                loop=0,
-            )
+        write_gif(path, coloured, sequence.fps)
     else:
         raise InputError(f"{path} should end in .gif or .mp4, the two formats of a preview")
     sheet = path.with_name(f"{path.stem}-sheet.png")

@@ -75,7 +75,7 @@ class SegmenterChoice:
         Arguments are those of `extract_masks`.
         """
         weak: list[tuple[MaskExtraction, str]] = []
-        for segmenter in self._order(frames):
+        for segmenter in self.order(frames):
             extraction = extract_masks(frames, segmenter.load(), config, fps, progress)
             if not extraction.quality.weak:
                 return extraction, segmenter.name
@@ -87,7 +87,8 @@ class SegmenterChoice:
 
         return max(weak, key=rate)
 
-    def _order(self, frames: np.ndarray) -> Sequence[NamedSegmenter]:
+    def order(self, frames: np.ndarray) -> Sequence[NamedSegmenter]:
+        """The segmenters in the order in which they are tried on these frames."""
         if len(self.segmenters) == 1 or self.knows_footage(frames):
             return self.segmenters
         return sorted(self.segmenters, key=lambda segmenter: segmenter.name == PACK_SEGMENTER)

@@ -75,7 +75,7 @@ def extract_masks(
             return MaskExtraction(sequence=MaskSequence(empty_masks, fps), quality=quality, confidence=confidence)
         counter = iter(range(2, len(frames) + 1))
         report = (lambda: progress(next(counter), len(frames))) if progress else None
-        masks, confidence = _track(clip, saliency, seed, report)
+        masks, confidence = track_from_seed(clip, saliency, seed, report)
         advance()
         objects = [masks, *_track_further_objects(clip, saliency, seed, masks)]
     sequence = MaskSequence(masks, fps) if len(objects) == 1 else MaskSequence.from_instances(np.stack(objects), fps)
@@ -89,7 +89,7 @@ def extract_masks(
     )
 
 
-def _track(
+def track_from_seed(
     clip: EncodedClip, saliency: Saliency, seed: Seed, progress: Callable[[], None] | None = None
 ) -> tuple[np.ndarray, list[float]]:
     """Masks and scores of a seed's object, by the segmenter's own tracker if it has one."""
@@ -111,7 +111,7 @@ def _track_further_objects(
         seed = find_seed(clip, saliency, all_masks)
         if seed is None or seed.value < config.min_extra_saliency * first_seed.value:
             break
-        masks, confidence = _track(clip, saliency, seed)
+        masks, confidence = track_from_seed(clip, saliency, seed)
         masks &= ~all_masks
         if motion_strength(saliency, masks) < min_motion or float(np.mean(confidence)) < config.min_score:
             break

@@ -30,7 +30,8 @@ def test_the_app_has_every_command_without_calling_main():
     from mvmodel.cli import app
 
     groups = {"clips", "masks", "packs"}
-    assert set(typer.main.get_command(app).commands) == groups | {"train", "generate", "metrics", "report", "doctor"}
+    commands = {"train", "generate", "studio", "metrics", "report", "doctor"}
+    assert set(typer.main.get_command(app).commands) == groups | commands
 
 
 def test_clips_check_prints_one_object_a_file_and_leaves_with_zero(run, tmp_path):
@@ -86,7 +87,7 @@ GENERATE = ("generate", "--prompt", "a car", "--out", "video.mp4")
     [
         (("clips", "check", "no/such/place"), "no/such/place"),
         (("packs", "check", "no-such-pack"), "no-such-pack"),
-        (("generate", "--prompt", "a car", "--masks", "x.npz", "--out", "video.gif"), "should end in .mp4"),
+        (("generate", "--prompt", "a car", "--masks", "x.npz", "--out", "video.avi"), "should end in .mp4"),
         ((*GENERATE, "--masks", "x.npz"), "x.npz does not exist; give --masks a file"),
         ((*GENERATE, "--masks", __file__, "--adapter", ADAPTER), "cli is no adapter, since it has no config.json"),
         ((*GENERATE, "--alpha", "nan"), "--alpha: Input should be a finite number"),
@@ -142,23 +143,22 @@ def test_masks_or_instances_and_nothing_in_between(run, small_pack_folder, masks
 def test_first_frame_of_a_picture_or_a_video(video, tmp_path):
     from PIL import Image
 
-    from mvmodel.cli.inputs import write_first_frame
     from mvmodel.errors import InputError
+    from mvmodel.generation.first_frame_fit import fit_first_frame, read_first_frame
     from mvmodel.masks import MaskSequence
     from mvmodel.picture_size import PictureSize
     from mvmodel.video.frames import read_frames
 
     size, masks = PictureSize(64, 64), MaskSequence(np.ones((2, 64, 64), bool))
-    write_first_frame(video, 2, size, masks, tmp_path / "a" / "one.png")
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "a" / "one.png")), read_frames(video)[2])
+    frame, remark = fit_first_frame(read_first_frame(video, 2), size, masks)
+    assert np.array_equal(frame, read_frames(video)[2]) and not remark
     with pytest.raises(InputError, match="4 frames and no frame 4"):
-        write_first_frame(video, 4, size, masks, tmp_path / "b" / "one.png")
+        read_first_frame(video, 4)
     Image.new("RGB", (40, 30)).save(tmp_path / "wide.png")
-    with pytest.raises(InputError, match="give it the shape of one of them"):
-        write_first_frame(tmp_path / "wide.png", 0, size, masks, tmp_path / "c" / "one.png")
+    assert fit_first_frame(read_first_frame(tmp_path / "wide.png"), size, masks)[1].endswith("by its middle 30x30")
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match="cannot be read as a picture"):
-        write_first_frame(tmp_path / "text.png", 0, size, masks, tmp_path / "d" / "one.png")
+        read_first_frame(tmp_path / "text.png")
 
 
 def test_masks_are_never_written_over_other_things(run, video, tmp_path):

@@ -13,9 +13,8 @@ from PIL import Image
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig
-from mvmodel.cli.inputs import write_first_frame
-from mvmodel.errors import InputError
 from mvmodel.generation.default_requests import write_default_requests
+from mvmodel.generation.first_frame_fit import fit_first_frame, read_first_frame
 from mvmodel.generation.request_table import read_requests
 from mvmodel.generation.requests import first_frames, generate
 from mvmodel.masks import MaskSequence
@@ -73,14 +72,16 @@ def test_a_first_frame_is_fitted_as_the_masks_are(tmp_path: Path) -> None:
     masks = MaskSequence(mask)
     picture = np.where(np.repeat(np.repeat(mask[0], 2, axis=0), 2, axis=1)[..., None], 255, 0).astype(np.uint8)
     Image.fromarray(np.repeat(picture, 3, axis=2)).save(tmp_path / "first.png")  # 128 x 72, the shape of the masks
+    size = PictureSize(64, 64)
     for fit in ("crop", "pad"):
-        out = tmp_path / fit / "video.png"
-        write_first_frame(tmp_path / "first.png", 0, PictureSize(64, 64), masks, out, fit)
-        cut = np.asarray(Image.open(out))[..., 0] > 127
-        fitted = fit_masks(masks, PictureSize(64, 64), fit).masks[0]
+        frame, remark = fit_first_frame(read_first_frame(tmp_path / "first.png"), size, masks, fit)
+        cut, fitted = frame[..., 0] > 127, fit_masks(masks, size, fit).masks[0]
         assert (cut & fitted).sum() > 0.8 * (cut | fitted).sum(), fit
-    write_first_frame(tmp_path / "first.png", 0, PictureSize(32, 18), masks, tmp_path / "small" / "video.png")
-    assert Image.open(tmp_path / "small" / "video.png").size == (32, 18)
-    Image.new("RGB", (50, 90)).save(tmp_path / "tall.png")
-    with pytest.raises(InputError, match="tall.png is 50x90, the video 64x64 and its masks 64x36"):
-        write_first_frame(tmp_path / "tall.png", 0, PictureSize(64, 64), masks, tmp_path / "no" / "video.png")
+        assert "as the masks are" in remark
+    frame, remark = fit_first_frame(read_first_frame(tmp_path / "first.png"), PictureSize(32, 18), masks)
+    assert frame.shape == (18, 32, 3) and remark == ""
+    tall = np.zeros((90, 50, 3), np.uint8)
+    tall[20:70] = 200
+    frame, remark = fit_first_frame(tall, size, masks)
+    assert frame.shape == (64, 64, 3) and frame.min() > 190
+    assert remark == "the first frame of 50x90 is fitted into 64x64 by its middle 50x50"

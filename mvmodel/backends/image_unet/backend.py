@@ -29,7 +29,7 @@ from mvmodel.errors import InputError
 from mvmodel.files import hash_file, hash_value
 from mvmodel.model.adapter import MotionMaskAdapter
 from mvmodel.model.saving import WEIGHTS, load_adapter
-from mvmodel.progress import report_steps, start_task
+from mvmodel.progress import report_steps, start_task, step_tensors
 from mvmodel.video.tensors import to_uint8
 
 if TYPE_CHECKING:
@@ -209,6 +209,7 @@ class ImageUNetBackend(Backend):
                 first_latents=None if first_latents is None else torch.from_numpy(first_latents)[None],
                 generator=torch.Generator().manual_seed(seed),
                 callback_on_step_end=report_steps(advance),
+                callback_on_step_end_tensor_inputs=step_tensors(),
             ).frames[0]
         frames = to_uint8(video)
         frames[0] = first_frame

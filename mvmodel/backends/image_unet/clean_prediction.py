@@ -49,16 +49,25 @@ def guide_prediction(
         progress: Share of the steps that are done.
     """
     noise_rate = max(MIN_NOISE_RATE, (1 - signal_rate**2) ** 0.5)
-    sample, out = model_input.float(), prediction.float()
-    if prediction_type == "epsilon":
-        clean, change = (sample - noise_rate * out) / max(signal_rate, MIN_NOISE_RATE), -signal_rate / noise_rate
-    elif prediction_type == "v_prediction":
-        clean, change = signal_rate * sample - noise_rate * out, -1 / noise_rate
-    elif prediction_type == "sample":
-        clean, change = out, 1.0
-    else:
-        raise ValueError(f"prediction type {prediction_type!r}: use epsilon, v_prediction or sample")
+    out = prediction.float()
+    clean = predict_clean(out, model_input, signal_rate, prediction_type)
+    change = {"epsilon": -signal_rate / noise_rate, "v_prediction": -1 / noise_rate, "sample": 1.0}[prediction_type]
     guided = clean
     for guide in guides:
         guided = guide(guided, progress)
     return (out + change * (guided - clean)).to(prediction.dtype)
+
+
+def predict_clean(
+    prediction: torch.Tensor, model_input: torch.Tensor, signal_rate: float, prediction_type: str
+) -> torch.Tensor:
+    """The clean latents that a prediction stands for, float32; arguments as in `guide_prediction`."""
+    noise_rate = max(MIN_NOISE_RATE, (1 - signal_rate**2) ** 0.5)
+    sample, out = model_input.float(), prediction.float()
+    if prediction_type == "epsilon":
+        return (sample - noise_rate * out) / max(signal_rate, MIN_NOISE_RATE)
+    if prediction_type == "v_prediction":
+        return signal_rate * sample - noise_rate * out
+    if prediction_type == "sample":
+        return out
+    raise ValueError(f"prediction type {prediction_type!r}: use epsilon, v_prediction or sample")

@@ -26,7 +26,7 @@ from mvmodel.backends.image_unet.noise_prior import FollowingNoise, mix_noise
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.instances import Instance
 from mvmodel.files import atomic_write, hash_value
-from mvmodel.progress import report_steps, start_task, track
+from mvmodel.progress import report_steps, start_task, step_tensors, track
 from mvmodel.video.tensors import to_uint8
 
 Progress = Callable[[int, int], None]
@@ -284,6 +284,7 @@ def _generate_window(
             first_index=1 if config.positions == "window" else max(1, window.start - window.context),
             output_type="latent",
             callback_on_step_end=report_steps(advance),
+            callback_on_step_end_tensor_inputs=step_tensors(),
         )
     new_latents: torch.Tensor = output.frames[:, 1:].float().cpu()  # type: ignore[union-attr]
     return new_latents, output.plate  # type: ignore[union-attr]

@@ -19,6 +19,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 from mvmodel.backends.generation_config import GENERIC_SAMPLING, NoiseSharingMode, UnboundWords
 from mvmodel.backends.image_unet.background import PlateMemory
 from mvmodel.backends.image_unet.camera import build_camera_path
+from mvmodel.backends.image_unet.clean_prediction import compute_signal_rate, predict_clean
 from mvmodel.backends.image_unet.denoiser import Denoiser
 from mvmodel.backends.image_unet.guidance import guidance_branches
 from mvmodel.backends.image_unet.guides import build_guides
@@ -57,7 +58,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
     model_cpu_offload_seq = "text_encoder->unet->vae"
     _optional_components = ["adapter", "controlnet"]
     _exclude_from_cpu_offload = ["adapter"]  # it is never called itself: the UNet's layers read its weights
-    _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds"]
+    _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds", "clean_latents"]
 
     def __init__(
         self,
@@ -199,7 +200,8 @@ class MaskVideoPipeline(  # type: ignore[misc]
             plate: With `background`, what the previous windows returned.
             decode_chunk_size: Frames decoded at a time.
             output_type, return_dict: See `MaskVideoOutput`; False returns a tuple.
-            callback_on_step_end, callback_on_step_end_tensor_inputs: As in diffusers.
+            callback_on_step_end, callback_on_step_end_tensor_inputs: As in diffusers. Besides its tensors there is
+                "clean_latents", what the step predicts of the finished video, float32 (B, frames, C, h, w).
             frame_options: Fields of `FrameOptions`: noise in common, ControlNet on every frame, background, colours,
                 drafts, guidance rescale, appearance anchor.
         """
@@ -283,14 +285,21 @@ class MaskVideoPipeline(  # type: ignore[misc]
                     if self._interrupt:
                         continue
                     out = denoiser.predict(latents, t, index, len(self.scheduler.timesteps))
+                    clean = self._predict_clean(out, latents, t) if callback.wants("clean_latents") else None
                     latents = self.scheduler.step(out, t, latents, **step_options, return_dict=False)[0]
-                    latents, changed_text = callback(index, t, latents, text)
+                    latents, changed_text = callback(index, t, latents, text, clean)
                     if changed_text is not None:
                         text = changed_text
                         denoiser.set_text(*text)
                     if (index + 1) % self.scheduler.order == 0:
                         bar.update()
         return latents
+
+    def _predict_clean(self, out: torch.Tensor, latents: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """The clean latents that a step predicts. To be called before the scheduler takes the step."""
+        sample = self.scheduler.scale_model_input(latents, t)
+        rate = compute_signal_rate(self.scheduler, t)
+        return predict_clean(out, sample, rate, self.scheduler.config.prediction_type)
 
     def _step_options(self, eta: float, generator: Any) -> dict[str, Any]:
         """Those of eta and generator that this scheduler's `step` accepts."""

@@ -31,16 +31,31 @@ class StepCallback:
     function: Callable[..., dict[str, Any]] | None
     tensor_inputs: Sequence[str]
 
+    def wants(self, name: str) -> bool:
+        """Whether the user's callback gets this tensor."""
+        return self.function is not None and name in self.tensor_inputs
+
     def __call__(
-        self, index: int, t: torch.Tensor, latents: torch.Tensor, text: tuple[torch.Tensor, torch.Tensor]
+        self,
+        index: int,
+        t: torch.Tensor,
+        latents: torch.Tensor,
+        text: tuple[torch.Tensor, torch.Tensor],
+        clean: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor] | None]:
         """The latents, and the text embeddings if the callback changed them, else None."""
         if self.function is None:
             return latents, None
-        tensors = {"latents": latents, "prompt_embeds": text[0], "negative_prompt_embeds": text[1]}
+        tensors = {
+            "latents": latents,
+            "clean_latents": clean,
+            "prompt_embeds": text[0],
+            "negative_prompt_embeds": text[1],
+        }
         inputs = {name: tensors[name] for name in self.tensor_inputs}
         changed = self.function(self.pipeline, index, t, inputs) or {}
         latents = changed.pop("latents", latents)
+        changed.pop("clean_latents", None)
         if not changed:
             return latents, None
         return latents, (changed.pop("prompt_embeds", text[0]), changed.pop("negative_prompt_embeds", text[1]))
