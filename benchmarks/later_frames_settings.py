@@ -34,6 +34,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "E, draft until 0.4": {**E, "draft_end": 0.4},
     "E without draft": {**E, "draft_strength": 0.0},
     "E, appearance anchor instead of draft": {**E, "draft_strength": 0.0, "appearance_anchor": 0.7},
+    "E, camera unknown": {**E, "background": "plate", "camera": None},
     "E, guidance rescale 0.7": {**E, "guidance_rescale": 0.7},
     "E, draft strength 0.6": {**E, "draft_strength": 0.6},
     "E, noise share 0.7": {**E, "noise_share": 0.7},

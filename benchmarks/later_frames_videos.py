@@ -90,7 +90,8 @@ def generate_videos(
     config = GenerationConfig(**SAMPLER, **SETTINGS[setting]).for_pack(models.info)
     pipeline = _load_pipeline(pack, adapter, device)
     generators = [torch.Generator().manual_seed(number) for number in numbers]
-    options = {**pipeline_options(config), "camera": camera, "decode_chunk_size": 8 if device == "cpu" else 64}
+    known_camera = {} if "camera" in SETTINGS[setting] else {"camera": camera}
+    options = {**pipeline_options(config), **known_camera, "decode_chunk_size": 8 if device == "cpu" else 64}
     start = time.perf_counter()
     videos = pipeline(
         [clip.caption for clip in clips],

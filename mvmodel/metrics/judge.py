@@ -64,7 +64,7 @@ def judge_video(
     check_shapes(frames, masks)
     with start_task("measure the video", 3) as advance:
         if detections is None and segmenter is not None and scorer is not None and (prompt or object_words):
-            words = _get_words(prompt, object_words, scorer)
+            words = get_object_words(prompt, object_words, scorer)
             detections = adherence.detect(frames, segmenter, scorer, words, config=config)
         advance()
         embeddings = None if scorer is None else scorer.images(frames)
@@ -106,7 +106,8 @@ def compute_frame_metrics(
     }
 
 
-def _get_words(prompt: str | None, object_words: str | Sequence[str] | None, scorer: ScorerProtocol) -> list[str]:
+def get_object_words(prompt: str | None, object_words: str | Sequence[str] | None, scorer: ScorerProtocol) -> list[str]:
+    """What the judge looks for, see `judge_video`."""
     if object_words:
         return [object_words] if isinstance(object_words, str) else list(object_words)
     return find_object_words(prompt or "", scorer.words) or [prompt or ""]

@@ -127,8 +127,19 @@ def _measure_without_mask(
 
     videos = folder / "videos_without_mask"
     generate(backend, adapter, requests, first_frames, generation, videos, mask_term=False)
-    metrics = [judge_generated_video(videos / f"{request.name}.npz", request, pack).metrics for request in requests]
-    return sum(row.get("iou", 0.0) for row in metrics) / len(metrics)
+    return sum(_measure_iou(videos / f"{request.name}.npz", request, pack) for request in requests) / len(requests)
+
+
+def _measure_iou(video: Path, request: Request, pack: Pack) -> float:
+    """The `iou` of `judge_generated_video` alone, in a third of the time."""
+    from mvmodel.masks import MaskSequence
+    from mvmodel.metrics.judge import get_object_words, judge_iou
+    from mvmodel.video.frames import read_frames
+
+    frames = read_frames(video)
+    masks = MaskSequence.load(request.masks).masks[: len(frames)]
+    words = get_object_words(request.prompt, None, pack.scorer())
+    return float(judge_iou(frames, masks, pack.scorer(), pack.segmenter(), words).mean())
 
 
 def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack) -> None:
