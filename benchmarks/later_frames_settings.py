@@ -31,6 +31,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "E: C with colour fix and paste": E,
     "C: B with draft": C,
     "E, scale 0.6": {**E, "controlnet_conditioning_scale": 0.6},
+    "E, alpha 0": {**E, "alpha": 0.0},
     "E, draft until 0.4": {**E, "draft_end": 0.4},
     "E without draft": {**E, "draft_strength": 0.0},
     "E, appearance anchor instead of draft": {**E, "draft_strength": 0.0, "appearance_anchor": 0.7},

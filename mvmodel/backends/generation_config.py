@@ -43,6 +43,7 @@ LATER_FRAME_OPTIONS = (
     "color_fix",
     "draft_strength",
     "draft_end",
+    "appearance_anchor",
     "guidance_rescale",
 )
 """Options whose default a pack may change, in `generation.later_frames` of its `pack.json`."""
@@ -52,6 +53,7 @@ WITHOUT_MASKS: dict[str, Any] = {
     "background": "none",
     "background_paste": False,
     "draft_strength": 0.0,
+    "appearance_anchor": 0.0,
 }
 """What switches off the options that read the masks, for videos without the mask term."""
 
