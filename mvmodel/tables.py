@@ -20,6 +20,10 @@ _NEAR_NAME = 0.8
 """Likeness, of 0 to 1, from which an unknown column is taken for a misspelt one."""
 
 
+MAX_ROWS = 100_000
+"""Tables with more rows are refused."""
+
+
 @dataclass(frozen=True)
 class Row:
     """line: where it begins in the file, from 1. values: column -> its text without spaces at the ends."""
@@ -38,7 +42,9 @@ class Table:
     unused: list[str] = field(default_factory=list)
 
 
-def read_csv(path: Path, names: Mapping[str, Sequence[str]], required: Sequence[str] = ()) -> Table:
+def read_csv(
+    path: Path, names: Mapping[str, Sequence[str]], required: Sequence[str] = (), max_rows: int = MAX_ROWS
+) -> Table:
     """Read a table with a line of column names. Blank lines and lines of delimiters alone are skipped.
 
     The delimiter is the one of `DELIMITERS` that gives the most known columns; Excel's line "sep=;" is obeyed.
@@ -48,10 +54,11 @@ def read_csv(path: Path, names: Mapping[str, Sequence[str]], required: Sequence[
         names: Known column -> other names for it. Letter case, spaces and dashes do not matter. A column's own name
             goes before the other ones, and these in their order.
         required: Columns that must be there.
+        max_rows: Reading stops at the row after this many.
 
     Raises:
         InputError: Names the file and the line or the column that is wrong, and the fix. Among them are lines with more
-            values than columns, as a comma without quotes makes them, misspelt columns, and formulas.
+            values than columns, as a comma without quotes makes them, misspelt columns, formulas, and too many rows.
     """
     path = Path(path)
     text = read_text(path)
@@ -65,8 +72,12 @@ def read_csv(path: Path, names: Mapping[str, Sequence[str]], required: Sequence[
         return Table(path, {})
     columns, unused = match_columns(path, [name.strip() for name in header if name.strip()], names, required)
     meanings = [columns.get(name.strip(), "") for name in header]
-    rows = []
+    rows: list[Row] = []
     for line, values in parsed:
+        if len(rows) == max_rows:
+            raise InputError(
+                f"{path}, line {line}: the table has more rows than the limit of {max_rows:,}; divide it into several"
+            )
         _check_width(f"{path}, line {line}", header, values, delimiter)
         if delimiter == "," and len(values) < len(header):
             _check_spacing(f"{path}, line {line}", lines[header_line - 1 - skipped], lines[line - 1 - skipped])
@@ -89,6 +100,10 @@ def read_json_rows(path: Path, names: Mapping[str, Sequence[str]], required: Seq
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: not valid JSON ({error}); write one object a line") from error
         objects += enumerate(content, 1) if is_list else [(number, content)]
+    if len(objects) > MAX_ROWS:
+        raise InputError(
+            f"{path} has {len(objects):,} rows, more than the limit of {MAX_ROWS:,}; divide it into several"
+        )
     for number, value in objects:
         if not isinstance(value, dict):
             raise InputError(f"{path}, line {number}: not a JSON object; write one with the key {next(iter(names))!r}")

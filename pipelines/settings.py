@@ -62,7 +62,7 @@ class RequestsConfig(Config):
     """CSV file with the columns motion, prompt, masks and seed. A relative path starts at the repository."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     """How the file's masks of another shape are fitted: a window around the foreground, padding, or stretching."""
-    count: int = Field(default=4, ge=1)
+    count: int = Field(default=4, ge=1, le=10_000)
     """Default requests per motion, created when the file has none for it."""
     seed: int = 1
     """Seed of the default requests."""
@@ -71,7 +71,7 @@ class RequestsConfig(Config):
 class EvaluationConfig(Config):
     """How a new adapter is measured before it can be promoted."""
 
-    count: int = Field(default=2, ge=1)
+    count: int = Field(default=2, ge=1, le=1000)
     """Videos to generate, on held-out masks and with prompts of other objects."""
     seed: int = 11
     """Seed of the evaluation requests."""

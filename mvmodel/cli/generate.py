@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mvmodel.cli.inputs import check_adapter, check_inputs_exist, config_from_options, instance_file, parse_assignments
-from mvmodel.cli.options import MAX_SEED, AsJson, FitName, Overwrite, PackName, RunSize
+from mvmodel.cli.options import MAX_SEED, AsJson, Every, FitName, Overwrite, PackName, RunSize
 from mvmodel.cli.output import print_error, print_json, stdout_to_stderr
 from mvmodel.cli.outputs import video_outputs
 from mvmodel.cli.video_plan import Choices, plan_videos
@@ -36,7 +36,8 @@ def generate(
         typer.Option("--requests", help="Table with the columns motion, prompt, masks, seed: one video a line."),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option("--masks", help="Masks to follow: .npz, a folder of PNGs, a GIF or a video.")
+        Path | None,
+        typer.Option("--masks", help="Masks to follow: .npz, .npy, a folder of PNGs, a GIF, a video or COCO .json."),
     ] = None,
     instance: Annotated[
         list[str] | None,
@@ -94,6 +95,7 @@ def generate(
     mask_term: Annotated[
         bool | None, typer.Option("--mask-term/--no-mask-term", help="Switch the mask term off to see its effect.")
     ] = None,
+    every: Every = None,
     size: RunSize = None,
     fit: Annotated[
         FitName | None,
@@ -161,6 +163,7 @@ def generate(
         mask_term=mask_term,
         size=video_size,
         fit=fit.value if fit else None,
+        every=every,
         pack=pack,
         memory=memory,
         options=options,

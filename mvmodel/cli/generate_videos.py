@@ -141,7 +141,12 @@ class _JobMaker:
             source = str(self.settings)
         record = {"out": str(video.out), "masks": source, "adapter": str(self.adapter)}
         record |= {"pack_folder": str(self.pack.folder.resolve())}
-        record |= {"size": str(self.pack.info.size), "fit": self.fit, "masks_fitted": control.remark}
+        record |= {
+            "size": str(self.pack.info.size),
+            "fit": self.fit,
+            "masks_fitted": control.remark,
+            "every": self.choices.every,
+        }
         return record | {"first_frame": str(self.choices.first_frame) if self.choices.first_frame else None}
 
     def _control_masks(self, prompt: str, request: Request | None) -> ControlMasks:
@@ -161,9 +166,9 @@ class _JobMaker:
                 typer.echo(f"{request.name}: assumed: {sentence}", err=True)
             return ControlMasks(specs[0].masks, specs[0].masks, "")
         if choices.instances:
-            return fit_control_masks(read_object_masks(choices.instances, prompt), size, self.fit)
+            return fit_control_masks(read_object_masks(choices.instances, prompt, choices.every), size, self.fit)
         if choices.masks is not None:
-            return fit_control_masks(read_masks(choices.masks), size, self.fit)
+            return fit_control_masks(read_masks(choices.masks, every=choices.every), size, self.fit)
         if self.saved is None or self.settings is None:
             raise InputError("give the masks with --masks")
         return fit_control_masks(self.saved.read_masks(self.settings), size, self.fit)

@@ -89,7 +89,7 @@ Seed = Annotated[
 ]
 
 MasksArgument = Annotated[
-    Path, typer.Argument(metavar="MASKS", help="A folder of PNGs, a GIF, a video, an .npz or a COCO .json.")
+    Path, typer.Argument(metavar="MASKS", help="A folder of PNGs, a GIF, a video, an .npz, .npy or COCO .json.")
 ]
 MasksOut = Annotated[
     Path, typer.Option("--out", help="Output file: .npz, .json (COCO), .gif or .mp4; or a folder for PNGs.")

@@ -32,6 +32,7 @@ class Choices:
     mask_term: bool | None
     size: PictureSize | None
     fit: Fit | None
+    every: int | None
     pack: str | None
     memory: str | None
     options: dict[str, Any]
@@ -60,6 +61,8 @@ def plan_videos(
         return [PlannedVideo(out / f"{r.name}.mp4", _add_label(preview, r.name), request=r) for r in rows]
     if settings is None or choices.masks is not None or choices.instances:
         check_mask_options(choices.masks, [words for words, _ in choices.instances])
+    if choices.every is not None and choices.masks is None and not choices.instances:
+        raise InputError("--every is about the masks of --masks or --instance; give them")
     if settings is None and choices.prompt is None:
         raise InputError("give what the video shows with --prompt, or a file of settings with --settings")
     if len(choices.seeds) < 2:

@@ -58,9 +58,16 @@ def compute_loss(
 
 
 def train_decoder(
-    folder: Path, vae: AutoencoderKL, config: LoopConfig = DECODER_LOOP, start: Path | None = None
+    folder: Path,
+    vae: AutoencoderKL,
+    config: LoopConfig = DECODER_LOOP,
+    start: Path | None = None,
+    evaluation_pictures: int = 32,
 ) -> AutoencoderKL:
-    """Train the decoder of `vae`, in place, and write the whole autoencoder to `folder`/model."""
+    """Train the decoder of `vae`, in place, and write the whole autoencoder to `folder`/model.
+
+    With every sample, the reconstruction of `evaluation_pictures` held-out pictures is measured.
+    """
     use_float32_group_norm()
     torch.manual_seed(config.seed)
     vae.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -69,7 +76,7 @@ def train_decoder(
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, Any]:
         save_reconstruction_grid(vae, png)
-        return measure_reconstruction(vae, 32)
+        return measure_reconstruction(vae, evaluation_pictures)
 
     train("decoder", net, lambda i: make_batch(i, config), compute_loss, config, folder, sample)
     vae.save_pretrained(folder / "model")

@@ -102,7 +102,10 @@ def _texts() -> list[str]:
     return objects + list(BACKGROUNDS.values()) + together
 
 
-def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | None = None) -> Any:
+def train_scorer(
+    folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | None = None, evaluation_pictures: int = 512
+) -> Any:
+    """Train the scorer. With every sample, its accuracy on `evaluation_pictures` held-out pictures is measured."""
     use_float32_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
@@ -154,7 +157,7 @@ def train_scorer(folder: Path, config: LoopConfig = SCORER_LOOP, start: Path | N
         return total, {"object": float(hit)}
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, float]:
-        return measure_accuracy(clip, tokenizer)
+        return measure_accuracy(clip, tokenizer, evaluation_pictures)
 
     train("scorer", clip, batch, loss, config, folder, sample)
     save_scorer(clip, tokenizer, folder / "scorer")
@@ -170,7 +173,7 @@ def measure_accuracy(clip: Any, tokenizer: Any, count: int = 512) -> dict[str, f
     table = F.normalize(clip.encode_text(ids).float(), dim=-1)
     correct = np.zeros(2)
     for start in range(0, count, 64):
-        rendered_stills = list(render_stills(HELD_OUT, start, 64, second_object=0))
+        rendered_stills = list(render_stills(HELD_OUT, start, min(64, count - start), second_object=0))
         image = F.normalize(clip.encode_image(_to_tensor(np.stack([s.image for s in rendered_stills]))).float(), dim=-1)
         logits = image @ table.T
         object_indices = logits[:, : len(objects)].argmax(dim=1).tolist()

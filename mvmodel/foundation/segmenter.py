@@ -196,14 +196,17 @@ def measure_iou(sam: Sam, count: int = 64) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in ious.items()}
 
 
-def train_segmenter(folder: Path, config: LoopConfig = SEGMENTER_LOOP, start: Path | None = None) -> Sam:
+def train_segmenter(
+    folder: Path, config: LoopConfig = SEGMENTER_LOOP, start: Path | None = None, evaluation_pictures: int = 64
+) -> Sam:
+    """Train the segmenter. With every sample, its IoU on `evaluation_pictures` held-out pictures is measured."""
     torch.manual_seed(config.seed)
     sam = build_tiny_sam().train()
     if start is not None:
         load_matching_weights(sam, start / "segmenter")
 
     def sample(_: torch.nn.Module, png: Path) -> dict[str, float]:
-        return measure_iou(sam)
+        return measure_iou(sam, evaluation_pictures)
 
     train("segmenter", SegmenterStep(sam), lambda i: make_batch(i, config), compute_loss, config, folder, sample)
     (folder / "segmenter").mkdir(exist_ok=True)

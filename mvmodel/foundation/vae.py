@@ -109,7 +109,7 @@ def measure_reconstruction(vae: AutoencoderKL, count: int = 96) -> dict[str, flo
     """
     picture_errors, object_errors, one_by_one = [], [], []
     for start in range(0, count, 16):
-        x, mask = render_pictures(HELD_OUT, start, 16)
+        x, mask = render_pictures(HELD_OUT, start, min(16, count - start))
         out = vae.decode(vae.encode(x).latent_dist.mode()).sample.float().clamp(-1, 1)
         error = (out - x).square().mean(dim=1) / 4
         picture_errors.append(error.mean(dim=(1, 2)))
@@ -140,10 +140,16 @@ def render_pictures(
     return x, torch.from_numpy(np.stack([s.mask for s in rendered_stills]))
 
 
-def train_autoencoder(folder: Path, config: LoopConfig = AUTOENCODER_LOOP, start: Path | None = None) -> AutoencoderKL:
+def train_autoencoder(
+    folder: Path,
+    config: LoopConfig = AUTOENCODER_LOOP,
+    start: Path | None = None,
+    evaluation_pictures: int = 32,
+) -> AutoencoderKL:
     """Train the autoencoder; its `scaling_factor` is set so that latents have unit variance.
 
-    From a `start`, which has seen its crops, whole pictures only.
+    From a `start`, which has seen its crops, whole pictures only. With every sample, the reconstruction of
+    `evaluation_pictures` held-out pictures is measured.
     """
     use_float32_group_norm()
     torch.manual_seed(config.seed)
@@ -155,7 +161,7 @@ def train_autoencoder(folder: Path, config: LoopConfig = AUTOENCODER_LOOP, start
 
     def sample(model: torch.nn.Module, png: Path) -> dict[str, float]:
         save_reconstruction_grid(vae, png)
-        return measure_reconstruction(vae, 32)
+        return measure_reconstruction(vae, evaluation_pictures)
 
     whole_from = 0 if start is not None else WHOLE_FROM * config.steps
     train("vae", step, lambda i: make_batch(i, config, i >= whole_from), compute_loss, config, folder, sample)

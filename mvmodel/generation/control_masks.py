@@ -13,6 +13,7 @@ from mvmodel.generation.requests import bind_instances
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks
 from mvmodel.masks.fit import Fit, describe_fit, fit_masks
+from mvmodel.masks.limits import check_mask_size
 from mvmodel.picture_size import PictureSize
 
 
@@ -26,17 +27,19 @@ class ControlMasks:
 
 
 def fit_control_masks(sequence: MaskSequence, size: PictureSize, fit: Fit = "crop") -> ControlMasks:
-    """Masks of any shape at `size`, all objects alike."""
+    """Masks of any shape at `size`, all objects alike. Raises InputError for more frames than a video may have."""
+    count = len(sequence.per_instance)
+    check_mask_size("the video that the masks ask for", count, sequence.frames, size.height, size.width)
     return ControlMasks(fit_masks(sequence, size, fit), sequence, describe_fit(sequence, size, fit))
 
 
-def read_object_masks(objects: Sequence[tuple[str, Path]], prompt: str) -> MaskSequence:
+def read_object_masks(objects: Sequence[tuple[str, Path]], prompt: str, every: int | None = None) -> MaskSequence:
     """One sequence of several objects, each from its own file and bound to its words of the prompt.
 
-    objects: (words, file of masks). Raises InputError if the objects' masks differ in length or size, or if the prompt
+    objects: (words, file of masks). every: the masks are of every n-th frame; those between are interpolated. Raises InputError if the objects' masks differ in length or size, or if the prompt
     does not contain the words of every object.
     """
-    names, sequences = [words for words, _ in objects], [read_masks(file) for _, file in objects]
+    names, sequences = [words for words, _ in objects], [read_masks(file, every=every) for _, file in objects]
     if len({sequence.frames for sequence in sequences}) > 1:
         lengths = ", ".join(f"{name} {sequence.frames}" for name, sequence in zip(names, sequences, strict=True))
         raise InputError(f"the objects' masks differ in length ({lengths}); give all of them the same number of frames")

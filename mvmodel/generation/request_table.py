@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ REQUEST_COLUMNS = {
     "negative_prompt": ("negative",),
 }
 """Columns of a request table, and other names for them."""
+MAX_REQUESTS = 10_000
+"""Request tables with more lines are refused: that many videos take days, and a table can be divided."""
 REQUIRED_COLUMNS = ("motion", "prompt", "masks")
 
 
@@ -33,7 +36,7 @@ def read_requests(table: Path) -> list[Request]:
     NAME". Edits may follow after a "|". Raises InputError naming table and line; an unknown column is refused.
     """
     table = Path(table)
-    content = read_csv(table, REQUEST_COLUMNS, REQUIRED_COLUMNS)
+    content = read_csv(table, REQUEST_COLUMNS, REQUIRED_COLUMNS, MAX_REQUESTS)
     if not content.columns:
         raise InputError(f"{table} is empty; its first line names the columns {', '.join(REQUEST_COLUMNS)}")
     if content.unused:
@@ -45,8 +48,8 @@ def read_requests(table: Path) -> list[Request]:
         raise InputError(f"{table} has column names and no requests; write one line for every video")
     root = table.resolve().parent
     requests = [_read_row(row, f"{table}, line {row.line}", root, i) for i, row in enumerate(content.rows, 1)]
-    names = [request.name for request in requests]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    names = Counter(request.name for request in requests)
+    duplicates = sorted(name for name, count in names.items() if count > 1)
     if duplicates:
         raise InputError(f"{table} has the names {', '.join(duplicates)} twice; give every request its own name")
     return requests

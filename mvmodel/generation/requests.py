@@ -21,6 +21,7 @@ from mvmodel.files import atomic_write, hash_file, write_json
 from mvmodel.generation.first_latents import read_first_latents, write_first_latents
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.fit import fit_masks
+from mvmodel.masks.limits import check_mask_size
 from mvmodel.picture_size import PictureSize
 from mvmodel.progress import track
 from mvmodel.text import FILE_STEM
@@ -55,8 +56,8 @@ def load_masks(request: Request, backend: Backend) -> MaskSequence:
     """Load the request's masks and check that the backend can generate a video from them.
 
     Masks of another shape than the backend's are fitted by a window around the foreground (`mvmodel.masks.fit`). Raises
-    InputError naming the file when the masks are missing, empty in frame 1, or of another length than the backend can
-    process.
+    InputError naming the file when the masks are missing, empty in frame 1, of another length than the backend can
+    process, or more than `mvmodel.masks.limits` allows.
     """
     if request.source and not request.masks.exists():
         raise InputError(
@@ -71,6 +72,7 @@ def load_masks(request: Request, backend: Backend) -> MaskSequence:
             f"{request.masks}: the first mask is empty, but frame 1 is made from it; begin with a foreground"
         )
     height, width = backend.frame_size
+    check_mask_size(f"the video of {request.masks}", 1, sequence.frames, height, width)
     try:
         sequence = fit_masks(sequence, PictureSize(width, height))
         backend.check_shape(sequence.frames, sequence.height, sequence.width)

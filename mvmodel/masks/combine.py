@@ -55,6 +55,8 @@ def replace_shape(sequence: MaskSequence, shape: np.ndarray) -> MaskSequence:
     """
     if not shape.any():
         raise InputError("the new shape is empty; give a mask with a foreground")
+    objects = len(sequence.per_instance)
+    check_mask_size("the edit replace-shape", objects, sequence.frames, sequence.height, sequence.width)
 
     def replaced(masks: np.ndarray) -> np.ndarray:
         if not masks.any():
@@ -75,6 +77,8 @@ def replace_motion(sequence: MaskSequence, motion: MaskSequence, reach: float = 
 
     The trajectory is relative to the picture's size, times `reach`. The result has the motion's frames and rate.
     """
+    objects = len(sequence.per_instance)
+    check_mask_size("the edit replace-motion", objects, motion.frames, sequence.height, sequence.width)
     poses = estimate_poses(motion.masks)
     x = (poses.x - poses.x[0]) * reach * sequence.width / motion.width
     y = (poses.y - poses.y[0]) * reach * sequence.height / motion.height
@@ -99,6 +103,8 @@ def combine(first: MaskSequence, second: MaskSequence) -> MaskSequence:
             f"{first.width}x{first.height} at {first.fps:g} and {second.frames} of {second.width}x{second.height} at "
             f"{second.fps:g}; retime and resize one of them"
         )
+    objects = len(first.per_instance) + len(second.per_instance)
+    check_mask_size("the edit combine", objects, first.frames, first.height, first.width)
     instances = np.concatenate([first.per_instance, second.per_instance])
     return MaskSequence.from_instances(instances, first.fps, (*(first.names or ("",)), *(second.names or ("",))))
 

@@ -1,9 +1,10 @@
-"""Reads, checks and writes mask sequences: a folder of PNGs, a GIF or video, an .npz, COCO JSON."""
+"""Reads, checks and writes mask sequences: a folder of PNGs, a GIF or video, an .npz or .npy, COCO JSON."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +16,14 @@ import numpy as np
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write
+from mvmodel.masks.arrays import read_npy, read_npz
 from mvmodel.masks.coco import read_coco, to_coco
 from mvmodel.masks.key_frames import interpolate_every
-from mvmodel.masks.labels import labels_from_grey, soft_mask
+from mvmodel.masks.labels import soft_mask
 from mvmodel.masks.pairing import pair_masks, read_picture_numbers
 from mvmodel.masks.pictures import read_picture_file, read_picture_folder, read_rate, sequence_of_labels, write_rate
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.video.animation import ANIMATION_SUFFIXES, gif_delays
-from mvmodel.video.archives import NPZ_ERRORS, check_npz
 from mvmodel.video.config import DecodeLimits
 from mvmodel.video.containers import (
     IMAGE_SUFFIXES,
@@ -39,9 +40,7 @@ from mvmodel.video.picture_sequences import describe_gaps
 from mvmodel.video.probe import probe_video
 
 logger = logging.getLogger(__name__)
-_OTHER_SUFFIXES = frozenset(
-    {".csv", ".txt", ".md", ".yaml", ".yml", ".npy", ".pth", ".safetensors", ".zip", ".parquet"}
-)
+_OTHER_SUFFIXES = frozenset({".csv", ".txt", ".md", ".yaml", ".yml", ".pth", ".safetensors", ".zip", ".parquet"})
 _ASPECT_TOLERANCE = 0.02
 """Largest relative difference of two aspect ratios that count as the same."""
 
@@ -57,7 +56,7 @@ def read_masks(
     every: int | None = None,
     clip: Path | None = None,
 ) -> MaskSequence:
-    """Reads a mask sequence from a folder of pictures, a GIF or video, an .npz, or a COCO .json.
+    """Reads a mask sequence from a folder of pictures, a GIF or video, an .npz or .npy, or a COCO .json.
 
     `mvmodel.masks.values` says what alpha, palette indices, ids and grey levels mean. Several ids are instances.
 
@@ -117,7 +116,9 @@ def read_numbered_masks(path: Path) -> tuple[MaskSequence, list[Decimal] | None]
 def _read_sequence(path: Path, every: int | None) -> tuple[MaskSequence, list[Decimal] | None]:
     """The masks of a file or folder, and their numbers. With `every`, masks between every n-th are interpolated."""
     if not path.exists() and not holds_pictures(path):
-        raise InputError(f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
+        raise InputError(
+            f"the masks {path} do not exist; give a folder of PNGs, a GIF, a video, an .npz, .npy or COCO .json"
+        )
     stamp = stamp_files(path)
     try:
         result = run_guarded(path, DecodeLimits(), _read_here, path, every)
@@ -144,9 +145,13 @@ def _read_plain(path: Path) -> MaskSequence:
     if holds_pictures(path):
         return read_picture_folder(path)
     if suffix == ".npz":
-        return _read_npz(path)
+        return read_npz(path)
+    if suffix == ".npy":
+        return read_npy(path)
     if suffix in _OTHER_SUFFIXES:
-        raise InputError(f"{path} is no mask sequence; give a folder of PNGs, a GIF, a video, an .npz or COCO .json")
+        raise InputError(
+            f"{path} is no mask sequence; give a folder of PNGs, a GIF, a video, an .npz, .npy or COCO .json"
+        )
     if suffix in ANIMATION_SUFFIXES | IMAGE_SUFFIXES:
         return read_picture_file(path)
     return _read_video(path)
@@ -165,13 +170,15 @@ def read_mask(path: Path) -> np.ndarray:
     return masks[0]
 
 
-def write_masks(path: Path, sequence: MaskSequence) -> Path:
+def write_masks(path: Path, sequence: MaskSequence, confidence: Sequence[float] | None = None) -> Path:
     """Writes a mask sequence in the format of the file's suffix. `read_masks` reads all of them.
 
     Without a suffix: a folder of 0/255 PNGs, and NAME.fps.json beside it with the rate. .npz and .json (COCO) are exact
     and store rate, instances and names. .gif stores the masks exactly, and each time to a hundredth of a second. .mp4
     is lossy: at least 0.97 IoU (tested), and an odd height or width is padded by one row or column. A folder, .gif and
     .mp4 merge all objects, which is logged. Raises InputError for another suffix.
+
+    confidence: a segmenter's score of every mask, 0..1. Only .npz stores it.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -186,7 +193,7 @@ def write_masks(path: Path, sequence: MaskSequence) -> Path:
         write_rate(path, sequence.fps)
         return path
     if suffix == ".npz":
-        sequence.save(path)
+        sequence.save(path, confidence)
     elif suffix == ".json":
         with atomic_write(path) as temporary_path:
             temporary_path.write_text(json.dumps(to_coco(sequence)) + "\n", encoding="utf-8")
@@ -218,24 +225,6 @@ def _write_gif(path: Path, sequence: MaskSequence) -> None:
             frame.pts, frame.time_base = start, Fraction(1, 100)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
-
-
-def _read_npz(path: Path) -> MaskSequence:
-    try:
-        check_npz(path)
-        with np.load(path, allow_pickle=False) as data:
-            if "bits" not in data.files:
-                name = "masks" if "masks" in data.files else data.files[0]
-                masks = np.asarray(data[name])
-                masks = masks[:, 0] if masks.ndim == 4 and masks.shape[1] == 1 else masks
-                masks = masks[..., 0] if masks.ndim == 4 and masks.shape[3] == 1 else masks
-                if masks.ndim != 3 or masks.dtype.kind not in "buif" or 0 in masks.shape:
-                    raise InputError(f"{path} holds {masks.dtype} {masks.shape}; give bool (frames, height, width)")
-                fps = float(data["fps"]) if "fps" in data.files and data["fps"].size == 1 else 8.0
-                return sequence_of_labels(path, lambda: labels_from_grey(masks), fps)
-    except (*NPZ_ERRORS, TypeError) as error:
-        raise InputError(f"{path} is no readable .npz of masks ({error}); save a bool array in it") from error
-    return MaskSequence.load(path)
 
 
 def _read_video(path: Path) -> MaskSequence:

@@ -58,6 +58,8 @@ def labels_from_grey(values: np.ndarray, is_lossy: bool = False) -> Labels:
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise ValueError("it holds numbers that are not finite; write masks as 0 and 1")
+        if values.min(initial=0) < 0:
+            raise ValueError("it holds numbers below 0, as logits do; write masks as 0 and 1: logits > 0")
         if values.max(initial=0) <= 1:
             return Labels((values > 0.5).astype(np.uint16), (1,))
         if (values != values.round()).any():

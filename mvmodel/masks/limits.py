@@ -1,4 +1,4 @@
-"""How many masks may be made, checked before memory is taken for them."""
+"""How many masks and frames may be made, checked before memory is taken for them."""
 
 from __future__ import annotations
 

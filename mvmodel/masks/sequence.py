@@ -107,11 +107,16 @@ class MaskSequence:
             content += [len(self.instances), np.packbits(self.instances).tobytes().hex()]
         return hash_value(content)
 
-    def save(self, path: Path) -> None:
-        """Writes a compressed .npz with packed bits. Read it with `load`."""
+    def save(self, path: Path, confidence: Sequence[float] | None = None) -> None:
+        """Writes a compressed .npz with packed bits. Read it with `load`.
+
+        confidence: a segmenter's score of every mask, 0..1, for `mvmodel.masks.arrays.read_confidence`.
+        """
         arrays = {"bits": np.packbits(self.masks), "shape": np.array(self.masks.shape), "fps": np.array(self.fps)}
         if self.instances is not None:
             arrays |= {"instance_bits": np.packbits(self.instances), "names": np.array(self.names, dtype=np.str_)}
+        if confidence is not None:
+            arrays["confidence"] = np.asarray(confidence, np.float32)
         with atomic_write(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 

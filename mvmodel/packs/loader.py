@@ -38,6 +38,8 @@ from mvmodel.segmentation.u2net import U2NetSegmenter
 
 PartT = TypeVar("PartT")
 ModelT = TypeVar("ModelT", bound=ModelMixin)
+WHOLE_FRAMES = "longest"
+"""open_clip's mode of resizing: frames that are no squares are padded. Its default, "shortest", cuts off their ends."""
 
 
 class _OpenClip(NamedTuple):
@@ -285,7 +287,7 @@ class Pack:
             if not weights.is_file():  # open_clip would read a pickled file instead
                 raise PackError(f"{weights} does not exist; fetch or assemble the pack again")
             address = f"local-dir:{folder.resolve()}"
-            model, _, preprocess = open_clip.create_model_and_transforms(address)
+            model, _, preprocess = open_clip.create_model_and_transforms(address, image_resize_mode=WHOLE_FRAMES)
             return _OpenClip(model, preprocess, open_clip.get_tokenizer(address), name, weights)
         if not info.model or not info.checkpoint:
             raise PackError(f"{self.folder}/pack.json names neither a scorer folder nor a model with its checkpoint")
@@ -295,7 +297,10 @@ class Pack:
                 f"{weights} is not a .safetensors file; pickled checkpoints can run code and are not loaded"
             )
         model, _, preprocess = open_clip.create_model_and_transforms(
-            info.model, pretrained=str(weights), force_quick_gelu="openai" in info.checkpoint
+            info.model,
+            pretrained=str(weights),
+            force_quick_gelu="openai" in info.checkpoint,
+            image_resize_mode=WHOLE_FRAMES,
         )
         return _OpenClip(model, preprocess, open_clip.get_tokenizer(info.model), info.model, weights)
 

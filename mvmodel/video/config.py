@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from mvmodel.config import Config
 from mvmodel.picture_size import PictureSize, Size
@@ -59,9 +59,9 @@ class CutConfig(Config):
 class IngestConfig(Config):
     """How clips are brought to one length, frame rate and size."""
 
-    frames: int = Field(12, ge=1)
+    frames: int = Field(12, ge=1, le=10_000)
     """Frames of every clip."""
-    fps: float = Field(8.0, gt=0)
+    fps: float = Field(8.0, gt=0, le=1000)
     """Frames per second of every clip."""
     size: Size = Field(PictureSize(128, 128), validation_alias=AliasChoices("size", "resolution"))
     """Width and height of every clip in pixels. In a settings file, `size` outside of sections sets it."""
@@ -84,3 +84,13 @@ class IngestConfig(Config):
     """How it is cut."""
     limits: DecodeLimits = DecodeLimits()
     """Limits of decoding."""
+
+    @model_validator(mode="after")
+    def _check_clip_size(self) -> Self:
+        size = self.frames * self.size.width * self.size.height * 3
+        if size > self.limits.bytes:
+            raise ValueError(
+                f"clips of {self.frames} frames of {self.size} need {size / 2**30:.1f} GiB each, more than the limit "
+                f"of {self.limits.bytes / 2**30:.1f} GiB; choose fewer frames or a smaller size"
+            )
+        return self

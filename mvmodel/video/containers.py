@@ -16,6 +16,8 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".
 AV_ERRORS = (av.error.FFmpegError, OSError, ValueError)
 """What PyAV raises for a damaged file."""
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_SINGLE_THREAD_CODECS = ("vp9",)
+"""With several threads, what FFmpeg makes of a damaged file may differ from run to run."""
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,mpegts,mpeg,mpegvideo,ogg,flv,asf,h264,hevc,m4v,ivf,obu,dv,"
     "mjpeg,mxf,nut,rm,wtv,vob,y4m,yuv4mpegpipe,webp_pipe"
@@ -126,6 +128,9 @@ def open_video(path: Path) -> av.container.InputContainer:
     if not container.streams.video:
         container.close()
         raise UnusableClip(path, "it has no video track, only sound or data; give a file with pictures")
+    codec = container.streams.video[0].codec_context
+    if codec.name in _SINGLE_THREAD_CODECS:
+        codec.thread_count = 1
     return container
 
 
@@ -140,6 +145,7 @@ def decode_stream(container: av.container.InputContainer) -> Iterator[av.VideoFr
     decoder = av.VideoCodecContext.create(library, "r")
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.extradata = stream.codec_context.extradata
+    decoder.thread_count = 1
     for packet in container.demux(stream):
         yield from decoder.decode(packet)
 

@@ -186,7 +186,7 @@ def _read_rgb(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple
         return
     frames = kept_frames.select(path, indices)
     if frames is not None:
-        convert = _converter(info, "rgb24")
+        convert = _converter(path, info, "rgb24")
         yield from ((index, convert(frame)) for index, frame in zip(indices, frames, strict=True))
         return
     count = 0
@@ -205,7 +205,7 @@ def _read_alpha(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tup
         for index, picture in _read_pictures(path, info, indices):
             yield index, picture.opaque
         return
-    for index, rgba in _iterate_pyav(path, info, indices, _converter(info, "rgba")):
+    for index, rgba in _iterate_pyav(path, info, indices, _converter(path, info, "rgba")):
         yield index, rgba[..., 3] > 127
 
 
@@ -230,9 +230,9 @@ def _damaged(path: Path, info: VideoInfo, count: int) -> UnusableClip:
 def iterate_pyav(path: Path, info: VideoInfo, indices: range | list[int]) -> Iterator[tuple[int, np.ndarray]]:
     """As `iterate_frames`, by PyAV alone and in this process."""
     if not info.alpha:
-        yield from _iterate_pyav(path, info, indices, _converter(info, "rgb24"))
+        yield from _iterate_pyav(path, info, indices, _converter(path, info, "rgb24"))
         return
-    for index, rgba in _iterate_pyav(path, info, indices, _converter(info, "rgba")):
+    for index, rgba in _iterate_pyav(path, info, indices, _converter(path, info, "rgba")):
         yield index, compose(rgba[..., :3], rgba[..., 3])
 
 
@@ -274,7 +274,7 @@ def _iterate_pyav(
         target = next(remaining, None)
 
 
-def _converter(info: VideoInfo, pixels: str) -> Callable[[av.VideoFrame], np.ndarray]:
+def _converter(path: Path, info: VideoInfo, pixels: str) -> Callable[[av.VideoFrame], np.ndarray]:
     """Makes arrays of frames as they are displayed, uint8 (height, width, channels). pixels: "rgb24" or "rgba".
 
     One reformatter serves all frames: a frame's own would be built anew for each, and stay with those that are kept.
@@ -284,6 +284,14 @@ def _converter(info: VideoInfo, pixels: str) -> Callable[[av.VideoFrame], np.nda
     reformatter = VideoReformatter()
 
     def convert(frame: av.VideoFrame) -> np.ndarray:
+        if frame.is_corrupt:  # what FFmpeg fills in for damage is not what was filmed
+            place = "" if frame.time is None else f" at {frame.time:.2f} s"
+            raise UnusableClip(
+                path,
+                f"damaged: the decoder marks the picture{place} as corrupt; export it again, or give start and end "
+                f"frames of an intact part in manifest.csv",
+                info,
+            )
         picture = reformatter.reformat(frame, width=width, height=height, format=pixels).to_ndarray()
         return np.ascontiguousarray(np.rot90(picture, -(info.rotation // 90)))
 

@@ -22,6 +22,7 @@ from mvmodel.video.mask_names import (
 
 _KINDS = (
     ".npz",
+    ".npy",
     ".gif",
     ".mp4",
     "",

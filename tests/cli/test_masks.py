@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvmodel.cli.inputs import read_control_masks
+from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks, write_masks
 from mvmodel.masks.geometry import centroid
+from mvmodel.picture_size import PictureSize
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.probe import probe_video
 
@@ -122,6 +125,34 @@ def test_words_with_a_shape_of_ones_own(run, wedge, small_pack_folder, tmp_path)
         "masks", "from-text", "a dog", "--out", tmp_path / "x.npz", "--shape", wedge, "--pack", small_pack_folder
     )
     assert refused.code == 2 and "no verb of motion" in refused.err
+
+
+@pytest.mark.parametrize("sentence", ["a dog", "a cat sneaks from left to right", "a dog runs, sneaks"])
+def test_an_unknown_verb_is_refused_before_a_pack_is_looked_for(run, tmp_path, sentence):
+    refused = run("masks", "from-text", sentence, "--out", tmp_path / "x.npz", "--pack", tmp_path / "nowhere")
+    assert refused.code == 2 and "verb of motion" in refused.err and "nowhere" not in refused.err
+
+
+def test_check_judges_the_confidence_that_extract_stored(run, clip, tmp_path):
+    MaskSequence(clip.masks).save(tmp_path / "unsure.npz", confidence=[0.1] * len(clip.masks))
+    result = run("masks", "check", tmp_path / "unsure.npz", "--json")
+    assert result.code == 1 and result.json["confidence"] == pytest.approx(0.1)
+    assert "the segmenter is unsure" in result.err
+
+
+def test_a_video_has_a_limit_of_frames(tmp_path):
+    masks = np.zeros((10_001, 8, 8), bool)
+    masks[:, 2:5, 2:5] = True
+    MaskSequence(masks).save(tmp_path / "long.npz")
+    with pytest.raises(InputError, match="10001 frames are more than the limit of 10000"):
+        read_control_masks(tmp_path / "long.npz", [], PictureSize(64, 64), "a car")
+
+
+def test_generate_takes_masks_of_every_nth_frame(clip, tmp_path):
+    MaskSequence(clip.masks[::2], 4.0).save(tmp_path / "half.npz")
+    control = read_control_masks(tmp_path / "half.npz", [], PictureSize(64, 64), "a car", every=2)
+    assert control.sequence.frames == len(clip.masks) and control.sequence.fps == 8.0
+    assert np.array_equal(control.sequence.masks[::2], clip.masks[::2])
 
 
 def test_search_in_a_library(run, clip, tmp_path):

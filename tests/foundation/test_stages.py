@@ -11,6 +11,7 @@ import pytest
 from mvmodel.errors import InputError
 
 PICTURES = 50
+EVALUATION_PICTURES = 4
 
 
 def _short(config, **changes):
@@ -27,7 +28,7 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mvmodel.foundation.start_clips import StartAdapterData
 
     folder = tmp_path_factory.mktemp("foundation")
-    vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP))
+    vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP), evaluation_pictures=EVALUATION_PICTURES)
     model = AutoencoderKL.from_pretrained(folder / "vae" / "model").eval()
     text_to_image.train_text_to_image(
         folder / "text_to_image", model, _short(text_to_image.TEXT_TO_IMAGE_LOOP), pictures=PICTURES
@@ -40,11 +41,12 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "start_adapter",
         load_text_to_image_models(folder),
         _short(start_adapter.START_ADAPTER_LOOP),
-        StartAdapterData(clips=4, exclude_motions=("bounce",)),
+        StartAdapterData(clips=3, exclude_motions=("bounce",)),
     )
-    decoder.train_decoder(folder / "decoder", model, _short(decoder.DECODER_LOOP))
-    segmenter.train_segmenter(folder / "segmenter", _short(segmenter.SEGMENTER_LOOP))
-    scorer.train_scorer(folder / "scorer", _short(scorer.SCORER_LOOP))
+    evaluation = {"evaluation_pictures": EVALUATION_PICTURES}
+    decoder.train_decoder(folder / "decoder", model, _short(decoder.DECODER_LOOP), **evaluation)
+    segmenter.train_segmenter(folder / "segmenter", _short(segmenter.SEGMENTER_LOOP), **evaluation)
+    scorer.train_scorer(folder / "scorer", _short(scorer.SCORER_LOOP), **evaluation)
     return folder
 
 

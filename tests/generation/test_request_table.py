@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mvmodel.errors import InputError
+from mvmodel.generation import request_table
 from mvmodel.generation.request_table import read_requests
 from mvmodel.text import motion_slug
 
@@ -81,3 +82,11 @@ def test_what_cannot_be_read_is_refused_with_its_line(tmp_path: Path, text: str,
 def test_an_old_encoding_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"requests\.csv is not UTF-8 \(byte 0xE9 in line 2"):
         read_requests(_write(tmp_path, HEADER + "gallop,a café dog,m.npz,1\n", "cp1252"))
+
+
+def test_a_table_has_a_limit_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.npz").touch()
+    monkeypatch.setattr(request_table, "MAX_REQUESTS", 3)
+    assert len(read_requests(_write(tmp_path, HEADER + 3 * ROW))) == 3
+    with pytest.raises(InputError, match=r"requests\.csv, line 5: .* limit of 3; divide it"):
+        read_requests(_write(tmp_path, HEADER + 4 * ROW))

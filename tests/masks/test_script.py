@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.masks import MaskSequence
+from mvmodel.masks import MaskSequence, limits
 from mvmodel.masks import edit as e
 from mvmodel.masks.combine import combine, replace_shape
 from mvmodel.masks.edit_script import edits_help, run_edits
@@ -66,3 +66,14 @@ def test_edits_have_limits_that_are_checked_before_memory_is_taken(edit: str, re
     masks[:, 20:30, 20:30] = True
     with pytest.raises(InputError, match=reason):
         run_edits(MaskSequence(masks), edit)
+
+
+@pytest.mark.parametrize("edit", ["combine other.npz", "replace-shape other.npz", "replace-motion other.npz"])
+def test_edits_with_a_file_have_limits_too(edit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks = np.zeros((8, 64, 64), bool)
+    masks[:, 20:30, 20:30] = True
+    MaskSequence(masks).save(tmp_path / "other.npz")
+    assert run_edits(MaskSequence(masks), edit, tmp_path).frames == 8
+    monkeypatch.setattr(limits, "MAX_MASK_PIXELS", masks.size - 1)
+    with pytest.raises(InputError, match=rf"the edit {edit.split()[0]}: .* more than the limit"):
+        run_edits(MaskSequence(masks), edit, tmp_path)

@@ -67,6 +67,21 @@ def test_preparing_a_batch_changes_no_bit(random_clip_model, clip):
     )
 
 
+def test_wide_frames_are_judged_whole_and_squares_as_open_clip_does(small_pack):
+    """An object that enters at the edge of a wide frame counts."""
+    from open_clip.transform import image_transform
+    from PIL import Image
+
+    scorer = small_pack.scorer()
+    wide = np.full((2, 64, 96, 3), 90, np.uint8)
+    wide[1, :, :12] = 250
+    assert not np.allclose(*scorer.images(wide), atol=1e-4)
+    square = wide[1, :, :64]
+    assert torch.equal(
+        scorer.preprocess(Image.fromarray(square)), image_transform(32, is_train=False)(Image.fromarray(square))
+    )
+
+
 @pytest.mark.slow
 def test_scoring_keeps_four_fifths_of_the_bare_encoders_speed():
     """On frames of 512x320 and a ViT-B-32 (random weights), in processor time of one thread, busy machine or not."""

@@ -34,6 +34,20 @@ def no_leftover_state() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_disks() -> Iterator[None]:
+    """SQLite does not wait until every event is on the disk: no test cuts the power, and a run writes hundreds."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def skip_synchronisation(connection: Any, record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", skip_synchronisation)
+    yield
+    event.remove(Engine, "connect", skip_synchronisation)
+
+
 @pytest.fixture(scope="session")
 def stand_ins() -> ModuleType:
     spec = importlib.util.spec_from_file_location("stand_ins", PROGRAM)

@@ -40,7 +40,7 @@ def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monk
     made.settings = {
         "training": {"steps": 1},
         "generation": {"steps": 2, "first_frame_steps": 2},
-        "comparison": {"scratch": False, "no_mask": False},
+        "comparison": {"scratch": False, "no_mask": False, "scheduler_requests": 0},
         "gates": {"min_iou": 0.0, "min_alignment": -1.0, "min_mask_gain": -2.0, "max_regression": 2.0},
         "requests": {"file": str(tmp_path / "asked" / "requests.csv"), "count": 1},
     }

@@ -1,5 +1,8 @@
 """Published sizes of segment-anything, with random weights from a file: ViT-B goes the whole way from frames to masks,
-ViT-L is loaded and encodes a frame where there is room, ViT-H (2.5 GB) is only built, on the meta device."""
+ViT-L is loaded and encodes a frame where there is room, ViT-H (2.5 GB) is only built, on the meta device.
+
+All weights are loaded. Only the last blocks encode, windowed attention and global attention among them: the others are
+the same classes with the same shapes, and cost minutes."""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import psutil
 import pytest
 import torch
 from segment_anything import sam_model_registry
+from segment_anything.modeling import Sam
 
 from mvmodel.errors import PackError
 from mvmodel.segmentation.sam_loading import load_sam
@@ -19,13 +23,22 @@ from mvmodel.segmentation.tracking import extract_masks
 from mvmodel.world.render import HELD_OUT, random_clip
 
 
+def _keep_last_blocks(sam: Sam) -> Sam:
+    blocks = sam.image_encoder.blocks[-2:]
+    assert [block.window_size > 0 for block in blocks] == [True, False]
+    sam.image_encoder.blocks = blocks
+    return sam
+
+
 @pytest.mark.slow
 def test_a_vit_b_checkpoint_goes_the_whole_way(tmp_path: Path) -> None:
     torch.manual_seed(0)
     sam = load_sam("vit_b", None)
     torch.save({name: value.half() for name, value in sam.state_dict().items()}, tmp_path / "sam_vit_b.pth")
     del sam
-    segmenter = Segmenter(load_sam("vit_b", tmp_path / "sam_vit_b.pth"), batch_size=1)
+    loaded = load_sam("vit_b", tmp_path / "sam_vit_b.pth")
+    assert len(loaded.image_encoder.blocks) == 12
+    segmenter = Segmenter(_keep_last_blocks(loaded), batch_size=1)
     assert segmenter.image_size == 1024
     frames = random_clip((HELD_OUT, 12), frames=2, side=96).frames[:, 16:80]
     encoded: list[int] = []
@@ -50,7 +63,8 @@ def test_a_vit_l_checkpoint_is_loaded_and_encodes(tmp_path: Path) -> None:
     loaded = load_sam("vit_l", file)
     assert torch.equal(loaded.state_dict()[name], written), "the file's weights are in the model"
     file.unlink()
-    segmenter = Segmenter(loaded, batch_size=1)
+    assert len(loaded.image_encoder.blocks) == 24
+    segmenter = Segmenter(_keep_last_blocks(loaded), batch_size=1)
     (encoding,) = segmenter.encode(np.zeros((1, 48, 64, 3), np.uint8))
     assert encoding.embedding.shape == (256, 64, 64) and encoding.embedding.isfinite().all()
     masks, scores = segmenter.predict(encoding, point_coords=np.array([[20.0, 20.0]]))

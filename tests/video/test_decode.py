@@ -135,3 +135,33 @@ def test_a_folder_of_frames_in_natural_order(tmp_path: Path, frames: np.ndarray)
 
 def test_png_folder_round_trip(tmp_path: Path, frames: np.ndarray) -> None:
     assert np.array_equal(decode_video(write_png_folder(tmp_path / "p", frames)).frames, frames)
+
+
+def test_pictures_that_the_decoder_marks_as_corrupt_are_refused(tmp_path: Path) -> None:
+    """Damage in the middle of H.264 is filled in with what was there before, and marked."""
+    noise = np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), dtype=np.uint8)
+    content = np.frombuffer(write_mp4(tmp_path / "a.mp4", noise, 8).read_bytes(), np.uint8)
+    path = tmp_path / "damaged.mp4"
+    for seed in range(20):
+        damaged = content.copy()
+        rng = np.random.default_rng(seed)
+        places = rng.integers(len(content) // 3, 2 * len(content) // 3, 8)
+        damaged[places] ^= 255
+        path.write_bytes(damaged.tobytes())
+        if marks := _read_marks(path):
+            break
+    assert any(marks) and not marks[0]
+    with pytest.raises(UnusableClip, match=r"marks the picture at \d\.\d\d s as corrupt; export it again"):
+        decode_video(path)
+    intact = marks.index(True)
+    assert len(decode_video(path, end=intact).frames) == intact, "the part before is as it was"
+
+
+def _read_marks(path: Path) -> list[bool]:
+    """Whether PyAV marks each picture as corrupt; nothing for a file that it does not decode to the end."""
+    try:
+        with av.open(str(path)) as file:
+            marks = [frame.is_corrupt for frame in file.decode(video=0)]
+    except av.error.FFmpegError:
+        return []
+    return marks if any(marks) and len(marks) == 10 else []

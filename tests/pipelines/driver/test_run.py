@@ -84,13 +84,6 @@ def test_a_run_makes_everything_and_sums_it_up(finished: Path) -> None:
     assert "<html" in report.read_text()[:200] and (report.parent / "slide.html").exists()
 
 
-def test_a_second_run_computes_nothing_wherever_the_home_lies_now(finished_lab) -> None:
-    summary = finished_lab.run()
-    assert summary["status"] == 0
-    assert computed(summary) == []
-    assert finished_lab.calls() == []
-
-
 def test_a_new_clip_of_a_waiting_motion_costs_that_clip_and_leaves_the_other_alone(finished_lab, stand_ins) -> None:
     stand_ins.write_clips(finished_lab.clips, {"slide": 5, "hop": 5})
     summary = finished_lab.run()
@@ -100,47 +93,33 @@ def test_a_new_clip_of_a_waiting_motion_costs_that_clip_and_leaves_the_other_alo
     assert recomputed <= {"training_set"}, "its clips are the same, so nothing below its training set is made again"
 
 
-def test_other_settings_make_what_they_change_and_no_more(finished_lab) -> None:
-    finished_lab.settings = {"training": {"seed": 5}}
-    summary = finished_lab.run()
-    # The stand-in's videos do not depend on the adapter: the same content again, so their figures are found.
-    below = set(PER_MOTION) - {"training_set", "generation_requests", "first_frames", "video_metrics"}
-    assert set(computed(summary)) == below | {"leaderboard"}
-    finished_lab.settings = {}
-    # The leaderboard shows the history, which has grown; everything else is found.
-    assert computed(finished_lab.run()) == ["leaderboard"], "going back to the old settings finds the old versions"
-    assert computed(finished_lab.run()) == []
+def read_samplers(lab) -> dict[str, list[Any]]:
+    """Condition -> scheduler and steps of each of its videos."""
+    with lab.instance as instance:
+        videos = load_current(instance, lab.store, "generated_videos", "slide").folder
+    samplers: dict[str, list[Any]] = {}
+    for path in sorted(videos.glob("*/*.json")):
+        samplers.setdefault(path.parent.name, []).append(json.loads(path.read_text())["sampled"])
+    return samplers
 
 
 def test_schedulers_are_compared_on_as_many_requests_as_asked_for(finished_lab) -> None:
-    def read_samplers() -> dict[str, list[Any]]:
-        with finished_lab.instance as instance:
-            videos = load_current(instance, finished_lab.store, "generated_videos", "slide").folder
-            samplers: dict[str, list[Any]] = {}
-            for path in sorted(videos.glob("*/*.json")):
-                samplers.setdefault(path.parent.name, []).append(json.loads(path.read_text())["sampled"])
-            return samplers
-
-    def report() -> str:
-        return (finished_lab.home / "reports" / "slide.html").read_text()
-
-    assert read_samplers()["ddim_50"] == [["ddim", 50]] and read_samplers()["multistep_20"] == [["dpm++", 20]]
-    assert "DDIM at 50" in report() and "DPM++ at 20" in report()
+    samplers, report = read_samplers(finished_lab), (finished_lab.home / "reports" / "slide.html").read_text()
+    assert samplers["ddim_50"] == [["ddim", 50]] and samplers["multistep_20"] == [["dpm++", 20]]
+    assert "DDIM at 50" in report and "DPM++ at 20" in report
     finished_lab.settings = {"comparison": {"scheduler_requests": 2}}
     finished_lab.run()
-    assert read_samplers()["ddim_50"] == [["ddim", 50]] * 2
+    assert read_samplers(finished_lab)["ddim_50"] == [["ddim", 50]] * 2
     with finished_lab.instance as instance:
         figures = load_current(instance, finished_lab.store, "video_metrics", "slide").folder / "metrics.parquet"
     rows = pd.read_parquet(figures)
     rows = rows[(rows["condition"] != "ddim_50") | (rows["name"] == rows["name"].iloc[0])]
     columns = [column.name for column in report_inputs.comparison_table(rows).schema.columns]
     assert "ddim_50 (1 video)" in columns and "multistep_20" in columns
-    finished_lab.settings = {"comparison": {"scheduler_requests": 0}}
-    finished_lab.run()
-    assert "ddim_50" not in read_samplers() and "DDIM at 50" not in report()
 
 
-def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(finished_lab) -> None:
+def test_a_corrupt_artefact_is_refused_by_key_and_path_and_only_that_is_made_again(finished_lab) -> None:
+    """In a home that lies elsewhere now than when it was filled."""
     with finished_lab.instance as instance:
         handle = load_current(instance, finished_lab.store, "first_frames", "slide")
         file = next(handle.folder.glob("*.png"))
@@ -149,6 +128,7 @@ def test_a_corrupt_artefact_is_refused_by_key_and_path_and_made_again(finished_l
             load_current(instance, finished_lab.store, "first_frames", "slide")
     summary = finished_lab.run()
     assert summary["status"] == 0 and computed(summary) == ["first_frames"]
+    assert {call.split()[0] for call in finished_lab.calls()} == {"first_frame"}
 
 
 def test_a_gate_that_fails_stops_generation(lab) -> None:
@@ -174,27 +154,41 @@ def test_a_worse_adapter_does_not_replace_the_one_in_use(finished_lab, monkeypat
     assert summary["motions"]["slide"]["videos"] == 2, "generation goes on with the adapter in use"
 
 
-def test_rollback_stays_until_another_adapter_is_trained(finished_lab) -> None:
-    with finished_lab.instance as instance:
-        first = promotion.find_promoted(instance, finished_lab.store, "slide")
+def test_settings_change_what_they_concern_a_rollback_lasts_and_garbage_is_what_nothing_needs(
+    finished_lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One home through its life: other settings, rollback, a third adapter, removal of garbage, the first settings."""
+
+    def find_adapter() -> str:
+        with finished_lab.instance as instance:
+            return promotion.find_promoted(instance, finished_lab.store, "slide").sha
+
+    first = find_adapter()
     finished_lab.settings = {"training": {"seed": 5}}
-    finished_lab.run()
-    with finished_lab.instance as instance:
-        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha != first.sha
+    # The stand-in's videos do not depend on the adapter: the same content again, so their figures are found.
+    below = set(PER_MOTION) - {"training_set", "generation_requests", "first_frames", "video_metrics"}
+    assert set(computed(finished_lab.run())) == below | {"leaderboard"}
+    assert find_adapter() != first
+
     assert main(["rollback", "slide", "--home", str(finished_lab.home)]) == 0
-    with finished_lab.instance as instance:
-        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha == first.sha
-    summary = finished_lab.run()
+    assert find_adapter() == first
     # The leaderboard shows the history, which has grown.
-    assert computed(summary) == ["leaderboard"], "the older adapter's videos and report are found"
-    with finished_lab.instance as instance:
-        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha == first.sha, (
-            "the rerun did not undo the rollback"
-        )
+    assert computed(finished_lab.run()) == ["leaderboard"], "the older adapter's videos and report are found"
+    assert find_adapter() == first, "the rerun did not undo the rollback"
     finished_lab.settings = {"training": {"seed": 6}}
     finished_lab.run()
-    with finished_lab.instance as instance:
-        assert promotion.find_promoted(instance, finished_lab.store, "slide").sha != first.sha
+    assert find_adapter() != first, "another adapter was trained"
+
+    capsys.readouterr()
+    assert main(["gc", "--keep", "1", "--days", "0", "--delete", "--home", str(finished_lab.home)]) == 0
+    output = capsys.readouterr().out
+    assert "motion_adapter" in output and "removed" in output
+    remaining = finished_lab.store.versions("motion_adapter", "slide")
+    # Seed 0 made the videos first; the stand-in's are the same for every adapter, so the kept ones still name it.
+    assert {version.config["tuned/adapter"]["seed"] for version in remaining} == {0, 6}
+    assert computed(finished_lab.run()) == [], "what is in use was kept"
+    finished_lab.settings = {}
+    assert computed(finished_lab.run()) == ["leaderboard"], "going back to the old settings finds the old versions"
 
 
 def test_lineage_goes_from_a_video_to_the_raw_clips(finished_lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,49 +207,46 @@ def test_lineage_goes_from_a_video_to_the_raw_clips(finished_lab, capsys: pytest
     assert main(["lineage", str(finished_lab.home / "settings.json"), "--home", str(finished_lab.home)]) == 2
 
 
-def test_garbage_is_what_nothing_needs(finished_lab, capsys: pytest.CaptureFixture[str]) -> None:
-    for seed in (5, 6):
-        finished_lab.settings = {"training": {"seed": seed}}
-        finished_lab.run()
-    assert main(["gc", "--keep", "1", "--days", "0", "--delete", "--home", str(finished_lab.home)]) == 0
-    output = capsys.readouterr().out
-    assert "motion_adapter" in output and "removed" in output
-    remaining = finished_lab.store.versions("motion_adapter", "slide")
-    # Seed 0 made the videos first; the stand-in's are the same for every adapter, so the kept ones still name it.
-    assert {version.config["tuned/adapter"]["seed"] for version in remaining} == {0, 6}
-    assert computed(finished_lab.run()) == [], "what is in use was kept"
-
-
-@pytest.mark.parametrize("line", ["extract", "step 4 tuned", "generate full/slide-02", "score no_mask/slide-01"])
-def test_killed_anywhere_a_second_run_finishes_without_repeating(lab, line: str) -> None:
-    status, _ = lab.kill_at(line)
-    assert status == -signal.SIGKILL
-    before = lab.calls()
+def test_killed_anywhere_a_later_run_goes_on_without_repeating(lab) -> None:
+    """Killed four times in one home, each time further on; the fifth run finishes."""
+    kills = ("extract", "step 4 tuned", "generate full/slide-02", "score no_mask/slide-01")
+    runs: list[list[str]] = []  # what each run called
+    for line in kills:
+        earlier_calls = len(lab.calls())
+        status, _ = lab.kill_at(line)
+        assert status == -signal.SIGKILL
+        runs.append(lab.calls()[earlier_calls:])
+    earlier_calls = len(lab.calls())
     summary = lab.run()
+    runs.append(lab.calls()[earlier_calls:])
     assert summary["status"] == 0, summary["failures"]
-    after = lab.calls()[len(before) :]
-    if line.startswith("step"):
-        assert next(c for c in after if c.startswith("step")) == "step 4 tuned", "training goes on where it was"
-        assert "extract" not in after, "stages that were finished are not repeated"
-    if line.startswith(("generate", "score")):
-        assert "generate full/slide-01" not in after and not [c for c in after if c.startswith("step")]
-    if line.startswith("score"):
-        assert "score full/slide-01" not in after and not [c for c in after if c.startswith("generate")]
+    _, _, after_step, after_generate, after_score = runs
+    assert next(call for call in after_step if call.startswith("step")) == "step 4 tuned", (
+        "training goes on where it was"
+    )
+    assert "extract" not in after_step, "stages that were finished are not repeated"
+    for calls in (after_generate, after_score):
+        assert "generate full/slide-01" not in calls and not [call for call in calls if call.startswith("step")]
+    assert "score full/slide-01" not in after_score
+    assert not [call for call in after_score if call.startswith("generate")]
     with lab.instance as instance:
         states = [run.status.value for run in instance.get_runs()]
-    assert "STARTED" not in states and states.count("FAILURE") == 1
+    assert "STARTED" not in states and states.count("FAILURE") == len(kills)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_stops_cleanly(lab, stop: signal.Signals) -> None:
-    status, output = lab.kill_at("generate full/slide-02", stop)
-    assert status == 128 + stop and "to resume" in output and "Traceback" not in output
-    with lab.instance as instance:
-        states = {run.status.value for run in instance.get_runs()}
-        assert not states & {"STARTED", "CANCELING", "STARTING"}
-        info = instance.event_log_storage.get_concurrency_info("gpu")
-        assert info.active_slot_count == 0
+def test_asked_to_stop_it_stops_cleanly(lab) -> None:
+    lab.settings = {"comparison": {"scheduler_requests": 0}}
+    for stop, line in ((signal.SIGTERM, "generate full/slide-02"), (signal.SIGINT, "score full/slide-01")):
+        status, output = lab.kill_at(line, stop)
+        assert status == 128 + stop and "to resume" in output and "Traceback" not in output
+        with lab.instance as instance:
+            states = {run.status.value for run in instance.get_runs()}
+            assert not states & {"STARTED", "CANCELING", "STARTING"}
+            info = instance.event_log_storage.get_concurrency_info("gpu")
+            assert info.active_slot_count == 0
     assert lab.run()["status"] == 0
+    assert "ddim_50" not in read_samplers(lab)
+    assert "DDIM at 50" not in (lab.home / "reports" / "slide.html").read_text()
 
 
 def test_two_drivers_do_not_share_a_home(lab, capsys: pytest.CaptureFixture[str]) -> None:
