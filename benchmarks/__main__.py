@@ -49,6 +49,8 @@ COMPARISONS = {
     "rehearsal": "the whole pipeline at the size of Stable Diffusion 1.5 with random weights, by stage",
     "sampling": "noise sharing and schedulers",
     "sentences": "sentences that the grammar does not understand",
+    "sentence_memory": "peak memory of masks from a sentence, in a process of its own",
+    "shapes": "quality at sizes that a pack was not trained on",
     "start_adapter": "a start adapter without some motions, and what tuning on them brings",
     "two_objects": "two objects, each with its own mask",
 }

@@ -143,16 +143,16 @@ def measure_peak_memory(run: Callable[[], object]) -> float:
 
     try:
         Path("/proc/self/clear_refs").write_text("5")  # Reset the peak that loading models left.
-        baseline = _read_status("VmRSS")
+        baseline = read_status("VmRSS")
         run()
-        return _read_status("VmHWM") - baseline
+        return read_status("VmHWM") - baseline
     except OSError:  # Not Linux, or not permitted: an earlier peak may hide some of the rise.
         baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         run()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - baseline
 
 
-def _read_status(name: str) -> float:
+def read_status(name: str) -> float:
     """A value of /proc/self/status in MB."""
     text = Path("/proc/self/status").read_text()
     return int(text.split(f"{name}:")[1].split()[0]) / 1024

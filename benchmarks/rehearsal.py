@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "training": {"steps": 1, "warmup": 0},
     "training_set": {"min_clips": 1, "max_clips": 2, "held_out": 1},
     "groups": {"min_clips": 1},
+    "ingest": {"overflow": "letterbox"},
     "requests": {"file": "", "count": 1},
     "comparison": {"scratch": False, "no_mask": True, "scheduler_requests": 0},
 }
@@ -59,10 +60,12 @@ def run_rehearsal(
     home: Path,
     masks: Path | None = None,
     device: str = "cpu",
+    size: str = "",
 ) -> dict[str, Any]:
     """Run the pipeline in `home` on the first `count` clips of a folder, as one motion.
 
-    masks: folder with a file of masks for each clip, of the clip's name; None lets the segmenter find them.
+    masks: folder with a file of masks for each clip, of the clip's name; None lets the segmenter find them. size: of
+    clips and videos, such as 512x320; "" is the pack's.
 
     Returns `stages` (name -> seconds, peak_gib, peak_gpu_gib), `seconds`, `peak_gib`, `peak_gpu_gib`, `exit_code` and
     `failures`.
@@ -74,6 +77,7 @@ def run_rehearsal(
     command = [sys.executable, "-m", "pipelines", "run", "--quick", "--pack", pack, "--clips", str(folder)]
     command += ["--config", str(settings), "--home", str(home / "home")]
     command += ["--segmenter", segmenter] if segmenter else []
+    command += ["--size", size] if size else []
     began = time.time()
     process = subprocess.Popen(command, stdout=sys.stderr)
     samples = sample_memory(process, device)
@@ -172,10 +176,12 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder).resolve()
         figures = run_rehearsal(
-            pack, options.clips, options.count, options.segmenter, options.memory, home, options.masks, device
+            *(pack, options.clips, options.count, options.segmenter, options.memory, home),
+            *(options.masks, device, options.size),
         )
     machine = describe_machine()
-    report = {**round_numbers(figures), "device": device, "memory": options.memory, "on": machine}
+    report = {**round_numbers(figures), "size": options.size or "the pack's", "device": device}
+    report |= {"memory": options.memory, "on": machine}
     name = str(machine["card"]) if device.startswith("cuda") else "CPU"
     publish_report(merge_report(options.out, name, report), {name: report}, options.out, options.json)
     if not options.json:
@@ -194,6 +200,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--segmenter", default="", help="what makes the masks; the default is the pipeline's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--memory", default="auto")
+    parser.add_argument("--size", default="", help="of clips and videos, such as 512x320; the default is the pack's")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--out", type=Path, help="also write the JSON to this file, beside what it has of other devices"

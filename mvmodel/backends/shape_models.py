@@ -16,7 +16,7 @@ from mvmodel.text import with_article
 if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
-_BATCH_PIXELS = 1 << 18
+BATCH_PIXELS = 1 << 18
 """Pixels of the pictures that are drawn at once. The attention of four pictures of 512x512 would take 9 GB on a CPU."""
 
 
@@ -40,7 +40,7 @@ def draw_noun_pictures(pack: Pack, nouns: Sequence[str], config: TextToMasksConf
     backgrounds = list(pack.info.backgrounds.values()) or [""]
     numbers = range(config.pictures_per_noun)
     height, width = pack.info.size.shape
-    batch = max(1, _BATCH_PIXELS // (height * width))
+    batch = max(1, BATCH_PIXELS // (height * width))
     pictures = []
     for noun in nouns:
         prompts = [f"{with_article(noun)} {backgrounds[n % len(backgrounds)]}".strip() for n in numbers]

@@ -85,8 +85,13 @@ def train_controlnet(
     config: LoopConfig = CONTROLNET_LOOP,
     pictures: int = PICTURE_COUNT,
     start: Path | None = None,
+    evaluation_pictures: int | None = None,
+    sampling_steps: int = 20,
 ) -> ControlNetModel:
-    """Train the ControlNet on the latents cached in `cache`; the UNet and the text encoder stay frozen."""
+    """Train the ControlNet on the latents cached in `cache`; the UNet and the text encoder stay frozen.
+
+    Every sample draws `evaluation_pictures` pictures, one of each object for None, in `sampling_steps` denoising steps.
+    """
     use_float32_group_norm()
     torch.manual_seed(config.seed)
     vae, unet = models.vae, models.unet.requires_grad_(False).eval()
@@ -120,9 +125,10 @@ def train_controlnet(
         return (error * (1 + soft)).mean(), {"plain": float(error.detach().mean())}
 
     def sample(_: torch.nn.Module, png: Path) -> None:
-        prompts = grid_prompts()
+        prompts = grid_prompts()[:evaluation_pictures]
         masks = np.stack([s.mask for s in render_stills(HELD_OUT, 500, len(prompts), second_object=0)])
-        frames = sample_first_frames(vae, unet, controlnet, text_encoder, tokenizer, scheduler, prompts, masks)
+        parts = (vae, unet, controlnet, text_encoder, tokenizer, scheduler)
+        frames = sample_first_frames(*parts, prompts, masks, steps=sampling_steps)
         contact_sheet(draw_outlines(frames, masks)).save(png)
 
     net = _Controlled(unet, controlnet)

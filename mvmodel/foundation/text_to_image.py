@@ -175,8 +175,13 @@ def train_text_to_image(
     config: LoopConfig = TEXT_TO_IMAGE_LOOP,
     pictures: int = PICTURE_COUNT,
     start: Path | None = None,
+    evaluation_pictures: int | None = None,
+    sampling_steps: int = 20,
 ) -> TextToImage:
-    """Train text encoder and UNet together on the latents of `pictures` renders."""
+    """Train text encoder and UNet together on the latents of `pictures` renders.
+
+    Every sample draws `evaluation_pictures` pictures, one of each object for None, in `sampling_steps` denoising steps.
+    """
     use_float32_group_norm()
     torch.manual_seed(config.seed)
     tokenizer = build_tokenizer()
@@ -214,8 +219,10 @@ def train_text_to_image(
             "object": object_error,
         }
 
+    prompts = grid_prompts()[:evaluation_pictures]
+
     def sample(_: torch.nn.Module, png: Path) -> None:
-        pictures_ = sample_pictures(model, vae, tokenizer, scheduler, grid_prompts(), seed=5)
+        pictures_ = sample_pictures(model, vae, tokenizer, scheduler, prompts, seed=5, steps=sampling_steps)
         contact_sheet(pictures_).save(png)
 
     train("text_to_image", model, batch, loss, config, folder, sample)

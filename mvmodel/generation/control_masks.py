@@ -36,8 +36,9 @@ def fit_control_masks(sequence: MaskSequence, size: PictureSize, fit: Fit = "cro
 def read_object_masks(objects: Sequence[tuple[str, Path]], prompt: str, every: int | None = None) -> MaskSequence:
     """One sequence of several objects, each from its own file and bound to its words of the prompt.
 
-    objects: (words, file of masks). every: the masks are of every n-th frame; those between are interpolated. Raises InputError if the objects' masks differ in length or size, or if the prompt
-    does not contain the words of every object.
+    objects: (words, file of masks). every: the masks are of every n-th frame; those between are interpolated. Raises
+    InputError if the objects' masks differ in length or size, or if the prompt does not contain the words of every
+    object.
     """
     names, sequences = [words for words, _ in objects], [read_masks(file, every=every) for _, file in objects]
     if len({sequence.frames for sequence in sequences}) > 1:

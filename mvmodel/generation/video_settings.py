@@ -62,14 +62,15 @@ class EmbeddedFile(Config):
 class VideoSettings(Config):
     """Everything that decides a video.
 
-    masks: inside of the file, or the path of masks of any kind, or a list of WORDS=FILE. first_frame: None is drawn by
-    the ControlNet. adapter: None is the pack's start adapter. The hashes are None where they are not known.
+    masks: inside of the file, or the path of masks of any kind, or a list of WORDS=FILE. every: masks of a path are of
+    every n-th frame, and those between are interpolated. first_frame: None is drawn by the ControlNet. adapter: None is the pack's start adapter. The hashes are None where they are not known.
     """
 
     prompt: str
     negative_prompt: str = ""
     seed: int = Field(0, ge=0, lt=2**63)
     masks: EmbeddedFile | str | list[str]
+    every: int | None = Field(None, ge=2)
     first_frame: EmbeddedFile | str | None = None
     mask_term: bool = True
     size: Size | None = None
@@ -92,7 +93,7 @@ class VideoSettings(Config):
         if isinstance(self.masks, list):
             raise InputError(f"{where} names masks of several objects; give them with --instance")
         if isinstance(self.masks, str):
-            return read_masks(find_file(self.masks, where))
+            return read_masks(find_file(self.masks, where), every=self.every)
         with tempfile.TemporaryDirectory() as folder:
             return MaskSequence.load(self.masks.write(Path(folder), f"{where}: masks"))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.rehearsal import MemorySample, format_stages, link_clips, measure_stages, merge_report, run_rehearsal
+from mvmodel.video.frames import read_frames
 
 
 def test_a_stages_peak_is_of_the_samples_while_it_ran():
@@ -49,11 +50,15 @@ def test_reports_of_several_devices_share_a_file(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_every_stage_passes_on_a_small_random_pack(small_pack_folder: Path, repository: Path, tmp_path: Path):
+def test_every_stage_passes_on_a_small_random_pack_and_wide_frames(
+    small_pack_folder: Path, repository: Path, tmp_path: Path
+):
     samples, masks = repository / "datasets" / "samples", repository / "datasets" / "ground_truth"
-    figures = run_rehearsal(str(small_pack_folder), samples, 2, "", "auto", tmp_path, masks)
+    figures = run_rehearsal(str(small_pack_folder), samples, 2, "", "auto", tmp_path, masks, size="96x64")
     assert figures["exit_code"] == 0, figures["failures"]
     assert {"clips", "foreground_masks", "motion_adapter", "generated_videos", "metric_report"} <= set(
         figures["stages"]
     )
+    (video,) = (tmp_path / "home" / "store" / "generated_videos").rglob("full/*.mp4")
+    assert read_frames(video).shape[1:3] == (64, 96)
     assert figures["peak_gib"] > 0.2 and figures["stages"]["motion_adapter"]["peak_gib"] > 0.2

@@ -28,22 +28,25 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mvmodel.foundation.start_clips import StartAdapterData
 
     folder = tmp_path_factory.mktemp("foundation")
-    vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP), evaluation_pictures=EVALUATION_PICTURES)
-    model = AutoencoderKL.from_pretrained(folder / "vae" / "model").eval()
-    text_to_image.train_text_to_image(
-        folder / "text_to_image", model, _short(text_to_image.TEXT_TO_IMAGE_LOOP), pictures=PICTURES
-    )
-    models = load_text_to_image_models(folder)
-    controlnet.train_controlnet(
-        folder / "controlnet", models, folder / "text_to_image", _short(controlnet.CONTROLNET_LOOP), pictures=PICTURES
-    )
-    start_adapter.train_start_adapter(
-        folder / "start_adapter",
-        load_text_to_image_models(folder),
-        _short(start_adapter.START_ADAPTER_LOOP),
-        StartAdapterData(clips=3, exclude_motions=("bounce",)),
-    )
     evaluation = {"evaluation_pictures": EVALUATION_PICTURES}
+    sampling = {**evaluation, "sampling_steps": 2}
+    vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP), **evaluation)
+    model = AutoencoderKL.from_pretrained(folder / "vae" / "model").eval()
+    # bfloat16, as in the other stages, takes these minutes on CPUs that only emulate it.
+    text_loop, control_loop, adapter_loop = (
+        _short(loop, precision="no")
+        for loop in (
+            text_to_image.TEXT_TO_IMAGE_LOOP,
+            controlnet.CONTROLNET_LOOP,
+            start_adapter.START_ADAPTER_LOOP,
+        )
+    )
+    text_folder = folder / "text_to_image"
+    text_to_image.train_text_to_image(text_folder, model, text_loop, pictures=PICTURES, **sampling)
+    models = load_text_to_image_models(folder)
+    controlnet.train_controlnet(folder / "controlnet", models, text_folder, control_loop, pictures=PICTURES, **sampling)
+    data = StartAdapterData(clips=3, exclude_motions=("bounce",))
+    start_adapter.train_start_adapter(folder / "start_adapter", load_text_to_image_models(folder), adapter_loop, data)
     decoder.train_decoder(folder / "decoder", model, _short(decoder.DECODER_LOOP), **evaluation)
     segmenter.train_segmenter(folder / "segmenter", _short(segmenter.SEGMENTER_LOOP), **evaluation)
     scorer.train_scorer(folder / "scorer", _short(scorer.SCORER_LOOP), **evaluation)

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+SIZE = "96x64"
+"""Width and height of the labs' clips and videos: no square, and not the pack's own size."""
 PROGRAM = Path(__file__).with_name("stand_ins.py")
 
 
@@ -67,8 +69,8 @@ def small_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_clips(tmp_path_factory: pytest.TempPathFactory, stand_ins: ModuleType) -> Path:
-    """Five clips of one motion, two of another that waits for more, one file that is no video."""
-    return stand_ins.write_clips(tmp_path_factory.mktemp("clips") / "raw", {"slide": 5, "hop": 2})
+    """Five wide clips of one motion, two of another that waits for more, one file that is no video."""
+    return stand_ins.write_clips(tmp_path_factory.mktemp("clips") / "raw", {"slide": 5, "hop": 2}, width=96)
 
 
 @dataclass
@@ -83,7 +85,9 @@ class Lab:
     def arguments(self) -> list[str]:
         config = self.home.parent / "config.json"
         config.write_text(
-            json.dumps({"requests": {"file": "", "count": 2}, "evaluation": {"count": 1}, **self.settings})
+            json.dumps(
+                {"size": SIZE, "requests": {"file": "", "count": 2}, "evaluation": {"count": 1}, **self.settings}
+            )
         )
         where = ["--clips", str(self.clips), "--home", str(self.home), "--pack", str(self.pack)]
         return ["run", *where, "--config", str(config)]

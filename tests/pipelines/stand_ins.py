@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from mvmodel.packs import Pack
 
 SIDE, FRAMES = 64, 4
+"""Height of the clips, and their width by default."""
 
 
-def write_clips(folder: Path, motions: dict[str, int], bad: int = 1) -> Path:
+def write_clips(folder: Path, motions: dict[str, int], bad: int = 1, width: int = SIDE) -> Path:
     """Clips of a bright square that slides (or drops, or hops), their manifest, and files that are no videos."""
     from mvmodel.video.encode import write_mp4
 
@@ -29,7 +30,7 @@ def write_clips(folder: Path, motions: dict[str, int], bad: int = 1) -> Path:
     rows = ["file,caption,motion"]
     for motion, count in motions.items():
         for number in range(count):
-            frames = np.full((8, SIDE, SIDE, 3), 30 + 3 * number, np.uint8)
+            frames = np.full((8, SIDE, width, 3), 30 + 3 * number, np.uint8)
             for i in range(8):
                 y, x = {"slide": (20, 4 + 4 * i), "drop": (4 + 4 * i, 20)}.get(motion, (20 + 8 * (i % 2), 4 + 4 * i))
                 frames[i, y + number : y + number + 16, x : x + 16] = (220, 200, 120 + 10 * number)
@@ -102,10 +103,13 @@ def finetune(
 def first_frames(pack: Pack, requests: Any, config: Any, folder: Path, progress: Any = None) -> Path:
     from PIL import Image
 
+    from mvmodel.masks import MaskSequence
+
     folder.mkdir(parents=True, exist_ok=True)
     for request in requests:
         note(f"first_frame {request.name}")
-        Image.fromarray(np.full((SIDE, SIDE, 3), 60, np.uint8)).save(folder / f"{request.name}.png")
+        shape = MaskSequence.load(request.masks).masks.shape[1:]
+        Image.fromarray(np.full((*shape, 3), 60, np.uint8)).save(folder / f"{request.name}.png")
     return folder
 
 

@@ -38,6 +38,7 @@ def tiny_lab(tmp_path: Path, tiny_pack: Any, stand_ins: Any, lab_kind: Any, monk
     monkeypatch.setattr(evaluation, "judge_generated_video", stand_ins.judge_generated_video)
     made = lab_kind(tmp_path / "home", stand_ins.write_clips(tmp_path / "clips", {"slide": 5}, bad=0), Path("tiny"))
     made.settings = {
+        "size": 128,
         "training": {"steps": 1},
         "generation": {"steps": 2, "first_frame_steps": 2},
         "comparison": {"scratch": False, "no_mask": False, "scheduler_requests": 0},

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 
+from mvmodel.masks import MaskSequence
+from mvmodel.video.frames import read_frames
 from pipelines.assets import report_inputs
 from pipelines.driver.cli import main
 from pipelines.promotion import promotion
 from pipelines.store.materializations import load_current
+from tests.pipelines.conftest import SIZE
 
 pytestmark = pytest.mark.slow
 PER_MOTION = [
@@ -55,7 +59,8 @@ def lab_in(folder: Path, pack: Path):
     from types import SimpleNamespace
 
     config = folder / "config.json"
-    config.write_text(json.dumps({"requests": {"file": "", "count": 2}, "evaluation": {"count": 1}}))
+    settings = {"size": SIZE, "requests": {"file": "", "count": 2}, "evaluation": {"count": 1}}
+    config.write_text(json.dumps(settings))
     home, clips = folder / "home", folder / "clips"
 
     def run() -> dict:
@@ -82,6 +87,19 @@ def test_a_run_makes_everything_and_sums_it_up(finished: Path) -> None:
     assert 0 <= summary["dagster_overhead"] <= 1 and summary["total_seconds"] > 0
     report = Path(summary["report"])
     assert "<html" in report.read_text()[:200] and (report.parent / "slide.html").exists()
+
+
+def test_clips_masks_and_videos_have_the_size_that_was_asked_for(finished: Path) -> None:
+    """Wide ones, from the clips to the report, though the pack's own size is a square."""
+    store = finished / "home" / "store"
+    clips, masks = next((store / "clips").rglob("slide-0.npy")), next((store / "foreground_masks").rglob("slide-0.npz"))
+    assert np.load(clips).shape[1:] == (64, 96, 3)
+    foreground = MaskSequence.load(masks).masks
+    assert foreground.shape[1:] == (64, 96) and foreground.any(axis=(1, 2)).all()
+    requested = next((store / "generation_requests").rglob("masks/*.npz"))
+    assert MaskSequence.load(requested).masks.shape[1:] == (64, 96)
+    videos = list((store / "generated_videos").rglob("full/*.mp4"))
+    assert len(videos) == 2 and all(read_frames(video).shape[1:] == (64, 96, 3) for video in videos)
 
 
 def test_a_new_clip_of_a_waiting_motion_costs_that_clip_and_leaves_the_other_alone(finished_lab, stand_ins) -> None:
