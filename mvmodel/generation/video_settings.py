@@ -63,7 +63,8 @@ class VideoSettings(Config):
     """Everything that decides a video.
 
     masks: inside of the file, or the path of masks of any kind, or a list of WORDS=FILE. every: masks of a path are of
-    every n-th frame, and those between are interpolated. first_frame: None is drawn by the ControlNet. adapter: None is the pack's start adapter. The hashes are None where they are not known.
+    every n-th frame, and those between are interpolated. first_frame: None is drawn by the ControlNet. adapter: None is
+    the pack's start adapter. The hashes are None where they are not known.
     """
 
     prompt: str

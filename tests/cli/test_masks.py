@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvmodel.cli.inputs import read_control_masks
-from mvmodel.errors import InputError
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks, write_masks
 from mvmodel.masks.geometry import centroid
-from mvmodel.picture_size import PictureSize
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.model.saving import save_adapter
+from mvmodel.packs import load_pack
 from mvmodel.video.encode import write_mp4, write_png_folder
+from mvmodel.video.frames import read_frames
 from mvmodel.video.probe import probe_video
 
 COMMANDS = ["extract", "author", "from-text", "edit", "preview", "check", "search"]
@@ -140,19 +141,29 @@ def test_check_judges_the_confidence_that_extract_stored(run, clip, tmp_path):
     assert "the segmenter is unsure" in result.err
 
 
-def test_a_video_has_a_limit_of_frames(tmp_path):
+def test_generate_has_a_limit_of_frames(run, small_pack_folder, tmp_path):
     masks = np.zeros((10_001, 8, 8), bool)
     masks[:, 2:5, 2:5] = True
     MaskSequence(masks).save(tmp_path / "long.npz")
-    with pytest.raises(InputError, match="10001 frames are more than the limit of 10000"):
-        read_control_masks(tmp_path / "long.npz", [], PictureSize(64, 64), "a car")
+    refused = _generate(run, small_pack_folder, tmp_path, "--masks", tmp_path / "long.npz")
+    assert refused.code == 2 and "10001 frames are more than the limit of 10000" in refused.err
 
 
-def test_generate_takes_masks_of_every_nth_frame(clip, tmp_path):
+def test_generate_takes_masks_of_every_nth_frame(run, small_pack_folder, clip, tmp_path):
     MaskSequence(clip.masks[::2], 4.0).save(tmp_path / "half.npz")
-    control = read_control_masks(tmp_path / "half.npz", [], PictureSize(64, 64), "a car", every=2)
-    assert control.sequence.frames == len(clip.masks) and control.sequence.fps == 8.0
-    assert np.array_equal(control.sequence.masks[::2], clip.masks[::2])
+    result = _generate(run, small_pack_folder, tmp_path, "--masks", tmp_path / "half.npz", "--every", 2)
+    assert result.code == 0 and result.json["every"] == 2 and result.json["fps"] == 8.0, result.err
+    assert len(read_frames(tmp_path / "v.mp4")) == len(clip.masks)
+
+
+def _generate(run, pack_folder, folder, *options):
+    """One step of `mvmodel generate`, with an adapter of random weights."""
+    pack = load_pack(pack_folder)
+    save_adapter(MotionMaskAdapter.for_unet(pack.unet(), mask_width=4), folder / "adapter", pack.info.frames)
+    return run(
+        *("generate", "--prompt", "a car", "--out", folder / "v.mp4", "--pack", pack_folder, "--steps", 1, "--json"),
+        *("--adapter", folder / "adapter", *options, "--set", "first_frame_steps=1"),
+    )
 
 
 def test_search_in_a_library(run, clip, tmp_path):

@@ -83,7 +83,7 @@ def test_a_broken_off_stage_ends_with_the_weights_of_an_unbroken_one(tmp_path, m
     from mvmodel.foundation import vae
 
     config = replace(_short(vae.AUTOENCODER_LOOP), steps=3)
-    uninterrupted = vae.train_autoencoder(tmp_path / "whole", config)
+    uninterrupted = vae.train_autoencoder(tmp_path / "whole", config, evaluation_pictures=1)
     make = vae.make_batch
 
     def breaks(index, *rest):
@@ -93,9 +93,9 @@ def test_a_broken_off_stage_ends_with_the_weights_of_an_unbroken_one(tmp_path, m
 
     monkeypatch.setattr(vae, "make_batch", breaks)
     with pytest.raises(OSError, match="went away"):
-        vae.train_autoencoder(tmp_path / "broken", config)
+        vae.train_autoencoder(tmp_path / "broken", config, evaluation_pictures=1)
     monkeypatch.setattr(vae, "make_batch", make)
-    resumed = vae.train_autoencoder(tmp_path / "broken", config)
+    resumed = vae.train_autoencoder(tmp_path / "broken", config, evaluation_pictures=1)
     for name, value in uninterrupted.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
 
