@@ -23,7 +23,7 @@ comma := ,
 BIN := .venv/bin
 READY := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help venv demo ui test test-fast test-slow lint bench foundation clean
+.PHONY: help venv demo ui test test-fast test-slow lint audit bench foundation clean
 
 help:
 	@echo "make demo        run the whole pipeline on $(CLIPS); prints the path of the report"
@@ -31,6 +31,7 @@ help:
 	@echo "make ui          open Dagster's UI on the demo, http://127.0.0.1:$(PORT)"
 	@echo "make venv        create the environment in .venv ($(PYTHON), Python 3.11 or newer)"
 	@echo "make lint        run ruff and mypy"
+	@echo "make audit       look the pinned packages up in the database of known vulnerabilities (needs the network)"
 	@echo "make bench       run the benchmarks of python -m benchmarks all (docs/benchmarks.md lists the others)"
 	@echo "make foundation  train the tiny pack (hours on a CPU)"
 	@echo "make clean       remove caches and .mvmodel/demo, but no datasets or models"
@@ -76,6 +77,19 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# pip-audit is fetched into a cache of its own and does not become part of the environment.
+AUDIT := $(BIN)/uv tool run --quiet pip-audit
+NOT_AUDITED := echo "nothing was audited: the package registry or the database of vulnerabilities cannot be reached"
+
+audit: $(READY)
+	@$(AUDIT) --version >/dev/null 2>&1 || { $(NOT_AUDITED); exit 1; }
+	@log=$$(mktemp); \
+	$(AUDIT) --requirement constraints.txt --no-deps --disable-pip --progress-spinner off >"$$log" 2>&1; status=$$?; \
+	cat "$$log"; \
+	echo "$$(grep -c 'could not be audited' "$$log") packages are not in the database"; \
+	grep -qiE 'connection|timed out|name resolution' "$$log" && { $(NOT_AUDITED); status=1; }; \
+	rm -f "$$log"; exit $$status
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks all

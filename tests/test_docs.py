@@ -15,6 +15,7 @@ from pipelines.driver.cli import app as pipeline_app
 PAGES = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "benchmarks/peers.md",
     *(
         f"docs/{page}.md"

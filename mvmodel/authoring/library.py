@@ -18,7 +18,7 @@ import pandas as pd
 
 from mvmodel.authoring import lexicon
 from mvmodel.errors import InputError
-from mvmodel.files import atomic_folder
+from mvmodel.files import atomic_folder, is_inside_name
 from mvmodel.masks.combine import replace_shape, resize
 from mvmodel.masks.edit import flip, retime, scale
 from mvmodel.masks.poses import estimate_poses
@@ -86,6 +86,8 @@ class Library:
         if name not in names:
             similar = difflib.get_close_matches(name, names, 3, 0.4) or names[:3]
             raise InputError(f"{self.folder} has no entry {name!r}; similar names: {', '.join(similar) or 'none'}")
+        if not is_inside_name(name):
+            raise InputError(f"{self.folder} has an entry {name!r}, which names a file outside of it; build it again")
         return MaskSequence.load(self.folder / "masks" / f"{name}.npz")
 
     def search(

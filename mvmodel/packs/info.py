@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 from mvmodel.config import Config, describe_validation_error
 from mvmodel.errors import PackError
-from mvmodel.files import user_cache_folder
+from mvmodel.files import is_inside_name, user_cache_folder
 from mvmodel.picture_size import PictureSize, Size
 
 SHIPPED_PACKS = Path(__file__).parent
@@ -26,19 +26,29 @@ ControlKind = Literal["mask", "scribble", "softedge", "segmentation", "canny"]
 _MAX_NAMED_CLIPS = 3
 
 
+def _check_inside(name: str) -> str:
+    if not is_inside_name(name):
+        raise ValueError(f"{name!r} is not a path inside the pack's folder")
+    return name
+
+
+InsidePath = Annotated[str, AfterValidator(_check_inside)]
+"""A path relative to the pack's folder that stays inside it: packs come from strangers."""
+
+
 class SegmenterInfo(Config):
     """A segment-anything model type and its checkpoint, relative to the pack's folder."""
 
     type: str
-    checkpoint: str
+    checkpoint: InsidePath
 
 
 class ScorerInfo(Config):
     """An open_clip model: a `folder` of the pack in open_clip's layout, or a `model` name and its `checkpoint`."""
 
-    folder: str | None = None
+    folder: InsidePath | None = None
     model: str | None = None
-    checkpoint: str | None = None
+    checkpoint: InsidePath | None = None
 
 
 class GenerationInfo(Config):
@@ -91,7 +101,7 @@ class PackInfo(Config):
     """Background name -> its phrase in captions."""
     segmenter: SegmenterInfo
     scorer: ScorerInfo
-    start_adapter: str | None = None
+    start_adapter: InsidePath | None = None
     generation: GenerationInfo = GenerationInfo()
     """Defaults for generation settings that a run leaves unset."""
     training: TrainingInfo = TrainingInfo()

@@ -161,6 +161,20 @@ def gc(
     print(f"{len(garbage)} items, {total:.2f} MB" + (" removed" if delete else "; add --delete to remove them"))
 
 
+@app.command()
+def verify(home: Home = None) -> None:
+    """Hash every stored file and list what is damaged. Steps do this by themselves for the versions that they use."""
+    with _interruptible_home(home) as folder:
+        from pipelines.definitions import build_resources
+        from pipelines.store.verification import find_damage
+
+        store = build_resources(folder)["store"].model_copy(update={"verify_hours": 0.0}).store
+        reasons = [reason for _, reason in find_damage(store)]
+        damage = [reason for reason in reasons if reason]
+        print("\n".join([*damage, f"{len(reasons)} versions, {len(damage)} damaged"]))
+    raise typer.Exit(1 if damage else 0)
+
+
 @contextmanager
 def _interruptible_home(home: Path | None) -> Iterator[Path]:
     """The home folder to work in, absolute; SIGINT and SIGTERM end the work in it cleanly."""

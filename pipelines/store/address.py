@@ -32,11 +32,11 @@ def check_address(address: str) -> str:
 def check_options(options: Mapping[str, Any], where: str = "") -> None:
     """Raises ValueError if an option that is a secret is not of the form {env: NAME}; does not repeat its value."""
     for name, value in options.items():
-        if is_reference(value):
+        if is_reference(value) or value is None or isinstance(value, bool):
             continue
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not _SECRET.search(str(name)):
             check_options(value, f"{where}{name}.")
-        elif _SECRET.search(str(name)) and value is not None and not isinstance(value, bool):
+        elif _SECRET.search(str(name)):
             raise ValueError(
                 f"{where}{name} is a secret; put it into an environment variable and write {{env: NAME}} here"
             )

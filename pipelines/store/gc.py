@@ -126,6 +126,7 @@ def _find_unfinished(store: VersionStore) -> Iterator[tuple[GarbageItem, float]]
     work_files = StoreFiles(store.work)
     containers = {store.work / name for name in ("items", "fetched", "verified", "hashes.json")}
     local = [*store.work.glob("*"), *store.work.glob("items/*/*"), *store.work.glob("fetched/*/*/*")]
+    local += store.work.glob("verified/*/*/*")
     for path in cast("list[UPath]", [path for path in local if path not in containers]):
         size, age = work_files.measure(path)
         yield GarbageItem("unfinished or cached work", path, size, work_files), age

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ def find_version(path: Path, store: VersionStore) -> Version:
         raise InputError(f"there is no {path}")
     for folder in (path, *path.parents):
         if (folder / MANIFEST).is_file():
-            return Version.from_json((folder / MANIFEST).read_text())
+            with suppress(ValueError, TypeError):  # another program's manifest.json
+                return Version.from_json((folder / MANIFEST).read_text())
     if path.is_file():
         sha = hash_file(path)
         for version in sorted(store.versions(), key=lambda v: v.created, reverse=True):

@@ -84,7 +84,10 @@ class SharedCache(Cache):
         path = self._path / kind / recipe[:NAME_LENGTH]
         if not download_folder(self._file_system, path, folder):
             super().get_or_build(kind, recipe, build)
-            upload_folder(self._file_system, folder, path)
+            try:
+                upload_folder(self._file_system, folder, path)
+            except Exception as error:  # file systems raise their own kinds; the result itself is there
+                logger.warning("%s is not shared with other machines (%s)", folder, error)
         return folder
 
 

@@ -155,17 +155,22 @@ class VersionStore:
 
     def versions(self, asset: str | None = None, partition: str | None = None) -> Iterator[Version]:
         """All stored versions, or those of one asset and partition. What is damaged or set apart is left out."""
-        self.file_system.refresh()
-        pattern = f"{asset or '*'}/{partition or (NO_PARTITION if asset else '*')}/*/{MANIFEST}"
-        for path in self.root.glob(pattern) if self.root.exists() else ():
-            if self.file_system.relative(path).split("/")[0] in SHARED_FOLDERS:
-                continue
+        for path in self.manifests(asset, partition):
             try:
                 version = Version.from_json(path.read_text())
             except (OSError, ValueError, TypeError, InputError):
                 continue
             if path.parent.name == version.sha[:SHORT]:
                 yield version
+
+    def manifests(self, asset: str | None = None, partition: str | None = None) -> Iterator[UPath]:
+        """The manifests of all versions, or of those of one asset and partition, without those set apart."""
+        self.file_system.refresh()
+        pattern = f"{asset or '*'}/{partition or (NO_PARTITION if asset else '*')}/*/{MANIFEST}"
+        for path in self.root.glob(pattern) if self.root.exists() else ():
+            is_version = self.file_system.relative(path).split("/")[0] not in SHARED_FOLDERS
+            if is_version and not path.parent.name.startswith((BROKEN_PREFIX, ".")):
+                yield path
 
     # -- writing -----------------------------------------------------------------------------------------------------
     def commit(self, folder: Path, volatile: tuple[str, ...] = (), **manifest: Any) -> Version:

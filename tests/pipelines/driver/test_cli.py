@@ -17,7 +17,7 @@ def test_every_command_and_option_of_before_exists() -> None:
     options = {
         name: {o for p in command.params for o in p.opts if o.startswith("-")} for name, command in commands.items()
     }
-    assert set(commands) == {"run", "lineage", "rollback", "repair", "gc"}
+    assert set(commands) == {"run", "lineage", "rollback", "repair", "gc", "verify"}
     assert {"--clips", "--config", "--pack", "--quick", "--home"} <= options["run"]
     assert {"--json", "--home"} <= options["lineage"]
     assert {"--delete", "--keep", "--days", "--home"} <= options["gc"]
@@ -33,6 +33,7 @@ def test_every_command_and_option_of_before_exists() -> None:
         (["rollback", "gallop"], 2, "no adapter of 'gallop' was ever promoted"),
         (["repair"], 0, "nothing to repair"),
         (["gc"], 0, "0 items"),
+        (["verify"], 0, "0 versions, 0 damaged"),
     ],
 )
 def test_exit_status_and_one_sentence(

@@ -20,6 +20,7 @@ from mvmodel.errors import InputError
 from pipelines.store import verified_files
 from pipelines.store.manifest import MANIFEST, SCHEMA, Version
 from pipelines.store.materializations import load_current
+from pipelines.store.verification import find_damage
 from pipelines.store.version_store import BrokenVersion, Handle, VersionStore
 
 Commit = Callable[..., Version]
@@ -297,6 +298,19 @@ def test_bits_that_flip_without_a_word_are_found_when_the_hours_are_over(
     monkeypatch.setattr(verified_files.time, "time", lambda: now + 25 * 3600)
     with pytest.raises(BrokenVersion):
         open_version(store, version)
+
+
+def test_everything_stored_can_be_verified(open_remote: OpenRemote, commit: Commit) -> None:
+    store = open_remote("a")
+    versions = [commit(store, text * 64, files={"a.txt": text}) for text in "abcd"]
+    store.set_apart(versions[0])
+    damage(store, versions[1])
+    (store.path_of("videos", "gallop", versions[2].sha) / MANIFEST).write_text("null")
+    shutil.rmtree(store.work)
+    reasons = dict(find_damage(open_remote("b", verify_hours=0)))
+    assert len(reasons) == 3 and sum(map(bool, reasons.values())) == 2
+    assert any("a.txt is missing or differs" in reason for reason in reasons.values())
+    assert any("manifest.json cannot be read" in reason for reason in reasons.values())
 
 
 # -- readers in a run --------------------------------------------------------------------------------------------------

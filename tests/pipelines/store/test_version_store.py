@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mvmodel.errors import InputError
+from pipelines.store.lineage import find_version
 from pipelines.store.version_store import BrokenVersion, VersionStore, content_hash, recipe_hash
 
 FIELDS = {"inputs": {}, "code": "c", "config": {"seed": 1}, "pack": {}, "libraries": {}}
@@ -134,6 +135,15 @@ def test_an_item_is_made_once_and_a_failed_one_not_kept(tmp_path: Path) -> None:
     folder = store.cache.get_or_build("masks", "r" * 64, build)
     assert store.cache.get_or_build("masks", "r" * 64, build) == folder
     assert len(builds) == 2
+
+
+@pytest.mark.parametrize("text", ["[]", '{"name": "a web page"}', "no JSON"])
+def test_a_manifest_of_another_program_beside_a_copy_is_passed_over(tmp_path: Path, text: str) -> None:
+    store = VersionStore(tmp_path / "store", tmp_path / "work")
+    version = commit(store, "a" * 64, a_dot_txt="one")
+    (tmp_path / "manifest.json").write_text(text)
+    (tmp_path / "copy.txt").write_text("one")
+    assert find_version(tmp_path / "copy.txt", store) == version
 
 
 def test_hashes_depend_on_what_they_should() -> None:
