@@ -9,6 +9,8 @@ CLIPS ?= datasets/samples
 HOME_FOLDER ?= .mvmodel/demo
 CONFIG ?= configs/demo.yaml
 PORT ?= 3000
+# Where links in the UI open reports; the setting report_address names it, too.
+REPORT_PORT ?= 3001
 # Processes that tests run in. Each takes up to 6 GB of memory.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; echo $$n)
 
@@ -55,6 +57,8 @@ demo: $(READY)
 
 ui: $(READY)
 	@mkdir -p $(HOME_FOLDER)/dagster && cp -n dagster.yaml $(HOME_FOLDER)/dagster/ || true
+	@$(BIN)/python -m pipelines.report_server --home $(HOME_FOLDER) --port $(REPORT_PORT) & server=$$!; \
+	trap 'kill $$server 2>/dev/null' EXIT; \
 	DAGSTER_HOME=$(abspath $(HOME_FOLDER)/dagster) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 # The slow tests also run if a fast test fails. Each half ends with pytest's summary line.

@@ -44,6 +44,7 @@ COMPARISONS = {
     "later_frames": "ControlNet, background, noise, drafts and colours of the frames after frame 1",
     "mask_term": "what makes objects follow their masks",
     "memory": "peak memory of every memory plan at the size of Stable Diffusion 1.5, without a GPU",
+    "orchestration": "what Dagster costs on top of the library: seconds and records",
     "peers": "other methods on the same pack, by the same judge",
     "pictures": "contact sheets before and after, and the moving picture of the README",
     "rehearsal": "the whole pipeline at the size of Stable Diffusion 1.5 with random weights, by stage",

@@ -8,12 +8,18 @@ from typing import Any
 
 import dagster as dg
 
+from mvmodel.config import parse_config
 from mvmodel.picture_size import parse_size
-from pipelines import automation, checks, jobs
+from pipelines import jobs
+from pipelines.ad_hoc import generate
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
+from pipelines.automation import build_automation, conditions
+from pipelines.automation.event_log import purge_old_runs
+from pipelines.automation_config import AutomationConfig
 from pipelines.executors import choose_executor
-from pipelines.resources import Gpu, PackResource, Settings
-from pipelines.settings import default_clips_folder, home_folder, load_settings
+from pipelines.resources import Gpu, PackInfoResource, PackResource, Settings
+from pipelines.settings import TopLevelConfig, default_clips_folder, home_folder, load_settings
+from pipelines.step_processes import end_with_worker, record_processes
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.io_manager import HandleIOManager
 from pipelines.store.verified_files import VERIFY_HOURS
@@ -56,14 +62,15 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
     memory = settings.pop("memory", "auto")
     settings.pop("executor", None)
+    address = settings.pop("report_address", None) or TopLevelConfig().report_address
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
     options, verify_hours = settings.pop("store_options", {}), settings.pop("verify_hours", VERIFY_HOURS)
     store = ArtifactStore(root=root, work=str(home / "work"), options=options, verify_hours=verify_hours)
+    models = PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size), memory=memory)
     return {
-        "settings": Settings(home=str(home), clips=str(clips), sections=settings),
-        "pack": PackResource(
-            name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size), memory=memory
-        ),
+        "settings": Settings(home=str(home), clips=str(clips), sections=settings, report_address=address),
+        "pack": models,
+        "pack_info": PackInfoResource(pack=models),
         "gpu": Gpu(**hardware),
         "store": store,
         "handles": HandleIOManager(store=store),
@@ -81,24 +88,30 @@ def build_defs(
 ) -> dg.Definitions:
     """All definitions for a home.
 
-    home, sections: as in `build_resources`. resources: replace those of the same name. executor: runs the steps; by
-    default the one that the settings name.
+    home, sections: as in `build_resources`. resources: replace those of the same name. executor: runs the steps; None
+    takes the one that the settings name.
     """
-    if executor is None:
-        settings = load_settings((home or home_folder()).resolve()) if sections is None else sections
-        executor = choose_executor(settings.get("executor", "multiprocess"))
+    sections = load_settings((home or home_folder()).resolve()) if sections is None else sections
+    config = parse_config(AutomationConfig, sections.get("automation") or {}, "automation")
+    days = config.freshness_days if config.enabled else 0.0
+    executor = executor or choose_executor(sections.get("executor") or "in_process")
     return dg.Definitions(
-        assets=[*INGESTION_ASSETS, *automation.with_automation(MOTION_ASSETS), *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS],
-        asset_checks=checks.all_checks,
-        jobs=jobs.all_jobs,
-        sensors=[automation.new_clips, automation.follow_changes],
-        schedules=[automation.weekly_retraining],
+        assets=[
+            ingestion.raw_folder,
+            *conditions.with_freshness(INGESTION_ASSETS, days),
+            *conditions.with_freshness(conditions.with_automation(MOTION_ASSETS), days),
+            *EXPERIMENT_ASSETS,
+            *FOUNDATION_ASSETS,
+        ],
+        jobs=[*jobs.all_jobs, generate, purge_old_runs],
+        **build_automation(config),
         resources={**build_resources(home, sections), **(resources or {})},
-        executor=executor,
+        executor=record_processes(executor),
     )
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions that `dagster -w workspace.yaml` loads."""
+    """The definitions that `dagster -w workspace.yaml` loads, and every process of a step."""
+    end_with_worker()
     return build_defs()

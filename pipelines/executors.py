@@ -15,7 +15,7 @@ import dagster as dg
 
 from mvmodel.errors import InputError
 
-EXECUTORS = ("multiprocess", "in_process", "ray", "kubernetes")
+EXECUTORS = ("in_process", "multiprocess", "ray", "kubernetes")
 RAY_TAG, KUBERNETES_TAG = "dagster-ray/config", "dagster-k8s/config"
 """Tags of steps that dagster-ray and dagster-k8s read resource requests from."""
 _EXTRAS = {"ray": "dagster_ray", "kubernetes": "dagster_k8s"}
@@ -24,7 +24,7 @@ FORWARDED_PREFIXES = ("MVMODEL_", "AWS_")
 """Environment variables that Ray steps take over from the run: those that choose the home, the pack and the store."""
 
 
-def choose_executor(name: str = "multiprocess") -> dg.ExecutorDefinition:
+def choose_executor(name: str = "in_process") -> dg.ExecutorDefinition:
     """The executor of that name.
 
     Raises:

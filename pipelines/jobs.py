@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipelines.partitions import motions
 
-INGESTION_ASSETS = dg.AssetSelection.groups("ingestion", "masks", "motion")
+INGESTION_ASSETS = dg.AssetSelection.groups("ingestion", "masks", "motion") | dg.AssetSelection.assets("raw_folder")
 MOTION_ASSETS = dg.AssetSelection.groups("training", "generation", "reports") - dg.AssetSelection.assets("leaderboard")
 LEADERBOARD_ASSETS = dg.AssetSelection.assets("leaderboard")
 

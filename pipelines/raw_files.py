@@ -17,7 +17,11 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def stamp_files(folder: Path) -> dict[str, str]:
-    """Relative path -> size and modification time, which is cheap enough for a sensor that runs twice a minute."""
+    """Relative path -> a stamp, which is cheap enough for a sensor that runs twice a minute.
+
+    The stamp is size, times of modification and of change, and inode: a file that was replaced by one of the same size
+    and modification time has another inode, and one that was rewritten in place another time of change.
+    """
     return {name: stamp for name, (_, stamp) in _stamp_paths(folder).items()}
 
 
@@ -45,7 +49,7 @@ def hash_files(folder: Path, cache_file: Path) -> list[dict[str, Any]]:
 
 
 def _stamp_paths(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Printable relative path -> (path, size and modification time)."""
+    """Printable relative path -> (path, stamp as in `stamp_files`)."""
     stamps = {}
     for path in list_files(folder):
         try:
@@ -53,7 +57,7 @@ def _stamp_paths(folder: Path) -> dict[str, tuple[Path, str]]:
         except FileNotFoundError:  # moved since the folder was listed
             continue
         name = printable_name(path.relative_to(folder).as_posix())
-        stamps[name] = (path, f"{stat.st_size}-{stat.st_mtime_ns}")
+        stamps[name] = (path, f"{stat.st_size}-{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_ino}")
     return stamps
 
 

@@ -14,7 +14,16 @@ from pydantic import Field
 
 from mvmodel.config import Model, parse_config
 from mvmodel.errors import InputError, PackError
+from mvmodel.files import hash_value
 from mvmodel.packs.device import resolve_device
+from mvmodel.packs.info import (
+    PackInfo,
+    check_parts,
+    find_pack_folder,
+    get_default_pack_name,
+    hash_pack,
+    read_run_info,
+)
 from mvmodel.picture_size import parse_size_option
 from pipelines import settings as files
 
@@ -38,10 +47,16 @@ class Settings(dg.ConfigurableResource):
     clips: str
     sections: dict[str, Any] = Field(default_factory=dict)
     override: dict[str, Any] = Field(default_factory=dict)
+    report_address: str = ""
+    """Address under which the home's folder of reports is served."""
 
     @property
     def home_folder(self) -> Path:
         return Path(self.home)
+
+    def report_link(self, name: str) -> dg.UrlMetadataValue:
+        """The link that opens a page of the folder of reports."""
+        return dg.MetadataValue.url(f"{self.report_address.rstrip('/')}/{name}")
 
     @property
     def clips_folder(self) -> Path:
@@ -102,21 +117,41 @@ class PackResource(dg.ConfigurableResource):
 
         return load_backend(self.load())
 
+    @property
+    def info(self) -> PackInfo:
+        """The pack's `pack.json` with the size of the run; loads no model. Raises what `load` raises."""
+        return self._read()[1]
+
     def generation(self, settings: Settings) -> GenerationConfig:
         """The section "generation" of the settings; the pack's own values replace defaults."""
         from mvmodel.backends.generation_config import GenerationConfig
 
-        return settings.read("generation", GenerationConfig).for_pack(self.load().info)
+        return settings.read("generation", GenerationConfig).for_pack(self.info)
 
     def recipe(self, *parts: str) -> dict[str, str]:
         """The pack's name and hash, for a recipe: of the given parts if the pack lists their hashes, else of all."""
-        from mvmodel.files import hash_value
-
-        pack = self.load()
-        hashes = dict(getattr(pack.info, "hashes", None) or {})
-        files = {file: sha for file, sha in hashes.items() if file.split("/")[0] in parts}
+        folder, info = self._read()
+        files = {file: sha for file, sha in info.hashes.items() if file.split("/")[0] in parts}
         has_all_parts = all(any(file.split("/")[0] == part for file in files) for part in parts)
-        return {"name": pack.info.name, "hash": hash_value(files) if parts and has_all_parts else pack.hash}
+        return {"name": info.name, "hash": hash_value(files) if parts and has_all_parts else hash_pack(folder, info)}
+
+    def _read(self) -> tuple[Path, PackInfo]:
+        """The pack's folder and its `pack.json`. Reading them takes no torch, which takes seconds to import."""
+        folder = find_pack_folder(self.name or get_default_pack_name())
+        info = read_run_info(folder, parse_size_option(self.size or None, "size"))
+        check_parts(folder)
+        return folder, info
+
+
+class PackInfoResource(dg.ConfigurableResource):
+    """What `pack.json` says of the pack, for steps that load none of its models and need not wait for the GPU."""
+
+    pack: PackResource
+
+    @property
+    def info(self) -> PackInfo:
+        """The pack's `pack.json` with the size of the run."""
+        return self.pack.info
 
 
 class Gpu(dg.ConfigurableResource):
@@ -155,4 +190,4 @@ class Gpu(dg.ConfigurableResource):
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
 
 
-__all__ = ["Gpu", "PackError", "PackResource", "Settings"]
+__all__ = ["Gpu", "PackError", "PackInfoResource", "PackResource", "Settings"]

@@ -22,6 +22,8 @@ from mvmodel.text_files import read_text
 from pipelines.store.address import check_address, check_options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+REPORT_PORT = 3001
+"""Port on which `make ui` serves reports."""
 VIDEO_SUFFIXES = (
     ".mp4",
     ".mov",
@@ -114,6 +116,7 @@ SECTIONS: dict[str, str] = {
     "gates": "pipelines.settings:GateConfig",
     "comparison": "pipelines.settings:ComparisonConfig",
     "experiments": "mvmodel.experiments.config:ExperimentsConfig",
+    "automation": "pipelines.automation_config:AutomationConfig",
 }
 """Section of a settings file -> its class, as module:name. A class is imported only to validate or read its section."""
 
@@ -137,8 +140,12 @@ class TopLevelConfig(Config):
     verify_hours: float = Field(default=24.0, ge=0)
     """Stored files are hashed again when they are used and so many hours have passed. Changes that the file system
     reports are noticed at once. 0 hashes them at every use."""
-    executor: str = Field(default="multiprocess", pattern="^(multiprocess|in_process|ray|kubernetes)$")
-    """multiprocess, in_process, ray or kubernetes: where the steps of runs that Dagster launches run. See
+    report_address: str = Field(default=f"http://127.0.0.1:{REPORT_PORT}", pattern="^https?://")
+    """Address under which the home's folder of reports is served, for the links in Dagster's UI. `make ui` serves it on
+    this machine; with a shared home, name the address at which yours does."""
+    executor: str = Field(default="in_process", pattern="^(in_process|multiprocess|ray|kubernetes)$")
+    """in_process, multiprocess, ray or kubernetes: where the steps of runs that Dagster launches run. In the run's own
+    process, libraries and models are loaded once per run; a process per step gives its memory back when it ends. See
     docs/scaling.md. `mvmodel-pipeline run` always runs them in its own process."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 
 from mvmodel.config import Config, describe_validation_error
 from mvmodel.errors import PackError
-from mvmodel.files import is_inside_name, user_cache_folder
+from mvmodel.files import hash_file, hash_value, is_inside_name, user_cache_folder
 from mvmodel.picture_size import PictureSize, Size
 
 SHIPPED_PACKS = Path(__file__).parent
@@ -198,6 +198,25 @@ def read_run_info(folder: Path, size: PictureSize | None = None) -> PackInfo:
         return info
     size.check_multiple(read_size_multiple(folder), info.name)
     return info.model_copy(update={"size": size})
+
+
+def hash_pack_files(folder: Path) -> dict[str, str]:
+    """Path in the pack -> SHA-256, of every file except `pack.json` and READMEs."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("pack.json", "README.md"))
+    return {p.relative_to(folder).as_posix(): hash_file(p) for p in files}
+
+
+def hash_pack(folder: Path, info: PackInfo) -> str:
+    """Hash of a pack's files, hexadecimal. Uses the hashes in `pack.json` if there are any."""
+    return hash_value(info.hashes or hash_pack_files(folder))
+
+
+def check_parts(folder: Path) -> None:
+    """Raise PackError, naming the parts, if parts of a pack are missing or do not fit each other."""
+    missing = [part for part in PACK_PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise PackError(f"model pack {folder} lacks {', '.join(missing)}; fetch or assemble it again")
+    check_parts_fit(folder)
 
 
 def check_parts_fit(folder: Path) -> None:

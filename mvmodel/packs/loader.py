@@ -17,15 +17,16 @@ from PIL import Image
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import PackError
-from mvmodel.files import hash_file, hash_value
+from mvmodel.files import hash_file
 from mvmodel.metrics.scorer import Scorer
 from mvmodel.packs.device import ModuleT, move_model, resolve_device, resolve_dtype
 from mvmodel.packs.info import (
-    PACK_PARTS,
     PackInfo,
-    check_parts_fit,
+    check_parts,
     find_pack_folder,
     get_default_pack_name,
+    hash_pack,
+    hash_pack_files,
     read_run_info,
     read_size_multiple,
 )
@@ -80,10 +81,7 @@ class Pack:
         self.info: PackInfo = read_run_info(self.folder, size)
         self._device_name, self._dtype_name, self._memory_level = device, dtype, memory
         self._parts: dict[str, Any] = {}
-        missing = [part for part in PACK_PARTS if not (self.folder / part).is_dir()]
-        if missing:
-            raise PackError(f"model pack {self.folder} lacks {', '.join(missing)}; fetch or assemble it again")
-        check_parts_fit(self.folder)
+        check_parts(self.folder)
 
     @cached_property
     def device(self) -> str:
@@ -134,13 +132,11 @@ class Pack:
     @cached_property
     def hash(self) -> str:
         """Hash of the pack's files, hexadecimal. Uses the hashes in `pack.json` if there are any."""
-        hashes = self.info.hashes or self.file_hashes()
-        return hash_value(hashes)
+        return hash_pack(self.folder, self.info)
 
     def file_hashes(self) -> dict[str, str]:
         """Returns path in the pack -> SHA-256, of every file except `pack.json` and READMEs."""
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in ("pack.json", "README.md"))
-        return {p.relative_to(self.folder).as_posix(): hash_file(p) for p in files}
+        return hash_pack_files(self.folder)
 
     def check_hashes(self) -> list[str]:
         """Returns the files that are missing or do not match the hash in `pack.json`."""

@@ -21,6 +21,7 @@ from mvmodel.errors import InputError, PackError
 from mvmodel.files import atomic_folder, atomic_write, hash_value, write_json
 from mvmodel.training.cpu_kernels import math_attention
 from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.metrics_log import CURVE_FILE, METRICS_FILE, TENSORBOARD_FOLDER
 from mvmodel.training.model_card import model_card
 
 Report = Callable[[dict[str, Any]], None]
@@ -45,7 +46,8 @@ def finetune(
 
     Resumes from `folder`/work if an earlier run with the same settings and clips was interrupted. If such a run
     finished, returns its adapter at once. The adapter's folder holds what `Trainee.save` writes, `README.md` (model
-    card), `train.json` (config, clips, pack, losses), `curve.jsonl` and, if asked for, `previews`.
+    card), `train.json` (config, clips, pack, losses), `curve.jsonl`, `metrics.jsonl`, TensorBoard's event files if
+    that is installed, and `previews` if asked for.
 
     Args:
         backend: The model to tune.
@@ -249,7 +251,10 @@ def _write_adapter(out: Path, work_dir: Path, trainee: Trainee, frames: int, rec
     """Write the adapter's folder, all of it or nothing."""
     with atomic_folder(out) as temporary:
         trainee.save(temporary, frames)
-        shutil.copy(work_dir / "curve.jsonl", temporary / "curve.jsonl")
+        for name in (CURVE_FILE, METRICS_FILE):
+            shutil.copy(work_dir / name, temporary / name)
+        if (work_dir / TENSORBOARD_FOLDER).is_dir():
+            shutil.copytree(work_dir / TENSORBOARD_FOLDER, temporary / TENSORBOARD_FOLDER)
         for number, strip in enumerate(sorted(work_dir.glob("samples-*.png"))):
             (temporary / "previews").mkdir(exist_ok=number > 0)
             shutil.copy(strip, temporary / "previews" / strip.name)

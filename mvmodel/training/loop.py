@@ -1,8 +1,8 @@
 """The training loop of adapters and of every model of the tiny pack.
 
 accelerate provides device placement and mixed precision. This module adds the learning rate schedule, the moving
-average of the weights, checkpoints, the training curve and the clean stop. A run depends on its config alone, unless
-that limits its minutes: a resumed run sees the same batches.
+average of the weights, checkpoints and the clean stop. A run depends on its config alone, unless that limits its
+minutes: a resumed run sees the same batches.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from mvmodel.errors import InputError, TrainingInterrupted
 from mvmodel.progress import start_task
 from mvmodel.training.checkpoint_state import get_random_states, set_random_states, write_state
 from mvmodel.training.checkpoints import CheckpointSlots
+from mvmodel.training.metrics_log import MetricsLog
 from mvmodel.training.prefetch import prefetch
 
 Row = dict[str, Any]
@@ -121,7 +122,7 @@ def train(
         batches: `batches(i)` returns batch `i`.
         loss: `loss(model, batch, step)` returns a scalar, and metrics for the curve.
         config: Length, rates and intervals.
-        folder: Receives checkpoints, `config.json`, `curve.jsonl` and samples-STEP.png.
+        folder: Receives checkpoints, `config.json`, samples-STEP.png, and what `MetricsLog` writes.
         sample: `sample(model, png)` writes a preview and may return metrics. If it fails, the curve records that and
             training continues.
         groups: Optimizer parameter groups with their own `lr`; None trains all parameters at `config.lr`.
@@ -137,7 +138,7 @@ def train(
     set_seed(config.seed % 2**32)  # numpy takes no larger ones
     run = _Run(name, model, loss, config, folder, groups, report, cpu)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
-    with _StopSignal() as stop, run.curve_file, start_task(f"train {name}", config.steps, run.step) as advance:
+    with _StopSignal() as stop, run.log, start_task(f"train {name}", config.steps, run.step) as advance:
         for batch in prefetch(batches, run.step, config.steps):
             run.train_step(batch)
             run.log_step()
@@ -189,7 +190,7 @@ class _Run:
                     f"the checkpoint in {folder} does not fit {name} ({reason}); delete it to train from the start"
                 ) from error
         self.first_step, self.start_time = self.step, time.time()
-        self.curve_file = (folder / "curve.jsonl").open("a")
+        self.log = MetricsLog(folder)
 
     @property
     def seconds(self) -> float:
@@ -276,8 +277,7 @@ class _Run:
         return self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False).eval()
 
     def _write_row(self, row: Row) -> None:
-        self.curve_file.write(json.dumps(row) + "\n")
-        self.curve_file.flush()
+        self.log.write(row, float(self.schedule.get_last_lr()[0]))
         self.report(row)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import sys
@@ -15,34 +16,85 @@ from mvmodel.errors import MvmodelError
 from mvmodel.files import DISK_FULL, is_disk_full
 from pipelines.driver.progress import step_timings
 from pipelines.executors import resource_tags
+from pipelines.resources import Gpu, PackResource
 
 OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"
 """The pool of every step that may use the accelerator. dagster.yaml runs one of them at a time."""
+MODEL_RESOURCES = (PackResource, Gpu)
+"""The resources that load models. A function that takes one is a step in the pool."""
 
 MAX_RETRIES, RETRY_SECONDS = 1, 5.0
 """Retries of a step after an error that may be temporary, and seconds before each."""
-RETRYABLE_ERRORS = ("OutOfMemoryError", "AcceleratorError")
-"""Names of PyTorch's errors that may be temporary; `OSError` and `MemoryError` may be, too."""
+RETRYABLE_ERRORS = ("AcceleratorError",)
+"""Names of PyTorch's errors that may be temporary; `OSError` may be, too."""
+PERMANENT_OS_ERRORS = (errno.ENOMEM, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of the system that come again when a step is repeated unchanged."""
+OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError", "out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""In the name or the message of an error for lack of memory, on a GPU or a CPU."""
 
 
 def mvmodel_asset(
-    group: str, *kinds: str, gpu: bool = False, **options: Any
+    group: str, *kinds: str, trains: bool = False, **options: Any
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` with the settings that all assets share. The function's user errors become failures of the step.
 
-    group, kinds: as in `dg.asset`. gpu: whether the step may use the accelerator. options: of `dg.asset`.
+    The step is in the pool of the GPU if it may load a model: if the function takes a resource that loads models, or
+    if it trains models without one.
+
+    group, kinds: as in `dg.asset`. trains: whether the step trains models of its own. options: of `dg.asset`.
     """
     settings = {
         "group_name": group,
         "kinds": set(kinds),
         "owners": OWNERS,
         "io_manager_key": "handles",
-        **({"pool": GPU_POOL} if gpu else {}),
-        "op_tags": resource_tags(gpu),
         **options,
     }
-    return lambda function: dg.asset(**settings)(user_errors_as_failures(function))
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        wrapped = user_errors_as_failures(function)
+        loads_models = trains or any(kind in MODEL_RESOURCES for kind in wrapped.__annotations__.values())
+        pool = {"pool": GPU_POOL} if loads_models else {}
+        return dg.asset(**{"op_tags": resource_tags(loads_models), **pool, **settings})(wrapped)
+
+    return decorate
+
+
+def _add_step_seconds(result: Any, start: float) -> Any:
+    """The result of an asset's function, with the seconds that the function took in its metadata."""
+    if not isinstance(result, dg.MaterializeResult):
+        return result
+    metadata = {**(result.metadata or {}), "step_seconds": round(time.perf_counter() - start, 3)}
+    return dg.MaterializeResult(
+        value=result.value,
+        data_version=result.data_version,
+        metadata=metadata,
+        check_results=result.check_results,
+        tags=result.tags,
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out. The same step would fail in the same way again."""
+    text = f"{type(error).__name__}: {error}"
+    return any(words in text for words in OUT_OF_MEMORY) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Whether the same step may succeed when it is repeated."""
+    if isinstance(error, OSError):
+        return error.errno not in PERMANENT_OS_ERRORS
+    return type(error).__name__ in RETRYABLE_ERRORS
+
+
+def describe_out_of_memory(error: BaseException) -> str:
+    """One sentence with what can be done."""
+    reason = str(error).strip().splitlines()
+    return (
+        f"memory ran out ({reason[0] if reason else type(error).__name__}); the step is not repeated unchanged: set "
+        f"`memory` to a smaller plan (16gb, 12gb or 8gb), choose a smaller `size`, or end other programs on the device"
+    )
 
 
 def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +108,7 @@ def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
         try:
-            return function(*args, **kwargs)
+            return _add_step_seconds(function(*args, **kwargs), start)
         except MvmodelError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         except Exception as error:
@@ -66,7 +118,9 @@ def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
             if is_disk_full(error):
                 reason = f"{DISK_FULL}; `mvmodel-pipeline gc` lists what the store does not need"
                 raise dg.Failure(description=reason, allow_retries=False) from error
-            if isinstance(error, (OSError, MemoryError)) or type(error).__name__ in RETRYABLE_ERRORS:
+            if is_out_of_memory(error):
+                raise dg.Failure(description=describe_out_of_memory(error), allow_retries=False) from error
+            if is_temporary(error):
                 raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
             raise
         finally:

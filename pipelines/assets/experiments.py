@@ -114,7 +114,6 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
         "experiments",
         "pytorch",
         "parquet",
-        gpu=True,
         name=name,
         description=description,
         partitions_def=motions,
@@ -160,7 +159,6 @@ motion_experiments = [_motion_experiment(name, description) for name, descriptio
     "experiments",
     "pytorch",
     "parquet",
-    gpu=True,
     ins={
         "training_set": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
         "generation_requests": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),

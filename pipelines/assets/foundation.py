@@ -107,7 +107,7 @@ def _model_asset(name: str, model: FoundationModel) -> dg.AssetsDefinition:
     decorate = mvmodel_asset(
         "foundation",
         "pytorch",
-        gpu=True,
+        trains=True,
         name=name,
         ins={upstream: dg.AssetIn() for upstream in model.inputs},
         deps=["world_renders"],
@@ -147,6 +147,7 @@ model_assets = [_model_asset(name, model) for name, model in FOUNDATION_MODELS.i
 @mvmodel_asset(
     "foundation",
     "pytorch",
+    trains=True,
     ins={name: dg.AssetIn() for name in PACK_MODELS},
     code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,)),
 )

@@ -57,7 +57,7 @@ def generation_requests(
 
     def build(folder: Path) -> None:
         if table_requests:
-            _write_listed_requests(
+            write_listed_requests(
                 empty_folder(folder), motion, table_requests, table.parent, pack.load(), library, config.fit
             )
         else:
@@ -69,7 +69,7 @@ def generation_requests(
         inputs["mask_library"] = library
     rows = [[r.name, r.prompt, hash_mask_source(r, table.parent), r.seed, r.negative_prompt] for r in table_requests]
     models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
-    recorded = {**config.model_dump(), "rows": rows, "size": str(pack.load().info.size)}
+    recorded = {**config.model_dump(), "rows": rows, "size": str(pack.info.size)}
     return store.step(context, inputs, recorded, build, _requests_metadata, models)
 
 
@@ -80,7 +80,7 @@ def _read_listed_requests(table: Path, motion: str) -> list[Request]:
     return [request for request in read_requests(table) if request.motion == motion] if table.exists() else []
 
 
-def _write_listed_requests(
+def write_listed_requests(
     folder: Path, motion: str, requests: list[Request], table_folder: Path, pack: Pack, library: Handle | None, fit: Fit
 ) -> None:
     """requests.csv, a mask file per request, and the assumptions that were made to turn words into masks."""
@@ -137,7 +137,7 @@ def _requests_metadata(folder: Path) -> dict[str, Any]:
     }
 
 
-@mvmodel_asset("generation", "pytorch", gpu=True, partitions_def=motions, code_version=GENERATION_CODE)
+@mvmodel_asset("generation", "pytorch", partitions_def=motions, code_version=GENERATION_CODE)
 def first_frames(
     context: dg.AssetExecutionContext,
     generation_requests: Handle,
@@ -170,7 +170,6 @@ def first_frames(
     "generation",
     "pytorch",
     "video",
-    gpu=True,
     partitions_def=motions,
     ins={name: dg.AssetIn() for name in ("generation_requests", "first_frames", "promoted_adapter")},
     code_version=GENERATION_CODE,

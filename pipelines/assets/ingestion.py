@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,22 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.errors import InputError
-from mvmodel.files import empty_folder
-from pipelines import raw_files
+from mvmodel.files import empty_folder, hash_value
+from pipelines import checks, raw_files
 from pipelines.assets import ui_metadata
-from pipelines.assets.decorator import mvmodel_asset
-from pipelines.resources import PackResource, Settings
-from pipelines.store.artifact_store import ArtifactStore
+from pipelines.assets.decorator import OWNERS, mvmodel_asset
+from pipelines.resources import PackInfoResource, Settings
+from pipelines.store.artifact_store import ArtifactStore, with_metadata
 from pipelines.store.version_store import Handle
 
+RAW_FOLDER = "raw_folder"
 RAW_CLIPS_CODE_VERSION = "1"
 CLIPS_CODE = code_version(
     "mvmodel.video.ingestion", "mvmodel.masks.clip_masks", "mvmodel.segmentation.saliency", files=(__file__,)
 )
+# Dagster 1.13 calls assets that are observed, not made, a beta feature when their specs are given.
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*multi_observable_source_asset.*")
+
 SHEET_CLIPS = 32
 """Clips on the contact sheet."""
 CATALOGUE_COLUMNS = (
@@ -47,7 +53,28 @@ def list_raw_files(settings: Settings) -> list[dict[str, Any]]:
     return files
 
 
-@mvmodel_asset("ingestion", "video", code_version=RAW_CLIPS_CODE_VERSION)
+@dg.multi_observable_source_asset(
+    name="raw_folder",
+    specs=[
+        dg.AssetSpec(
+            RAW_FOLDER,
+            description="The folder of raw clips, with captions and manifests, which only its owner changes.",
+            group_name="ingestion",
+            kinds={"video"},
+            owners=OWNERS,
+            code_version=RAW_CLIPS_CODE_VERSION,
+        )
+    ],
+)
+def raw_folder(settings: Settings) -> Iterator[dg.ObserveResult]:
+    """Its state by names, sizes, times and file numbers. Assets are shown as stale when it differs from theirs."""
+    folder = Path(settings.clips)
+    stamps = raw_files.stamp_files(folder) if folder.is_dir() else {}
+    metadata = {"folder": dg.MetadataValue.path(str(folder)), "files": len(stamps)}
+    yield dg.ObserveResult(asset_key=RAW_FOLDER, data_version=dg.DataVersion(hash_value(stamps)), metadata=metadata)
+
+
+@mvmodel_asset("ingestion", "video", deps=[RAW_FOLDER], code_version=RAW_CLIPS_CODE_VERSION)
 def raw_clips(
     context: dg.AssetExecutionContext, settings: Settings, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
@@ -63,34 +90,42 @@ def raw_clips(
         return {
             "raw_files": len(files),
             "raw_megabytes": round(sum(file["bytes"] for file in files) / 1e6, 3),
-            "folder": dg.MetadataValue.path(str(settings.clips_folder)),
             "files_table": ui_metadata.table(pd.DataFrame(files)),
         }
 
     config = {"listing": raw_files.listing_hash(files)}
-    return store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
+    result = store.step(context, {}, config, build, describe, source={"folder": str(settings.clips_folder)})
+    return with_metadata(result, folder=dg.MetadataValue.path(str(settings.clips_folder)))
 
 
-@mvmodel_asset("ingestion", "video", "parquet", code_version=CLIPS_CODE)
+@mvmodel_asset("ingestion", "video", "parquet", check_specs=checks.CLIPS_CHECKS, code_version=CLIPS_CODE)
 def clips(
-    context: dg.AssetExecutionContext, raw_clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
+    context: dg.AssetExecutionContext,
+    raw_clips: Handle,
+    settings: Settings,
+    pack_info: PackInfoResource,
+    store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The usable clips, cut, resized and resampled to the pack's frame rate and length; and a quarantine table."""
     from mvmodel.masks.clip_masks import load_footage_masks
     from mvmodel.segmentation.saliency import find_moving_areas
+    from mvmodel.video.catalogue import Catalogue
     from mvmodel.video.config import IngestConfig
     from mvmodel.video.ingestion import ingest
 
-    info = pack.load().info
+    info = pack_info.info
     config = settings.read("ingest", IngestConfig, frames=info.frames, fps=info.fps, size=info.size)
 
+    listed_files = json.loads((raw_clips.folder / "files.json").read_text())
+    if raw_files.listing_hash(listed_files) != raw_files.listing_hash(list_raw_files(settings)):
+        raise InputError(f"{settings.clips_folder} has changed since raw_clips; materialize raw_clips again")
+
     def build(folder: Path) -> None:
-        expected_files = json.loads((raw_clips.folder / "files.json").read_text())
-        if raw_files.listing_hash(expected_files) != raw_files.listing_hash(list_raw_files(settings)):
-            raise InputError(f"{settings.clips_folder} has changed since raw_clips; materialize raw_clips again")
         ingest(settings.clips_folder, empty_folder(folder), config, None, load_footage_masks, find_moving_areas)
 
-    return store.step(context, {"raw_clips": raw_clips}, config, build, _clips_metadata)
+    result = store.step(context, {"raw_clips": raw_clips}, config, build, _clips_metadata)
+    catalogue = Catalogue.load(result.value.folder)
+    return checks.with_checks(result, checks.check_clips(len(catalogue.table), len(catalogue.quarantine)))
 
 
 def _clips_metadata(folder: Path) -> dict[str, Any]:

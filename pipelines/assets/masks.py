@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
+from pipelines import checks
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.resources import PackResource, Settings
@@ -21,7 +22,7 @@ SHEET_CLIPS = 32
 """Clips on the contact sheet."""
 
 
-@mvmodel_asset("masks", "pytorch", "parquet", gpu=True, code_version=MASKS_CODE)
+@mvmodel_asset("masks", "pytorch", "parquet", check_specs=checks.MASKS_CHECKS, code_version=MASKS_CODE)
 def foreground_masks(
     context: dg.AssetExecutionContext, clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:
@@ -29,7 +30,7 @@ def foreground_masks(
 
     Masks are cached per clip: adding one clip computes one clip.
     """
-    from mvmodel.segmentation.catalogue_masks import write_clip_masks
+    from mvmodel.segmentation.catalogue_masks import read_mask_quality, write_clip_masks
     from mvmodel.segmentation.config import ExtractConfig
     from mvmodel.segmentation.selection import choose_segmenters
     from mvmodel.video.catalogue import Catalogue
@@ -43,7 +44,7 @@ def foreground_masks(
         write_clip_masks(folder, catalogue, segmenters, config, store.store.cache, {"code": MASKS_CODE})
 
     recorded = {"extract": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
-    return store.step(
+    result = store.step(
         context,
         {"clips": clips},
         recorded,
@@ -51,6 +52,7 @@ def foreground_masks(
         lambda folder: _masks_metadata(folder, clips.folder, pack),
         segmenter,
     )
+    return checks.with_checks(result, checks.check_masks(read_mask_quality(result.value.folder)))
 
 
 def _masks_metadata(folder: Path, clips_folder: Path, pack: PackResource) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def _masks_metadata(folder: Path, clips_folder: Path, pack: PackResource) -> dic
     if not len(quality):
         return metadata
     if unknown := find_unknown_clips(folder):
-        metadata[UNKNOWN_FOOTAGE] = describe_unknown_footage(pack.load().info, unknown)
+        metadata[UNKNOWN_FOOTAGE] = describe_unknown_footage(pack.info, unknown)
     means = {str(name): value for name, value in quality.select_dtypes("number").mean().items()}
     made_by = {str(name) or "supplied": int(count) for name, count in quality["segmenter"].value_counts().items()}
     metadata |= {

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.code_version import code_version
+from pipelines import checks
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.partitions import check_slug, motions
@@ -58,7 +59,7 @@ def _descriptors_metadata(folder: Path) -> dict[str, Any]:
     return {"clips": len(descriptors), "descriptors": ui_metadata.table(descriptors.reset_index())}
 
 
-@mvmodel_asset("motion", "scikitlearn", "parquet", code_version=GROUPS_CODE)
+@mvmodel_asset("motion", "scikitlearn", "parquet", check_specs=checks.GROUPS_CHECKS, code_version=GROUPS_CODE)
 def motion_groups(
     context: dg.AssetExecutionContext,
     clips: Handle,
@@ -66,7 +67,10 @@ def motion_groups(
     settings: Settings,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
-    """Which clips share a motion. A group with enough clips becomes a partition; smaller ones wait for more clips."""
+    """Which clips share a motion. A group with enough clips becomes a partition; smaller ones wait for more clips.
+
+    The partition of a motion that has too few clips now is removed; its results stay in the store.
+    """
     from mvmodel.motion.config import GroupConfig
 
     config = settings.read("groups", GroupConfig)
@@ -76,10 +80,28 @@ def motion_groups(
 
     inputs = {"clips": clips, "motion_descriptors": motion_descriptors}
     result = store.step(context, inputs, config, build, _groups_metadata)
-    slugs = sorted(check_slug(name) for name in read_motion_groups(result.value.folder)["motions"])
-    added = [slug for slug in slugs if not context.instance.has_dynamic_partition(str(motions.name), slug)]
-    context.instance.add_dynamic_partitions(str(motions.name), added)
-    return with_metadata(result, added_partitions=dg.MetadataValue.json(added))
+    groups = read_motion_groups(result.value.folder)
+    slugs = sorted(check_slug(name) for name in groups["motions"])
+    added, retired = _update_partitions(context.instance, slugs)
+    partitions = {"added_partitions": added, "retired_partitions": retired}
+    result = with_metadata(result, **{name: dg.MetadataValue.json(value) for name, value in partitions.items()})
+    return checks.with_checks(result, checks.check_groups(groups))
+
+
+def _update_partitions(instance: dg.DagsterInstance, slugs: list[str]) -> tuple[list[str], list[str]]:
+    """Make the partitions those of the motions that exist; returns the added and the retired ones.
+
+    A retired motion keeps its stored versions and its history, and gets them back together with its clips. Until then,
+    schedules, automation and the leaderboard pass it by.
+    """
+    name = str(motions.name)
+    current = instance.get_dynamic_partitions(name)
+    added = [slug for slug in slugs if slug not in current]
+    retired = [slug for slug in current if slug not in slugs]
+    instance.add_dynamic_partitions(name, added)
+    for slug in retired:
+        instance.delete_dynamic_partition(name, slug)
+    return added, retired
 
 
 def _write_groups(folder: Path, clips: Path, descriptors_folder: Path, config: Any) -> None:

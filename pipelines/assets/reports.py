@@ -12,6 +12,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import atomic_write, empty_folder
+from pipelines import checks
 from pipelines.assets import provenance, report_inputs, ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.motion import read_motion_groups, read_motion_labels
@@ -20,7 +21,8 @@ from pipelines.partitions import motions
 from pipelines.promotion import evaluation, promotion
 from pipelines.promotion.evaluation import store_judgement
 from pipelines.resources import PackResource, Settings
-from pipelines.store.artifact_store import ArtifactStore
+from pipelines.settings import GateConfig
+from pipelines.store.artifact_store import ArtifactStore, with_metadata
 from pipelines.store.version_store import Handle, VersionStore
 
 if TYPE_CHECKING:
@@ -42,20 +44,28 @@ MEASURED_INPUTS = {"requests": "generation_requests", "videos": "generated_video
 """Name in a report's provenance -> asset."""
 
 
-@mvmodel_asset("reports", "pytorch", "parquet", gpu=True, partitions_def=motions, code_version=METRICS_CODE)
+@mvmodel_asset(
+    "reports",
+    "pytorch",
+    "parquet",
+    partitions_def=motions,
+    check_specs=checks.VIDEO_CHECKS,
+    code_version=METRICS_CODE,
+)
 def video_metrics(
     context: dg.AssetExecutionContext,
     generation_requests: Handle,
     generated_videos: Handle,
+    settings: Settings,
     pack: PackResource,
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """Every metric of every video, one row per video. The judge finds the object without seeing the control mask."""
     judge = pack.recipe("scorer", "segmenter")
 
-    def build(folder: Path) -> None:
-        import pandas as pd
+    import pandas as pd
 
+    def build(folder: Path) -> None:
         from mvmodel.generation.request_table import read_requests
 
         requests = read_requests(generation_requests.folder / "requests.csv")
@@ -65,7 +75,9 @@ def video_metrics(
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
     recorded = {"independent_judge": evaluation.describe_independent_judge()}
-    return store.step(context, inputs, recorded, build, _metrics_metadata, judge)
+    result = store.step(context, inputs, recorded, build, _metrics_metadata, judge)
+    rows = pd.read_parquet(result.value.folder / "metrics.parquet")
+    return checks.with_checks(result, checks.check_videos(rows, settings.read("gates", GateConfig).min_iou))
 
 
 def _judge_videos(
@@ -134,7 +146,7 @@ def metric_report(
     config = {} if label == motion else {"label": label}
     result = store.step(context, recipe_inputs, config, build, describe, pack.recipe(), source={"adapter": adapter.sha})
     publish_report(result.value, settings, versions, f"{motion}.html")
-    return result
+    return with_metadata(result, open_report=settings.report_link(f"{motion}.html"))
 
 
 def _write_motion_report(
@@ -238,7 +250,7 @@ def leaderboard(
     }
     result = store.step(context, inputs, {"versions": history}, build, describe, pack.recipe())
     publish_report(result.value, settings, store.store, "index.html")
-    return result
+    return with_metadata(result, open_report=settings.report_link("index.html"))
 
 
 def _write_leaderboard(
@@ -295,5 +307,5 @@ def _describe_waiting(
     unknown = find_unknown_clips(masks.folder)
     return {
         "waiting": read_waiting_motions(clips.folder, masks.folder, groups, reports, max(needed)),
-        "notes": [describe_unknown_footage(pack.load().info, unknown)] if unknown else [],
+        "notes": [describe_unknown_footage(pack.info, unknown)] if unknown else [],
     }

@@ -14,6 +14,7 @@ import dagster as dg
 from mvmodel.code_version import SAMPLING_MODULES, code_version
 from mvmodel.errors import InputError
 from mvmodel.files import empty_folder
+from pipelines import checks
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.assets.motion import read_motion_groups
@@ -22,8 +23,9 @@ from pipelines.promotion import promotion
 from pipelines.promotion.evaluation import evaluate, write_evaluation_requests
 from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resources import Gpu, PackResource, Settings
-from pipelines.settings import ComparisonConfig, EvaluationConfig, TrainingSetConfig
+from pipelines.settings import ComparisonConfig, EvaluationConfig, GateConfig, TrainingSetConfig
 from pipelines.store.artifact_store import ArtifactStore, with_metadata
+from pipelines.store.force import is_forced
 from pipelines.store.version_store import Handle
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ EVALUATION_CODE = code_version(
     "mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)
 )
 PROMOTION_CODE = code_version(files=(__file__, promotion.__file__))
+VOLATILE_FILES = ("*/curve.jsonl", "*/metrics.jsonl", "*/tensorboard/*")
+"""Have times in them, so that they differ between two trainings that give the same adapter."""
 MAX_CARD_CHARACTERS = 20_000
 """Length of the model card in the UI."""
 
@@ -110,7 +114,14 @@ def _training_set_metadata(folder: Path, motion: str) -> dict[str, Any]:
     }
 
 
-@mvmodel_asset("training", "pytorch", "safetensors", gpu=True, partitions_def=motions, code_version=TRAINING_CODE)
+@mvmodel_asset(
+    "training",
+    "pytorch",
+    "safetensors",
+    partitions_def=motions,
+    check_specs=checks.ADAPTER_CHECKS,
+    code_version=TRAINING_CODE,
+)
 def motion_adapter(
     context: dg.AssetExecutionContext,
     training_set: Handle,
@@ -138,9 +149,12 @@ def motion_adapter(
 
     recorded = {name: config.model_dump(mode="json") for name, config in runs.items()}
     inputs = {"training_set": training_set}
-    result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("*/curve.jsonl",))
-    computed = (result.metadata or {}).get("computed")
-    return with_metadata(result, peak_memory_gb=gpu.peak_memory_gb()) if computed else result
+    result = store.step(
+        context, inputs, recorded, build, describe, pack.recipe(), VOLATILE_FILES, rebuild=is_forced(context)
+    )
+    if (result.metadata or {}).get("computed"):
+        result = with_metadata(result, peak_memory_gb=gpu.peak_memory_gb())
+    return checks.with_checks(result, checks.check_losses(read_training_curve(result.value.folder / TUNED_ADAPTER)))
 
 
 def _training_runs(settings: Settings, pack: PackResource, gpu: Gpu) -> dict[str, TrainConfig]:
@@ -192,7 +206,9 @@ def read_training_curve(adapter: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
 
 
-@mvmodel_asset("training", "pytorch", gpu=True, partitions_def=motions, code_version=EVALUATION_CODE)
+@mvmodel_asset(
+    "training", "pytorch", partitions_def=motions, check_specs=checks.GATE_CHECKS, code_version=EVALUATION_CODE
+)
 def adapter_evaluation(
     context: dg.AssetExecutionContext,
     training_set: Handle,
@@ -218,7 +234,10 @@ def adapter_evaluation(
 
     inputs = {"training_set": training_set, "motion_adapter": motion_adapter}
     recorded = {"evaluation": config.model_dump(), "generation": generation.model_dump(mode="json")}
-    return store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("videos/*.json",))
+    result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("videos/*.json",))
+    gates = promotion.judge_adapter(context.instance, store.store, settings, pack, motion_adapter, result.value)
+    metrics = read_json(result.value.folder / "metrics.json")
+    return checks.with_checks(result, checks.check_gates(gates, metrics, settings.read("gates", GateConfig)))
 
 
 def _evaluation_metadata(folder: Path, motion: str) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mvmodel.cli.exits import INTERRUPTED, run_app
 from mvmodel.cli.options import AsJson, RunSize
-from mvmodel.cli.output import print_json
+from mvmodel.cli.output import print_json, print_table
 
 # Threads that wait by spinning make two busy programs on two cores many times slower; read once, when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -28,9 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+LogFormat = Literal["text", "json"]
 Home = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder with the store and Dagster's records. Default: .mvmodel/home."),
+    typer.Option(
+        "--home",
+        help="Folder with the store and Dagster's records. Default: that of $DAGSTER_HOME, else .mvmodel/home, else "
+        "the one in .mvmodel that was used last.",
+    ),
 ]
 
 
@@ -50,6 +55,12 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every stage as briefly as possible, to check that it works.")
     ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train every adapter again, even if nothing changed.")
+    ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Progress as text, or as one JSON object per line.")
+    ] = "text",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Use a --home that has other files in it. Clips are never overwritten.")
     ] = False,
@@ -59,13 +70,16 @@ def run(
 
     Stored results are reused, so an interrupted run resumes and a second run only adds what is new.
     """
-    with _interruptible_home(home) as folder:
+    with _interruptible_home(home, new=True) as folder:
         from pipelines.driver.progress import step_timings
         from pipelines.driver.run import run_pipeline
 
-        step_timings.live = True
-        status = run_pipeline(clips, folder, config, quick, pack, overwrite, size or "", segmenter)
-        _print_summary(folder, home or folder)
+        step_timings.live, step_timings.log_format = True, log_format
+        status = run_pipeline(clips, folder, config, quick, pack, overwrite, size or "", segmenter, retrain)
+        if log_format == "json":
+            print_json({"message": "summary", **json.loads((folder / "summary.json").read_text())}, line=True)
+        else:
+            _print_summary(folder, home or folder)
     raise typer.Exit(status)
 
 
@@ -84,6 +98,27 @@ def _print_summary(folder: Path, home_option: Path) -> None:
 
 
 @app.command()
+def materialize(
+    selection: Annotated[
+        str, typer.Argument(help="Assets in Dagster's syntax: clips,foreground_masks or group:reports.")
+    ],
+    motion: Annotated[str, typer.Option("--motion", help="Name of the motion, for assets that every motion has.")] = "",
+    home: Home = None,
+) -> None:
+    """Make some assets, and nothing that they are made from. `mvmodel-pipeline run` makes everything.
+
+    The settings are those of the home's last run. What is stored already is reused.
+    """
+    with _interruptible_home(home) as folder:
+        from pipelines.driver.materialize import materialize_selection
+        from pipelines.driver.progress import step_timings
+
+        step_timings.live = True
+        failures = materialize_selection(folder, selection, motion)
+    raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
 def lineage(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A file that a run of this home wrote, or a copy.")],
     json: AsJson = False,
@@ -92,17 +127,24 @@ def lineage(
     """Show what a file was made from: adapter, training set, masks, clips, pack, code, settings, seed."""
     with _interruptible_home(home) as folder:
         from pipelines.definitions import build_resources
-        from pipelines.store.lineage import find_version, format_lineage, lineage_tree, read_video_settings
+        from pipelines.store.lineage import (
+            LINEAGE_COLUMNS,
+            find_version,
+            lineage_tree,
+            list_lineage,
+            read_video_settings,
+        )
 
         store = build_resources(folder)["store"].store
         tree = lineage_tree(find_version(path, store), store)
         settings = read_video_settings(path)
-        if json:
-            print_json({"file": str(path), "settings": settings, **tree})
-            return
-        if settings:
-            print(f"{path}: {settings}")
-        print("\n".join(format_lineage(tree)))
+    if json:
+        print_json({"file": str(path), "settings": settings, **tree})
+        return
+    for name, value in settings.items():
+        print(f"{name}: {value}")
+    print_table(LINEAGE_COLUMNS, list_lineage(tree))
+    print("`--json` adds settings, libraries, hashes of packs and paths.")
 
 
 @app.command()
@@ -112,6 +154,7 @@ def rollback(
         str,
         typer.Argument(help="Start of the hash of a promoted version or adapter. Default: the previous one."),
     ] = "",
+    json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Put an earlier adapter of a motion back in use, until a better one is trained."""
@@ -122,19 +165,45 @@ def rollback(
 
         with dagster_instance(folder) as instance:
             change = promotion.rollback(instance, build_resources(folder)["store"].store, motion, version)
+    if json:
+        print_json(change)
+        return
     print(f"{change['motion']}: adapter {change['adapter'][:16]} is in use again (version {change['to'][:16]}).")
     print("Run the pipeline again to restore its videos and report; they are still stored.")
 
 
 @app.command()
-def repair(home: Home = None) -> None:
+def repair(json: AsJson = False, home: Home = None) -> None:
     """Mark runs whose process has died as failed, and free the concurrency slots that they held."""
     with _interruptible_home(home) as folder:
         from pipelines.driver import repair as repairs
         from pipelines.driver.home import dagster_instance
 
         with dagster_instance(folder) as instance:
-            print("\n".join(repairs.repair(instance)) or "nothing to repair")
+            sentences = repairs.repair(instance)
+    if json:
+        print_json(sentences)
+    else:
+        print("\n".join(sentences) or "nothing to repair")
+
+
+@app.command()
+def doctor(json: AsJson = False, home: Home = None) -> None:
+    """Check Dagster's records, the store, the pack, the GPU's memory, and what killed runs left behind.
+
+    Says how to fix what is wrong. `mvmodel doctor` checks the machine. Exits with code 1 if something is broken.
+    """
+    with _interruptible_home(home) as folder:
+        from pipelines.driver.doctor import run_home_checks
+
+        findings = run_home_checks(folder)
+    if json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        rows = [[finding.status, finding.name, finding.detail, finding.fix] for finding in findings]
+        print_table(["status", "check", "detail", "fix"], rows)
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -142,6 +211,7 @@ def gc(
     delete: Annotated[bool, typer.Option("--delete", help="Delete what is listed.")] = False,
     keep: Annotated[int, typer.Option(help="Keep this many of the newest versions of every asset.")] = 3,
     days: Annotated[float, typer.Option(help="List only what is older than so many days.")] = 7.0,
+    json: AsJson = False,
     home: Home = None,
 ) -> None:
     """List stored versions and unfinished work that nothing refers to any more."""
@@ -153,11 +223,15 @@ def gc(
         store = build_resources(folder)["store"].store
         with home_lock(folder), dagster_instance(folder) as instance:
             garbage = find_garbage(instance, store, keep, days)
-            for item in garbage:
-                print(f"{item.bytes / 1e6:9.2f} MB  {item.description}: {item.path}")
             if delete:
                 delete_garbage(garbage)
     total = sum(item.bytes for item in garbage) / 1e6
+    if json:
+        items = [{"what": item.description, "path": str(item.path), "bytes": item.bytes} for item in garbage]
+        print_json({"items": items, "removed": delete})
+        return
+    if garbage:
+        print_table(["MB", "what", "path"], [[f"{i.bytes / 1e6:.2f}", i.description, i.path] for i in garbage])
     print(f"{len(garbage)} items, {total:.2f} MB" + (" removed" if delete else "; add --delete to remove them"))
 
 
@@ -176,12 +250,15 @@ def verify(home: Home = None) -> None:
 
 
 @contextmanager
-def _interruptible_home(home: Path | None) -> Iterator[Path]:
-    """The home folder to work in, absolute; SIGINT and SIGTERM end the work in it cleanly."""
-    from pipelines.driver.home import RunInterrupted, interruptible
+def _interruptible_home(home: Path | None, new: bool = False) -> Iterator[Path]:
+    """The home folder to work in, absolute; SIGINT and SIGTERM end the work in it cleanly.
+
+    home: None is the home in use, or, if the command may make a `new` one, the default.
+    """
+    from pipelines.driver.home import RunInterrupted, find_home, interruptible
     from pipelines.settings import home_folder
 
-    folder = (home or home_folder()).expanduser().resolve()
+    folder = (home or (home_folder() if new else find_home())).expanduser().resolve()
     try:
         with interruptible(folder):
             yield folder

@@ -21,6 +21,15 @@ class RunInterrupted(Exception):
     """SIGINT or SIGTERM ended the work; Dagster's records say so."""
 
 
+def find_home() -> Path:
+    """The home in use: that of DAGSTER_HOME, else the default one, else the one beside it that was used last."""
+    default = settings.home_folder()
+    if os.environ.get("DAGSTER_HOME") or default.exists():
+        return default
+    others = [folder for folder in default.parent.glob("*") if (folder / "dagster" / "dagster.yaml").is_file()]
+    return max(others, key=lambda folder: (folder / "dagster").stat().st_mtime, default=default)
+
+
 @contextmanager
 def dagster_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The home's Dagster instance. The first use copies the repository's dagster.yaml, which you may edit there."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +10,7 @@ import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
 
 from pipelines.driver.progress import print_progress, step_timings
-from pipelines.driver.repair import HOST_TAG, PID_TAG
+from pipelines.driver.repair import process_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -37,11 +35,15 @@ def run_phase(
     job: str,
     partition: str | None = None,
     assets: Sequence[dg.AssetKey] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> PhaseResult:
-    """Run a job, or only some of its assets, and collect its results. Raises KeyboardInterrupt after a signal."""
+    """Run a job, or only some of its assets, and collect its results. Raises KeyboardInterrupt after a signal.
+
+    tags: of the run, besides those that say where it runs.
+    """
     step_timings.steps.clear()
     step_timings.ended.clear()
-    tags = {PID_TAG: str(os.getpid()), HOST_TAG: socket.gethostname(), "mvmodel/driver": "run"}
+    tags = {**(tags or {}), **process_tags(), "mvmodel/driver": "run"}
     execution = defs.resolve_job_def(job).execute_in_process(
         run_config=QUIET,
         instance=instance,
@@ -57,7 +59,7 @@ def run_phase(
         name = f"{job} of {partition}" if partition else job
         result.failures += [f"{name}: {gate}" for gate in result.failed_gates] or [f"{name} failed"]
     for sentence in result.failures:
-        print_progress(f"  failed: {sentence}")
+        print_progress(f"  failed: {sentence}", level="error", job=job, partition=partition)
     return result
 
 
@@ -71,7 +73,7 @@ def _add_event(result: PhaseResult, event: dg.DagsterEvent, partition: str | Non
     elif event.is_step_failure and event.step_failure_data.error_source == ErrorSource.INTERRUPT:
         raise KeyboardInterrupt  # Dagster has ended the run properly, and does not pass the signal on.
     elif event.is_step_failure and not _is_check_failure(event):
-        result.failures.append(f"{event.step_key}: {_failure_reason(event)}")
+        result.failures.append(f"{event.step_key}: {describe_failure(event)}")
 
 
 def _add_materialization(result: PhaseResult, event: dg.AssetMaterialization, partition: str | None) -> None:
@@ -91,7 +93,7 @@ def _is_check_failure(event: dg.DagsterEvent) -> bool:
     return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
-def _failure_reason(event: dg.DagsterEvent) -> str:
+def describe_failure(event: dg.DagsterEvent) -> str:
     """The sentence at the root of a failure: the user's error, or else the innermost exception."""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 REPORT_INTERVAL = 20.0
@@ -15,11 +17,13 @@ REPORT_INTERVAL = 20.0
 class StageTimings:
     """How long the steps of this process took.
 
-    live: whether progress is printed. total: seconds inside the steps' own functions. steps: seconds by asset and
-    partition. ended: when each step ended, in seconds since 1970.
+    live: whether progress is printed. log_format: how, as "text" for people or "json" for programs. total: seconds
+    inside the steps' own functions. steps: seconds by asset and partition. ended: when each step ended, in
+    seconds since 1970.
     """
 
     live: bool = False
+    log_format: str = "text"
     total: float = 0.0
     steps: dict[tuple[str, str | None], float] = field(default_factory=dict)
     ended: dict[tuple[str, str | None], float] = field(default_factory=dict)
@@ -33,10 +37,18 @@ class StageTimings:
 step_timings = StageTimings()
 
 
-def print_progress(text: str) -> None:
-    """Print a line if a driver runs the steps in this process; other processes print nothing."""
-    if step_timings.live:
-        print(text, flush=True)
+def print_progress(text: str, **values: Any) -> None:
+    """Print a line if a driver runs the steps in this process; other processes print nothing.
+
+    values: what the text says, by name, for programs: with `--log-format json`, a line is a JSON object with `time`,
+    `message` and these.
+    """
+    if not step_timings.live:
+        return
+    if step_timings.log_format == "json":
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "message": " ".join(text.split())}
+        text = json.dumps({**line, **values}, ensure_ascii=False)
+    print(text, flush=True)
 
 
 def throttled(context: Any, name: str, seconds: float = REPORT_INTERVAL) -> Callable[[dict[str, Any]], None]:

@@ -28,6 +28,7 @@ from pipelines.driver.phase import PhaseResult, run_phase
 from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import repair
 from pipelines.promotion.promotion import find_promoted
+from pipelines.store.force import FORCE_TAG
 from pipelines.store.version_store import VersionStore
 
 QUICK_SETTINGS = {
@@ -52,8 +53,11 @@ def run_pipeline(
     overwrite: bool = False,
     size: str = "",
     segmenter: str = "",
+    retrain: bool = False,
 ) -> int:
     """Run all phases and write <home>/summary.json. Returns the exit status: 0, or 1 if a stage failed.
+
+    retrain: train adapters although stored ones have the same recipe.
 
     Raises InputError if the pack cannot process the size, if the home and the clips' folder contain each other, or if
     the home is a folder that has other things in it, unless `overwrite` allows that.
@@ -83,14 +87,22 @@ def run_pipeline(
         settings.write_settings(home, sections)
         for sentence in repair(instance):
             print_progress(sentence)
-        return Driver(home, sections, instance, started).run_phases()
+        return Driver(home, sections, instance, started, {FORCE_TAG: "true"} if retrain else {}).run_phases()
 
 
 class Driver:
     """One pass through the phases. All state is in the home's files and its Dagster instance."""
 
-    def __init__(self, home: Path, sections: dict[str, Any], instance: dg.DagsterInstance, started: float) -> None:
-        self.home, self.instance, self.started = home, instance, started
+    def __init__(
+        self,
+        home: Path,
+        sections: dict[str, Any],
+        instance: dg.DagsterInstance,
+        started: float,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        """tags: of every Dagster run."""
+        self.home, self.instance, self.started, self.tags = home, instance, started, tags or {}
         self.defs = build_defs(home=home, sections=sections)
         self.store: VersionStore = build_resources(home, sections)["store"].store
         self.stages: list[dict[str, Any]] = []
@@ -98,7 +110,7 @@ class Driver:
 
     def run_phases(self) -> int:
         """Ingest, process every motion, rebuild the leaderboard, write the summary; returns the exit status."""
-        print_progress("ingestion to groups")
+        print_progress("ingestion to groups", job=jobs.ingest_job.name)
         ingested = self._run_phase(jobs.ingest_job.name)
         notes = [str(note) for note in [ingested.metadata.get("foreground_masks", {}).get(UNKNOWN_FOOTAGE)] if note]
         for note in notes:
@@ -112,7 +124,7 @@ class Driver:
                 motions[slug] = self._run_motion(slug, len(members), labels.get(slug, ""))
             if not motions:
                 self.failures.append("no motion has enough clips; motion_groups says which groups need more clips")
-            print_progress("leaderboard")
+            print_progress("leaderboard", job=jobs.leaderboard_job.name)
             if not self._run_phase(jobs.leaderboard_job.name).failures:
                 report = str(self.home / "reports" / "index.html")
         self._write_summary(motions, int(ingested.metadata.get("clips", {}).get("quarantined", 0)), report, notes)
@@ -120,11 +132,13 @@ class Driver:
 
     def _run_motion(self, slug: str, clips: int, label: str) -> dict[str, Any]:
         """Train, check, generate and report one motion. If a gate fails, use the promoted adapter, if there is one."""
-        print_progress(f"motion {slug} ({label})" if label else f"motion {slug}")
+        title = f"motion {slug} ({label})" if label else f"motion {slug}"
+        print_progress(title, job=jobs.motion_job.name, partition=slug)
         result = self._run_phase(jobs.motion_job.name, slug)
         failed_gates = result.failed_gates
         if failed_gates and find_promoted(self.instance, self.store, slug) is not None:
-            print_progress(f"  {slug}: the new adapter is not promoted; using the one promoted before")
+            sentence = f"  {slug}: the new adapter is not promoted; using the one promoted before"
+            print_progress(sentence, level="warning", partition=slug)
             graph = self.defs.resolve_asset_graph()
             result = self._run_phase(jobs.motion_job.name, slug, sorted(AFTER_PROMOTION.resolve(graph)))
         metrics = result.metadata.get("metric_report", {})
@@ -141,7 +155,7 @@ class Driver:
     def _run_phase(
         self, job: str, partition: str | None = None, assets: Sequence[dg.AssetKey] | None = None
     ) -> PhaseResult:
-        result = run_phase(self.defs, self.instance, job, partition, assets)
+        result = run_phase(self.defs, self.instance, job, partition, assets, self.tags)
         self.failures += result.failures
         self.stages += result.stages
         return result

@@ -20,6 +20,7 @@ from mvmodel.code_version import library_versions
 from mvmodel.training.checkpoint_events import checkpoint_listener
 from pipelines.driver.progress import print_progress
 from pipelines.store.address import resolve_options
+from pipelines.store.repeated_metadata import repeat_metadata
 from pipelines.store.verified_files import VERIFY_HOURS
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, Version, VersionStore, recipe_hash
 
@@ -55,6 +56,7 @@ class ArtifactStore(dg.ConfigurableResource):
         volatile: tuple[str, ...] = (),
         *,
         source: Mapping[str, Any] | None = None,
+        rebuild: bool = False,
     ) -> dg.MaterializeResult[Handle]:
         """Materialize the version that a recipe makes. Calls `build` only if that version is not stored yet.
 
@@ -62,6 +64,7 @@ class ArtifactStore(dg.ConfigurableResource):
         build(folder): writes all files into a folder that survives interruptions, so it can resume from what is there.
         describe(folder): metadata for the UI, computed from the stored files. volatile: patterns of files that may
         differ between builds of the same recipe. source: recorded in the manifest, but not part of the recipe.
+        rebuild: build although the version is stored.
         """
         key: dict[str, Any] = {
             "asset": context.asset_key.path[-1],
@@ -80,7 +83,7 @@ class ArtifactStore(dg.ConfigurableResource):
         )
         store, started, seconds = self.store, time.perf_counter(), 0.0
         with store.build_lock(recipe) as work:
-            version = _find_intact(store, context, recipe=recipe, **key)
+            version = None if rebuild else _find_intact(store, context, recipe=recipe, **key)
             if computed := version is None:
                 if store.builds is not None:
                     store.builds.restore(work.name)
@@ -104,11 +107,14 @@ class ArtifactStore(dg.ConfigurableResource):
                 if store.builds is not None:
                     store.builds.discard(work.name)
         handle = store.open(**key, sha=version.sha, recipe=recipe)
-        print_progress(f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'reused'}")
+        repeated = None if computed else repeat_metadata(context.instance, handle)
+        metadata = describe(handle.folder) if repeated is None else repeated
+        line = f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'reused'}"
+        print_progress(line, **key, version=version.sha, computed=computed, seconds=round(seconds, 3))
         return dg.MaterializeResult(
             value=handle,
             data_version=dg.DataVersion(version.sha),
-            metadata={**describe(handle.folder), **version_metadata(handle, version, computed, seconds, versions)},
+            metadata={**metadata, **version_metadata(handle, version, computed, seconds, versions)},
         )
 
 

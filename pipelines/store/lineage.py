@@ -73,30 +73,22 @@ def read_video_settings(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def format_lineage(tree: dict[str, Any], indent: str = "", printed: set[str] | None = None) -> Iterator[str]:
-    """The lines of a lineage as text. A version that occurs again is only named."""
-    printed = set() if printed is None else printed
+LINEAGE_COLUMNS = ("made from", "version", "created", "code", "pack", "clips")
+"""Columns of the rows of `list_lineage`."""
+
+
+def list_lineage(tree: dict[str, Any], depth: int = 0, listed: set[str] | None = None) -> Iterator[list[str]]:
+    """The rows of a lineage, inputs below and indented. A version that occurs again has one row."""
+    listed = set() if listed is None else listed
     sha = str(tree.get("version", tree.get("sha", "")))[:SHORT]
-    title = f"{format_key(tree['asset'], tree['partition'])} {sha}"
+    name = f"{'  ' * depth}{format_key(tree['asset'], tree['partition'])}"
+    if f"{tree['asset']} {sha}" in listed:
+        return
+    listed.add(f"{tree['asset']} {sha}")
     if tree.get("lost"):
-        yield f"{indent}{title} (no longer in the store)"
+        yield [name, sha, "no longer in the store", "", "", ""]
         return
-    if title in printed:
-        yield f"{indent}{title} (above)"
-        return
-    printed.add(title)
-    yield f"{indent}{title}  {tree['created']}"
-    pack = tree["pack"]
-    details = {
-        "code": tree["code"],
-        "pack": f"{pack['name']} {pack['hash'][:SHORT]}" if pack else "",
-        "config": json.dumps(tree["config"], sort_keys=True) if tree["config"] else "",
-        "source": json.dumps(tree["source"]) if tree["source"] else "",
-        "clips": ", ".join(tree["clips"]),
-        "path": tree["path"],
-    }
-    for name, value in details.items():
-        if value:
-            yield f"{indent}    {name}: {value}"
+    clips = tree["clips"] or [f"{key}: {value}" for key, value in tree["source"].items() if key == "folder"]
+    yield [name, sha, tree["created"], tree["code"], tree["pack"].get("name", ""), ", ".join(clips)]
     for source in tree["inputs"].values():
-        yield from format_lineage(source, indent + "  ", printed)
+        yield from list_lineage(source, depth + 1, listed)

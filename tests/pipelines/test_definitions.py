@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,14 +102,46 @@ def _decorator_lines(function: Callable[..., Any]) -> int:
     return next(number for number, line in enumerate(lines) if line.lstrip().startswith("def "))
 
 
-def test_whatever_may_use_the_gpu_waits_for_it(defs: dg.Definitions) -> None:
-    nodes = graph(defs)
-    on_gpu = {name for name, node in nodes.items() if node["pools"] == ["gpu"]}
-    needed = {
-        "foreground_masks", "motion_adapter", "adapter_evaluation", "first_frames", "generated_videos", "video_metrics",
-    }  # fmt: skip
-    assert needed <= on_gpu
-    assert not on_gpu & {"raw_clips", "clips", "motion_groups", "metric_report"}
+MODEL_OPENERS = {"load_pack", "Pack", "load_backend", "run_stage", "load_segmenter"}
+"""Functions of the library that load or train models. Only resources that put a step into the pool may call them."""
+
+
+def calls_of(tree: ast.AST) -> set[str]:
+    """Names of the functions and methods that a piece of code calls."""
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "") for function in functions
+    }
+
+
+def test_whatever_may_load_a_model_waits_for_the_gpu(defs: dg.Definitions) -> None:
+    """Models are behind two resources, `pack` and `gpu`, and `run_stage`: whoever uses one of them is in the pool."""
+    steps = all_steps(defs)
+    assert {"motion_adapter", "generate_video", "delete_old_runs"} <= {step.name for step in steps}
+    for step in steps:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(step.compute_fn.decorated_fn)))
+        may_load = {"pack", "gpu"} & step.required_resource_keys or calls_of(ast.parse(source)) & MODEL_OPENERS
+        assert bool(may_load) == (step.pool == "gpu"), (step.name, may_load, step.pool)
+
+
+def all_steps(defs: dg.Definitions) -> list[dg.OpDefinition]:
+    """Every asset, and every step of a job that is not made of assets."""
+    repository = defs.get_repository_def()
+    assets = [node.op for node in repository.assets_defs_by_key.values() if node.is_executable]
+    jobs = [job for job in defs.jobs or () if isinstance(job, dg.JobDefinition)]  # those of assets are not resolved yet
+    return [*assets, *(node.definition for job in jobs for node in job.nodes)]
+
+
+def test_models_are_loaded_behind_resources_only(repository: Path) -> None:
+    callers = {
+        path.relative_to(repository).as_posix(): calls_of(ast.parse(path.read_text())) & MODEL_OPENERS
+        for path in sorted((repository / "pipelines").rglob("*.py"))
+    }
+    assert {name: calls for name, calls in callers.items() if calls} == {
+        "pipelines/assets/foundation.py": {"run_stage"},
+        "pipelines/promotion/evaluation.py": {"load_backend"},  # of a pack that the caller has loaded
+        "pipelines/resources.py": {"load_pack", "load_backend"},
+    }
 
 
 @pytest.mark.parametrize(

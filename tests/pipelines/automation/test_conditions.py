@@ -1,9 +1,7 @@
-"""What happens by itself, by evaluated ticks: the condition on the assets, the sensor, the schedule."""
+"""The condition on the assets of motions, by evaluated ticks, and what is on by itself."""
 
 from __future__ import annotations
 
-import datetime
-import json
 from pathlib import Path
 
 import dagster as dg
@@ -11,9 +9,7 @@ import pytest
 from dagster import AssetMaterialization as Event
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from pipelines import automation
 from pipelines.definitions import build_defs
-from pipelines.resources import Settings
 
 INGESTED = ("raw_clips", "clips", "foreground_masks", "motion_descriptors", "motion_groups")
 
@@ -151,78 +147,28 @@ def test_an_adapter_that_failed_a_gate_is_not_promoted_and_others_are(defs: dg.D
     assert ticks.tick().get("promoted_adapter") == {"bounce"}
 
 
-# -- the sensor on new clips -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "clips").mkdir()
-    return tmp_path / "clips"
-
-
-def evaluate_sensor(folder: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
-    context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, resources={"settings": Settings(home=str(folder.parent), clips=str(folder))}
-    )
-    result = automation.new_clips(context)
-    assert isinstance(result, dg.SensorResult)
-    return result
-
-
-def test_new_clips_are_ingested_once_and_only_when_they_stay_as_they_are(folder: Path, instance) -> None:
-    first = evaluate_sensor(folder, instance)
-    assert not first.run_requests and "empty" in str(first.skip_reason)
-    (folder / "a.mp4").write_bytes(b"half")
-    copying = evaluate_sensor(folder, instance, first.cursor)
-    (folder / "a.mp4").write_bytes(b"half and half")
-    still_copying = evaluate_sensor(folder, instance, copying.cursor)
-    assert not copying.run_requests and not still_copying.run_requests, "a file that is being copied is not ingested"
-    settled = evaluate_sensor(folder, instance, still_copying.cursor)
-    assert [request.run_key for request in settled.run_requests] == [settled.run_requests[0].run_key]
-    unchanged = evaluate_sensor(folder, instance, settled.cursor)
-    assert not unchanged.run_requests
-    (folder / "b.mp4").write_bytes(b"new")
-    with_second_clip = evaluate_sensor(folder, instance, evaluate_sensor(folder, instance, unchanged.cursor).cursor)
-    assert with_second_clip.run_requests and with_second_clip.run_requests[0].run_key != settled.run_requests[0].run_key
-    assert json.loads(with_second_clip.cursor)["ingested"]
-
-
-def test_a_missing_folder_is_said_and_does_not_fail(tmp_path: Path, instance) -> None:
-    context = dg.build_sensor_context(
-        instance=instance, resources={"settings": Settings(home=str(tmp_path), clips=str(tmp_path / "none"))}
-    )
-    assert isinstance(automation.new_clips(context), dg.SkipReason)
-
-
-# -- the weekly schedule -----------------------------------------------------------------------------------------------
-
-
-def test_every_motion_is_run_once_a_week(defs: dg.Definitions) -> None:
-    monday = datetime.datetime(2026, 11, 23, 3, tzinfo=datetime.UTC)
-    with dg.instance_for_test() as instance:
-        instance.add_dynamic_partitions("motion", ["gallop", "bounce"])
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=monday, repository_def=defs.get_repository_def()
-        )
-        tick = automation.weekly_retraining.evaluate_tick(context)
-    assert [(r.run_key, r.partition_key) for r in tick.run_requests] == [
-        ("bounce-2026-11-23", "bounce"),
-        ("gallop-2026-11-23", "gallop"),
-    ]
-    assert automation.weekly_retraining.cron_schedule == "0 3 * * 1"
-
-
-def test_a_week_without_motions_is_skipped() -> None:
-    now = datetime.datetime.now(datetime.UTC)
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=now)
-        tick = automation.weekly_retraining.evaluate_tick(context)
-    assert not tick.run_requests and "no motion" in str(tick.skip_message)
-
-
 def test_nothing_starts_by_itself_until_it_is_turned_on(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     for sensor in repository.sensor_defs:
         assert sensor.default_status == dg.DefaultSensorStatus.STOPPED, sensor.name
     for schedule in repository.schedule_defs:
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED, schedule.name
+
+
+def test_one_setting_turns_everything_on(tmp_path: Path) -> None:
+    defs = build_defs(home=tmp_path, sections={"automation": {"enabled": True, "retraining": "0 5 * * 0"}})
+    repository = defs.get_repository_def()
+    assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+    assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
+    assert repository.get_schedule_def("weekly_retraining").cron_schedule == "0 5 * * 0"
+
+
+def test_assets_are_called_overdue_only_while_somebody_keeps_them_fresh(tmp_path: Path) -> None:
+    def fresh(**automation: object) -> set[str]:
+        graph = build_defs(home=tmp_path, sections={"automation": automation}).resolve_asset_graph()
+        nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+        return {node.key.to_user_string() for node in nodes if node.freshness_policy is not None}
+
+    assert fresh() == set() and fresh(enabled=True, freshness_days=0) == set()
+    assert {"clips", "motion_adapter", "leaderboard"} <= fresh(enabled=True)
+    assert not fresh(enabled=True) & {"ablation_study", "tiny_pack", "raw_folder"}
