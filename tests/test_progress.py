@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 import pytest
 
 from mvmodel import progress
-from mvmodel.progress import show_progress, start_task, track
+from mvmodel.progress import report_steps, show_progress, start_task, step_tensors, track, watch_progress
 
 
 class _Clock:
@@ -84,3 +85,29 @@ def test_a_part_that_takes_long_is_shown_too(monkeypatch: pytest.MonkeyPatch, cl
         while not stream.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
     assert stream.getvalue() == "extract masks: 0%, 0 of 4\n"
+
+
+def test_a_watcher_of_a_thread_sees_its_work_and_can_end_it(clock: _Clock) -> None:
+    seen: list[tuple[str, float]] = []
+    steps: list[int] = []
+
+    def work() -> None:
+        with watch_progress(lambda name, share: seen.append((name, share)), lambda pipe, step, _: steps.append(step)):
+            for _ in track([1, 2], "videos"):
+                with start_task("denoise", 2) as advance:
+                    on_step_end = report_steps(advance)
+                    for step in range(2):
+                        on_step_end(None, step, None, {})
+                    assert step_tensors() == ("latents", "clean_latents")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen[0] == ("videos", 0.0) and seen[-1] == ("videos", 1.0) and ("videos", 0.25) in seen
+    assert steps == [0, 1, 0, 1] and step_tensors() == ("latents",)
+
+    def stop(name: str, share: float) -> None:
+        raise KeyError(name)
+
+    with pytest.raises(KeyError), watch_progress(stop), start_task("videos", 2):
+        pass

@@ -90,10 +90,10 @@ def train(
     values |= parse_assignments(TrainConfig, assignments or [])
     options = {"steps": steps, "seed": seed, "preview_every": preview_every, "licence": licence}
     renamed = {"licence": "data_licence"}
-    given = {renamed.get(name, name): value for name, value in options.items() if value is not None}
-    given |= {"init_from": str(init_from)} if init_from else {}
+    chosen_values = {renamed.get(name, name): value for name, value in options.items() if value is not None}
+    chosen_values |= {"init_from": str(init_from)} if init_from else {}
     config_from_options(TrainConfig, options, renamed=renamed)
-    config = parse_config(TrainConfig, {**values, **given}, "--config and --set")
+    config = parse_config(TrainConfig, {**values, **chosen_values}, "--config and --set")
     clip_size = parse_size_option(size)
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from, config_file], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})

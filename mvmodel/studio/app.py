@@ -195,19 +195,19 @@ async def _upload(studio: Studio, session: Session, request: Request) -> Respons
     size, config = studio.info.size, studio.config
 
     def store() -> dict[str, Any]:
-        project = studio.read_project(session)
+        saved_project = studio.read_project(session)
         with uploads.uploaded_files(files, session.folder / "work") as path:
             if role == "masks":
                 return uploads.add_masks(session, path, size)
             if role == "clip":
-                return uploads.add_clip(session, path, files[0][0], size, project.fps, config)
+                return uploads.add_clip(session, path, files[0][0], size, saved_project.fps, config)
             if role == "first_frame":
-                masks = compose_masks(project, session.load_masks, size)
+                masks = compose_masks(saved_project, session.load_masks, size)
                 return uploads.add_first_frame(session, path, size, masks)
             if role == "settings":
-                opened = uploads.open_settings(session, path, size, config)
-                session.write_project(opened)
-                return opened.model_dump(mode="json")
+                project = uploads.open_settings(session, path, size, config)
+                session.write_project(project)
+                return project.model_dump(mode="json")
         raise InputError(f"nothing is uploaded as {role!r}")
 
     return JSONResponse(await run_in_threadpool(store))

@@ -72,8 +72,8 @@ def _load_object(entry: StudioObject, project: Project, load: Load, size: Pictur
             return easing[np.round(share * (_EASING_SAMPLES - 1)).astype(int)]
 
         return interpolate(keys, project.frames, project.fps, ease)
-    stored = load(entry.masks.file)
-    masks = stored.per_instance[min(entry.masks.instance, len(stored.per_instance) - 1)]
+    sequence = load(entry.masks.file)
+    masks = sequence.per_instance[min(entry.masks.instance, len(sequence.per_instance) - 1)]
     return fit_masks(MaskSequence(masks, project.fps), size)
 
 
@@ -105,14 +105,14 @@ def compute_shifts(sequence: MaskSequence, motion: ObjectMotion) -> tuple[np.nda
     start = np.array(centroid(sequence.masks[visible[0]]))
     end = np.array(centroid(sequence.masks[visible[-1]]))
     shifts = np.zeros((sequence.frames, 2)) + np.array(motion.offset) * size
-    way = end - start
+    travel = end - start
     if motion.points:
         path = sample_path(np.array(motion.points) * size, sequence.frames, motion.speed)
         shifts += path - start
-        way = way + path[-1] - path[0]
+        travel = travel + path[-1] - path[0]
     if motion.bend:
-        length = float(np.hypot(*way))
-        side = np.array([way[1], -way[0]]) / length if length > 1 else np.array([0.0, -1.0])
+        length = float(np.hypot(*travel))
+        side = np.array([travel[1], -travel[0]]) / length if length > 1 else np.array([0.0, -1.0])
         share = progress(sequence.frames, motion.speed)
         shifts += motion.bend * sequence.height * np.sin(np.pi * share)[:, None] * side
     return shifts[:, 0], shifts[:, 1]

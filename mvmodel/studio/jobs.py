@@ -59,6 +59,7 @@ class Job:
     def describe(self, place: int) -> dict[str, Any]:
         """What the page shows. place: 0 for the running job, 1 for the next one."""
         record = {name: value for name, value in self.to_record().items() if name not in ("session", "parameters")}
+        record |= {"seed": self.parameters.get("seed") if self.kind == "generate" else None}
         record |= {"place": place, "preview": self.preview_number, "seconds_left": self.seconds_left()}
         return record | {"seconds": round((self.finished or time.time()) - self.started, 1) if self.started else 0.0}
 
@@ -174,27 +175,27 @@ class JobQueue:
         """The session's jobs as the page shows them, the oldest first, with their places among everybody's."""
         with self._condition:
             all_jobs = sorted(self._jobs.values(), key=lambda job: job.created)
-            waiting = [job for job in all_jobs if job.state == "waiting"]
-            places = {job.id: number for number, job in enumerate(waiting, 1)}
+            queue = [job for job in all_jobs if job.state == "waiting"]
+            places = {job.id: number for number, job in enumerate(queue, 1)}
             jobs = [job for job in all_jobs if job.session == session.key]
             return [job.describe(places.get(job.id, 0)) for job in jobs]
 
     def _changed(self, job: Job) -> None:
         self.version += 1
         session = self.store.open(job.session)
-        jobs = [other for other in self._jobs.values() if other.session == job.session]
+        jobs = [entry for entry in self._jobs.values() if entry.session == job.session]
         finished = sorted((j for j in jobs if j.state not in ACTIVE), key=lambda j: j.finished)
         for old in finished[:-_MAX_FINISHED]:
             del self._jobs[old.id]
-        kept = [other.to_record() for other in jobs if other.id in self._jobs]
-        write_json(session.folder / "jobs.json", kept)
+        records = [entry.to_record() for entry in jobs if entry.id in self._jobs]
+        write_json(session.folder / "jobs.json", records)
 
     def _bump(self) -> None:
         self.version += 1
 
     def _next(self) -> Job | None:
-        waiting = [job for job in self._jobs.values() if job.state == "waiting"]
-        return min(waiting, key=lambda job: job.created, default=None)
+        queue = [job for job in self._jobs.values() if job.state == "waiting"]
+        return min(queue, key=lambda job: job.created, default=None)
 
     def _run(self) -> None:
         try:

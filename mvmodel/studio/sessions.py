@@ -93,7 +93,7 @@ class Session:
         identifier = secrets.token_hex(6)
         folder = self.folder / "clips" / identifier
         write_frames(folder / "frames.npz", frames)
-        record = {"id": identifier, "name": name, "frames": len(frames), "fps": fps}
+        record = {"id": identifier, "name": name, "frames": len(frames), "fps": fps, "created": time.time()}
         write_json(folder / "clip.json", record)
         return record
 
@@ -107,8 +107,9 @@ class Session:
     def list_records(self, kind: str) -> list[dict[str, Any]]:
         """The records of all clips ("clips", clip.json) or videos ("videos", video.json), the newest first."""
         name = {"clips": "clip.json", "videos": "video.json"}[kind]
-        files = sorted(self.folder.glob(f"{kind}/*/{name}"), key=lambda path: path.stat().st_mtime, reverse=True)
-        return [json.loads(file.read_text()) for file in files]
+        files = [file for file in self.folder.glob(f"{kind}/*/{name}") if not file.parent.name.startswith(".")]
+        records = [json.loads(file.read_text()) for file in files]  # hidden folders are not finished
+        return sorted(records, key=lambda record: float(record["created"]), reverse=True)
 
     def video_folder(self, identifier: str) -> Path:
         """The folder of a finished video. Raises InputError if there is none."""

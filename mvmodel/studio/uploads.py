@@ -31,7 +31,10 @@ _MAX_FILES = 2000
 
 @contextmanager
 def uploaded_files(files: list[tuple[str, bytes]], folder: Path) -> Iterator[Path]:
-    """The path of an uploaded file, or of a folder with several, under names that are safe."""
+    """The path of an uploaded file, or of a folder with several, under names that are safe.
+
+    Errors about them are passed on without the server's folder.
+    """
     if not files or len(files) > _MAX_FILES:
         raise InputError(f"give 1 to {_MAX_FILES} files at once, not {len(files)}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +44,10 @@ def uploaded_files(files: list[tuple[str, bytes]], folder: Path) -> Iterator[Pat
             path = Path(temporary) / _safe_name(name)
             path.write_bytes(content)
             paths.append(path)
-        yield paths[0] if len(paths) == 1 else Path(temporary)
+        try:
+            yield paths[0] if len(paths) == 1 else Path(temporary)
+        except InputError as error:  # people know their files by name, and not where the server keeps them
+            raise InputError(str(error).replace(f"{temporary}/", "").replace(temporary, "the upload")) from error
 
 
 def _safe_name(name: str) -> str:

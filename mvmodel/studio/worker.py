@@ -146,7 +146,7 @@ class StudioWorker:
         count = 4
         for number in range(count):
             with watch_progress(
-                lambda _, share, done=number: report.progress("drawing first frames", (done + share) / count)  # type: ignore[misc]
+                lambda _, share, index=number: report.progress("drawing first frames", (index + share) / count)  # type: ignore[misc]
             ):
                 request = Request(
                     name=f"first-{number}",
@@ -242,8 +242,8 @@ class StudioWorker:
         choices = project.generation
         options: dict[str, Any] = {"steps": choices.steps, "guidance_scale": choices.guidance_scale}
         options["adapter_scale"] = choices.adapter_scale
-        given = {name: value for name, value in options.items() if value is not None}
-        return parse_config(GenerationConfig, given, "generation").for_pack(self.pack.info)
+        options = {name: value for name, value in options.items() if value is not None}
+        return parse_config(GenerationConfig, options, "generation").for_pack(self.pack.info)
 
     def _video_job(self, project: Project, session: Session, seed: int) -> VideoJob:
         choices, sequence = project.generation, self._compose(project, session)

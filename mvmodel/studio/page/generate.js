@@ -1,6 +1,6 @@
 // Step 3: prompt, first frame, settings, the queue and its progress.
 import { $, $$, attempt, loadImage, request, toast, upload } from './api.js';
-import { change, onChange, store } from './store.js';
+import { change, notify, onChange, store } from './store.js';
 import { clip, draw, setPreview } from './stage.js';
 import { startJob } from './mask.js';
 
@@ -17,6 +17,8 @@ export async function generate(extra = {}) {
 
 const bindings = { '#prompt': 'prompt', '#negative': 'negative_prompt' };
 const numbers = { '#seed': 'seed', '#videos': 'videos', '#steps': 'steps' };
+
+export const hasPreview = () => shownPreview !== '';
 
 export function initGenerate() {
   for (const [selector, name] of Object.entries(bindings)) {
@@ -100,13 +102,13 @@ const NAMES = { generate: 'Video', first_frames: 'First frames', words: 'Masks f
 const seconds = value => (value < 90 ? `${Math.ceil(value)} s` : `${Math.round(value / 60)} min`);
 
 export function showJobs() {
-  const shown = store.jobs.filter(job => job.state !== 'done' || Date.now() / 1000 - job.finished < 6).slice(-8).reverse();
+  const shown = store.jobs.filter(job => job.state !== 'done' || Date.now() / 1000 - job.finished < 6).slice(-8);
   const cards = shown.map(job => {
     const card = document.createElement('div'), line = document.createElement('div'), title = document.createElement('b'), note = document.createElement('span');
     card.className = 'job';
     card.dataset.state = job.state;
     line.className = 'line';
-    title.textContent = NAMES[job.kind] || job.kind;
+    title.textContent = `${NAMES[job.kind] || job.kind}${job.seed == null ? '' : `, seed ${job.seed}`}`;
     note.className = job.state === 'failed' ? 'failed hint' : 'hint';
     line.append(title);
     const isActive = ['waiting', 'running'].includes(job.state);
@@ -138,6 +140,7 @@ async function showPreview() {
   const key = job ? `${job.id}-${job.preview}` : '';
   if (key === shownPreview) return;
   shownPreview = key;
+  notify('preview');
   if (!job) return setPreview(null);
   const image = await loadImage(`/api/jobs/${job.id}/preview?${job.preview}`).catch(() => null);
   if (image && shownPreview === key) setPreview(image);

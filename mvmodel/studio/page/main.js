@@ -4,7 +4,7 @@ import { canRedo, canUndo, change, notify, onChange, redo, replaceProject, save,
 import { clip, draw, resizeStage } from './stage.js';
 import { addKey, handleJobs, initMask, setTool } from './mask.js';
 import { deleteObject, doubleObject, initMotion } from './motion.js';
-import { generate, initGenerate, showJobs } from './generate.js';
+import { generate, hasPreview, initGenerate, showJobs } from './generate.js';
 import { initRefine, playInStep, showVideos, view } from './refine.js';
 
 const STEPS = ['mask', 'motion', 'generate', 'refine'];
@@ -20,7 +20,7 @@ export function setStep(step) {
   for (const panel of $$('[data-panel]')) panel.hidden = panel.dataset.panel !== step;
   if (step === 'mask' && !['brush', 'eraser', 'ellipse', 'box'].includes(store.tool)) setTool('brush');
   if (step === 'motion' && !['path', 'move'].includes(store.tool)) setTool('path');
-  if (step === 'refine') setPlaying(true);
+  setPlaying(step === 'refine');
   sessionStorage.setItem('step', step);
   notify('step');
   resizeStage();
@@ -74,7 +74,7 @@ function showObjects() {
     eye.textContent = object.visible ? '👁' : '–';
     eye.setAttribute('aria-label', object.visible ? 'Hide' : 'Show');
     eye.onclick = event => { event.stopPropagation(); change(() => { object.visible = !object.visible; }); };
-    Object.assign(words, { type: 'text', value: object.name, placeholder: 'words of the prompt: a dog' });
+    Object.assign(words, { type: 'text', value: object.name, placeholder: 'words, as in: a dog' });
     words.setAttribute('aria-label', `Words of the prompt for object ${index + 1}`);
     words.onchange = () => change(() => { object.name = words.value.trim(); });
     words.onfocus = () => select(object.id, false);
@@ -109,8 +109,10 @@ function showKeys() {
 
 function showCaption() {
   const names = { mask: 'Paint the object; press Play to see it move', motion: 'Draw the way of the object; drag its points with Move', generate: 'The masks that the video follows', refine: 'Masks' };
+  const motion = selectedObject()?.motion;
+  if (motion && (motion.points.length || motion.bend || motion.offset.some(Boolean))) names.mask = 'Bright: the shape that you paint. Faint: where it moves';
   const running = store.jobs.some(job => job.state === 'running' && job.kind === 'generate');
-  $('#stage-caption').textContent = store.remarks.length && store.step !== 'refine' ? store.remarks[0] : store.step === 'generate' && running ? 'Live: what the video will look like' : names[store.step];
+  $('#stage-caption').textContent = store.remarks.length && store.step !== 'refine' ? store.remarks[0] : store.step === 'generate' && running ? (hasPreview() ? 'Live: what the video will look like' : 'The first frame is being drawn') : names[store.step];
 }
 
 function apply(changes) {
@@ -216,7 +218,7 @@ async function start() {
   initRefine();
   onChange(reason => {
     if (reason === 'project') { showObjects(); showKeys(); $('#frames').value = store.project.frames; showFrame(); }
-    if (reason === 'masks' || reason === 'clip' || reason === 'step') { showCaption(); showFrame(); }
+    if (['masks', 'clip', 'step', 'preview'].includes(reason)) { showCaption(); showFrame(); }
     draw();
   });
   notify('project');

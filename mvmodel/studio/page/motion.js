@@ -1,6 +1,6 @@
 // Step 2: paths, speed, size and rotation over time, edits and the camera.
 import { $, $$, toast } from './api.js';
-import { change, clone, newId, onChange, selectedObject, store } from './store.js';
+import { change, clone, newId, onChange, selectedObject, store, visibleIndex } from './store.js';
 
 const PATHS = {
   across: [[0.15, 0.55], [0.85, 0.55]],
@@ -39,7 +39,9 @@ export function doubleObject() {
     const copy = clone(object);
     copy.id = newId();
     copy.name = object.name ? `${object.name} copy` : '';
-    copy.motion.offset = [copy.motion.offset[0] + (copy.motion.offset[0] > 0.2 ? -0.22 : 0.22), copy.motion.offset[1] + 0.06];
+    const places = (store.centres[visibleIndex(object)] || []).filter(Boolean).map(([x]) => x);
+    const right = 1 - Math.max(0.5, ...places), left = Math.min(0.5, ...places);
+    copy.motion.offset = [copy.motion.offset[0] + (right >= left ? 0.2 : -0.2), copy.motion.offset[1] + 0.06];
     project.objects.push(copy);
     store.selected = copy.id;
   });

@@ -72,6 +72,14 @@ function showPlayer(selector, id, word) {
   attempt(() => loadDetails(id));
 }
 
+// The time of the frame that each video really shows: it lags behind `currentTime` where decoding takes long.
+const shownTimes = new Map();
+function followFrames(screen) {
+  if (!screen.requestVideoFrameCallback) return;
+  const remember = (now, frame) => { shownTimes.set(screen, frame.mediaTime); screen.requestVideoFrameCallback(remember); };
+  screen.requestVideoFrameCallback(remember);
+}
+
 // Both videos show the frame of the clock; outlines are drawn for the same frame.
 export function playInStep(frameTime) {
   if (store.step !== 'refine') return;
@@ -87,7 +95,8 @@ export function playInStep(frameTime) {
       if (!screen.paused) screen.pause();
       if (Math.abs(screen.currentTime - target) > 0.4 / video.fps) screen.currentTime = target;
     }
-    drawOutlines(figure, video, Math.min(video.frames - 1, Math.floor(screen.currentTime * video.fps + 0.01)));
+    const time = screen.requestVideoFrameCallback ? shownTimes.get(screen) ?? 0 : screen.currentTime;
+    drawOutlines(figure, video, Math.min(video.frames - 1, Math.floor(time * video.fps + 0.01)));
   }
 }
 
@@ -153,6 +162,7 @@ async function extend() {
 }
 
 export function initRefine() {
+  for (const screen of $$('.result video')) followFrames(screen);
   $('#refine-edit').onclick = () => attempt(editVideo);
   $('#refine-vary').onclick = () => attempt(varySeeds);
   $('#refine-extend').onclick = () => attempt(extend);

@@ -64,7 +64,7 @@ export function draw() {
   const editsKey = store.step === 'mask' && object?.masks.kind === 'drawn' && object.visible;
   if (sheet) {
     if ($('#onion').checked && !store.playing) drawOnion(sheet);
-    context.globalAlpha = editsKey ? 0.35 : backdrop ? 0.75 : 1;
+    context.globalAlpha = editsKey ? 0.35 : backdrop ? 0.55 : 1;
     context.drawImage(paintLabels(sheet, store.frame), 0, 0, width, height);
     context.globalAlpha = 1;
     if (!store.playing) context.drawImage(paintOutline(sheet, store.frame, scale(), '#fff9'), 0, 0);

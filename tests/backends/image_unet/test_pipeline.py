@@ -8,6 +8,7 @@ import torch
 
 from mvmodel.backends.image_unet.guidance import guidance_branches
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
+from mvmodel.backends.image_unet.schedulers import build_scheduler
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError, PackError
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -264,6 +265,24 @@ def test_callback_may_change_the_prompt_and_stop_the_run(pipeline, arguments):
     assert np.abs(stopped - base).max() > 1e-4
     with pytest.raises(InputError, match="callbacks get latents, prompt_embeds"):
         pipeline(**arguments, callback_on_step_end=stop, callback_on_step_end_tensor_inputs=["noise"])
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm++", "euler"])
+def test_callbacks_see_what_each_step_predicts_of_the_finished_video(pipeline, arguments, name, small_pack):
+    """The last step's prediction is the result; asking for it changes nothing."""
+    pipeline.scheduler = build_scheduler(small_pack, name)
+    base = pipeline(**arguments, generator=seeded(), output_type="latent").frames
+    predictions = []
+
+    def remember(pipe, index, t, values):
+        predictions.append(values["clean_latents"])
+        return {}
+
+    options = {"callback_on_step_end": remember, "callback_on_step_end_tensor_inputs": ["latents", "clean_latents"]}
+    watched = pipeline(**arguments, generator=seeded(), output_type="latent", **options).frames
+    assert torch.equal(watched, base)
+    distances = [float((clean - base[:, 1:]).abs().mean()) for clean in predictions]
+    assert distances[-1] == min(distances) and distances[-1] < 0.05
 
 
 def test_model_offload_and_slicing_give_the_same_video(pipeline, arguments):

@@ -1,0 +1,161 @@
+"""The studio in a real browser: drawn with the pointer and with the keyboard alone, generated, edited, and kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from mvmodel.packs.info import read_run_info
+from mvmodel.studio.app import create_app
+from mvmodel.studio.config import StudioConfig
+from mvmodel.studio.server import find_address
+from tests.browser.conftest import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+READY = "document.documentElement.dataset.ready === 'true'"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, small_pack_folder: Path, random_adapter: Path) -> Iterator[str]:
+    """A studio with the small pack, whose start adapter is a random one, in a thread of this process."""
+    from mvmodel.studio.worker import StudioWorker
+
+    config, adapters = StudioConfig(), [random_adapter.parent]
+    host, port = find_address(0)
+
+    def open_worker() -> StudioWorker:
+        return StudioWorker(str(small_pack_folder), None, "pack", "auto", None, config, adapters)
+
+    folder = tmp_path_factory.mktemp("studio")
+    app = create_app(read_run_info(small_pack_folder), open_worker, folder, config=config, adapters=adapters, port=port)
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://{host}:{port}/"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture
+def open_studio(browser, address):
+    """`open_studio()` -> (page, complaints) of a new person; `open_studio(context)` of the same one."""
+    contexts = []
+
+    def open_one(context=None, **options):
+        if context is None:
+            context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
+            contexts.append(context)
+        page, complaints = context.new_page(), []
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address)
+        until(page, READY, 30)
+        return page, complaints
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+def drag(page, *points: tuple[float, float]) -> None:
+    """Drag over the picture, in shares of it."""
+    box = page.locator("#stage").bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def objects(page) -> int:
+    return int(page.evaluate("document.querySelectorAll('.object').length"))
+
+
+def generate(page, seed: int) -> None:
+    """Generate a short video in one step, and wait until the page shows it."""
+    count = page.locator("#videos-list .thumb").count()
+    page.locator("#tab-generate").click()
+    for field, value in (("#prompt", "a car"), ("#steps", "1"), ("#seed", str(seed)), ("#frames", "4")):
+        page.locator(field).fill(value)
+        page.locator(field).press("Tab")
+    page.locator("#adapter").select_option("adapter")
+    page.locator("#generate").click()
+    until(page, f"document.querySelectorAll('#videos-list .thumb').length === {count + 1}", 120)
+    until(page, "document.querySelector('main').dataset.step === 'refine'", 20)
+
+
+def test_draw_move_generate_edit_and_generate_again(open_studio):
+    page, complaints = open_studio()
+    drag(page, (0.4, 0.5), (0.6, 0.5), (0.5, 0.6))
+    until(page, "document.querySelectorAll('.object').length === 1")
+    page.locator("#tab-motion").click()
+    drag(page, (0.2, 0.7), (0.5, 0.3), (0.8, 0.7))
+    until(page, "Number(document.documentElement.dataset.previewMs) > 0")
+    generate(page, 1)
+    assert page.locator("#video-b video").evaluate("video => video.videoWidth") == 64
+    page.locator("#refine-edit").click()
+    page.locator("#double").click()
+    page.locator("#bend").fill("0.2")
+    assert objects(page) == 2
+    generate(page, 2)
+    until(page, "[...document.querySelectorAll('.result video')].every(video => video.readyState >= 2)", 20)
+    assert page.locator("#video-a").is_visible() and page.locator("#video-b").is_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Settings").click()
+    assert download.value.suggested_filename == "a-car-2.settings.json"
+    page.reload()
+    until(page, READY, 30)
+    assert objects(page) == 2 and page.locator("#videos-list .thumb").count() == 2
+    other, _ = open_studio()
+    assert objects(other) == 0 and other.locator("#videos-list .thumb").count() == 0
+    assert complaints == []
+
+
+def test_everything_can_be_done_with_the_keyboard(open_studio):
+    page, complaints = open_studio()
+    page.locator("#shape-disc").focus()
+    page.keyboard.press("Enter")
+    until(page, "document.querySelectorAll('.object').length === 1")
+    page.locator("#stage").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("2")
+    page.get_by_role("button", name="Arc").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+d")
+    until(page, "document.querySelectorAll('.object').length === 2")
+    page.keyboard.press("Control+z")
+    until(page, "document.querySelectorAll('.object').length === 1")
+    page.keyboard.press("Space") if page.evaluate("document.activeElement.tagName") != "BUTTON" else None
+    page.keyboard.press("3")
+    assert page.locator("#tab-generate").get_attribute("aria-selected") == "true"
+    page.locator("#prompt").focus()
+    page.keyboard.type("a car")
+    page.keyboard.press("Control+Enter")
+    until(page, "document.querySelector('.job') !== null")
+    page.get_by_role("button", name="Cancel").first.focus()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none", "the focus can be seen"
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('.job[data-state=running], .job[data-state=waiting]') === null", 60)
+    assert complaints == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (820, 1180), (390, 800)])
+def test_nothing_sticks_out(open_studio, width, height):
+    page, _ = open_studio()
+    page.set_viewport_size({"width": width, "height": height})
+    page.locator("#shape-disc").click()
+    for step in ("mask", "motion", "generate", "refine"):
+        page.locator(f"#tab-{step}").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+        for control in page.locator(f'[data-panel="{step}"] button:visible').all():
+            box = control.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width, (step, control.text_content())
