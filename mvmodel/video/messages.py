@@ -99,7 +99,7 @@ def _encode_array(value: np.ndarray | np.generic, buffers: list[memoryview]) -> 
         array, kind = value.T, "transposed"
     else:
         array, kind = np.ascontiguousarray(value).reshape(value.shape), "array"
-    buffers.append(memoryview(array.reshape(-1).view(np.uint8)))
+    buffers.append(array.reshape(-1).view(np.uint8).data)
     return {kind: [len(buffers) - 1, array.dtype.str, list(array.shape)]}
 
 

@@ -92,8 +92,8 @@ class StoreFiles:
         self.refresh()
         if self.is_local:
             local = Path(str(path))
-            found = sorted(p for p in local.rglob("*") if p.is_file()) if local.is_dir() else [local]
-            yield from (cast("UPath", p) for p in found if p.exists())
+            paths = sorted(p for p in local.rglob("*") if p.is_file()) if local.is_dir() else [local]
+            yield from (cast("UPath", p) for p in paths if p.exists())
             return
         for name in path.fs.find(path.path):
             yield self._at(name)

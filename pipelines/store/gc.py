@@ -62,15 +62,15 @@ def find_garbage(
     _check_runs_are_finished(instance)
     versions: dict[_Identity, Version] = {(v.asset, v.partition, v.sha): v for v in store.versions()}
     needed: set[_Identity] = set()
-    known: set[tuple[str, str | None]] = set()
+    recorded_keys: set[tuple[str, str | None]] = set()
     for asset, partition in sorted({(v.asset, v.partition) for v in versions.values()}, key=str):
         events = list_materializations(instance, dg.AssetKey(asset), partition)
         hashes = dict.fromkeys(str(event.metadata["sha256"].value) for event in events if "sha256" in event.metadata)
         if hashes:
-            known.add((asset, partition))
+            recorded_keys.add((asset, partition))
         for sha in list(hashes)[:keep]:
             _add_needed((asset, partition, sha), versions, needed)
-    if versions and not known:
+    if versions and not recorded_keys:
         raise InputError(
             f"Dagster's records know none of the {len(versions)} versions in {store.root}, so gc cannot tell what is "
             f"needed; restore the records, or give the --home that the store belongs to"
@@ -83,7 +83,7 @@ def find_garbage(
             store.file_system,
         )
         for identity, version in versions.items()
-        if identity not in needed and identity[:2] in known and _age_of(version) >= days
+        if identity not in needed and identity[:2] in recorded_keys and _age_of(version) >= days
     ]
     return unneeded + [item for item, age in _find_unfinished(store) if age >= days]
 

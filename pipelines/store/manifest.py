@@ -92,10 +92,10 @@ class Version:
         for name, kind in _REQUIRED.items():
             if not isinstance(value.get(name), kind):
                 raise ValueError(f"it has no {name}")
-        if outside := [name for name in value["files"] if not is_inside_name(name)]:
-            raise ValueError(f"it names {outside[0]!r}, which is outside its folder")
-        known = {field.name for field in fields(cls)}
-        entries = {name: entry for name, entry in value.items() if name in known}
+        if foreign_names := [name for name in value["files"] if not is_inside_name(name)]:
+            raise ValueError(f"it names {foreign_names[0]!r}, which is outside its folder")
+        field_names = {field.name for field in fields(cls)}
+        entries = {name: entry for name, entry in value.items() if name in field_names}
         return cls(**{"partition": None, **entries, "volatile": tuple(value.get("volatile") or ())})
 
 

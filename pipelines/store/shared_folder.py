@@ -35,15 +35,15 @@ def read_index(path: UPath) -> dict[str, Any]:
         return {}
 
 
-def upload_folder(file_system: StoreFiles, folder: Path, path: UPath, **facts: Any) -> None:
-    """Copy a local folder to the store. facts: recorded in the index. Files that the index no longer names go."""
+def upload_folder(file_system: StoreFiles, folder: Path, path: UPath, **metadata: Any) -> None:
+    """Copy a local folder to the store. metadata: recorded in the index. Files that the index no longer names go."""
     earlier = set(read_index(path).get("files", {}).values())
     files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
     hashes = {name: hash_file(file) for name, file in files.items()}
     for name, sha in hashes.items():
         if sha not in earlier:
             file_system.upload(files[name], path / sha)
-    file_system.write_json(path / INDEX, {"files": hashes, **facts})
+    file_system.write_json(path / INDEX, {"files": hashes, **metadata})
     for sha in earlier - set(hashes.values()):
         file_system.remove(path / sha)
 
