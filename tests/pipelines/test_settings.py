@@ -28,6 +28,7 @@ WRONG_VALUES = {
     "gates": {"max_regression": -0.1},
     "comparison": {"scheduler_requests": -1},
     "experiments": {"mask_robustness": {"requests": 0}},
+    "automation": {"interval_s": 0},
 }
 """Section -> a setting whose value it cannot have."""
 

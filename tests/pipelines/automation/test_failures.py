@@ -48,9 +48,10 @@ def server() -> Iterator[HTTPServer]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             server.requests.append((self.path, self.headers["Content-Type"], json.loads(body)))
-            if self.path == "/slow":
-                time.sleep(2)
-            self.send_response(500 if self.path == "/broken" else 204)
+            path = self.path.partition("?")[0]
+            if path == "/slow":
+                time.sleep(1)
+            self.send_response(500 if path == "/broken" else 204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None: ...
