@@ -50,7 +50,7 @@ def _measure_run(home: Path, clips: Path, arguments: Sequence[str]) -> dict[str,
     """Run Python with these arguments on a home: wall time, time inside the assets, and growth of the records."""
     with dagster_instance(home) as instance:
         earlier = {record.dagster_run.run_id for record in instance.get_run_records()}
-    before = _count_bytes(home)
+    earlier_bytes = _count_bytes(home)
     environment = {**os.environ, "MVMODEL_CLIPS": str(clips), "PYTHONPATH": str(REPOSITORY), "TQDM_DISABLE": "1"}
     started = time.perf_counter()
     process = subprocess.run(
@@ -62,15 +62,15 @@ def _measure_run(home: Path, clips: Path, arguments: Sequence[str]) -> dict[str,
     with dagster_instance(home) as instance:
         runs = [r.dagster_run.run_id for r in instance.get_run_records() if r.dagster_run.run_id not in earlier]
         stages = _read_stages(instance, runs)
-    inside = sum(stage["seconds"] for stage in stages)
+    library_seconds = sum(stage["seconds"] for stage in stages)
     return {
         "seconds": seconds,
-        "seconds_in_library": inside,
-        "overhead": max(0.0, 1 - inside / seconds),
+        "seconds_in_library": library_seconds,
+        "overhead": max(0.0, 1 - library_seconds / seconds),
         "steps": len(stages),
         "computed_steps": sum(stage["computed"] for stage in stages),
         "runs": len(runs),
-        "log_megabytes": (_count_bytes(home) - before) / 1e6,
+        "log_megabytes": (_count_bytes(home) - earlier_bytes) / 1e6,
     }
 
 

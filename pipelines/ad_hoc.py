@@ -73,10 +73,12 @@ def generate_video(
     work.mkdir(parents=True)
     try:
         write_listed_requests(work, config.motion, [request], work, pack.load(), library, "crop")
-        listed = read_requests(work / "requests.csv")
+        requests_with_masks = read_requests(work / "requests.csv")
         generation = pack.generation(settings)
-        frames = requests.first_frames(pack.backend(), listed, generation, work / "frames")
-        requests.generate(pack.backend(), adapter.folder / TUNED_ADAPTER, listed, frames, generation, work / "videos")
+        frames = requests.first_frames(pack.backend(), requests_with_masks, generation, work / "frames")
+        requests.generate(
+            pack.backend(), adapter.folder / TUNED_ADAPTER, requests_with_masks, frames, generation, work / "videos"
+        )
         target = _free_path(settings.home_folder / FOLDER / f"{config.name}.mp4")
         target.parent.mkdir(exist_ok=True)
         sheet = ui_metadata.video_rows([read_frames(work / "videos" / f"{config.name}.npz")], config.prompt)

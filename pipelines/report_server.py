@@ -33,8 +33,8 @@ class ReportHandler(SimpleHTTPRequestHandler):
         if path.is_dir():
             self.path = self.path.partition("?")[0].rstrip("/") + "/index.html"
             path = Path(self.translate_path(self.path))
-        inside = path.resolve().is_relative_to(Path(self.directory).resolve())
-        if name not in LOCAL_NAMES or not inside or not path.is_file():
+        is_inside = path.resolve().is_relative_to(Path(self.directory).resolve())
+        if name not in LOCAL_NAMES or not is_inside or not path.is_file():
             self.send_error(HTTPStatus.NOT_FOUND, "There is no such report here; the pipeline has not written it yet")
             return None
         return super().send_head()

@@ -85,11 +85,11 @@ def _find_needed_runs(instance: dg.DagsterInstance, keep: int) -> set[str]:
             if event is None:
                 continue
             sha = str(event.metadata["sha256"].value) if "sha256" in event.metadata else record.run_id
-            known = versions.setdefault(event.partition, {})
+            shas = versions.setdefault(event.partition, {})
             limit = None if key.path[-1] in HISTORY_ASSETS else keep
-            if sha in known or (limit is not None and len(known) >= limit):
+            if sha in shas or (limit is not None and len(shas) >= limit):
                 continue
-            known[sha] = None
+            shas[sha] = None
             needed.add(record.run_id)
             if PICTURES_RUN in event.metadata:
                 needed.add(str(event.metadata[PICTURES_RUN].value))

@@ -27,7 +27,7 @@ class FolderCursor:
     """What the sensor knows of the folder.
 
     observed: the state seen last, and since when, in seconds since 1970. ingested: the state of the last request.
-    run_key, requested: its run, and when it was requested. attempt: which one for this state. done: whether it
+    run_key, requested: its run, and when it was requested. attempt: which one for this state. is_complete: whether it
     succeeded.
     """
 
@@ -37,7 +37,7 @@ class FolderCursor:
     run_key: str = ""
     requested: float = 0.0
     attempt: int = 0
-    done: bool = False
+    is_complete: bool = False
 
     @classmethod
     def parse(cls, text: str | None) -> FolderCursor:
@@ -102,7 +102,7 @@ def evaluate_folder(
     # The same files may be dropped, removed and dropped again: only the time makes each of these a run of its own. The
     # key depends on nothing but the cursor, so that a tick that is evaluated twice asks for one run.
     run_key = f"clips-{state[:12]}-{cursor.since:.3f}-{attempt}"
-    requested = replace(cursor, ingested=state, run_key=run_key, requested=now, attempt=attempt, done=False)
+    requested = replace(cursor, ingested=state, run_key=run_key, requested=now, attempt=attempt, is_complete=False)
     tags = {"mvmodel/files": str(len(stamps)), "mvmodel/attempt": str(attempt)}
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)], cursor=requested.to_json())
 
@@ -114,14 +114,14 @@ def _judge_last_run(
     if not cursor.run_key:
         return cursor, "nothing changed" if state == cursor.ingested else ""
     status, ended = _find_run(instance, cursor)
-    is_lost = status is None and not cursor.done and now > cursor.requested + LOST_AFTER
-    if not (cursor.done or is_lost or status in (*STOPPED, DagsterRunStatus.SUCCESS)):
+    is_lost = status is None and not cursor.is_complete and now > cursor.requested + LOST_AFTER
+    if not (cursor.is_complete or is_lost or status in (*STOPPED, DagsterRunStatus.SUCCESS)):
         return cursor, "an ingestion is running"
     if status == DagsterRunStatus.SUCCESS:
-        cursor = replace(cursor, done=True)
+        cursor = replace(cursor, is_complete=True)
     if state != cursor.ingested:
         return cursor, ""
-    if cursor.done:
+    if cursor.is_complete:
         return cursor, "nothing changed"
     if cursor.attempt >= config.ingest_attempts:
         return cursor, f"the ingestion of these files failed {cursor.attempt} times; it waits until they change"

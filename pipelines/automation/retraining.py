@@ -78,8 +78,8 @@ def continue_runs(instance: dg.DagsterInstance, now: float) -> Iterator[dg.RunRe
     tags = {name: value for name, value in ingestion.tags.items() if name in (RETRAINING_TAG, FORCE_TAG)}
     by_motion = {run.tags["dagster/partition"]: run for run in runs if run.job_name == jobs.motion_job.name}
     names = sorted(instance.get_dynamic_partitions(str(motions.name)))
-    if waiting := [name for name in names if name not in by_motion]:
-        for name in waiting:
+    if missing_motions := [name for name in names if name not in by_motion]:
+        for name in missing_motions:
             run_key, job = f"{name}-{day}", jobs.motion_job.name
             yield dg.RunRequest(run_key=run_key, job_name=job, partition_key=name, tags=tags)
     elif unfinished := [name for name, run in by_motion.items() if run.status not in FINISHED]:

@@ -106,12 +106,12 @@ def check_pack_files(name: str) -> Finding:
     if not info.hashes:
         return Finding("pack's files", True, f"{info.name} lists no hashes", required=False)
     hashes = hash_pack_files(folder)
-    wrong = sorted(file for file, sha in info.hashes.items() if hashes.get(file) != sha)
-    if wrong:
-        names = ", ".join(wrong[:MAX_NAMES])
+    changed_files = sorted(file for file, sha in info.hashes.items() if hashes.get(file) != sha)
+    if changed_files:
+        names = ", ".join(changed_files[:MAX_NAMES])
         fix = f"Fetch the pack again: delete {folder} and pull it, or check out the repository's copy."
         return Finding(
-            "pack's files", False, f"{len(wrong)} of {len(info.hashes)} are missing or changed: {names}", fix
+            "pack's files", False, f"{len(changed_files)} of {len(info.hashes)} are missing or changed: {names}", fix
         )
     return Finding("pack's files", True, f"{len(info.hashes)} files of {info.name} as published")
 

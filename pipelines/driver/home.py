@@ -26,8 +26,8 @@ def find_home() -> Path:
     default = settings.home_folder()
     if os.environ.get("DAGSTER_HOME") or default.exists():
         return default
-    others = [folder for folder in default.parent.glob("*") if (folder / "dagster" / "dagster.yaml").is_file()]
-    return max(others, key=lambda folder: (folder / "dagster").stat().st_mtime, default=default)
+    other_homes = [folder for folder in default.parent.glob("*") if (folder / "dagster" / "dagster.yaml").is_file()]
+    return max(other_homes, key=lambda folder: (folder / "dagster").stat().st_mtime, default=default)
 
 
 @contextmanager
