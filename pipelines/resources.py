@@ -43,25 +43,43 @@ class Settings(dg.ConfigurableResource):
     `MVMODEL_CONFIG` names a settings file for one command.
     """
 
-    home: str
-    clips: str
-    sections: dict[str, Any] = Field(default_factory=dict)
-    override: dict[str, Any] = Field(default_factory=dict)
-    report_address: str = ""
-    """Address under which the home's folder of reports is served."""
+    home: str = Field(default="", description="The home. Leave it out to take the one that is in use.")
+    clips: str = Field(default="", description="The folder of raw clips. Leave it out to take the home's.")
+    sections: dict[str, Any] = Field(
+        default_factory=dict,
+        description="The content of a settings file. Leave it and `home` out to take the home's.",
+    )
+    override: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Settings for this run only, over those of the home, such as {training: {steps: 100}}; see "
+        "docs/settings.md. This entry alone is enough.",
+    )
+    report_address: str = Field(default="", description="Address under which the home's reports are served.")
 
     @property
     def home_folder(self) -> Path:
-        return Path(self.home)
+        """The home's folder."""
+        return Path(self.home) if self.home else files.home_folder()
+
+    @property
+    def _stored(self) -> dict[str, Any]:
+        """The settings of the home in use, for a run whose config names no home; else empty."""
+        return {} if self.home else files.load_settings(files.home_folder())
+
+    @property
+    def raw_folder(self) -> Path:
+        """The folder of raw clips, whether it exists or not."""
+        return Path(self.clips or self._stored.get("clips") or files.default_clips_folder())
 
     def report_link(self, name: str) -> dg.UrlMetadataValue:
         """The link that opens a page of the folder of reports."""
-        return dg.MetadataValue.url(f"{self.report_address.rstrip('/')}/{name}")
+        address = self.report_address or self._stored.get("report_address") or files.TopLevelConfig().report_address
+        return dg.MetadataValue.url(f"{address.rstrip('/')}/{name}")
 
     @property
     def clips_folder(self) -> Path:
         """The folder of raw clips. Raises InputError if it does not exist."""
-        folder = Path(self.clips)
+        folder = self.raw_folder
         if not folder.exists():
             raise InputError(f"there is no folder of clips at {folder}; name one with --clips or MVMODEL_CLIPS")
         return folder
@@ -72,7 +90,8 @@ class Settings(dg.ConfigurableResource):
 
     def section(self, name: str) -> dict[str, Any]:
         """The settings of a section that differ from their defaults."""
-        return dict(files.merge_settings(self.sections, self.override).get(name, {}))
+        sections = files.merge_settings(self._stored, self.sections)
+        return dict(files.merge_settings(sections, self.override).get(name, {}))
 
     def read(self, name: str, model: type[Model], **defaults: Any) -> Model:
         """Read a section as its settings class.

@@ -65,7 +65,7 @@ def new_clips(status: dg.DefaultSensorStatus, config: AutomationConfig) -> dg.Se
         return evaluate_folder(
             context.instance,
             FolderCursor.parse(context.cursor),
-            Path(settings.clips),
+            settings.raw_folder,
             settings.read("automation", AutomationConfig),
             time.time(),
         )

@@ -13,7 +13,15 @@ from pydantic import BaseModel
 
 from mvmodel.errors import InputError
 from pipelines.definitions import build_resources
-from pipelines.settings import SECTIONS, load_settings, read_settings_file, section_model, validate_settings
+from pipelines.resources import Settings
+from pipelines.settings import (
+    SECTIONS,
+    load_settings,
+    read_settings_file,
+    section_model,
+    validate_settings,
+    write_settings,
+)
 from pipelines.settings_docs import SETTINGS_PAGE, render_settings_page
 
 WRONG_VALUES = {
@@ -112,6 +120,31 @@ def test_the_launchpads_override_is_validated_before_any_step(tmp_path: Path) ->
         defs.resolve_job_def("job").execute_in_process(run_config={"resources": {"settings": {"config": config}}})
     assert str(error.value.__cause__) == "override: training: no setting 'stepz'; did you mean 'steps'?"
     assert not computed
+
+
+def test_an_override_alone_keeps_the_settings_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster makes the resource from the launchpad's config alone, which then lacks what the home has."""
+    for name in ("MVMODEL_CONFIG", "MVMODEL_CLIPS", "MVMODEL_PACK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    write_settings(tmp_path, {"clips": str(tmp_path / "mine"), "training": {"steps": 7, "seed": 3}})
+    seen: list[Settings] = []
+
+    @dg.op
+    def look(settings: Settings) -> None:
+        seen.append(settings)
+
+    @dg.job
+    def job() -> None:
+        look()
+
+    defs = dg.Definitions(jobs=[job], resources={"settings": build_resources(tmp_path)["settings"]})
+    config = {"override": {"training": {"steps": 9}}}
+    run_config = {"resources": {"settings": {"config": config}}}
+    assert defs.resolve_job_def("job").execute_in_process(run_config=run_config).success
+    (settings,) = seen
+    assert settings.home_folder == tmp_path and settings.raw_folder == tmp_path / "mine"
+    assert settings.section("training") == {"steps": 9, "seed": 3}
 
 
 def test_validation_imports_nothing_heavy() -> None:
