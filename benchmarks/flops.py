@@ -16,10 +16,11 @@ def count_unet_flops() -> dict[str, float]:
 
     training_ratio: a forward pass of tuning (backward adds alike to both). denoising_ratio: a denoising run of 20
     steps, frame 1 and the text going through once and frames 2..16 at every step; without_memory is the same without
-    the KV cache.
+    the KV cache. denoising_ratio_with_control: with the ControlNet on every frame 2..16 in the one of guidance's two
+    branches that sees the mask, against the two branches of the image UNet.
     """
     import torch
-    from diffusers import UNet2DConditionModel
+    from diffusers import ControlNetModel, UNet2DConditionModel
 
     from mvmodel.model.adapter import MotionMaskAdapter
     from mvmodel.model.attachment import attach_adapter
@@ -28,12 +29,19 @@ def count_unet_flops() -> dict[str, float]:
     with torch.device("meta"):
         unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8).eval()
         adapter = MotionMaskAdapter.for_unet(unet).eval()
+        controlnet = ControlNetModel.from_unet(unet).eval()
     size = (HEIGHT // 8, WIDTH // 8)
 
     def call(frames: int, text: int, context: Any = None) -> None:
         options = {"cross_attention_kwargs": {"context": context}} if context else {}
         sample, t = torch.empty(frames, 4, *size, device="meta"), torch.empty(frames, device="meta").long()
         unet(sample, t, encoder_hidden_states=torch.empty(text, TOKENS, 768, device="meta"), **options)
+
+    def call_controlnet(frames: int) -> None:
+        sample, t = torch.empty(frames, 4, *size, device="meta"), torch.empty(frames, device="meta").long()
+        text = torch.empty(frames, TOKENS, 768, device="meta")
+        pictures = torch.empty(frames, 3, HEIGHT, WIDTH, device="meta")
+        controlnet(sample, t, encoder_hidden_states=text, controlnet_cond=pictures)
 
     def context(frames: int, kv_cache: KVCache | None = None, cache_out: KVCache | None = None) -> FrameContext:
         term = adapter.mask_term(torch.empty(frames, HEIGHT, WIDTH, device="meta"))
@@ -45,6 +53,7 @@ def count_unet_flops() -> dict[str, float]:
         kv_cache: KVCache = {}
         once = count_flops(lambda: call(1, 1, context(1, cache_out=kv_cache)))
         step = count_flops(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, kv_cache)))
+    control = count_flops(lambda: call_controlnet(FRAMES - 1))
     trainable = adapter.parameter_counts()["total"]
     return {
         "image_unet_tflop": image / 1e12,
@@ -54,6 +63,8 @@ def count_unet_flops() -> dict[str, float]:
         "training_ratio": training / image,
         "denoising_ratio": (once + STEPS * step) / (STEPS * image),
         "denoising_ratio_without_memory": training / image,
+        "controlnet_step_tflop": control / 1e12,
+        "denoising_ratio_with_control": (2 * (once + STEPS * step) + STEPS * control) / (2 * STEPS * image),
         "trainable_millions": trainable / 1e6,
         "adapter_megabytes_fp16": trainable * 2 / 1e6,
     }

@@ -229,7 +229,11 @@ def main(arguments: list[str] | None = None) -> None:
     names += [n for n in every if n not in names and (not options.only or any(part in n for part in options.only))]
     if not options.table:
         measure(options, log, names)
-    print_tables(log.rows(), names, options.adapters)
+    rows = log.rows()
+    if not rows and options.table and (recipe_hash := log.last_recipe()):
+        print(f"Measured under another recipe ({recipe_hash}): another pack, for example.\n")
+        rows = log.rows(recipe_hash)
+    print_tables(rows, names, options.adapters)
 
 
 if __name__ == "__main__":

@@ -26,19 +26,24 @@ class MeasurementLog:
     def __init__(self, file: Path, recipe: dict[str, Any]) -> None:
         self.file, self.recipe = Path(file), hash_value(recipe)[:16]
 
-    def rows(self) -> dict[str, Figures]:
-        """Key -> figures under this recipe. The last line of a key counts; incomplete lines are ignored."""
-        rows: dict[str, Figures] = {}
-        if not self.file.exists():
-            return rows
-        for line in self.file.read_text().splitlines():
+    def rows(self, recipe: str | None = None) -> dict[str, Figures]:
+        """Key -> figures under this log's recipe, or another's hash. The last line of a key counts."""
+        return {row["key"]: row["figures"] for row in self._lines() if row["recipe"] == (recipe or self.recipe)}
+
+    def last_recipe(self) -> str | None:
+        """The hash of the recipe of the last line, or None if there is no line."""
+        lines = self._lines()
+        return lines[-1]["recipe"] if lines else None
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """All lines; incomplete ones are ignored."""
+        lines = []
+        for line in self.file.read_text().splitlines() if self.file.exists() else ():
             try:
-                row = json.loads(line)
+                lines.append(json.loads(line))
             except json.JSONDecodeError:
                 continue
-            if row["recipe"] == self.recipe:
-                rows[row["key"]] = row["figures"]
-        return rows
+        return lines
 
     def add(self, key: str, figures: Figures) -> None:
         """Append a measurement; it is on disk when this returns."""

@@ -25,7 +25,7 @@ from benchmarks.later_frames_settings import NEUTRAL, SETTINGS
 from benchmarks.peer_requests import load_first_frames, render_requests
 from benchmarks.peer_table import format_differences, format_table
 from benchmarks.workers import load_pack_once, run_in_processes, use_one_thread
-from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.generation_config import GenerationConfig, check_later_frames
 from mvmodel.backends.training_config import TrainConfig
 from mvmodel.cache import Cache
 from mvmodel.code_version import code_version
@@ -34,6 +34,7 @@ from mvmodel.experiments.bench import METRICS_CODE, TUNING_CODE, VIDEO_CODE, Ben
 from mvmodel.experiments.cells import Task, hash_masks
 from mvmodel.files import atomic_write, hash_value, write_json
 from mvmodel.packs import Pack
+from mvmodel.packs.info import PackInfo
 from mvmodel.video.frames import read_frames, write_frames
 
 METHODS: dict[str, tuple[str, bool]] = {
@@ -80,6 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--videos", type=int, default=8, help="requests of a motion")
     parser.add_argument("--denoising-steps", type=int, default=20)
     parser.add_argument("--settings", nargs="+", choices=[DEFAULTS, *SETTINGS], default=[DEFAULTS], metavar="SETTING")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
     parser.add_argument("--pack", default="tiny")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
@@ -116,7 +118,8 @@ def measure(options: argparse.Namespace) -> int:
     shared = (options.pack, options.device, generation, training, options.videos, options.work, options.settings)
     together = [name for names in SHARED_TRAININGS for name in names]
     families = [*SHARED_TRAININGS, *((name,) for name in METHODS if name not in together)]
-    tasks_by_method = [(*shared, motion, names) for names in families for motion in motions]
+    families = [tuple(name for name in names if name in options.methods) for names in families]
+    tasks_by_method = [(*shared, motion, names) for names in families if names for motion in motions]
     rows: list[dict[str, Any]] = []
     failed = 0
     for _, method_rows in run_in_processes(compare_in_process, tasks_by_method, options.workers):
@@ -172,11 +175,11 @@ def replace_table(page: Path, text: str) -> None:
         temporary_file.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
-def choose_generation(name: str, base: GenerationConfig, setting: str) -> GenerationConfig:
+def choose_generation(name: str, base: GenerationConfig, setting: str, info: PackInfo) -> GenerationConfig:
     """The generation settings of a method. setting: of ours; all others have every option off."""
     if name not in ("ours", "ours_from_nothing"):
         return base.model_copy(update={**NEUTRAL, **({"mask_guidance": False} if name == "ours_paper" else {})})
-    changes = {} if setting == DEFAULTS else SETTINGS[setting]
+    changes = check_later_frames(info) if setting == DEFAULTS else SETTINGS[setting]
     return base.model_copy(update={**changes, "camera": (0.0, 0.0)})  # the cameras of the requests stand still
 
 
@@ -198,7 +201,7 @@ def compare_methods(
     for name in METHODS if names is None else names:
         is_ours = name in ("ours", "ours_from_nothing")
         for setting in settings if is_ours else ["-"]:
-            config = choose_generation(name, bench.generation, setting)
+            config = choose_generation(name, bench.generation, setting, pack.info)
             maker = functools.partial(get_method, name, config, load_method)
             for number, (task, true_frames) in enumerate(requests):
                 recipe = hash_value(
@@ -244,7 +247,11 @@ def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -
     from benchmarks import peer_methods as peers
     from benchmarks import peer_training as trained_peers
 
-    pack, clips, config = bench.pack, bench.motion.clips, choose_generation(name, bench.generation, DEFAULTS)
+    pack, clips, config = (
+        bench.pack,
+        bench.motion.clips,
+        choose_generation(name, bench.generation, DEFAULTS, bench.pack.info),
+    )
     recipe = hash_value([name, bench.motion.name, pack.hash, training.model_dump(mode="json"), CODE])
     weights_file = cache.path_of("peer_weights", recipe) / "weights.safetensors"
     work = cache.path_of("peer_latents", recipe)

@@ -197,6 +197,11 @@ class GenerationConfig(Config):
         )
 
 
+def switch_off_later_frame_options() -> dict[str, Any]:
+    """Values under which no option for later frames acts, whatever the pack's defaults are."""
+    return {name: GenerationConfig.model_fields[name].default for name in LATER_FRAME_OPTIONS}
+
+
 def check_later_frames(info: PackInfo) -> dict[str, Any]:
     """The pack's values of `LATER_FRAME_OPTIONS`. Raises PackError for another name or a value that is not valid."""
     values = info.generation.later_frames

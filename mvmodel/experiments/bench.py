@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.generation_config import GenerationConfig, switch_off_later_frame_options
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.cache import Cache
@@ -67,7 +67,8 @@ class Bench:
     """Makes and judges videos, each once.
 
     adapters: name -> folder. `MOTION_ADAPTER` is the one that is evaluated. generation, training: base settings, of
-    which each cell changes one. log: called with a line for every video and adapter that is computed.
+    which each cell changes one. The options for later frames are off, because they would hide what else is changed.
+    log: called with a line for every video and adapter that is computed.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Bench:
         self.pack, self.motions, self.cache = pack, tuple(motions), cache
         self.backend = load_backend(pack)
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
-        self.generation, self.training, self.log = generation.for_pack(pack.info), training, log
+        plain = generation.model_copy(update=switch_off_later_frame_options())
+        self.generation, self.training, self.log = plain.for_pack(pack.info), training, log
         self.work = WorkCounts()
 
     @property

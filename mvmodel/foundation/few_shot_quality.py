@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.generation_config import GenerationConfig, switch_off_later_frame_options
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.generation.requests import generate_video
@@ -75,7 +75,7 @@ def measure_few_shot(pack: Pack, count: int = 12, seed: int = 0) -> dict[str, fl
 
     Tunes with the default `TrainConfig`. Frame 1 comes from the ControlNet, as in the pipeline.
     """
-    config, backend = GenerationConfig(), load_backend(pack)
+    config, backend = GenerationConfig(**switch_off_later_frame_options()), load_backend(pack)
     clips = render_test_clips(pack.info.frames, count)
     models = pack.scorer(), pack.segmenter()
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.later_frames_settings import SETTINGS
 from mvmodel.backends.generation_config import (
     GENERIC_SAMPLING,
     LATER_FRAME_OPTIONS,
@@ -22,6 +23,7 @@ from mvmodel.backends.image_unet.long_video import generate_long_video, pipeline
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
 from mvmodel.backends.load import load_backend
 from mvmodel.errors import PackError
+from mvmodel.foundation.pack_assembly import GENERATION
 from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
@@ -80,6 +82,10 @@ def test_options_that_read_masks_are_known(small_pack):
 def test_every_shipped_pack_recommends(tiny_pack):
     assert (tiny_pack.info.generation.steps, tiny_pack.info.generation.guidance_scale) == (10, 2.5)
     assert tiny_pack.info.generation.first_frame_guidance == 1.5
+    assert tiny_pack.info.generation.model_dump(exclude_none=True) == GENERATION
+    measured = {**SETTINGS["E: C with colour fix and paste"], "background": "plate"}
+    filled = GenerationConfig().for_pack(tiny_pack.info)
+    assert {name: getattr(filled, name) for name in measured} == measured
     assert PACK_DESCRIPTIONS["sd15"]["generation"] == {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
 
 
