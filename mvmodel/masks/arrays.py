@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def _sequence_of_array(path: Path, array: np.ndarray, fps: float) -> MaskSequenc
             f"{path} holds {masks.shape}, which looks like (frames, objects, height, width); give (objects, frames, "
             f"height, width): masks.swapaxes(0, 1)"
         )
-    objects = [sequence_of_labels(path, lambda stack=stack: labels_from_grey(stack), fps).masks for stack in masks]
+    objects = [sequence_of_labels(path, partial(labels_from_grey, stack), fps).masks for stack in masks]
     return MaskSequence.from_instances(np.stack(objects), fps)
 
 
