@@ -30,8 +30,9 @@ masks:
 ```
 
 Pass it with `mvmodel-pipeline run --config FILE`, or set `MVMODEL_CONFIG=FILE` for Dagster's commands. To change
-settings for one run only, write `override` of the resource `settings` in Dagster's Launchpad; it alone is enough. Settings are validated before anything runs: a wrong name or value is an error that names the section and
-the setting.
+settings for one run only, write `override` of the resource `settings` in Dagster's Launchpad; it alone is
+enough. Settings are validated before anything runs: a wrong name or value is an error that names the section and the
+setting.
 
 The pack's own values replace the defaults of `size`, of `ingest` (`frames`, `fps`) and of `generation` where your
 file does not set them.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    # Here, because Dagster puts the path back when it has read the file.
+    sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
     import stand_ins
 
     from pipelines.definitions import build_defs
