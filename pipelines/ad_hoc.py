@@ -6,6 +6,7 @@ Unlike the assets, it belongs to no motion's report and is not measured: it is f
 # Dagster does not take the text of an annotation for the type of an op's context: no `annotations` from __future__.
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -86,7 +87,7 @@ def generate_video(
             shutil.copyfile(work / "videos" / f"{config.name}{suffix}", target.with_suffix(suffix))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    metadata = {"video": dg.MetadataValue.path(str(target)), "adapter": adapter.sha, "sheet": sheet}
+    metadata: dict[str, Any] = {"video": dg.MetadataValue.path(str(target)), "adapter": adapter.sha, "sheet": sheet}
     context.log_event(dg.AssetObservation("generated_videos", metadata=metadata, partition=config.motion))
     context.log.info(f"wrote {target}")
 

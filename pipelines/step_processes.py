@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import psutil
@@ -60,7 +60,7 @@ def record_processes(definition: dg.ExecutorDefinition) -> dg.ExecutorDefinition
 
     return dg.ExecutorDefinition(
         name=definition.name,
-        config_schema=definition.config_schema,
+        config_schema=cast(Any, definition.config_schema),
         requirements=definition.get_requirements,
         executor_creation_fn=create,
         description=definition.description,

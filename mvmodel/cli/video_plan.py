@@ -66,7 +66,7 @@ def plan_videos(
     if settings is None and choices.prompt is None:
         raise InputError("give what the video shows with --prompt, or a file of settings with --settings")
     if len(choices.seeds) < 2:
-        return [PlannedVideo(out, preview, *choices.seeds)]
+        return [PlannedVideo(out, preview, choices.seeds[0] if choices.seeds else None)]
     return [PlannedVideo(_add_label(out, seed) or out, _add_label(preview, seed), seed) for seed in choices.seeds]
 
 

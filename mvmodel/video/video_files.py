@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -57,7 +58,7 @@ def _write_webp(path: Path, frames: np.ndarray, fps: float) -> Path:
     return _write_animation(path, frames, duration=np.diff(times).tolist(), quality=WEBP_QUALITY, minimize_size=False)
 
 
-def _write_animation(path: Path, frames: np.ndarray, **options: object) -> Path:
+def _write_animation(path: Path, frames: np.ndarray, **options: Any) -> Path:
     pictures = [Image.fromarray(frame) for frame in frames]
     with atomic_write(path) as temporary_path:
         pictures[0].save(temporary_path, save_all=True, append_images=pictures[1:], loop=0, **options)

@@ -70,7 +70,7 @@ def raw_folder(settings: Settings) -> Iterator[dg.ObserveResult]:
     """Its state by names, sizes, times and file numbers. Assets are shown as stale when it differs from theirs."""
     folder = settings.raw_folder
     stamps = raw_files.stamp_files(folder) if folder.is_dir() else {}
-    metadata = {"folder": dg.MetadataValue.path(str(folder)), "files": len(stamps)}
+    metadata: dict[str, Any] = {"folder": dg.MetadataValue.path(str(folder)), "files": len(stamps)}
     yield dg.ObserveResult(asset_key=RAW_FOLDER, data_version=dg.DataVersion(hash_value(stamps)), metadata=metadata)
 
 

@@ -143,7 +143,7 @@ def lineage(
         return
     for name, value in settings.items():
         print(f"{name}: {value}")
-    print_table(LINEAGE_COLUMNS, list_lineage(tree))
+    print_table(LINEAGE_COLUMNS, list(list_lineage(tree)))
     print("`--json` adds settings, libraries, hashes of packs and paths.")
 
 

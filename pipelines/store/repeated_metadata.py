@@ -33,7 +33,8 @@ def repeat_metadata(instance: dg.DagsterInstance, handle: Handle) -> dict[str, A
     logged = {name: entry.value for name, entry in event.metadata.items() if name in ("sha256", "recipe", "path")}
     if logged != {"sha256": handle.sha, "recipe": handle.recipe, "path": str(handle.folder)}:
         return None
-    small = {name: v for name, v in event.metadata.items() if len(serialize_value(v)) <= MAX_REPEATED_BYTES}
+    entries: dict[str, Any] = dict(event.metadata)
+    small = {name: v for name, v in entries.items() if len(serialize_value(v)) <= MAX_REPEATED_BYTES}
     if len(small) < len(event.metadata) and PICTURES_RUN not in small:
         small[PICTURES_RUN] = dg.MetadataValue.dagster_run(records[0].run_id)
     return small
