@@ -15,7 +15,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.files import atomic_write
-from mvmodel.metrics.judge import judge_video
+from mvmodel.metrics.judge import judge_with_pack
 from mvmodel.packs import Pack, load_pack
 from mvmodel.training.finetune import finetune
 from mvmodel.world.render import random_clip
@@ -101,7 +101,4 @@ def _train(pack: Pack, clip: TrainingClip, precision: str) -> float:
 
 
 def _judge(pack: Pack, clip: TrainingClip, video: np.ndarray) -> dict[str, float]:
-    judgement = judge_video(
-        video, clip.masks, clip.caption, pack.scorer(), pack.segmenter(), independent=pack.independent_segmenter()
-    )
-    return judgement.metrics
+    return judge_with_pack(pack, video, clip.masks, clip.caption).metrics

@@ -214,8 +214,8 @@ class Backend(ABC):
         """Bytes that a training step on one clip would hold if all attention scores were stored; 0 if unknown."""
         return 0
 
-    def step_down_memory(self) -> str | None:
-        """After an error for lack of memory, prepare to use less.
+    def step_down_memory(self, training: bool = True) -> str | None:
+        """After an error for lack of memory in training or in generation, prepare to use less.
 
         Returns what is done from now on, for people to read; None, the default, if nothing more can be done.
         """

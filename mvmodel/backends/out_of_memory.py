@@ -19,22 +19,19 @@ def retry_with_less_memory(name: str, work: Callable[[], ResultT], step_down: Ca
 
     Raises InputError if memory runs out again, or if nothing can be done to save more.
     """
-    try:
-        return work()
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        reason = _first_line(error)
-    # outside the handler, because the error's traceback holds the tensors of the failed attempt
-    change = step_down()
-    if change is not None:
-        print(f"{name}: memory ran out; trying once more with {change}", file=sys.stderr, flush=True)
+    reason = ""
+    for attempt in range(2):
         try:
             return work()
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             reason = _first_line(error)
+        # outside the handler, because the error's traceback holds the tensors of the failed attempt
+        change = None if attempt else step_down()
+        if change is None:
+            break
+        print(f"{name}: memory ran out; trying once more with {change}", file=sys.stderr, flush=True)
     raise InputError(
         f"{name}: memory ran out ({reason}); use a smaller size or fewer frames, or a device with more memory"
     )

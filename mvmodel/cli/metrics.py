@@ -30,14 +30,14 @@ def metrics(
     from mvmodel.masks.files import read_masks
     from mvmodel.masks.fit import describe_fit, fit_masks
     from mvmodel.metrics.appearance import diversity
-    from mvmodel.metrics.judge import judge_video
+    from mvmodel.metrics.judge import judge_with_pack
     from mvmodel.metrics.score import METRICS
     from mvmodel.packs import load_pack
     from mvmodel.progress import track
     from mvmodel.video.frames import read_frames
 
     models = load_pack(pack)
-    scorer, segmenter = models.scorer(), models.segmenter()
+    scorer = models.scorer()
     judgements = []
     for video in track(videos, "measure videos"):
         frames = read_frames(video)
@@ -47,9 +47,7 @@ def metrics(
             if remark := describe_fit(sequence, size, fit.value):
                 typer.echo(f"{video}: {remark}", err=True)
             control = fit_masks(sequence, size, fit.value).masks
-        judgement = judge_video(
-            frames, control, prompt, scorer, segmenter, object_word, independent=models.independent_segmenter()
-        )
+        judgement = judge_with_pack(models, frames, control, prompt, object_word)
         judgements.append(judgement)
         if json:
             row = {"video": str(video), "frames": len(frames), **judgement.metrics, **judgement.scorer}

@@ -11,7 +11,7 @@ from mvmodel.experiments.cells import Cell
 from mvmodel.files import write_json
 from mvmodel.masks import MaskSequence
 from mvmodel.metrics.adherence import iou
-from mvmodel.metrics.judge import compute_frame_metrics, judge_video
+from mvmodel.metrics.judge import compute_frame_metrics, judge_with_pack
 from mvmodel.packs import Pack
 
 
@@ -21,15 +21,7 @@ def write_cell_metrics(cell: Cell, frames: np.ndarray, pack: Pack, folder: Path)
     frames: uint8 (frames, height, width, 3).
     """
     task, scorer = cell.task, pack.scorer()
-    judgement = judge_video(
-        frames,
-        task.masks,
-        task.prompt,
-        scorer,
-        pack.segmenter(),
-        task.words,
-        independent=pack.independent_segmenter(),
-    )
+    judgement = judge_with_pack(pack, frames, task.masks, task.prompt, task.words)
     assert judgement.detections is not None  # a pack has a segmenter and a scorer
     foreground = judgement.detections.foreground
     per_frame = compute_frame_metrics(frames, task.masks, task.prompt, scorer, judgement)

@@ -12,12 +12,12 @@ from diffusers import (
     AutoencoderKL,
     ControlNetModel,
     DDIMScheduler,
-    StableDiffusionControlNetPipeline,
     UNet2DConditionModel,
 )
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel
 
+from mvmodel.backends.image_unet.first_frame import build_controlnet_pipeline
 from mvmodel.foundation.text_to_image import (
     PICTURE_COUNT,
     CachedLatents,
@@ -153,19 +153,15 @@ def sample_first_frames(
     guidance: float = 3.0,
 ) -> np.ndarray:
     """Sample pictures on masks, bool (n, 128, 128), with diffusers' own ControlNet pipeline; uint8 (n, 128, 128, 3)."""
-    pipe = StableDiffusionControlNetPipeline(
+    pipeline = build_controlnet_pipeline(
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
         controlnet=controlnet,
         scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
     )
-    pipe.set_progress_bar_config(disable=True)
-    out = pipe(
+    out = pipeline(
         prompts,
         image=torch.from_numpy(masks).float()[:, None].expand(-1, 3, -1, -1),
         num_inference_steps=steps,

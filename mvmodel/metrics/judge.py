@@ -20,7 +20,7 @@ from mvmodel.progress import start_task
 from mvmodel.text import find_object_words
 
 if TYPE_CHECKING:
-    from mvmodel.metrics.protocols import ScorerProtocol
+    from mvmodel.metrics.protocols import JudgeModels, ScorerProtocol
     from mvmodel.segmentation.protocols import SegmenterProtocol
     from mvmodel.segmentation.u2net import U2NetSegmenter
 
@@ -71,6 +71,21 @@ def judge_video(
         advance()
         metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config, independent)
     return Judgement(metrics, detections, embeddings, {} if scorer is None else scorer.record)
+
+
+def judge_with_pack(
+    pack: JudgeModels,
+    frames: np.ndarray,
+    masks: np.ndarray | None,
+    prompt: str | None,
+    object_words: str | Sequence[str] | None = None,
+) -> Judgement:
+    """`judge_video` by a pack's models, and by the independent segmenter where it is on this machine.
+
+    Arguments and errors are those of `judge_video`.
+    """
+    independent = pack.independent_segmenter()
+    return judge_video(frames, masks, prompt, pack.scorer(), pack.segmenter(), object_words, independent=independent)
 
 
 def judge_iou(

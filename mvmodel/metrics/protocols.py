@@ -1,11 +1,15 @@
-"""What the metrics need of a scorer, whichever model stands behind it."""
+"""What the metrics need of models, whichever stand behind them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mvmodel.segmentation.protocols import SegmenterProtocol
+    from mvmodel.segmentation.u2net import U2NetSegmenter
 
 
 class ScorerProtocol(Protocol):
@@ -27,4 +31,20 @@ class ScorerProtocol(Protocol):
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Embeddings, float32 (texts, size), rows of length 1."""
+        ...
+
+
+class JudgeModels(Protocol):
+    """The models that a judge needs, as a `Pack` has them."""
+
+    def scorer(self) -> ScorerProtocol:
+        """Compares frames and text."""
+        ...
+
+    def segmenter(self) -> SegmenterProtocol:
+        """Finds the object."""
+        ...
+
+    def independent_segmenter(self) -> U2NetSegmenter | None:
+        """Finds the object once more, for `iou_independent`; None if it is not on this machine."""
         ...

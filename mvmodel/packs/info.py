@@ -109,8 +109,8 @@ class PackInfo(Config):
     control: ControlKind = "mask"
     """What the pack's ControlNet was trained to be shown."""
     min_reconstruction: float | None = Field(None, gt=0)
-    """Lowest PSNR, in dB, at which the autoencoder reproduces footage that the image model knows. None: it knows all
-    footage."""
+    """Lowest mean of PSNR and SNR, in dB, at which the autoencoder reproduces footage that the image model knows. None:
+    it knows all footage."""
     random: bool = False
     """The weights are random numbers, for tests and benchmarks. Every report says so."""
     made_by: dict[str, Any] = {}

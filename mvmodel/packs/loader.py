@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 import open_clip
 import torch
@@ -31,6 +30,7 @@ from mvmodel.packs.info import (
     read_size_multiple,
 )
 from mvmodel.packs.memory import MemoryPlan, choose_plan, count_half_precision_bytes, next_plan
+from mvmodel.packs.reconstruction import measure_reconstruction
 from mvmodel.picture_size import PictureSize
 from mvmodel.segmentation.sam_loading import load_sam
 from mvmodel.segmentation.segmenter import Segmenter
@@ -102,13 +102,12 @@ class Pack:
         unet_bytes = count_half_precision_bytes(self.folder / "unet")
         return choose_plan(self._memory_level, self.info, unet_bytes, self.device)
 
-    def step_down_memory(self) -> MemoryPlan | None:
-        """Take the next plan of the ladder, after an error for lack of memory.
+    def step_down_memory(self, training: bool = True) -> MemoryPlan | None:
+        """Take the next plan of the ladder, after an error for lack of memory in training or in generation.
 
-        None if there is none below, or if the user named a plan: then nothing changes.
-        Models that a plan loads in another way are loaded anew on their next use.
+        None if there is none below, or if the user named a plan: then nothing changes. Models are loaded anew.
         """
-        plan = next_plan(self.memory) if self._memory_level == "auto" else None
+        plan = next_plan(self.memory, training) if self._memory_level == "auto" else None
         if plan is not None:
             self.memory = plan
             self._parts.clear()
@@ -232,18 +231,7 @@ class Pack:
         if self.info.min_reconstruction is None:
             return True
         indices = sorted({len(frames) // 3, 2 * len(frames) // 3})
-        return self._measure_reconstruction(frames[indices]) >= self.info.min_reconstruction
-
-    @torch.no_grad()
-    def _measure_reconstruction(self, frames: np.ndarray) -> float:
-        """Mean PSNR, in dB, of frames that went through the autoencoder at the pack's size."""
-        size = self.info.size.width, self.info.size.height
-        resized = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
-        pictures = torch.from_numpy(resized).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        latents = self.vae().encode(pictures.to(self._torch_dtype)).latent_dist.mean
-        decoded = self.vae().decode(latents).sample.float().clamp(-1, 1)
-        errors = ((pictures - decoded) ** 2).mean(dim=(1, 2, 3))
-        return float((10 * torch.log10(4 / errors)).mean())
+        return measure_reconstruction(self.vae(), frames[indices], self.info.size) >= self.info.min_reconstruction
 
     def start_adapter(self) -> Path | None:
         """Returns the folder of the pack's start adapter, which was trained on many motions, or None."""

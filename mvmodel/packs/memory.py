@@ -101,6 +101,11 @@ LADDER: tuple[MemoryPlan, ...] = (
 """From most to least memory. `python -m benchmarks memory` accounts the numbers; results/memory.json has them."""
 
 
+GENERATION_SWITCHES = ("offload", "vae_slicing", "vae_tiling")
+TRAINING_SWITCHES = ("gradient_checkpointing", "half_precision_unet")
+"""The fields of a plan that save memory in generation, and those that only training uses."""
+
+
 def count_half_precision_bytes(folder: Path) -> int:
     """What the weights in a folder's safetensors files take in half precision; reads their headers only."""
     weights = 0
@@ -147,10 +152,20 @@ def choose_plan(level: str, info: PackInfo, unet_bytes: int, device: str) -> Mem
     return smallest
 
 
-def next_plan(plan: MemoryPlan) -> MemoryPlan | None:
-    """The plan below `plan` on the ladder; None if it is the last."""
-    position = LADDER.index(plan)
-    return LADDER[position + 1] if position + 1 < len(LADDER) else None
+def next_plan(plan: MemoryPlan, training: bool = True) -> MemoryPlan | None:
+    """The next plan on the ladder that saves more than `plan` does; None if there is none.
+
+    training: Whether training has to get by with less, or else generation, for which some plans do the same.
+    """
+    switches = GENERATION_SWITCHES + TRAINING_SWITCHES * training
+    return next(
+        (
+            below
+            for below in LADDER[LADDER.index(plan) + 1 :]
+            if any(getattr(below, name) != getattr(plan, name) for name in switches)
+        ),
+        None,
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

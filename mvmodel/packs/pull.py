@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file, user_cache_folder, write_json
-from mvmodel.packs.info import ControlKind
+from mvmodel.packs.info import ControlKind, read_pack_info
 from mvmodel.packs.sources import PULL_STATE, Source, describe_pack, find_pack_sources
 
 SAM_FILE = "checkpoints/sam_vit_b_01ec64.pth"
@@ -94,6 +95,9 @@ def describe_pull(name: str, control: ControlKind | None = None) -> PullPlan:
 def pull_pack(name: str, folder: Path | None = None, control: ControlKind | None = None) -> Path:
     """Download the pack `name` and return its folder. Files that an interrupted call downloaded are kept.
 
+    A pack that is complete is verified by the hashes in its `pack.json`; a file that differs is downloaded again, at
+    the commit that `pack.json` records.
+
     Args:
         name: A key of `PACK_SOURCES`.
         folder: Where the pack is written; `user_cache_folder()`/packs/`name` if None.
@@ -107,6 +111,7 @@ def pull_pack(name: str, folder: Path | None = None, control: ControlKind | None
     description = describe_pack(name, control)
     if (out / "pack.json").exists():
         _check_same_control(out, description)
+        _repair(out, sources)
         return out
     repositories = {part: source.repository for part, source in sources.items()}
     files = _list_files(sources, _resume(out, repositories))
@@ -121,6 +126,33 @@ def pull_pack(name: str, folder: Path | None = None, control: ControlKind | None
     write_json(out / "pack.json", {**description, "made_by": made_by, "hashes": hashes})
     (out / PULL_STATE).unlink()
     return out
+
+
+def _repair(out: Path, sources: dict[str, Source]) -> None:
+    """Download the files of a complete pack again that are missing or differ from the hashes in its `pack.json`.
+
+    Raises PackError if the hub cannot be reached, or has other files than the recorded ones.
+    """
+    info = read_pack_info(out)
+    damaged = [name for name, value in info.hashes.items() if not _has_hash(out / name, value)]
+    if not damaged:
+        return
+    print(f"{out}: {', '.join(damaged)} missing or damaged; downloading again", file=sys.stderr, flush=True)
+    files = {file.target: file for file in _list_files(sources, info.made_by.get("revisions", {}))}
+    for name in damaged:
+        (out / name).unlink(missing_ok=True)
+        if name in files:
+            _download_file(files[name], out)
+        if not _has_hash(out / name, info.hashes[name]):
+            raise PackError(
+                f"{out / name} is not the file that pack.json records, and its publisher has no such file any more; "
+                f"give another folder with --to for a new download"
+            )
+    shutil.rmtree(out / DOWNLOADS, ignore_errors=True)
+
+
+def _has_hash(path: Path, value: str) -> bool:
+    return path.is_file() and hash_file(path) == value
 
 
 def select_files(part: str, files: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from mvmodel.generation.request_table import read_requests
 from mvmodel.generation.requests import Request
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.fit import fit_masks
-from mvmodel.metrics.judge import judge_video
+from mvmodel.metrics.judge import judge_with_pack
 from mvmodel.packs import Pack
 from mvmodel.picture_size import PictureSize
 from mvmodel.progress import track
@@ -104,14 +104,7 @@ def _judge_file(pack: Pack, condition: str, request: Request, path: Path) -> tup
     size = PictureSize(frames.shape[2], frames.shape[1])
     sequence = fit_masks(MaskSequence.load(request.masks), size)  # as generation fits them
     masks = sequence.masks[: len(frames)]
-    judgement = judge_video(
-        frames,
-        masks,
-        request.prompt,
-        pack.scorer(),
-        pack.segmenter(),
-        independent=pack.independent_segmenter(),
-    )
+    judgement = judge_with_pack(pack, frames, masks, request.prompt)
     entry = VideoEntry(
         request.name,
         request.prompt,

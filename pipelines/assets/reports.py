@@ -172,6 +172,7 @@ def _write_motion_report(
         pd.read_parquet(sources["metrics"].folder / "metrics.parquet"),
         provenance.motion_provenance(pack, store, adapter, sources),
         provenance.training_provenance(inputs["training_set"], adapter),
+        notes=report_inputs.describe_training_footage(store, motion, inputs["training_set"], pack.load().info),
         study=None if ablation is None else report_inputs.read_ablation_videos([ablation]),
         study_command=report_inputs.ablation_command(motion),
         label=label,

@@ -51,19 +51,12 @@ def describe_independent_judge() -> str:
 def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgement:
     """Measure one generated video with every metric. video: its .npz."""
     from mvmodel.masks import MaskSequence
-    from mvmodel.metrics.judge import judge_video
+    from mvmodel.metrics.judge import judge_with_pack
     from mvmodel.video.frames import read_frames
 
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
-    return judge_video(
-        frames,
-        masks,
-        request.prompt,
-        pack.scorer(),
-        pack.segmenter(),
-        independent=pack.independent_segmenter(),
-    )
+    return judge_with_pack(pack, frames, masks, request.prompt)
 
 
 def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:

@@ -72,6 +72,28 @@ def test_every_plan_saves_at_least_as_much_as_the_one_before():
     assert next_plan(LADDER[-1]) is None
 
 
+def test_generation_skips_plans_that_only_change_training():
+    plans = {plan.level: plan for plan in LADDER}
+    below = {level: next_plan(plan, training=False) for level, plan in plans.items()}
+    assert below == {"24gb": plans["12gb"], "16gb": plans["12gb"], "12gb": plans["8gb"], "8gb": None}
+
+
+def test_a_video_that_runs_out_of_memory_takes_a_plan_that_changes_it(small_pack_folder: Path, monkeypatch, capsys):
+    backend = load_backend(load_pack(small_pack_folder))
+    levels = []
+
+    def generate(*_: object, **__: object) -> tuple[str, str]:
+        levels.append(backend.memory_level)
+        if len(levels) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return "pictures", "latents"
+
+    monkeypatch.setattr("mvmodel.backends.image_unet.backend.generate_first_latents", generate)
+    assert backend.first_frames(["a horse"], clip().masks[:1], [0], GenerationConfig()) == "pictures"
+    assert levels == ["24gb", "12gb"]
+    assert "first frames: memory ran out; trying once more with memory plan 12gb" in capsys.readouterr().err
+
+
 def test_free_memory_respects_a_containers_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     limit, used = tmp_path / "max", tmp_path / "current"
     monkeypatch.setattr(memory, "CPU_GROUP_FILES", ((limit, used),))

@@ -127,6 +127,25 @@ def test_a_pack_is_downloaded_once_with_its_revisions(hub: Hub, tmp_path: Path):
         pull_pack("sd15", tmp_path / "sd15", "canny")
 
 
+def test_a_complete_pack_is_verified_and_repaired_at_its_commits(hub: Hub, tmp_path: Path, capsys):
+    folder = pull_pack("sd15", tmp_path / "sd15")
+    weights, scheduler = "vae/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"
+    intact, record = (folder / weights).read_bytes(), json.loads((folder / "pack.json").read_text())
+    record["generation"]["control_scale"] = 1.4  # as packs check --apply writes
+    (folder / "pack.json").write_text(json.dumps(record))
+    (folder / weights).write_bytes(intact[:-1])
+    (folder / scheduler).unlink()
+    requested = len(hub.requested)
+    pull_pack("sd15", tmp_path / "sd15")
+    assert (folder / weights).read_bytes() == intact and (folder / scheduler).is_file()
+    assert len(hub.requested) == requested + 2 and json.loads((folder / "pack.json").read_text()) == record
+    assert "diffusion_pytorch_model.safetensors" in capsys.readouterr().err
+    record["hashes"][scheduler] = "0" * 64
+    (folder / "pack.json").write_text(json.dumps(record))
+    with pytest.raises(PackError, match=r"scheduler_config.json is not the file that pack.json records"):
+        pull_pack("sd15", tmp_path / "sd15")
+
+
 def test_an_interrupted_download_resumes_at_the_same_revisions(hub: Hub, tmp_path: Path):
     hub.offline_after = 4
     with pytest.raises(PackError, match="the line is down.*finished files are not downloaded twice"):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel
 from typer.testing import CliRunner
 
 from mvmodel.cli import app
@@ -39,6 +41,59 @@ def test_a_single_file_gives_the_models_that_it_was_written_from(small_pack, che
     assert pack.info.size == small_pack.info.size
     shared = Path("controlnet") / "diffusion_pytorch_model.safetensors"
     assert (folder / shared).samefile(small_pack.folder / shared)
+
+
+def write_narrow_pack(small: Path, folder: Path) -> Path:
+    """A pack with every layer of Stable Diffusion 1.5 and few channels in each."""
+    shutil.copytree(small, folder)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32, 64, 64),
+        norm_num_groups=8,
+        attention_head_dim=8,
+        cross_attention_dim=32,
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 16, 32, 32),
+        layers_per_block=2,
+        norm_num_groups=4,
+    )
+    text = CLIPTextConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=12, num_attention_heads=4, projection_dim=32
+    )
+    parts = {
+        "unet": unet,
+        "controlnet": ControlNetModel.from_unet(unet),
+        "vae": vae,
+        "text_encoder": CLIPTextModel(text),
+    }
+    for part, model in parts.items():
+        shutil.rmtree(folder / part)
+        model.save_pretrained(folder / part)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_file_with_every_weight_of_stable_diffusion_1_5_is_converted(small_pack_folder: Path, tmp_path: Path):
+    base = load_pack(write_narrow_pack(small_pack_folder, tmp_path / "base"))
+    file = tmp_path / "v1-5.safetensors"
+    extra = {  # what published files hold beside the models
+        "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[None],
+        "model_ema.decay": torch.tensor(0.99),
+        "betas": torch.zeros(1000),
+        "alphas_cumprod": torch.zeros(1000),
+    }
+    keys = list(write_original_checkpoint(base, file, **extra))
+    prefixes = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+    counts = [sum(key.startswith(prefix) for key in keys) for prefix in prefixes]
+    assert counts == [686, 248, 197], "the published checkpoint's numbers of tensors"
+    pack = load_pack(write_pack_from_checkpoint(file, tmp_path / "mine", base.folder))
+    for part in ("unet", "vae", "text_encoder"):
+        expected, actual = getattr(base, part)().state_dict(), getattr(pack, part)().state_dict()
+        assert expected.keys() == actual.keys()
+        assert all(torch.allclose(expected[name], actual[name].float(), atol=2e-3) for name in expected), part
 
 
 def test_v_prediction_is_read_from_the_file_or_the_option(small_pack, checkpoint, tmp_path: Path):

@@ -121,3 +121,11 @@ def test_checkpoints_are_named_when_they_do_not_fit(tmp_path) -> None:
             load_sam("tiny", tmp_path / name)
     with pytest.raises(PackError, match="no segment-anything model type"):
         load_sam("vit_x", None)
+
+
+@pytest.mark.parametrize(("side", "batch_size"), [(128, 8), (512, 4), (1024, 1)])
+def test_large_encoders_get_few_pictures_at_once(side: int, batch_size: int):
+    sam = build_tiny_sam()
+    sam.image_encoder.img_size = side
+    assert Segmenter(sam).batch_size == batch_size
+    assert Segmenter(sam, batch_size=3).batch_size == 3

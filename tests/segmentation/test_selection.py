@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,3 +130,24 @@ def test_a_download_that_fails_says_where_the_file_can_be_put(monkeypatch: pytes
     with pytest.raises(PackError, match=r"no route to host.*u2netp\.onnx"):
         downloads.pull_segmenter("u2netp", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_downloaded_repository_is_recorded_and_verified(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    class Hub:
+        def model_info(self, repository: str) -> SimpleNamespace:
+            return SimpleNamespace(sha=f"commit of {repository}")
+
+    def download(repository: str, revision: str, local_dir: Path, **_: object) -> None:
+        (local_dir / "model.safetensors").write_text(f"{repository} at {revision}")
+
+    monkeypatch.setattr(downloads, "HfApi", Hub)
+    monkeypatch.setattr(downloads, "snapshot_download", download)
+    folder = downloads.pull_segmenter("edgetam", tmp_path)
+    record = json.loads((folder / downloads.ORIGIN_FILE).read_text())
+    assert record["revision"] == f"commit of {record['repository']}"
+    downloads.check_published("edgetam", folder)
+    (folder / "model.safetensors").write_text("something else")
+    with pytest.raises(PackError, match=r"model\.safetensors is missing or is not the file.*packs pull edgetam"):
+        downloads.check_published("edgetam", folder)
+    (folder / downloads.ORIGIN_FILE).unlink()
+    downloads.check_published("edgetam", folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ class ImageUNetBackend(Backend):
                 self.pack, prompts, masks, seeds, config, negative_prompts, instances=instances
             )
 
-        return retry_with_less_memory("first frames", generate, self.step_down_memory)
+        return retry_with_less_memory("first frames", generate, partial(self.step_down_memory, training=False))
 
     def generate_images(
         self, prompts: Sequence[str], seeds: Sequence[int], steps: int, guidance_scale: float
@@ -162,7 +163,7 @@ class ImageUNetBackend(Backend):
                 first_latents,
             )
 
-        return retry_with_less_memory("video", generate, self.step_down_memory)
+        return retry_with_less_memory("video", generate, partial(self.step_down_memory, training=False))
 
     def _sample(
         self,
@@ -239,8 +240,8 @@ class ImageUNetBackend(Backend):
                 scores += int(module.heads) * frames * (cells // 4**level) ** 2
         return 4 * scores
 
-    def step_down_memory(self) -> str | None:
-        plan = self.pack.step_down_memory()
+    def step_down_memory(self, training: bool = True) -> str | None:
+        plan = self.pack.step_down_memory(training)
         self._pipelines.clear()
         return None if plan is None else f"memory plan {plan.level}"
 

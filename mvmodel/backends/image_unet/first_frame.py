@@ -12,6 +12,7 @@ from diffusers import StableDiffusionControlNetPipeline
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.control_pictures import draw_control_picture
+from mvmodel.backends.image_unet.noise import draw_noise
 from mvmodel.backends.image_unet.schedulers import build_scheduler
 from mvmodel.backends.instances import Instance, compute_token_weights, merge_by_words
 from mvmodel.errors import InputError
@@ -59,18 +60,17 @@ def generate_first_latents(
             raise InputError(f"the first mask of {prompt!r} is empty; frame 1 is made from it, so give it a foreground")
     config = config.for_pack(pack.info)
     guidance = config.first_frame_guidance or 1.0
-    pipeline = StableDiffusionControlNetPipeline(
+    pipeline = build_controlnet_pipeline(
         vae=pack.vae(),
         text_encoder=pack.text_encoder(),
         tokenizer=pack.tokenizer(),
         unet=pack.unet(),
         controlnet=pack.controlnet(),
         scheduler=build_scheduler(pack, config.scheduler),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
     ).to(device or pack.device)
-    pipeline.set_progress_bar_config(disable=True)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    side = (masks.shape[1] // pack.latent_factor, masks.shape[2] // pack.latent_factor)
+    shape = (len(prompts), pack.unet().config.in_channels, *side)
     kind = config.control or pack.info.control
     pictures = [
         draw_control_picture(mask, kind, prompt, instances) for prompt, mask in zip(prompts, masks, strict=True)
@@ -88,7 +88,8 @@ def generate_first_latents(
             num_inference_steps=config.first_frame_steps,
             guidance_scale=guidance,
             controlnet_conditioning_scale=1.0 if config.control_scale is None else config.control_scale,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            generator=generators,
+            latents=draw_noise(shape, generators, device or pack.device, pack.unet().dtype),
             height=masks.shape[1],
             width=masks.shape[2],
             output_type="np",
@@ -96,6 +97,15 @@ def generate_first_latents(
             callback_on_step_end=last_step,
         ).images
     return to_uint8(images), last_step.latents.float().cpu().numpy()
+
+
+def build_controlnet_pipeline(**models: Any) -> StableDiffusionControlNetPipeline:
+    """diffusers' ControlNet pipeline of these models, without safety checker and progress bar."""
+    pipeline = StableDiffusionControlNetPipeline(
+        **models, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def generate_first_frames(*arguments: Any, **options: Any) -> np.ndarray:

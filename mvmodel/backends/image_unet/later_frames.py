@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import ControlNetModel
-from diffusers.utils.torch_utils import randn_tensor
 
 from mvmodel.backends.generation_config import (
     WITHOUT_MASKS,
@@ -27,6 +26,7 @@ from mvmodel.backends.image_unet.camera import pan_pictures
 from mvmodel.backends.image_unet.colour_fix import estimate_tint
 from mvmodel.backends.image_unet.control_pictures import draw_control_picture
 from mvmodel.backends.image_unet.frame_control import FrameControl
+from mvmodel.backends.image_unet.noise import draw_noise
 from mvmodel.backends.image_unet.noise_prior import FollowingNoise, mix_noise
 from mvmodel.backends.instances import Instance
 from mvmodel.model.context import ObjectAnchor
@@ -228,7 +228,7 @@ class MixedNoise:
             videos = []
             for video in range(len(noise)):
                 source = generator[video] if isinstance(generator, list) else generator
-                draw = partial(draw_noise, source, noise.device, noise.dtype)
+                draw = partial(draw_object_noise, source, noise)
                 following = FollowingNoise(
                     noise[video : video + 1, 0], draw, self.layout.objects(video), self.layout.camera
                 )
@@ -237,9 +237,6 @@ class MixedNoise:
         return torch.cat([noise[:, :1], mix_noise(noise[:, 1:], common, self.share)], dim=1)
 
 
-def draw_noise(
-    generator: torch.Generator | None, device: torch.device, dtype: torch.dtype, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """Standard normal noise with a batch axis of 1."""
-    noise: torch.Tensor = randn_tensor((1, *shape), generator=generator, device=device, dtype=dtype)
-    return noise
+def draw_object_noise(generator: torch.Generator | None, noise: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Noise with a batch axis of 1, of the type of `noise`."""
+    return draw_noise((1, *shape), generator, noise.device, noise.dtype)

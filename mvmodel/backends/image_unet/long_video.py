@@ -20,7 +20,7 @@ from mvmodel.backends.generation_config import WITHOUT_MASKS, GenerationConfig
 from mvmodel.backends.image_unet.background import PlateMemory
 from mvmodel.backends.image_unet.camera import build_camera_path, to_cells
 from mvmodel.backends.image_unet.colour_match import match_background
-from mvmodel.backends.image_unet.later_frames import FrameFinish, FrameLayout, FrameOptions, draw_noise
+from mvmodel.backends.image_unet.later_frames import FrameFinish, FrameLayout, FrameOptions, draw_object_noise
 from mvmodel.backends.image_unet.noise import share_noise
 from mvmodel.backends.image_unet.noise_prior import FollowingNoise, mix_noise
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
@@ -215,7 +215,7 @@ class WindowNoise:
         self.first = torch.randn(1, 1, *self.shape, generator=generator)
         self.following: FollowingNoise | None = None
         if config.noise_follow:
-            draw = partial(draw_noise, generator, torch.device("cpu"), torch.float32)
+            draw = partial(draw_object_noise, generator, self.first)
             self.following = FollowingNoise(self.first[:, 0], draw, layout.objects(0), layout.camera)
 
     def generator(self, window: Window) -> torch.Generator:

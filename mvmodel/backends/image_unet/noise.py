@@ -1,10 +1,30 @@
-"""Noise that all frames share with frame 1 (paper, Eq. 8)."""
+"""Starting noise, and noise that all frames share with frame 1 (paper, Eq. 8)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 
 from mvmodel.backends.generation_config import NoiseSharingMode
+
+
+def draw_noise(
+    shape: Sequence[int],
+    generator: torch.Generator | list[torch.Generator] | None,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """Standard normal noise; a list of generators draws one row each.
+
+    It is drawn in float32 and then rounded to `dtype`, because generators give other numbers in half precision: a seed
+    is the same video in every precision, but for rounding.
+    """
+    noise: torch.Tensor = randn_tensor(
+        tuple(shape), generator=generator, device=torch.device(device), dtype=torch.float32
+    )
+    return noise.to(dtype)
 
 
 def share_noise(

@@ -12,7 +12,6 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.schedulers import KarrasDiffusionSchedulers
-from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
@@ -32,7 +31,7 @@ from mvmodel.backends.image_unet.later_frames import (
     build_frame_control,
     finish_videos,
 )
-from mvmodel.backends.image_unet.noise import share_noise
+from mvmodel.backends.image_unet.noise import draw_noise, share_noise
 from mvmodel.backends.image_unet.pipeline_adapters import PipelineAdapters
 from mvmodel.backends.image_unet.pipeline_output import MaskVideoOutput, StepCallback
 from mvmodel.backends.image_unet.prompt_encoding import PromptEncodingMixin
@@ -122,7 +121,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
         """Starting latents of the frames after `first`, (B, frames - 1, C, h, w); passed `latents` are only scaled."""
         if latents is None:
             shape = (first.shape[0], frames, *first.shape[1:])
-            noise = randn_tensor(shape, generator=generator, device=first.device, dtype=first.dtype)
+            noise = draw_noise(shape, generator, first.device, first.dtype)
             if prior is not None:
                 noise = prior(noise, generator)
             latents = share_noise(noise, first, alpha, noise_sharing)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
+from mvmodel.backends.image_unet.noise import draw_noise
 from mvmodel.backends.image_unet.schedulers import build_scheduler
 from mvmodel.progress import report_steps, start_task
 from mvmodel.video.tensors import to_uint8
@@ -32,14 +33,18 @@ def generate_images(
         requires_safety_checker=False,
     ).to(pack.device)
     pipeline.set_progress_bar_config(disable=True)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    size, factor = pack.info.size, pack.latent_factor
+    shape = (len(prompts), pack.unet().config.in_channels, size.height // factor, size.width // factor)
     with start_task("draw pictures", steps) as advance:
         images = pipeline(
             list(prompts),
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-            height=pack.info.size.height,
-            width=pack.info.size.width,
+            generator=generators,
+            latents=draw_noise(shape, generators, pack.device, pack.unet().dtype),
+            height=size.height,
+            width=size.width,
             output_type="np",
             callback_on_step_end=report_steps(advance),
         ).images

@@ -1,0 +1,53 @@
+"""What reports read beside their inputs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mvmodel.packs.info import PackInfo
+from mvmodel.packs.sources import PACK_DESCRIPTIONS
+from pipelines.assets.report_inputs import describe_training_footage
+from pipelines.store.version_store import Handle, VersionStore
+
+PACK = PackInfo.model_validate({**PACK_DESCRIPTIONS["sd15"], "name": "cartoons"})
+
+
+def commit(store: VersionStore, asset: str, partition: str | None, **fields: Any) -> Handle:
+    recipe = (asset[0] * 64).replace("_", "m")
+    work = store.work_folder(recipe)
+    work.mkdir(parents=True, exist_ok=True)
+    if asset == "foreground_masks":
+        table = {"clip": ["dog-1", "dog-2", "ball-1"], "known": [False, True, False]}
+        pd.DataFrame(table).to_parquet(work / "quality.parquet")
+    else:
+        clips = [{"clip": name, "role": "train"} for name in ("dog-1", "dog-2")]
+        (work / "clips.json").write_text(json.dumps({"motion": partition, "clips": clips}))
+    common = {"inputs": {}, "code": "c", "config": {}, "pack": {}, "libraries": {}}
+    version = store.commit(work, asset=asset, partition=partition, recipe=recipe, **{**common, **fields})
+    return store.open(asset, partition, version.sha)
+
+
+@pytest.fixture
+def training_set(tmp_path: Path) -> tuple[VersionStore, Handle, Handle]:
+    store = VersionStore(tmp_path / "store", tmp_path / "work")
+    masks = commit(store, "foreground_masks", None)
+    inputs = {"foreground_masks": {"asset": masks.asset, "partition": None, "sha": masks.sha}}
+    return store, masks, commit(store, "training_set", "run", inputs=inputs)
+
+
+def test_a_motions_own_clips_that_the_pack_does_not_know_are_named(training_set):
+    store, _, handle = training_set
+    (sentence,) = describe_training_footage(store, "run", handle, PACK)
+    assert "the pack cartoons cannot draw footage such as dog-1:" in sentence
+
+
+def test_masks_that_are_gone_leave_the_sentence_out(training_set):
+    store, masks, handle = training_set
+    shutil.rmtree(masks.folder)
+    assert describe_training_footage(store, "run", handle, PACK) == []
