@@ -100,6 +100,9 @@ class ComparisonConfig(Config):
     """Also train an adapter without the pack's start adapter, and generate with it."""
     no_mask: bool = True
     """Also generate with the mask term turned off."""
+    not_tuned: bool = True
+    """Also generate with the pack's start adapter, from which the adapter was tuned, to show what tuning brings. These
+    videos are made once for the same requests and pack, whatever the adapter."""
     scheduler_requests: int = Field(default=1, ge=0)
     """Number of requests that are also generated with DDIM at 50 steps and DPM++ at 20 steps; 0 turns this off."""
 

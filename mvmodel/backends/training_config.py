@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mvmodel.config import Config
 from mvmodel.errors import InputError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CONTEXT_SHARE_FROM_SCRATCH = 0.25
 """`context_share` of the start adapter, and of adapters that are trained from scratch unless they set it."""
+
+
+TimestepShare = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrainConfig(Config):
@@ -73,12 +76,28 @@ class TrainConfig(Config):
     """Recompute activations in the backward pass: less memory, more time."""
     checkpoint_every: int = Field(50, ge=1)
     """Steps between checkpoints. An interrupted training resumes from the last one."""
+    validation_every: int = Field(60, ge=0)
+    """Steps between measurements of the loss on held-out clips, for the training curve. It is always measured at the
+    start and at the end; 0 measures nothing between."""
+    early_stopping: int = Field(0, ge=0)
+    """Stop after so many measurements in a row in which the loss on held-out clips has not improved, and keep the best
+    weights; 0 trains to the end and keeps the last weights. It needs held-out clips."""
+    timestep_range: tuple[TimestepShare, TimestepShare] = (0.0, 1.0)
+    """Noise levels that are trained on, as shares of the noise schedule: 1 is pure noise. (0.5, 1) trains on the noisy
+    half alone, in which motion is settled and appearance is not."""
     preview_every: int = Field(0, ge=0, le=10_000_000)
     """Steps between previews of the first clip in the adapter's folder; 0 writes none."""
     data_licence: str = ""
     """Licence of the clips, for the model card."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of initial weights, clips, timesteps and noise."""
+
+    @field_validator("timestep_range")
+    @classmethod
+    def _check_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError(f"timestep_range {value} is empty; the first share must be smaller than the second")
+        return value
 
     def for_pack(self, info: PackInfo) -> TrainConfig:
         """The same settings with the pack's recommendations in place of those that were not given.

@@ -29,7 +29,8 @@ from mvmodel.foundation.text_to_image import (
 )
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.training.cpu_kernels import use_float32_group_norm
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 from mvmodel.video.contact_sheet import contact_sheet
 from mvmodel.world.render import HELD_OUT, render_stills
 

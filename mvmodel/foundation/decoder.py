@@ -15,7 +15,8 @@ from diffusers import AutoencoderKL
 from mvmodel.foundation.text_to_image import SECOND_OBJECT
 from mvmodel.foundation.vae import measure_reconstruction, reconstruction_loss, save_reconstruction_grid
 from mvmodel.training.cpu_kernels import use_float32_group_norm
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 from mvmodel.video.tensors import frames_to_tensor
 from mvmodel.world.render import TRAIN, render_stills
 

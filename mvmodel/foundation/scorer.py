@@ -22,7 +22,8 @@ from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.metrics.adherence import cut_out
 from mvmodel.text import with_article
 from mvmodel.training.cpu_kernels import use_float32_group_norm
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 from mvmodel.world.render import HELD_OUT, TRAIN, RenderedStill, render_stills
 from mvmodel.world.scenes import BACKGROUNDS
 from mvmodel.world.sprites import OBJECTS

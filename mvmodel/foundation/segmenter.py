@@ -18,7 +18,8 @@ from segment_anything.modeling import Sam
 from mvmodel.foundation.warm_start import load_matching_weights
 from mvmodel.masks.geometry import bounding_box
 from mvmodel.segmentation.sam_loading import build_tiny_sam
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 from mvmodel.world.motions import MOTIONS
 from mvmodel.world.render import HELD_OUT, TRAIN, random_clip
 

@@ -24,7 +24,7 @@ from mvmodel.foundation.text_to_image import TEXT_TO_IMAGE_LOOP, TextToImageMode
 from mvmodel.foundation.vae import AUTOENCODER_LOOP, train_autoencoder
 from mvmodel.packs.info import SHIPPED_PACKS, read_pack_info
 from mvmodel.packs.loader import Pack
-from mvmodel.training.loop import LoopConfig
+from mvmodel.training.optimizer import LoopConfig
 
 Trainer = Callable[..., Any]
 """`(stage folder, foundation folder, config, start pack)`: trains one stage and writes its weights."""

@@ -23,7 +23,8 @@ from mvmodel.model.attachment import attach_adapter
 from mvmodel.model.saving import save_adapter
 from mvmodel.packs.device import resolve_device
 from mvmodel.training.cpu_kernels import math_attention, use_float32_group_norm
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 
 START_ADAPTER_LOOP = LoopConfig(
     steps=900, batch=3, lr=5e-4, warmup=60, ema=0.0, final_lr=0.03, checkpoint_every=200, sample_every=10_000

@@ -194,9 +194,12 @@ def generate_video(
 ) -> np.ndarray:
     """Generate one video: uint8 (frames, height, width, 3), whose first frame is `first_frame`.
 
-    The objects of `sequence` are bound to the prompt as `bind_instances` says. work_dir, first_latents: see
+    The objects of `sequence` are bound to the prompt as `bind_instances` says, and its camera is the video's unless
+    `config` gives another. work_dir, first_latents: see
     `Backend.sample`.
     """
+    if config.camera is None and sequence.camera is not None:
+        config = config.model_copy(update={"camera": sequence.camera})
     latents: dict[str, np.ndarray] = {} if first_latents is None else {"first_latents": first_latents}
     return backend.sample(
         adapter,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.masks.edit import map_instances, replace_instances
+from mvmodel.masks.edit import map_instances, replace_instances, scale_camera
 from mvmodel.masks.geometry import centroid
 from mvmodel.masks.limits import check_mask_size
 from mvmodel.masks.poses import Poses, estimate_poses, place_shape
@@ -106,7 +107,9 @@ def combine(first: MaskSequence, second: MaskSequence) -> MaskSequence:
     objects = len(first.per_instance) + len(second.per_instance)
     check_mask_size("the edit combine", objects, first.frames, first.height, first.width)
     instances = np.concatenate([first.per_instance, second.per_instance])
-    return MaskSequence.from_instances(instances, first.fps, (*(first.names or ("",)), *(second.names or ("",))))
+    names = (*(first.names or ("",)), *(second.names or ("",)))
+    camera = first.camera if first.camera == second.camera else None
+    return MaskSequence.from_instances(instances, first.fps, names, camera)
 
 
 def resize(sequence: MaskSequence, height: int, width: int) -> MaskSequence:
@@ -129,4 +132,5 @@ def resize(sequence: MaskSequence, height: int, width: int) -> MaskSequence:
             out[index, top : top + scaled_height, left : left + scaled_width] = scaled
         return out
 
-    return map_instances(sequence, resized)
+    fitted = map_instances(sequence, resized)
+    return replace(fitted, camera=scale_camera(sequence, scaled_width / width, scaled_height / height))

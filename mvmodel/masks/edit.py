@@ -8,6 +8,7 @@ sequence. Edits with a second input are in `mvmodel.masks.combine`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -27,17 +28,28 @@ _MIN_SIGMA = 0.05
 """A narrower Gaussian changes nothing."""
 
 
-def replace_instances(sequence: MaskSequence, instances: np.ndarray, fps: float | None = None) -> MaskSequence:
-    """Other masks for the same objects. instances: bool (instances, frames, height, width)."""
+def replace_instances(
+    sequence: MaskSequence,
+    instances: np.ndarray,
+    fps: float | None = None,
+    camera: tuple[float, float] | None = None,
+) -> MaskSequence:
+    """Other masks for the same objects. instances: bool (instances, frames, height, width). camera: the new one."""
     fps = sequence.fps if fps is None else fps
     if sequence.instances is None and len(instances) == 1:
-        return MaskSequence(instances[0], fps)
-    return MaskSequence.from_instances(instances, fps, sequence.names)
+        return MaskSequence(instances[0], fps, camera=camera)
+    return MaskSequence.from_instances(instances, fps, sequence.names, camera)
 
 
 def map_instances(sequence: MaskSequence, change: Callable[[np.ndarray], np.ndarray]) -> MaskSequence:
-    """Applies a function of bool (frames, height, width) to every object's masks."""
-    return replace_instances(sequence, np.stack([change(masks) for masks in sequence.per_instance]))
+    """Applies a function of bool (frames, height, width) to every object's masks. The camera stays."""
+    instances = np.stack([change(masks) for masks in sequence.per_instance])
+    return replace_instances(sequence, instances, camera=sequence.camera)
+
+
+def scale_camera(sequence: MaskSequence, x: float, y: float) -> tuple[float, float] | None:
+    """The sequence's camera with its two numbers multiplied, or None if it is unknown."""
+    return None if sequence.camera is None else (sequence.camera[0] * x, sequence.camera[1] * y)
 
 
 def _per_frame(sequence: MaskSequence, value: Numbers, name: str) -> np.ndarray:
@@ -123,7 +135,9 @@ def move(sequence: MaskSequence, dx: Numbers = 0.0, dy: Numbers = 0.0, outside: 
 def pan(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0) -> MaskSequence:
     """Moves everything as if a camera travelled dx, dy pixels over the sequence at a constant speed."""
     share = np.linspace(0, 1, sequence.frames) if sequence.frames > 1 else np.zeros(1)
-    return move(sequence, -dx * share, -dy * share)
+    x, y = sequence.camera or (0.0, 0.0)
+    moved = move(sequence, -dx * share, -dy * share)
+    return replace(moved, camera=(x + dx / sequence.width, y + dy / sequence.height))
 
 
 def scale(sequence: MaskSequence, factor: Numbers = 1.0, outside: Outside = "clip") -> MaskSequence:
@@ -146,7 +160,9 @@ def flip(sequence: MaskSequence, axis: Literal["x", "y"] = "x") -> MaskSequence:
     if axis not in ("x", "y"):
         raise InputError(f'flip mirrors along "x" or "y", not {axis!r}')
     along = -1 if axis == "x" else -2
-    return replace_instances(sequence, np.ascontiguousarray(np.flip(sequence.per_instance, along)))
+    signs = (-1, 1) if axis == "x" else (1, -1)
+    flipped = np.ascontiguousarray(np.flip(sequence.per_instance, along))
+    return replace_instances(sequence, flipped, camera=scale_camera(sequence, *signs))
 
 
 def retime(
@@ -168,7 +184,8 @@ def retime(
     _check_growth("retime", sequence, len(sequence.per_instance), frames)
     positions = np.linspace(0, sequence.frames - 1, frames)
     if not smooth:  # halves are rounded up, unlike in `evenly_spaced_indices`
-        return replace_instances(sequence, sequence.per_instance[:, np.floor(positions + 0.5).astype(int)])
+        indices = np.floor(positions + 0.5).astype(int)
+        return replace_instances(sequence, sequence.per_instance[:, indices], camera=sequence.camera)
 
     def interpolated(masks: np.ndarray) -> np.ndarray:
         low = np.minimum(positions.astype(int), len(masks) - 1)
@@ -191,7 +208,8 @@ def _check_growth(edit: str, sequence: MaskSequence, objects: int, frames: int) 
 
 def reverse(sequence: MaskSequence) -> MaskSequence:
     """Plays the sequence backwards."""
-    return replace_instances(sequence, np.ascontiguousarray(sequence.per_instance[:, ::-1]))
+    backwards = np.ascontiguousarray(sequence.per_instance[:, ::-1])
+    return replace_instances(sequence, backwards, camera=scale_camera(sequence, -1, -1))
 
 
 def loop(sequence: MaskSequence, times: int = 2, there_and_back: bool = False) -> MaskSequence:
@@ -215,7 +233,10 @@ def cut(sequence: MaskSequence, start: int = 0, end: int | None = None) -> MaskS
     last = sequence.frames if end is None else end
     if not 0 <= start < last <= sequence.frames:
         raise InputError(f"frames {start} to {last} are not in a sequence of {sequence.frames}")
-    return replace_instances(sequence, sequence.per_instance[:, start:last])
+    share = (last - start - 1) / max(1, sequence.frames - 1)
+    return replace_instances(
+        sequence, sequence.per_instance[:, start:last], camera=scale_camera(sequence, share, share)
+    )
 
 
 def duplicate(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0, outside: Outside = "clip") -> MaskSequence:
@@ -225,7 +246,7 @@ def duplicate(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0, outside:
     names = sequence.names or ("",)
     copy_names = tuple(f"{name} copy" if name else "" for name in names)
     instances = np.concatenate([sequence.per_instance, copies.per_instance])
-    return MaskSequence.from_instances(instances, sequence.fps, (*names, *copy_names))
+    return MaskSequence.from_instances(instances, sequence.fps, (*names, *copy_names), sequence.camera)
 
 
 def remove(sequence: MaskSequence, instance: int | str = 0) -> MaskSequence:
@@ -236,7 +257,7 @@ def remove(sequence: MaskSequence, instance: int | str = 0) -> MaskSequence:
     number = instance if isinstance(instance, int) else sequence.names.index(removed.names[0])
     indices = [index for index in range(len(sequence.per_instance)) if index != number]
     names = [sequence.names[index] for index in indices]
-    return MaskSequence.from_instances(sequence.per_instance[indices], sequence.fps, names)
+    return MaskSequence.from_instances(sequence.per_instance[indices], sequence.fps, names, sequence.camera)
 
 
 def erode(sequence: MaskSequence, pixels: float = 1.0) -> MaskSequence:

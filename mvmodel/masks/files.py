@@ -87,10 +87,10 @@ def read_masks(
     check_foreground(path, masks)
     if instances is None:
         resized = masks if size is None or masks.shape[1:] == size else resize_to_clip(path, masks, size)
-        return MaskSequence(resized, fps or file_fps)
+        return MaskSequence(resized, fps or file_fps, camera=sequence.camera)
     if size is not None and masks.shape[1:] != size:
         instances = np.stack([resize_to_clip(path, instance, size) for instance in instances])
-    return MaskSequence.from_instances(instances, fps or file_fps, names)
+    return MaskSequence.from_instances(instances, fps or file_fps, names, sequence.camera)
 
 
 def _pair_with_clip(

@@ -10,12 +10,13 @@ Masks of the same shape are only scaled.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from mvmodel.errors import InputError
-from mvmodel.masks.edit import map_instances
+from mvmodel.masks.edit import map_instances, scale_camera
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.picture_size import PictureSize
 from mvmodel.video.crop import Crop, choose_crop, crop_picture, fit_whole, foreground_box
@@ -48,7 +49,8 @@ def fit_masks(sequence: MaskSequence, size: PictureSize, fit: Fit = "crop") -> M
             f"the foreground of {sequence.width}x{sequence.height} masks is too small to be seen at {size}; "
             f"use a larger size"
         )
-    return fitted
+    shares = window.scaled_width / size.width, window.scaled_height / size.height
+    return replace(fitted, camera=scale_camera(sequence, *shares))
 
 
 def describe_fit(sequence: MaskSequence, size: PictureSize, fit: Fit = "crop") -> str:

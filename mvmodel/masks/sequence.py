@@ -23,14 +23,17 @@ class MaskSequence:
 
     masks: bool (frames, height, width), the union of all objects. fps: frames per second. instances: bool
     (instances, frames, height, width), a mask sequence per object, or None if objects are not distinguished. They may
-    overlap; a later one is in front. names: one per instance ("" for an unnamed one). Raises InputError for another
-    shape or dtype, for instances whose union is not `masks`, and for names whose number is not that of the instances.
+    overlap; a later one is in front. names: one per instance ("" for an unnamed one). camera: how far the camera
+    travels over the sequence at a constant speed, to the right in picture widths and down in picture heights, or None
+    if that is unknown. Raises InputError for another shape or dtype, for instances whose union is not `masks`, for
+    names whose number is not that of the instances, and for a camera that is not two finite numbers.
     """
 
     masks: np.ndarray
     fps: float = 8.0
     instances: np.ndarray | None = None
     names: tuple[str, ...] = ()
+    camera: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.masks.ndim != 3 or self.masks.dtype != np.bool_ or 0 in self.masks.shape:
@@ -40,6 +43,8 @@ class MaskSequence:
             )
         if not np.isfinite(self.fps) or self.fps <= 0:
             raise InputError(f"a mask sequence has a positive number of frames per second, not {self.fps}")
+        if self.camera is not None and not (len(self.camera) == 2 and np.isfinite(self.camera).all()):
+            raise InputError(f"the camera of a mask sequence is two finite numbers, not {self.camera}")
         if self.instances is None:
             if self.names:
                 raise InputError(f"the names {', '.join(self.names)} name instances, but there are none")
@@ -57,14 +62,20 @@ class MaskSequence:
             raise InputError(f"{len(self.instances)} instances need as many names, not {len(self.names)}")
 
     @classmethod
-    def from_instances(cls, instances: np.ndarray, fps: float = 8.0, names: Sequence[str] = ()) -> MaskSequence:
+    def from_instances(
+        cls,
+        instances: np.ndarray,
+        fps: float = 8.0,
+        names: Sequence[str] = (),
+        camera: tuple[float, float] | None = None,
+    ) -> MaskSequence:
         """A sequence of several objects: instances bool (instances, frames, height, width), names one per instance."""
         if instances.ndim != 4 or instances.dtype != np.bool_ or 0 in instances.shape:
             raise InputError(
                 f"instances are a bool array (instances, frames, height, width), not {instances.dtype} "
                 f"{instances.shape}"
             )
-        return cls(np.logical_or.reduce(instances, axis=0), fps, instances, tuple(names))
+        return cls(np.logical_or.reduce(instances, axis=0), fps, instances, tuple(names), camera)
 
     @property
     def frames(self) -> int:
@@ -93,7 +104,7 @@ class MaskSequence:
         if self.instances is None:
             return self
         return MaskSequence.from_instances(
-            self.instances[number : number + 1], self.fps, self.names[number : number + 1]
+            self.instances[number : number + 1], self.fps, self.names[number : number + 1], self.camera
         )
 
     def coverage(self) -> np.ndarray:
@@ -101,10 +112,12 @@ class MaskSequence:
         return self.masks.mean(axis=(1, 2))
 
     def content_hash(self) -> str:
-        """Hash of the pictures, and of the instances if there are any. fps and names do not count."""
+        """Hash of the pictures, the instances if there are any, and the camera if known. fps and names do not count."""
         content: list[Any] = [list(self.masks.shape), np.packbits(self.masks).tobytes().hex()]
         if self.instances is not None:
             content += [len(self.instances), np.packbits(self.instances).tobytes().hex()]
+        if self.camera is not None:
+            content.append(["camera", *self.camera])
         return hash_value(content)
 
     def save(self, path: Path, confidence: Sequence[float] | None = None) -> None:
@@ -117,6 +130,8 @@ class MaskSequence:
             arrays |= {"instance_bits": np.packbits(self.instances), "names": np.array(self.names, dtype=np.str_)}
         if confidence is not None:
             arrays["confidence"] = np.asarray(confidence, np.float32)
+        if self.camera is not None:
+            arrays["camera"] = np.array(self.camera, float)
         with atomic_write(Path(path)) as temporary_path, open(temporary_path, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
@@ -129,10 +144,14 @@ class MaskSequence:
                 shape = tuple(int(n) for n in data["shape"])
                 fps = float(data["fps"])
                 masks = _unpack(data["bits"], shape)
+                camera = None
+                if "camera" in data.files:
+                    x, y = (float(value) for value in data["camera"])
+                    camera = (x, y)
                 if "instance_bits" not in data.files:
-                    return cls(masks, fps)
+                    return cls(masks, fps, camera=camera)
                 names = tuple(str(name) for name in data["names"])
-                return cls(masks, fps, _unpack(data["instance_bits"], (len(names), *shape)), names)
+                return cls(masks, fps, _unpack(data["instance_bits"], (len(names), *shape)), names, camera)
         except (*NPZ_ERRORS, TypeError) as error:
             raise InputError(
                 f"{path} is not a mask sequence written by mvmodel ({error}); give an .npz it saved"

@@ -12,20 +12,24 @@ class Condition:
     """One way to generate the same video.
 
     label, description: the name in headings and the sentence in legends. colour: CSS variable that draws it in every
-    plot. adapter: `tuned` is the motion's adapter, `scratch` the one trained without the pack's start adapter.
+    plot. adapter: `tuned` is the motion's adapter, `start` the pack's start adapter, from which it was tuned, and
+    `scratch` the one trained without it.
     mask_term: whether the mask's cross-attention term is added. generation: `GenerationConfig` fields that differ.
     """
 
     label: str
     description: str = ""
     colour: str = "--other"
-    adapter: Literal["tuned", "scratch"] = "tuned"
+    adapter: Literal["tuned", "start", "scratch"] = "tuned"
     mask_term: bool = True
     generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 CONDITIONS: dict[str, Condition] = {
     "full": Condition("Full method", "the motion's adapter with everything on", "--full"),
+    "not_tuned": Condition(
+        "Not tuned", "the pack's start adapter, which saw none of this motion's clips", "--other", adapter="start"
+    ),
     "no_mask": Condition(
         "Mask term off", "the same adapter with its mask term switched off", "--no-mask", mask_term=False
     ),

@@ -56,7 +56,8 @@ def write_motion_report(
         (plots.plot_iou_per_frame(videos), "IoU per frame", "thin: one video; thick: the mean of a condition"),
         (plots.plot_consistency_and_motion(videos), "Consistency and motion", "a still video is perfectly consistent"),
     ]
-    loss = plots.plot_loss(list(training.get("curve") or []))
+    curve = list(training.get("curve") or [])
+    loss = plots.plot_loss(curve)
     return _render(
         Path(folder) / "report.html",
         "motion.html.j2",
@@ -71,7 +72,7 @@ def write_motion_report(
         summary=tables.build_summary_table(card),
         table=tables.build_video_table(metrics),
         plots=[plot for plot in metric_plots if plot[0]],
-        training_plots=[(loss, "Training loss", "")] if loss else [],
+        training_plots=[(loss, "Training loss", sentences.describe_validation(curve))] if loss else [],
         paper=_build_paper_section(metrics, study, study_command, provenance, videos),
         clips=[clip if isinstance(clip, Mapping) else {"clip": clip} for clip in training.get("clips") or []],
         training_line=sentences.describe_training(training),
@@ -97,6 +98,7 @@ def write_leaderboard(
     motion_map: MotionMap | None = None,
     labels: Mapping[str, str] | None = None,
     waiting: Sequence[WaitingMotion] = (),
+    recognition: str = "",
 ) -> Path:
     """Write `folder`/leaderboard.html: motions side by side, their history, best and worst videos.
 
@@ -104,7 +106,8 @@ def write_leaderboard(
     (motion, version, when, promoted, metrics). videos: the best and worst by IoU are shown; named motion/request.
     reports: slug -> address of its report, relative to `folder`. study, study_command: as in `write_motion_report`,
     over the motions that were experimented on. motion_map: how the clips were grouped; None leaves its plots out.
-    labels: slug -> the motion as the manifest spells it. waiting: motions without videos.
+    labels: slug -> the motion as the manifest spells it. waiting: motions without videos. recognition: what
+    `describe_recognition` says.
     """
     provenance = provenance or {}
     tagged = [rows.assign(slug=slug) for slug, rows in motions.items()]
@@ -124,6 +127,7 @@ def write_leaderboard(
         plots=_plot_board(card, history),
         groups=_plot_groups(motion_map),
         waiting=list(waiting),
+        recognition=recognition,
         history=tables.build_history_table(history),
         regressions=sentences.describe_regressions(history),
         paper=_build_paper_section(rows, study, study_command, provenance, videos),
@@ -145,6 +149,7 @@ def _build_header(card: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
         "cards": tables.build_cards(card),
         "verdict": sentences.describe_adherence(card),
         "stillness": sentences.describe_stillness(card),
+        "tuning": sentences.describe_tuning(rows),
         "compared": compared,
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mvmodel.metrics.report_card import bootstrap_interval
 from mvmodel.metrics.score import METRICS
 from mvmodel.reports.formatting import find_summary_row, format_count, format_interval, format_number
 
@@ -29,6 +30,29 @@ def describe_adherence(card: pd.DataFrame) -> str:
     if gain > 0:
         return f"{text}The mask term adds {format_number(gain)}, but the intervals of these few videos overlap."
     return f"{text}Here the mask term does not help: the difference is {format_number(gain)}."
+
+
+def describe_tuning(rows: pd.DataFrame) -> str:
+    """What tuning brings over the pack's start adapter, on the same requests; "" without such videos.
+
+    rows: one row per video with condition, name and metrics, and slug if there are several motions.
+    """
+    keys = [name for name in ("slug", "name") if name in rows.columns]
+    tuned, start = (rows[rows["condition"] == name].set_index(keys) for name in ("full", "not_tuned"))
+    parts = []
+    for metric in ("iou", "motion_cosine"):
+        if metric not in rows.columns:
+            continue
+        gain = (tuned[metric] - start[metric]).dropna().to_numpy(float)
+        if not len(gain):
+            continue
+        low, high = bootstrap_interval(gain)
+        interval = f" (95 % interval {low:+.3f} to {high:+.3f})" if math.isfinite(low) else ""
+        certain = "" if low > 0 or high < 0 else ", which may be nothing" if math.isfinite(low) else ""
+        parts.append(f"{METRICS[metric].label} by {gain.mean():+.3f}{interval}{certain}")
+    if not parts:
+        return ""
+    return f"Tuning changes, against the pack's start adapter on the same requests, {' and '.join(parts)}."
 
 
 def describe_stillness(card: pd.DataFrame) -> str:
@@ -61,6 +85,29 @@ def describe_regressions(history: pd.DataFrame | None) -> list[str]:
                 change = f"{format_number(values[-2])} to {format_number(values[-1])}"
                 sentences.append(f"{slug}: {METRICS[name].label} went from {change} with its newest version.")
     return sentences
+
+
+def describe_validation(curve: Sequence[Mapping[str, Any]]) -> str:
+    """What the loss on held-out clips says about a training, in a sentence; "" if it was not measured.
+
+    curve: rows of the training curve with step, loss, validation.
+    """
+    points = [(int(row["step"]), float(row["validation"])) for row in curve if row.get("validation") is not None]
+    if len(points) < 2:
+        return ""
+    (_, first), (last_step, last), (best_step, best) = points[0], points[-1], min(points, key=lambda point: point[1])
+    numbers = f"from {format_number(first, 4)} before tuning to {format_number(last, 4)} at step {last_step}"
+    if best_step == 0:
+        return (
+            f"The loss on clips that were held out rises {numbers}: tuning fits its own clips and says nothing more "
+            f"about others of this motion; `early_stopping` would have kept the start."
+        )
+    if last > best:
+        return (
+            f"The loss on clips that were held out goes {numbers}, and was lowest at step {best_step} "
+            f"({format_number(best, 4)}): after that, tuning only fits its own clips; `early_stopping` keeps the best."
+        )
+    return f"The loss on clips that were held out falls {numbers}: what was learned also holds for clips not seen."
 
 
 def describe_training(training: Mapping[str, Any]) -> str:

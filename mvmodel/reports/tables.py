@@ -132,7 +132,7 @@ def build_board(card: pd.DataFrame, reports: Mapping[str, str], labels: Mapping[
     for slug in dict.fromkeys(card["slug"]):
         motion = card[card["slug"] == slug]
         full = motion[motion["condition"] == "full"]
-        no_mask = find_summary_row(motion, "no_mask", "iou")
+        no_mask, not_tuned = (find_summary_row(motion, name, "iou") for name in ("no_mask", "not_tuned"))
         counts = [format_count(int(full[f"{noun}s"].max()), noun) for noun in ("prompt", "seed")] if len(full) else []
         rows.append(
             {
@@ -141,10 +141,17 @@ def build_board(card: pd.DataFrame, reports: Mapping[str, str], labels: Mapping[
                 "videos": int(full["videos"].max()) if len(full) else 0,
                 "counts": ", ".join(counts),
                 "no_mask": format_number(no_mask["mean"] if no_mask else None),
+                "not_tuned": format_number(not_tuned["mean"] if not_tuned else None),
+                "not_tuned_spread": format_interval(not_tuned) if not_tuned else "",
                 "cells": build_cells(motion, "full", names),
             }
         )
-    return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows, "notes": describe_metrics(names)}
+    return {
+        "metrics": [(name, METRICS[name]) for name in names],
+        "rows": rows,
+        "notes": describe_metrics(names),
+        "has_not_tuned": "not_tuned" in set(card["condition"]),
+    }
 
 
 def build_history_table(history: pd.DataFrame | None) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import atomic_folder, atomic_write, hash_value, write_json
 from mvmodel.training.cpu_kernels import math_attention
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
 from mvmodel.training.metrics_log import CURVE_FILE, METRICS_FILE, TENSORBOARD_FOLDER
 from mvmodel.training.model_card import model_card
+from mvmodel.training.optimizer import LoopConfig
 
 Report = Callable[[dict[str, Any]], None]
 VALIDATION_DRAWS = 8
@@ -110,9 +111,13 @@ def _tune(
     trainee = build_trainee(backend, config, device).to(device).train()
     plain = backend.attention_bytes(*clips[0].masks.shape) * config.clips_per_step <= MAX_PLAIN_ATTENTION_BYTES
     with trainee.attached(), math_attention(device) if plain else nullcontext():
-        loss_before = validation_loss(backend, trainee, held_out, config, device)
-        _train(backend, trainee, cached, config, work_dir, report, device)
-        loss_after = validation_loss(backend, trainee, held_out, config, device)
+        measure = partial(validation_loss, backend, trainee, held_out, config, device)
+        loss_before = measure()
+        losses = _train(backend, trainee, cached, config, work_dir, report, device, measure, loss_before)
+        if config.early_stopping or not losses:  # the best weights are not the last ones
+            loss_after = measure()
+        else:
+            loss_after = losses[-1]
     return trainee, loss_before, loss_after
 
 
@@ -159,7 +164,8 @@ def validation_loss(backend: Backend, trainee: Trainee, cached: Any, config: Tra
     if cached is None:
         return None
     nothing_dropped = {"dropout": 0.0, "text_dropout": 0.0, "mask_dropout": 0.0, "context_share": 0.0}
-    fixed = config.model_copy(update={"seed": VALIDATION_SEED, **nothing_dropped})
+    all_timesteps = {"timestep_range": (0.0, 1.0)}  # so that losses compare, whatever was trained on
+    fixed = config.model_copy(update={"seed": VALIDATION_SEED, **nothing_dropped, **all_timesteps})
     batches = (backend.draw(cached, fixed, index) for index in range(VALIDATION_DRAWS))
     losses = [float(trainee(*(tensor.to(device) for tensor in batch))) for batch in batches]
     return sum(losses) / len(losses)
@@ -208,7 +214,14 @@ def _train(
     work_dir: Path,
     report: Report | None,
     device: str,
-) -> None:
+    measure: Callable[[], float | None],
+    loss_before: float | None,
+) -> list[float]:
+    """Train to the end, and return the held-out losses that were measured on the way, the last one at the end.
+
+    measure: returns the held-out loss; that and `loss_before` are None without held-out clips.
+    """
+    losses: list[float] = []
     loop = LoopConfig(
         steps=config.steps,
         batch=config.clips_per_step,
@@ -222,7 +235,15 @@ def _train(
         checkpoint_every=config.checkpoint_every,
         sample_every=config.preview_every or config.steps + 1,
         log_every=max(1, config.steps // 40),
+        validate_every=config.validation_every,
+        patience=config.early_stopping,
     )
+
+    def validate(net: torch.nn.Module) -> float:
+        loss_now = measure()
+        assert loss_now is not None  # it is only called if clips are held out
+        losses.append(loss_now)
+        return loss_now
 
     def draw(index: int) -> tuple[torch.Tensor, ...]:
         return tuple(tensor.to(device) for tensor in backend.draw(cached, config, index))
@@ -244,7 +265,10 @@ def _train(
         groups=trainee.parameter_groups(),
         report=report,
         cpu=device == "cpu",
+        validate=None if loss_before is None else validate,
+        start_validation=loss_before,
     )
+    return losses
 
 
 def _write_adapter(out: Path, work_dir: Path, trainee: Trainee, frames: int, record: dict[str, Any]) -> None:

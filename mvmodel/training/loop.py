@@ -14,8 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib import import_module
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from mvmodel.progress import start_task
 from mvmodel.training.checkpoint_state import get_random_states, set_random_states, write_state
 from mvmodel.training.checkpoints import CheckpointSlots
 from mvmodel.training.metrics_log import MetricsLog
+from mvmodel.training.optimizer import LoopConfig, build_optimizer, learning_rate
 from mvmodel.training.prefetch import prefetch
 
 Row = dict[str, Any]
@@ -37,69 +37,6 @@ Loss = Callable[[torch.nn.Module, Any, int], tuple[torch.Tensor, dict[str, float
 Sample = Callable[[torch.nn.Module, Path], dict[str, float] | None]
 EMA_EVERY = 4
 """Steps between updates of the moving average."""
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How long and how fast to train."""
-
-    steps: int
-    """Optimizer steps."""
-    batch: int
-    """Images or clips per step, for the training rate in the curve."""
-    lr: float
-    warmup: int = 100
-    final_lr: float = 0.05
-    """Learning rate at the end, as a share of `lr`."""
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    ema: float = 0.999
-    """Decay of the moving average of the weights, which the trained model ends with; 0 keeps the last weights."""
-    optimizer: str = "adamw"
-    """`adamw`, or `adamw8bit` of bitsandbytes."""
-    precision: str = "bf16"
-    """accelerate's mixed precision: `no`, `bf16` or `fp16`."""
-    seed: int = 1
-    checkpoint_every: int = 500
-    sample_every: int = 2000
-    log_every: int = 50
-    minutes: float = 0.0
-    """Time limit: training ends after so many minutes, with its learning rate at the end of its schedule, if it has not
-    reached `steps` before. 0 is no limit. With a limit, the result depends on the speed of the machine."""
-
-
-def learning_rate(step: int, config: LoopConfig, seconds: float = 0.0) -> float:
-    """Factor on `lr` at a step: linear warm-up, then half a cosine down to `final_lr`.
-
-    seconds: how long the training has run. With a limit of `minutes`, the cosine follows the time where that is ahead
-    of the steps.
-
-    transformers' `get_cosine_with_min_lr_schedule_with_warmup` starts its warm-up at 0, which wastes the first step; no
-    choice of its arguments gives these rates.
-    """
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
-    if config.minutes:
-        progress = max(progress, seconds / (60 * config.minutes))
-    progress = min(1.0, progress)
-    return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def build_optimizer(groups: list[dict[str, Any]], config: LoopConfig) -> torch.optim.Optimizer:
-    """AdamW over parameter groups. Raises InputError if bitsandbytes is asked for and cannot be used here."""
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    try:
-        bitsandbytes = import_module("bitsandbytes.optim")  # an optional dependency
-    except (ImportError, RuntimeError) as error:
-        raise InputError(
-            f"optimizer {config.optimizer} needs bitsandbytes, which cannot be imported here ({error}); install it "
-            f'with `pip install "mvmodel[bnb]"`, or use adamw'
-        ) from error
-    optimizer: torch.optim.Optimizer = bitsandbytes.AdamW8bit(groups, lr=config.lr, weight_decay=config.weight_decay)
-    return optimizer
 
 
 def train(
@@ -113,6 +50,8 @@ def train(
     groups: list[dict[str, Any]] | None = None,
     report: Callable[[Row], None] | None = None,
     cpu: bool = True,
+    validate: Callable[[torch.nn.Module], float] | None = None,
+    start_validation: float | None = None,
 ) -> torch.nn.Module:
     """Train `model` to the end of `config`, resuming from a checkpoint in `folder`; returns it with EMA weights.
 
@@ -127,6 +66,8 @@ def train(
             training continues.
         groups: Optimizer parameter groups with their own `lr`; None trains all parameters at `config.lr`.
         report: Receives every row of the curve; None prints them.
+        validate: Returns the loss on held-out data, for the curve and for `patience`.
+        start_validation: What it returns before the first step.
         cpu: Train on the CPU even if there is a GPU. False wants batches and frozen models on the GPU.
 
     Raises:
@@ -139,8 +80,12 @@ def train(
     run = _Run(name, model, loss, config, folder, groups, report, cpu)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
     with _StopSignal() as stop, run.log, start_task(f"train {name}", config.steps, run.step) as advance:
-        for batch in prefetch(batches, run.step, config.steps):
+        if start_validation is not None and run.step == 0:
+            run.start_validation(start_validation)
+        for batch in prefetch(batches, run.step, run.step if run.is_finished else config.steps):
             run.train_step(batch)
+            if validate and (run.is_finished or (config.validate_every and run.step % config.validate_every == 0)):
+                run.validate(validate)
             run.log_step()
             advance(f"loss {run.metrics['loss']:.4g}")
             is_last = run.is_finished
@@ -174,6 +119,7 @@ class _Run:
         self.report = report or (lambda row: print(name, json.dumps(row), flush=True))
         self.step, self.metrics, self.is_finished = 0, dict[str, float](), False
         self.earlier_seconds, self.start_time = 0.0, time.time()
+        self.best_validation, self.best_weights, self.stale_validations = math.inf, dict[str, torch.Tensor](), 0
         AcceleratorState._reset_state(True)  # one per process; it would refuse a run of another precision or device
         self.accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
         optimizer = build_optimizer(groups or [{"params": [p for p in model.parameters() if p.requires_grad]}], config)
@@ -203,6 +149,9 @@ class _Run:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "best_validation": self.best_validation if self.best_weights else None,
+            "best_weights": self.best_weights,
+            "stale_validations": self.stale_validations,
             "model": self.accelerator.unwrap_model(self.wrapped).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -214,6 +163,10 @@ class _Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was called."""
         self.step, self.earlier_seconds = int(state["step"]), float(state.get("seconds", 0.0))
+        if state.get("best_validation") is not None:
+            self.best_validation, self.best_weights = float(state["best_validation"]), dict(state["best_weights"])
+            self.stale_validations = int(state["stale_validations"])
+            self.is_finished = 0 < self.config.patience <= self.stale_validations
         self.accelerator.unwrap_model(self.wrapped).load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -248,9 +201,33 @@ class _Run:
         is_late = bool(self.config.minutes) and self.seconds >= 60 * self.config.minutes
         self.is_finished = self.step >= self.config.steps or is_late
 
+    def start_validation(self, value: float) -> None:
+        """Note what the held-out loss is before the first step."""
+        self._compare(value)
+        self._write_row({"step": 0, "validation": round(value, 5)})
+
+    def validate(self, validate: Callable[[torch.nn.Module], float]) -> None:
+        """Measure the held-out loss by the averaged weights, for this step's row; it may end the training."""
+        with self._averaged_weights():
+            value = validate(self.model)
+            self._compare(value)
+        self.metrics["validation"] = value
+
+    def _compare(self, value: float) -> None:
+        """Keep the model's weights if they are the best so far; end the training if none were for long."""
+        if not self.config.patience:
+            return
+        if value < self.best_validation:
+            self.best_validation, self.stale_validations = value, 0
+            self.best_weights = {name: weight.clone() for name, weight in self.model.state_dict().items()}
+            return
+        self.stale_validations += 1
+        self.is_finished = self.is_finished or self.stale_validations >= self.config.patience
+
     def log_step(self) -> None:
         """Add the step's row to the curve if it is due."""
-        if self.step % self.config.log_every and not self.is_finished:
+        is_due = self.step % self.config.log_every == 0 or "validation" in self.metrics
+        if not is_due and not self.is_finished:
             return
         rate = (self.step - self.first_step) * self.config.batch / (time.time() - self.start_time)
         metrics = {name: round(value, 5) for name, value in self.metrics.items()}
@@ -271,8 +248,10 @@ class _Run:
         self._write_row({"step": self.step, **metrics})
 
     def finish(self) -> torch.nn.Module:
-        """The model in evaluation mode, with its averaged weights if there are any."""
-        if self.config.ema:
+        """The model in evaluation mode, with its best weights under `patience`, or else its averaged ones if any."""
+        if self.best_weights:
+            self.model.load_state_dict(self.best_weights)
+        elif self.config.ema:
             self.ema.copy_to(self.model.parameters())
         return self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False).eval()
 

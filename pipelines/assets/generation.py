@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mvmodel.code_version import code_version
-from mvmodel.files import empty_folder
+from mvmodel.files import empty_folder, hash_folder
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
-from pipelines.assets.training import SCRATCH_ADAPTER
+from pipelines.assets.training import SCRATCH_ADAPTER, read_json
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
@@ -20,7 +21,7 @@ from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestsConfig
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import load_current
-from pipelines.store.version_store import Handle
+from pipelines.store.version_store import Handle, VersionStore, recipe_hash
 
 if TYPE_CHECKING:
     from mvmodel.backends.generation_config import GenerationConfig
@@ -32,7 +33,7 @@ REQUESTS_CODE = code_version("mvmodel.generation.request_masks", "mvmodel.backen
 GENERATION_CODE = code_version("mvmodel.backends.load", "mvmodel.generation.requests", files=(__file__,))
 ASSUMPTIONS_FILE = "assumptions.json"
 ADAPTERS = {"tuned": TUNED_ADAPTER, "scratch": SCRATCH_ADAPTER}
-"""Adapter of a condition -> its folder in a `motion_adapter` version."""
+"""Adapter of a condition -> its folder in a `motion_adapter` version; the start adapter is in the pack."""
 
 
 @mvmodel_asset("generation", "parquet", partitions_def=motions, deps=["mask_library"], code_version=REQUESTS_CODE)
@@ -184,7 +185,7 @@ def generated_videos(
 
     def build(folder: Path) -> None:
         requests, frames = inputs["generation_requests"].folder / "requests.csv", inputs["first_frames"].folder
-        _generate_conditions(context, pack, conditions, adapter.folder, requests, frames, config, folder)
+        _generate_conditions(context, pack, conditions, adapter.folder, requests, frames, config, folder, store.store)
 
     def describe(folder: Path) -> dict[str, Any]:
         from mvmodel.video.frames import read_frames
@@ -205,12 +206,19 @@ def _select_conditions(config: ComparisonConfig, adapter: Path) -> dict[str, int
     """Condition -> number of requests to generate, None for all. adapter: a `motion_adapter` version's folder."""
     requests = {
         "full": None,
+        "not_tuned": None if config.not_tuned and _is_from_start(adapter / TUNED_ADAPTER) else 0,
         "no_mask": None if config.no_mask else 0,
         "scratch": None if config.scratch and (adapter / SCRATCH_ADAPTER).is_dir() else 0,
         "ddim_50": config.scheduler_requests,
         "multistep_20": config.scheduler_requests,
     }
     return {name: count for name, count in requests.items() if count != 0}
+
+
+def _is_from_start(adapter: Path) -> bool:
+    """Whether an adapter was tuned from the pack's start adapter."""
+    config = read_json(adapter / "train.json").get("config")
+    return isinstance(config, dict) and config.get("init_from") == "start"
 
 
 def _generate_conditions(
@@ -222,8 +230,12 @@ def _generate_conditions(
     first_frames: Path,
     config: GenerationConfig,
     folder: Path,
+    store: VersionStore,
 ) -> None:
-    """Generate every condition into `folder`/CONDITION. Requests that an interrupted step finished are kept."""
+    """Generate every condition into `folder`/CONDITION. Requests that an interrupted step finished are kept.
+
+    The start adapter's videos come from the store's cache, where those of an earlier adapter may be.
+    """
     from mvmodel.generation.request_table import read_requests
     from mvmodel.generation.requests import generate
     from mvmodel.reports.conditions import CONDITIONS
@@ -233,13 +245,40 @@ def _generate_conditions(
         condition = CONDITIONS[name]
         settings = config.model_copy(update=dict(condition.generation))
         context.log.info(f"{context.partition_key}: {len(all_requests[:count])} videos, condition {name}")
-        weights, target = adapter / ADAPTERS[condition.adapter], folder / name
+        target = folder / name
+        if condition.adapter == "start":
+            videos = _generate_not_tuned(pack, requests, first_frames, settings, store)
+            shutil.copytree(videos, target, dirs_exist_ok=True)
+            continue
         generate(
             pack.backend(),
-            weights,
+            adapter / ADAPTERS[condition.adapter],
             all_requests[:count],
             first_frames,
             settings,
             target,
             mask_term=condition.mask_term,
         )
+
+
+def _generate_not_tuned(
+    pack: PackResource, requests: Path, first_frames: Path, config: GenerationConfig, store: VersionStore
+) -> Path:
+    """A folder with the start adapter's videos of all requests; made once for the same requests and pack."""
+    from mvmodel.generation.request_table import read_requests
+    from mvmodel.generation.requests import generate
+
+    start = pack.backend().start_adapter()
+    assert start is not None  # an adapter was tuned from it
+
+    def build(folder: Path) -> None:
+        generate(pack.backend(), start, read_requests(requests), first_frames, config, folder)
+
+    recipe = recipe_hash(
+        requests=hash_folder(requests.parent),
+        first_frames=hash_folder(first_frames),
+        config=config.model_dump(mode="json"),
+        code=GENERATION_CODE,
+        pack=pack.recipe(),
+    )
+    return store.cache.get_or_build("not_tuned", recipe, build)

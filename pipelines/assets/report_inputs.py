@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pipelines.assets import ui_metadata
-from pipelines.assets.motion import read_motion_labels
+from pipelines.assets.motion import read_motion_groups, read_motion_labels
 from pipelines.store.materializations import latest_materialization, list_materializations, load_current
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mvmodel.packs.info import PackInfo
+    from mvmodel.reports.entries import VideoEntry
 
 ABLATION = "ablation_study"
 """The experiment whose metrics are in the report's table of the paper."""
@@ -157,3 +158,18 @@ def read_version_history(store: VersionStore, versions: Mapping[str, list[str]])
             columns = {"motion": motion, "version": number, "when": version.created, "promoted": True}
             rows.append({**columns, "adapter": str(version.source.get("adapter", ""))[:SHORT], **metrics})
     return pd.DataFrame(rows)
+
+
+def describe_motions(videos: Mapping[str, Sequence[VideoEntry]], masks: Handle, motion_groups: Handle) -> str:
+    """Whether motions are learned or only enforced by the masks, in a few sentences; "" with fewer than two motions."""
+    from mvmodel.masks import MaskSequence
+    from mvmodel.motion.recognition import MotionRecognizer
+    from mvmodel.reports.recognition import describe_recognition, measure_recognition
+
+    clips = {
+        motion: [MaskSequence.load(masks.folder / f"{clip}.npz").masks for clip in names]
+        for motion, names in read_motion_groups(motion_groups.folder)["motions"].items()
+    }
+    recognizer = MotionRecognizer(clips)
+    pairs = [(motion, video) for motion, entries in videos.items() for video in entries]
+    return describe_recognition(measure_recognition(pairs, recognizer), len(recognizer.motions))

@@ -34,6 +34,7 @@ REPORT_FILES = (__file__, provenance.__file__, report_inputs.__file__)
 REPORT_CODE = code_version(
     "mvmodel.reports.report_files",
     "mvmodel.reports.stored_videos",
+    "mvmodel.reports.recognition",
     "mvmodel.reports.summaries",
     "mvmodel.reports.waiting",
     files=REPORT_FILES,
@@ -235,7 +236,9 @@ def leaderboard(
 
     def build(folder: Path) -> None:
         page = _describe_waiting(clips, foreground_masks, motion_groups, reports, settings, pack)
-        _write_leaderboard(empty_folder(folder), clips, motion_groups, reports, history, pack, store.store, page)
+        _write_leaderboard(
+            empty_folder(folder), clips, foreground_masks, motion_groups, reports, history, pack, store.store, page
+        )
 
     def describe(folder: Path) -> dict[str, Any]:
         title = "control masks above videos: the best first, the worst last"
@@ -257,6 +260,7 @@ def leaderboard(
 def _write_leaderboard(
     folder: Path,
     clips: Handle,
+    masks: Handle,
     motion_groups: Handle,
     reports: Mapping[str, Handle],
     history: Mapping[str, list[str]],
@@ -271,12 +275,13 @@ def _write_leaderboard(
     from mvmodel.reports.stored_videos import read_video_entries
 
     sources = {motion: report_inputs.open_report_sources(store, motion, handle) for motion, handle in reports.items()}
+    videos = {motion: read_video_entries(*s.folders, prefix=f"{motion}/") for motion, s in sources.items()}
     ablations = [source.ablation for source in sources.values() if source.ablation is not None]
     write_leaderboard_folder(
         folder,
         {motion: pd.read_parquet(handle.folder / "metrics.parquet") for motion, handle in reports.items()},
         report_inputs.read_version_history(store, history),
-        [entry for motion, s in sources.items() for entry in read_video_entries(*s.folders, prefix=f"{motion}/")],
+        [entry for entries in videos.values() for entry in entries],
         pd.read_parquet(clips.folder / "quarantine.parquet"),
         reports={motion: f"{motion}.html" for motion in reports},
         provenance=provenance.leaderboard_provenance(pack, store, reports, code=REPORT_CODE),
@@ -284,6 +289,7 @@ def _write_leaderboard(
         study_command=report_inputs.ablation_command("MOTION"),
         motion_map=MotionMap.load(motion_groups.folder),
         labels=read_motion_labels(motion_groups.folder),
+        recognition=report_inputs.describe_motions(videos, masks, motion_groups),
         **page,
     )
 

@@ -171,6 +171,7 @@ def install(patch: Any = setattr) -> None:
     patch(generation, "first_frames", first_frames)
     patch(generation, "generate", generate)
     patch(evaluation, "judge_generated_video", judge_generated_video)
+    patch(evaluation, "_measure_iou", lambda *judged: judge_generated_video(*judged).metrics["iou"])
 
 
 if __name__ == "__main__":

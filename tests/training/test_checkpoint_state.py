@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from mvmodel.errors import InputError
 from mvmodel.training.checkpoint_state import get_random_states, read_state, set_random_states, write_state
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 
 
 class _Hostile:

@@ -51,11 +51,16 @@ def test_adapter_folder_is_whole(backend, small_pack, clips, tmp_path):
     rows: list[dict] = []
     out = finetune(backend, clips, QUICK, tmp_path, validation=clips[:1], report=rows.append)
     record = json.loads((out / "train.json").read_text())
-    assert record["config"] == QUICK.model_dump()
+    assert record["config"] == QUICK.model_dump(mode="json")
     assert record["pack_hash"] == small_pack.hash
     assert [clip["name"] for clip in record["clips"]] == ["clip-0", "clip-1"]
     assert "random pack" in (out / "README.md").read_text()
     assert rows[-1]["step"] == 6
+    validation = {row["step"]: row["validation"] for row in rows if "validation" in row}
+    assert validation == {
+        0: round(record["validation_loss_before"], 5),
+        6: round(record["validation_loss_after"], 5),
+    }
     assert not (tmp_path / "work").exists()
     assert any(value.abs().sum() > 0 for name, value in weights(out).items() if name.startswith("to_m"))
     load_adapter(out).check_fits(small_pack.unet())

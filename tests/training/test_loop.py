@@ -13,7 +13,8 @@ import torch
 
 from mvmodel.errors import InputError
 from mvmodel.training.checkpoint_state import write_state
-from mvmodel.training.loop import LoopConfig, TrainingInterrupted, build_optimizer, learning_rate, train
+from mvmodel.training.loop import TrainingInterrupted, train
+from mvmodel.training.optimizer import LoopConfig, build_optimizer, learning_rate
 
 
 def _line(steps: int, **changes):
@@ -171,3 +172,50 @@ def test_training_ends_when_its_time_is_up_and_stays_ended(tmp_path):
     assert 2 <= rows[-1]["step"] < 100
     train("line", model, lambda i: torch.ones(1, 1), loss, config, tmp_path, report=rows.append)
     assert rows[-1]["step"] == rows[-2]["step"] + 1
+
+
+def _validate_by(values: list[float]):
+    """A validation whose results are given, and the bias that the model had at each."""
+    biases: list[float] = []
+
+    def validate(net: torch.nn.Module) -> float:
+        biases.append(float(net.bias.detach()))
+        return values[len(biases) - 1]
+
+    return validate, biases
+
+
+def _square(net, x, step):
+    return net(x).square().mean(), {}
+
+
+def test_training_stops_when_the_held_out_loss_rises_and_keeps_the_best_weights(tmp_path):
+    model, config = _line(100, validate_every=2, patience=2, log_every=100)
+    validate, biases = _validate_by([0.5, 0.4, 0.6, 0.7])
+    rows: list[dict] = []
+    options = {"report": rows.append, "validate": validate, "start_validation": 1.0}
+    trained = train("line", model, lambda i: torch.ones(1, 1), _square, config, tmp_path, **options)
+    assert float(trained.bias.detach()) == biases[1]
+    assert [(row["step"], row["validation"]) for row in rows] == [(0, 1.0), (2, 0.5), (4, 0.4), (6, 0.6), (8, 0.7)]
+    fresh, _ = _line(100)
+    again = train("line", fresh, lambda i: torch.ones(1, 1), _square, config, tmp_path, **options)
+    assert float(again.bias.detach()) == biases[1] and len(biases) == 4, "a stopped training stays stopped"
+
+
+def test_without_patience_the_last_weights_are_kept_and_validation_changes_nothing(tmp_path):
+    results = []
+    for name, options in (("plain", {}), ("validated", {"validate": lambda net: 1.0, "start_validation": 0.1})):
+        torch.manual_seed(0)
+        model, config = _line(6, validate_every=2)
+        trained = train(
+            "line",
+            model,
+            lambda i: torch.ones(1, 1),
+            _square,
+            config,
+            tmp_path / name,
+            report=lambda row: None,
+            **options,
+        )
+        results.append(float(trained.bias.detach()))
+    assert results[0] == results[1]

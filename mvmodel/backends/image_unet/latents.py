@@ -115,6 +115,8 @@ def draw_batch(
     latents, masks = cached.latents[clips, views], cached.masks[clips, views]
     noise = torch.randn(latents.shape, generator=generator)
     noise_level = torch.sigmoid(torch.randn(count, generator=generator) * 1.1 + 0.5)
+    low, high = config.timestep_range
+    noise_level = low + (high - low) * noise_level
     timesteps = (noise_level * train_timesteps).long().clamp(0, train_timesteps - 1)
     keep_both = torch.rand(count, generator=generator) >= config.dropout
     keep_text = keep_both & (torch.rand(count, generator=generator) >= config.text_dropout)

@@ -40,3 +40,20 @@ def test_draw_drops_prompt_and_mask_together_and_each_alone():
     assert not any(has_context)
     shares(context_share=1.0)
     assert 0.2 < sum(has_context) / len(has_context) < 0.8
+
+
+def test_timesteps_stay_in_their_range_and_the_whole_range_changes_nothing():
+    data = TrainingLatents(
+        torch.randn(3, 1, 4, 4, 8, 8), torch.rand(3, 1, 4, 64, 64), torch.ones(3, 5, 8), torch.zeros(1, 5, 8)
+    )
+
+    def timesteps(**options: tuple[float, float]) -> torch.Tensor:
+        config = TrainConfig(clips_per_step=4, **options)
+        return torch.cat([draw_batch(data, config, index)[4] for index in range(50)])
+
+    assert 0 <= timesteps().min() < 300 and 700 < timesteps().max() <= 999
+    early = timesteps(timestep_range=(0.6, 1.0))
+    assert 600 <= early.min() < 700 and early.max() > 900
+    assert torch.equal(timesteps(timestep_range=(0.0, 1.0)), timesteps())
+    with pytest.raises(ValueError, match="is empty"):
+        TrainConfig(timestep_range=(0.5, 0.5))

@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 import torch
 
-from mvmodel.training.loop import LoopConfig, train
+from mvmodel.training.loop import train
+from mvmodel.training.optimizer import LoopConfig
 from pipelines.assets.decorator import mvmodel_asset
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.io_manager import HandleIOManager
