@@ -38,6 +38,8 @@ def describe_tuning(rows: pd.DataFrame) -> str:
     rows: one row per video with condition, name and metrics, and slug if there are several motions.
     """
     keys = [name for name in ("slug", "name") if name in rows.columns]
+    if not keys or "not_tuned" not in set(rows["condition"]):
+        return ""
     tuned, start = (rows[rows["condition"] == name].set_index(keys) for name in ("full", "not_tuned"))
     parts = []
     for metric in ("iou", "motion_cosine"):
