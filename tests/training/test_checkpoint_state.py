@@ -57,7 +57,13 @@ def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path: Path) -> None
 def test_no_file_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
     _train(tmp_path, 6)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {file.name for file in files} == {"state.safetensors", "complete", "config.json", "curve.jsonl"}
+    assert {file.name for file in files} == {
+        "state.safetensors",
+        "complete",
+        "config.json",
+        "curve.jsonl",
+        "metrics.jsonl",
+    }
     for file in files:
         assert not zipfile.is_zipfile(file)
         with pytest.raises((pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError)):
