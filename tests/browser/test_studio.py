@@ -138,6 +138,11 @@ def test_everything_can_be_done_with_the_keyboard(open_studio):
     assert page.locator("#tab-generate").get_attribute("aria-selected") == "true"
     page.locator("#prompt").focus()
     page.keyboard.type("a car")
+    page.locator("#adapter").focus()
+    page.keyboard.type("adapter")
+    page.locator("#steps").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("100")  # long enough to be cancelled while it runs
     page.keyboard.press("Control+Enter")
     until(page, "document.querySelector('.job') !== null")
     page.get_by_role("button", name="Cancel").first.focus()
