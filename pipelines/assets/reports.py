@@ -242,9 +242,8 @@ def leaderboard(
 
     def describe(folder: Path) -> dict[str, Any]:
         title = "control masks above videos: the best first, the worst last"
-        metadata = _report_metadata(folder, title, report_inputs.leaderboard_table)
-        missing = dg.MetadataValue.json(sorted(set(slugs) - set(reports)))
-        return {**metadata, "motions": len(reports), "without_report": missing}
+        missing = {"without_report": dg.MetadataValue.json(sorted(set(slugs) - set(reports)))}
+        return {**_report_metadata(folder, title, report_inputs.leaderboard_table), "motions": len(reports), **missing}
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {
         "clips": clips,

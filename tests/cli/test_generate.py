@@ -151,6 +151,7 @@ def test_command_line_library_and_pipeline_give_the_same_bytes(
     make, small_pack_folder, random_adapter, masks, tmp_path
 ):
     from pipelines.assets.generation import ADAPTERS, _generate_conditions
+    from pipelines.store.version_store import VersionStore
 
     make("cli.mp4", "--seed", 4)
     pack = load_pack(small_pack_folder)
@@ -168,7 +169,8 @@ def test_command_line_library_and_pipeline_give_the_same_bytes(
     context = SimpleNamespace(log=SimpleNamespace(info=print), partition_key="glide")
     table = tmp_path / "requests.csv"
     pictures = first_frames(resource.backend(), read_requests(table), config, tmp_path / "first")
-    _generate_conditions(context, resource, {"full": None}, tmp_path, table, pictures, config, tmp_path / "out")
+    store = VersionStore(str(tmp_path / "store"), tmp_path / "work")
+    _generate_conditions(context, resource, {"full": None}, tmp_path, table, pictures, config, tmp_path / "out", store)
     assert (tmp_path / "out" / "full" / "v.mp4").read_bytes() == (tmp_path / "cli.mp4").read_bytes()
 
 
