@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from mvmodel.cli.options import AsJson
-from mvmodel.cli.output import print_json, print_table
+from mvmodel.cli.output import print_findings
 
 
 def doctor(json: AsJson = False) -> None:
@@ -13,10 +11,4 @@ def doctor(json: AsJson = False) -> None:
     from mvmodel.doctor import run_checks
 
     findings = run_checks()
-    if json:
-        print_json([vars(finding) for finding in findings])
-    else:
-        rows = [[finding.status, finding.name, finding.detail, finding.fix] for finding in findings]
-        print_table(["status", "check", "detail", "fix"], rows)
-    if any(finding.required and not finding.ok for finding in findings):
-        raise typer.Exit(1)
+    print_findings(findings, json)

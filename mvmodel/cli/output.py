@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from mvmodel.text import printable_name
 
 
@@ -60,3 +62,14 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, (str, Path)):
         return printable_name(str(value))
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_findings(findings: Sequence[Any], as_json: bool) -> None:
+    """Print what a check-up found, a `Finding` a row. Exits with code 1 if something required is missing or broken."""
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        rows = [[finding.status, finding.name, finding.detail, finding.fix] for finding in findings]
+        print_table(["status", "check", "detail", "fix"], rows)
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(1)

@@ -16,7 +16,7 @@ import typer
 
 from mvmodel.cli.exits import INTERRUPTED, run_app
 from mvmodel.cli.options import AsJson, RunSize
-from mvmodel.cli.output import print_json, print_table
+from mvmodel.cli.output import print_findings, print_json, print_table
 
 # Threads that wait by spinning make two busy programs on two cores many times slower; read once, when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -197,13 +197,7 @@ def doctor(json: AsJson = False, home: Home = None) -> None:
         from pipelines.driver.doctor import run_home_checks
 
         findings = run_home_checks(folder)
-    if json:
-        print_json([vars(finding) for finding in findings])
-    else:
-        rows = [[finding.status, finding.name, finding.detail, finding.fix] for finding in findings]
-        print_table(["status", "check", "detail", "fix"], rows)
-    if any(finding.required and not finding.ok for finding in findings):
-        raise typer.Exit(1)
+    print_findings(findings, json)
 
 
 @app.command()
