@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from mvmodel.backends.training_config import TimestepRange, check_timestep_range
 from mvmodel.config import Config, describe_validation_error
 from mvmodel.errors import PackError
 from mvmodel.packs.info import ControlKind
@@ -45,6 +46,7 @@ LATER_FRAME_OPTIONS = (
     "draft_end",
     "appearance_anchor",
     "guidance_rescale",
+    "timestep_range",
 )
 """Options whose default a pack may change, in `generation.later_frames` of its `pack.json`."""
 WITHOUT_MASKS: dict[str, Any] = {
@@ -132,6 +134,10 @@ class GenerationConfig(Config):
     guidance_rescale: float = Field(0.0, ge=0, le=1)
     """How far the standard deviation of guided predictions is brought back to that of the prediction with prompt and
     mask, against over-saturation (Lin et al. 2023); 0.7 is usual."""
+    timestep_range: TimestepRange = (0.0, 1.0)
+    """Noise levels at which adapters act, as shares of the noise schedule: 1 is pure noise. At others, the base model
+    denoises with frame 1's keys and values. (0.5, 1) uses adapters in the noisy half alone, in which motion is
+    settled and appearance is not."""
     first_frame_min_iou: float = Field(0.3, ge=0, le=1)
     """A first frame from the user whose foreground has a lower IoU with mask 1 than this is warned of, and refused with
     `--strict`; 0 accepts any."""
@@ -161,6 +167,11 @@ class GenerationConfig(Config):
     """Noise level of the context frames, as a share of the noise schedule."""
     positions: Literal["window", "video"] = "window"
     """Where temporal attention counts frames from. Counting from the start of the video leaves the trained range."""
+
+    @field_validator("timestep_range")
+    @classmethod
+    def _check_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        return check_timestep_range(value)
 
     @model_validator(mode="after")
     def _check_combinations(self) -> GenerationConfig:

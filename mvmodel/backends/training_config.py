@@ -21,6 +21,14 @@ CONTEXT_SHARE_FROM_SCRATCH = 0.25
 
 
 TimestepShare = Annotated[float, Field(ge=0, le=1)]
+TimestepRange = tuple[TimestepShare, TimestepShare]
+
+
+def check_timestep_range(value: tuple[float, float]) -> tuple[float, float]:
+    """The range itself. Raises ValueError if it is empty."""
+    if value[0] >= value[1]:
+        raise ValueError(f"timestep_range {value} is empty; the first share must be smaller than the second")
+    return value
 
 
 class TrainConfig(Config):
@@ -82,7 +90,7 @@ class TrainConfig(Config):
     early_stopping: int = Field(0, ge=0)
     """Stop after so many measurements in a row in which the loss on held-out clips has not improved, and keep the best
     weights; 0 trains to the end and keeps the last weights. It needs held-out clips."""
-    timestep_range: tuple[TimestepShare, TimestepShare] = (0.0, 1.0)
+    timestep_range: TimestepRange = (0.0, 1.0)
     """Noise levels that are trained on, as shares of the noise schedule: 1 is pure noise. (0.5, 1) trains on the noisy
     half alone, in which motion is settled and appearance is not."""
     preview_every: int = Field(0, ge=0, le=10_000_000)
@@ -95,9 +103,7 @@ class TrainConfig(Config):
     @field_validator("timestep_range")
     @classmethod
     def _check_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] >= value[1]:
-            raise ValueError(f"timestep_range {value} is empty; the first share must be smaller than the second")
-        return value
+        return check_timestep_range(value)
 
     def for_pack(self, info: PackInfo) -> TrainConfig:
         """The same settings with the pack's recommendations in place of those that were not given.

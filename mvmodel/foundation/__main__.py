@@ -26,7 +26,13 @@ def main(arguments: list[str]) -> int:
     adapter = parser.add_argument_group("start_adapter")
     adapter.add_argument("--models", type=Path, help="use this pack's image models instead of the folder's")
     adapter.add_argument("--clips", type=int, default=StartAdapterData.clips, help="how many clips are rendered")
-    adapter.add_argument("--exclude-motions", nargs="+", default=(), metavar="MOTION", help="motions no clip shows")
+    adapter.add_argument(
+        "--exclude-motions",
+        nargs="*",
+        default=StartAdapterData.exclude_motions,
+        metavar="MOTION",
+        help=f"motions that no clip shows; default: {', '.join(StartAdapterData.exclude_motions)}; without a name, none",
+    )
     adapter.add_argument("--device", default=StartAdapterData.device, help="cpu, cuda or auto")
     adapter.add_argument("--workers", type=int, default=StartAdapterData.workers, help="processes that render")
     options = parser.parse_args(arguments)

@@ -14,6 +14,8 @@ from mvmodel.world.render import TRAIN, random_clip
 
 FRAMES = 12
 SECOND_OBJECT = 0.15
+DEMO_MOTIONS = ("bounce", "gallop", "zigzag")
+"""The motions of the sample clips, which the demo tunes on."""
 _CLIPS_A_TASK = 20
 
 
@@ -22,8 +24,8 @@ class StartAdapterData:
     """Which clips the start adapter is trained on, and where it is computed."""
 
     clips: int = 600
-    exclude_motions: tuple[str, ...] = ()
-    """Motions that no training clip shows, so that few-shot tuning on one of them can bring something new."""
+    exclude_motions: tuple[str, ...] = DEMO_MOTIONS
+    """Motions that no training clip shows, so that tuning on one of them is a test; the demo's, as in the shipped pack."""
     device: str = "cpu"
     """Where the frames are encoded and the adapter is trained: `cpu`, `cuda` or `auto`."""
     workers: int = 1

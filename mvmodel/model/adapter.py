@@ -142,7 +142,7 @@ class MotionMaskAdapter(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         def apply_temporal_attention(module: Any, inputs: Any, options: dict[str, Any], output: Any) -> Any:
             context = (options.get("cross_attention_kwargs") or {}).get("context")
-            if context is None:
+            if context is None or not context.uses_adapters:
                 return output
             hidden = output[0] if isinstance(output, tuple) else output.sample
             changed = self._run_block(block, hidden, context, f"{adapter}:{transformer}", scale)

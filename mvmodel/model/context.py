@@ -71,6 +71,8 @@ class FrameContext:
         clean_frames: int (B,), how many frames of each clip, counted from frame 1, are inputs without noise and attend
             to one another only, as they do when they are cached; None if that is frame 1 alone.
         anchors: objects whose appearance is anchored to frame 1.
+        uses_adapters: whether the attached adapters' weights act. Without them, the base model runs, with frame 1's
+            keys and values in self-attention.
     """
 
     frames: int
@@ -80,3 +82,4 @@ class FrameContext:
     first_index: int = 0
     clean_frames: torch.Tensor | None = None
     anchors: Sequence[ObjectAnchor] = ()
+    uses_adapters: bool = True

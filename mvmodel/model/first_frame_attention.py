@@ -47,7 +47,7 @@ class FirstFrameAttnProcessor:
         batch, tokens, _ = hidden_states.shape
         clips = batch // frames
         query = attn.to_q(hidden_states)
-        for change in self.query_deltas:
+        for change in self.query_deltas if context.uses_adapters else ():
             query = query + change.scale * F.linear(hidden_states, change.delta.to(hidden_states.dtype))
         query = query.view(clips, frames * tokens, attn.heads, -1).transpose(1, 2)
         if self.first_frame and self.name in context.kv_cache:

@@ -66,7 +66,7 @@ class MaskCrossAttnProcessor:
         query = attn.to_q(hidden_states)
         word_bound: list[tuple[torch.Tensor, torch.Tensor]] = []
         foregrounds: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        for projection in self.projections:
+        for projection in self.projections if context.uses_adapters else ():
             for term in context.mask_terms.get(projection.adapter, ()):
                 mask_query = projection.scale * projection.to_m(term.features[tokens].to(hidden_states.dtype))
                 if term.token_weights is None:

@@ -28,7 +28,7 @@ class Condition:
 CONDITIONS: dict[str, Condition] = {
     "full": Condition("Full method", "the motion's adapter with everything on", "--full"),
     "not_tuned": Condition(
-        "Not tuned", "the pack's start adapter, which saw none of this motion's clips", "--other", adapter="start"
+        "Not tuned", "the pack's start adapter, which saw none of this motion's clips", "--start", adapter="start"
     ),
     "no_mask": Condition(
         "Mask term off", "the same adapter with its mask term switched off", "--no-mask", mask_term=False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import pytest
 
 from mvmodel.errors import InputError
@@ -10,7 +13,7 @@ from mvmodel.world.motions import MOTIONS, VERBS
 
 
 def test_no_training_clip_shows_an_excluded_motion():
-    data = StartAdapterData(exclude_motions=("bounce", "gallop", "zigzag"))
+    data = StartAdapterData()
     assert set(data.motions) == set(MOTIONS) - {"bounce", "gallop", "zigzag"}
     captions = " ".join(clip.caption for clip in render_clips(8, motions=data.motions[:2]))
     verbs = {VERBS[name] for name in data.motions[:2]}
@@ -19,7 +22,14 @@ def test_no_training_clip_shows_an_excluded_motion():
 
 
 def test_clips_without_exclusions_are_what_they_were():
-    assert StartAdapterData().motions == MOTIONS
+    assert StartAdapterData(exclude_motions=()).motions == MOTIONS
+
+
+def test_the_demos_motions_are_excluded_as_in_the_shipped_pack(repository):
+    made_by = json.loads((repository / "mvmodel/packs/tiny/pack.json").read_text())["made_by"]
+    assert sorted(made_by["start_adapter"]["data"]["exclude_motions"]) == sorted(StartAdapterData().exclude_motions)
+    samples = csv.DictReader((repository / "datasets/samples/manifest.csv").open())
+    assert {row["motion"] for row in samples} == set(StartAdapterData().exclude_motions)
 
 
 @pytest.mark.parametrize(

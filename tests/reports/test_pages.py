@@ -10,6 +10,7 @@ import pytest
 
 from mvmodel.errors import InputError
 from mvmodel.motion.motion_map import MotionMap
+from mvmodel.reports.conditions import CONDITIONS
 from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.pages import write_leaderboard, write_motion_report
 
@@ -217,3 +218,11 @@ def test_motions_are_shown_as_the_manifest_spells_them(videos, rows, tmp_path):
 
 def test_leaderboard_of_nothing(tmp_path):
     assert "was not measured" in write_leaderboard(tmp_path, {}).read_text()
+
+
+def test_every_condition_has_a_colour_of_its_own(repository):
+    colours = [condition.colour for condition in CONDITIONS.values()]
+    assert len(set(colours)) == len(colours)
+    style = (repository / "mvmodel/reports/templates/style.css").read_text()
+    for colour in colours:
+        assert style.count(f"{colour}: #") == 3, f"{colour} in light, dark and print"

@@ -46,6 +46,7 @@ class Denoiser:
         cache_first_frame: Whether to cache frame 1's keys and values; always done if there is a context.
         control: The ControlNet on the new frames, or None.
         guidance_rescale: See `GenerationConfig.guidance_rescale`.
+        timestep_range: See `GenerationConfig.timestep_range`.
         guides: What is changed in the prediction of the clean latents.
         anchors: Objects whose appearance is anchored to frame 1.
     """
@@ -64,6 +65,7 @@ class Denoiser:
         cache_first_frame: bool = True,
         control: FrameControl | None = None,
         guidance_rescale: float = 0.0,
+        timestep_range: tuple[float, float] = (0.0, 1.0),
         guides: Sequence[CleanLatentGuide] = (),
         anchors: Sequence[ObjectAnchor] = (),
     ) -> None:
@@ -75,8 +77,9 @@ class Denoiser:
         self.uses_cache = (cache_first_frame or context is not None) and bool(self.adapters)
         self.control, self.guidance_rescale, self.guides = control, guidance_rescale, guides
         self.anchors = anchors
+        self.timestep_range = (float(timestep_range[0]), float(timestep_range[1]))
         self.mask_terms: dict[str, list[MaskTerm]] = {}
-        self.kv_cache: KVCache = {}
+        self.kv_caches: dict[bool, KVCache] = {}  # by whether adapters act
         self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
 
     @contextmanager
@@ -119,13 +122,14 @@ class Denoiser:
         self.text = torch.cat([row.expand(len(self.first), -1, -1) for row in rows])
         if not self.uses_cache:
             return
-        self.kv_cache = {}
+        self.kv_caches = {}
         clean = torch.zeros(1, device=self.first.device).long()
-        self._run(self.first[:, None], clean, slice(0, 1), 0, fill_cache=True)
-        if self.context is not None:
-            t = torch.full((1,), self.context_timestep, device=self.first.device).long()
-            span = slice(1, 1 + self.context.shape[1])
-            self._run(self.context, t, span, self.first_index, fill_cache=True)
+        for uses_adapters in (True,) if self.timestep_range == (0, 1) else (True, False):
+            self._run(self.first[:, None], clean, slice(0, 1), 0, True, uses_adapters=uses_adapters)
+            if self.context is not None:
+                t = torch.full((1,), self.context_timestep, device=self.first.device).long()
+                span = slice(1, 1 + self.context.shape[1])
+                self._run(self.context, t, span, self.first_index, True, uses_adapters=uses_adapters)
 
     def predict(self, latents: torch.Tensor, t: torch.Tensor, step: int = 0, steps: int = 1) -> torch.Tensor:
         """The guided prediction for the new frames, (B, F - 1 - K, C, h, w), at timestep `t`.
@@ -134,15 +138,19 @@ class Denoiser:
         """
         sample = self.scheduler.scale_model_input(latents, t)
         control = self.control if self.control and self.control.is_active(step / steps, (step + 1) / steps) else None
-        if not self.adapters or (self.uses_cache and self.kv_cache):
+        noise_level = float(t) / self.scheduler.config.num_train_timesteps
+        low, high = self.timestep_range
+        uses_adapters = low <= noise_level < high or noise_level >= high == 1
+        if not self.adapters or (self.uses_cache and self.kv_caches):
             cached_frames = 1 if self.context is None else 1 + self.context.shape[1]
             first_index = self.first_index + cached_frames - 1
-            out = self._run(sample, t[None], slice(cached_frames, None), first_index, control=control)
+            span = slice(cached_frames, None)
+            out = self._run(sample, t[None], span, first_index, control=control, uses_adapters=uses_adapters)
         else:
             all_frames = torch.cat([self.first[:, None], sample], dim=1)
             timesteps = t.expand(all_frames.shape[1]).clone()
             timesteps[0] = 0
-            out = self._run(all_frames, timesteps, slice(None), 0, control=control, clean_frames=1)[:, :, 1:]
+            out = self._run(all_frames, timesteps, slice(None), 0, False, control, 1, uses_adapters)[:, :, 1:]
         guided = (out * self.weights).sum(dim=0)
         if self.guidance_rescale and len(self.branches) > 1:
             guided = rescale_noise_cfg(guided, out[-1], self.guidance_rescale)
@@ -189,11 +197,13 @@ class Denoiser:
         fill_cache: bool = False,
         control: FrameControl | None = None,
         clean_frames: int = 0,
+        uses_adapters: bool = True,
     ) -> torch.Tensor:
         """The UNet's output for every branch, (branches, B, F, C, h, w).
 
         sample: latents (B, F, C, h, w). t: timesteps, (1,) or (F,). span: the frames' place in the mask sequence.
         clean_frames: how many frames at the start of `sample` the ControlNet does not act on.
+        uses_adapters: whether the adapters' weights act.
         """
         branches, (clips, frames) = len(self.branches), sample.shape[:2]
         rows = sample[None].expand(branches, *sample.shape).flatten(0, 2)
@@ -202,7 +212,10 @@ class Denoiser:
         if self.adapters:
             terms = {name: [self._branch_rows(term, span) for term in terms] for name, terms in self.mask_terms.items()}
             anchors = [select_rows(anchor, span, branches) for anchor in self.anchors]
-            context = FrameContext(frames, terms, self.kv_cache, cache_out, first_index, anchors=anchors)
+            kv_cache = self.kv_caches.get(uses_adapters, {})
+            context = FrameContext(
+                frames, terms, kv_cache, cache_out, first_index, anchors=anchors, uses_adapters=uses_adapters
+            )
             options["cross_attention_kwargs"] = {"context": context}
         if control is not None:
             options |= control.compute_residuals(
@@ -211,7 +224,7 @@ class Denoiser:
         text = self.text if self.adapters else self.text.repeat_interleave(frames, dim=0)
         out = self.unet(rows, t.expand(frames).repeat(branches * clips), encoder_hidden_states=text, **options).sample
         if cache_out is not None:
-            self.kv_cache = cache_out
+            self.kv_caches[uses_adapters] = cache_out
         return out.unflatten(0, (branches, clips, frames))
 
     def _branch_rows(self, term: MaskTerm, span: slice) -> MaskTerm:

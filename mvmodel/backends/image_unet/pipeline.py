@@ -202,7 +202,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
             callback_on_step_end, callback_on_step_end_tensor_inputs: As in diffusers. Besides its tensors there is
                 "clean_latents", what the step predicts of the finished video, float32 (B, frames, C, h, w).
             frame_options: Fields of `FrameOptions`: noise in common, ControlNet on every frame, background, colours,
-                drafts, guidance rescale, appearance anchor.
+                drafts, guidance rescale, appearance anchor, noise levels at which adapters act.
         """
         device, dtype = self._execution_device, self.unet.dtype
         if guidance_scale is None:
@@ -252,6 +252,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
             cache_first_frame=cache_first_frame,
             control=control,
             guidance_rescale=options.guidance_rescale,
+            timestep_range=options.timestep_range,
             guides=list(guides.values()),
             anchors=options.build_anchors(layout, first, len(self.unet.config.block_out_channels)),
         )

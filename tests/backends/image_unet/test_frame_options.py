@@ -57,6 +57,7 @@ NEUTRAL = [
     {"draft_strength": 0.0, "draft_end": 1.0},
     {"draft_strength": 1.0, "draft_end": 0.0},
     {"appearance_anchor": 0.0},
+    {"timestep_range": (0.0, 1.0)},
 ]
 
 
@@ -84,6 +85,7 @@ ACTIVE = [
     {"draft_strength": 0.7},
     {"guidance_rescale": 0.7},
     {"appearance_anchor": 0.7},
+    {"timestep_range": (0.7, 1.0)},
 ]
 
 
@@ -98,9 +100,23 @@ def test_every_option_changes_the_video_and_also_without_the_cache(small_pack, p
         assert video.isfinite().all() and (video - base)[:, 1:].abs().max() > 1e-5, options
         assert torch.equal(video[:, 0], base[:, 0])
     options = {"control_frames": "every", "background": "plate", "guidance_rescale": 0.5, "output_type": "latent"}
-    options |= {"appearance_anchor": 0.5}
+    options |= {"appearance_anchor": 0.5, "timestep_range": (0.7, 1.0)}
     slow = run(pipeline, arguments, **options, cache_first_frame=False)
     torch.testing.assert_close(run(pipeline, arguments, **options), slow, atol=1e-4, rtol=1e-4)
+
+
+def test_adapters_act_in_their_timestep_range_alone(pipeline, arguments):
+    video = run(pipeline, arguments, output_type="latent", timestep_range=(0.0, 0.01))  # no step is as clean
+    same = run(pipeline, arguments, output_type="latent", timestep_range=(0.01, 1.0))  # every step is inside
+    assert torch.equal(same, run(pipeline, arguments, output_type="latent"))
+    untrained = MotionMaskAdapter.for_unet(pipeline.unet, mask_width=4).eval()  # first-frame attention alone
+    pipeline.load_adapter(untrained, "untrained")
+    pipeline.set_adapters("untrained")
+    base = run(pipeline, arguments, output_type="latent")
+    torch.testing.assert_close(video, base, atol=1e-5, rtol=1e-5)
+    assert (same - base)[:, 1:].abs().max() > 1e-4
+    with pytest.raises(ValueError, match="is empty"):
+        GenerationConfig(timestep_range=(0.5, 0.5))
 
 
 def test_the_background_is_frame_1s_where_both_show_it(pipeline, arguments):
