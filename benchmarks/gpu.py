@@ -1,10 +1,11 @@
 """The method on a GPU at Stable Diffusion 1.5's size: `python -m benchmarks gpu` measures what that card needs.
 
 By importance: whether the card computes what the CPU does (the shipped pack); every memory plan within the memory of
-the card that it is named after, and training that runs out of memory; single training steps and denoising passes; whole
-videos beside diffusers' AnimateDiff and Text2Video-Zero; the UNet compiled. Weights are random and cost what trained
-ones do. Each measurement is kept as soon as it is there; what does not fit into memory, or does not compile, is said so
-and the rest goes on. The same command goes on where it was stopped.
+the card that it is named after, and training and a video that run out of memory; single training steps and denoising
+passes, and whether they wait for the GPU or for the host; whole videos beside diffusers' AnimateDiff and
+Text2Video-Zero; the UNet compiled. Weights are random and cost what trained ones do. Each measurement is kept as soon
+as it is there; what does not fit into memory, or does not compile, is said so and the rest goes on. The same command
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.gpu_workload import Workload
 
 RANDOM_PACK = Path(".mvmodel/benchmarks/sd15-random")
-PARTS = ("agreement", "ladder", "matmul", "tuning", "denoising", "video", "compiled")
+PARTS = ("agreement", "ladder", "matmul", "tuning", "denoising", "launches", "video", "compiled")
 PASSES = ("image", "ours", "remembered", "full")
 METHODS = ("ours", "AnimateDiff", "Text2Video-Zero")
 RUNGS = (
@@ -38,7 +39,7 @@ RUNGS = (
     ("24gb", "bfloat16", "fp16"),
 )
 """Memory plan, number type of the models and autocast of training, the most telling first."""
-STEP_DOWN = "memory that runs out"
+STEP_DOWN, VIDEO_STEP_DOWN = "memory that runs out", "memory that runs out, video"
 LONGEST_SECONDS = 240.0
 """A measurement that takes longer is given up: the compiler may."""
 
@@ -66,15 +67,23 @@ class Session:
         return figures
 
 
-def measure_gpu(session: Session, size: Workload, small_pack: str, parts: tuple[str, ...]) -> dict[str, Any]:
-    """The figures of `parts`, in the order of `PARTS`: part -> measurement -> figures."""
+def measure_gpu(
+    session: Session, size: Workload, small_pack: str, parts: tuple[str, ...], names: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The figures of `parts`, in the order of `PARTS`: part -> measurement -> figures.
+
+    names: measurements to make, such as "image"; empty for all of each part.
+    """
     reference_file = session.log.file.with_suffix(".reference.npz").resolve()
     measured: dict[str, Any] = {}
     for part in (name for name in PARTS if name in parts):
         calls = dict(list_agreement(session, small_pack, size.device, reference_file)) if part == "agreement" else {}
         calls |= dict(list_calls(part, size))
-        found = {name: session.measure(f"{part}, {name}", *call) for name, call in calls.items()}
-        measured[part] = found["matmul"] if part == "matmul" else found
+        chosen = {name: call for name, call in calls.items() if not names or name in names}
+        figures = {name: session.measure(f"{part}, {name}", *call) for name, call in chosen.items()}
+        measured[part] = figures.get("matmul", {}) if part == "matmul" else figures
+        if part == "launches" and "failed" not in figures.get("by turns", {}):
+            measured[part] = figures.get("by turns", {})  # one measurement of many passes
     peak = measured.get("matmul", {}).get("tflops")
     for found in (*measured.get("denoising", {}).values(), *measured.get("compiled", {}).values()):
         if "tflop" in found and peak:
@@ -96,12 +105,13 @@ def list_agreement(
 
 def list_calls(part: str, size: Workload) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """(name, function with its arguments) of the measurements of a part at full size."""
-    from benchmarks import gpu_ladder, gpu_passes
+    from benchmarks import gpu_ladder, gpu_launches, gpu_passes
 
     if part == "ladder":
         for level, dtype, precision in RUNGS:
             yield f"{level}, {dtype}, {precision}", (gpu_ladder.measure_rung, size, level, dtype, precision)
         yield STEP_DOWN, (gpu_ladder.measure_step_down, size)
+        yield VIDEO_STEP_DOWN, (gpu_ladder.measure_video_step_down, size)
     elif part == "matmul":
         yield "matmul", (gpu_passes.measure_matmul, size)
     elif part == "tuning":
@@ -109,6 +119,8 @@ def list_calls(part: str, size: Workload) -> Iterator[tuple[str, tuple[Any, ...]
             yield name, (gpu_passes.measure_tuning, size, name == "checkpointing")
     elif part == "denoising":
         yield from ((name, (gpu_passes.measure_denoising, size, name, False)) for name in PASSES)
+    elif part == "launches":
+        yield "by turns", (gpu_launches.measure_launches, size)
     elif part == "compiled":
         order = ("remembered", "ours", "image")  # first what generation runs
         yield from ((name, (gpu_passes.measure_denoising, size, name, True)) for name in order)
@@ -118,11 +130,12 @@ def list_calls(part: str, size: Workload) -> Iterator[tuple[str, tuple[Any, ...]
 
 def build_log(file: Path, size: Workload) -> MeasurementLog:
     """The file of kept figures; other code, sizes or cards are measured anew."""
-    from benchmarks import gpu_agreement, gpu_ladder, gpu_passes, gpu_workload
+    from benchmarks import gpu_agreement, gpu_ladder, gpu_launches, gpu_passes, gpu_workload
     from benchmarks.cost import hash_sources
     from mvmodel.code_version import code_version
 
-    modules = [Path(str(module.__file__)) for module in (gpu_agreement, gpu_ladder, gpu_passes, gpu_workload)]
+    measuring = (gpu_agreement, gpu_ladder, gpu_launches, gpu_passes, gpu_workload)
+    modules = [Path(str(module.__file__)) for module in measuring]
     recipe = {"code": [hash_sources(), code_version(*modules)], "card": describe_machine()["card"]}
     return MeasurementLog(file, {**asdict(size), **recipe})
 
@@ -146,7 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
     publish = partial(publish_report, out=options.out, as_json=options.json)
     with SharedProcess() as process:
         session = Session(build_log(options.kept, size), process, deadline)
-        figures = measure_gpu(session, size, options.small_pack, tuple(options.parts))
+        figures = measure_gpu(session, size, options.small_pack, tuple(options.parts), tuple(options.names))
     report = {**round_numbers(figures), "size": shape, "on": on}
     publish(report, report)
     if not options.json:
@@ -162,6 +175,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--small-pack", default="tiny", help="the pack that is compared with the CPU")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="measure only these")
+    parser.add_argument(
+        "--names", nargs="+", default=[], help='only these of each part, such as "24gb, bfloat16, fp16"'
+    )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no measurement after so many")
     parser.add_argument("--device", default="auto")
     for name, default in (("frames", 16), ("height", 320), ("width", 512), ("steps", 20), ("repeats", 5)):

@@ -30,11 +30,15 @@ from mvmodel.backends.backend import Backend
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.load import load_backend
 from mvmodel.backends.training_config import TrainConfig
-from mvmodel.packs.memory import FREE_SHARE_OF_CARD, LADDER, next_plan
+from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.packs import Pack
+from mvmodel.packs.memory import FREE_SHARE_OF_CARD, LADDER, MemoryPlan, next_plan
 from mvmodel.training.finetune import finetune
 
 TRAINING_STEPS = 5
 """Steps of each training; the first two are not timed."""
+VIDEO_LIMIT_GIB = 4.4
+"""Between what a video needs at its peak with the plans 24gb (5.6) and 12gb (3.4), as measured on a card."""
 
 
 def measure_rung(size: Workload, level: str, dtype: str, precision: str) -> Figures:
@@ -69,9 +73,28 @@ def measure_step_down(size: Workload) -> Figures:
     with limit_memory(pack.device, limit), tempfile.TemporaryDirectory() as folder, redirect_stderr(message):
         reset_peak(pack.device)
         training = measure_or_report(lambda: _train(backend, size, "auto", Path(folder)))
+    return _describe_step_down(pack, chosen, limit, message, training)
+
+
+def measure_video_step_down(size: Workload) -> Figures:
+    """The same of a video, within less than the chosen plan needs: `VIDEO_LIMIT_GIB` at the size of the ladder."""
+    pack = size.load_pack(memory="auto")
+    backend, chosen, message = load_backend(pack), pack.memory, io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = Path(folder) / "adapter"
+        MotionMaskAdapter.for_unet(pack.unet(), patch=pack.latent_factor).save_pretrained(adapter)
+        with limit_memory(pack.device, VIDEO_LIMIT_GIB), redirect_stderr(message):
+            reset_peak(pack.device)
+            video = measure_or_report(lambda: _generate(backend, size, adapter))
+    return _describe_step_down(pack, chosen, VIDEO_LIMIT_GIB, message, video)
+
+
+def _describe_step_down(
+    pack: Pack, chosen: MemoryPlan, limit: float, message: io.StringIO, figures: Figures
+) -> Figures:
     said = [line for line in message.getvalue().splitlines() if "memory ran out" in line]
     peak = read_peak(pack.device, "peak")
-    return {"limit_gib": limit, "chosen": chosen.level, "used": pack.memory.level, "said": said, **training, **peak}
+    return {"limit_gib": limit, "chosen": chosen.level, "used": pack.memory.level, "said": said, **figures, **peak}
 
 
 def _train(backend: Backend, size: Workload, precision: str, folder: Path) -> Figures:

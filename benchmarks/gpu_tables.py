@@ -16,6 +16,7 @@ def format_tables(report: Figures) -> str:
         "ladder": _format_ladder,
         "tuning": _format_passes,
         "denoising": _format_passes,
+        "launches": _format_passes,
         "compiled": _format_passes,
         "video": _format_passes,
     }
@@ -76,6 +77,8 @@ def _format_agreement(figures: dict[str, Figures]) -> Iterator[str]:
 
 
 def _format_passes(figures: dict[str, Figures]) -> Iterator[str]:
-    columns = list(dict.fromkeys(name for row in figures.values() for name in row))
+    columns = list(
+        dict.fromkeys(key for row in figures.values() for key, cell in row.items() if not isinstance(cell, dict))
+    )
     rows = [(name, *(row.get(column, "-") for column in columns)) for name, row in figures.items()]
     yield from format_table(("", *(column.replace("_", " ") for column in columns)), rows)

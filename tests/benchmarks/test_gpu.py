@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import gpu, gpu_agreement, gpu_ladder, gpu_passes
+from benchmarks import gpu, gpu_agreement, gpu_ladder, gpu_launches, gpu_passes
 from benchmarks.gpu import METHODS, RUNGS, STEP_DOWN, Session
 from benchmarks.gpu_tables import format_tables
 from benchmarks.gpu_workload import Workload, measure_or_report
@@ -90,6 +91,37 @@ def test_memory_that_runs_out_steps_down_once_and_is_said(size, monkeypatch):
     assert figures["seconds_a_step"] > 0
 
 
+def test_a_video_that_runs_out_of_memory_steps_down_and_is_finished(size, monkeypatch):
+    from mvmodel.backends.image_unet.denoiser import Denoiser
+
+    original, calls = Denoiser.predict, []
+
+    def predict(denoiser, *arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("no memory left")
+        return original(denoiser, *arguments)
+
+    monkeypatch.setattr(Denoiser, "predict", predict)
+    figures = gpu_ladder.measure_video_step_down(size)
+    assert (figures["chosen"], figures["used"]) == ("24gb", "12gb") and figures["steps"] == 3
+    assert len(figures["said"]) == 1 and "memory plan 12gb" in figures["said"][0]
+
+
+def test_passes_take_turns_and_the_hosts_share_is_told(size, monkeypatch):
+    monkeypatch.setattr(gpu_launches.os, "cpu_count", lambda: 0)
+    figures = gpu_launches.measure_launches(size)
+    assert {name: row["rows"] for name, row in figures.items()} == {
+        "image, 3 frames": 3,
+        "ours, 3 frames": 3,
+        "ours, 2 frames": 2,
+        "remembered, 3 frames": 2,
+        "remembered, 4 frames": 3,
+    }
+    assert all(0 < row["host_seconds"] <= row["seconds"] for row in figures.values())
+    assert all(row["seconds_with_busy_processors"] > 0 for row in figures.values())
+
+
 def test_bfloat16_nearly_agrees_with_float32(small_pack_folder, tmp_path, monkeypatch):
     pack, file = str(small_pack_folder), tmp_path / "reference.npz"
     monkeypatch.setattr(gpu_agreement, "GENERATION", GenerationConfig(steps=1, first_frame_steps=1))
@@ -131,8 +163,10 @@ def test_failures_are_measured_again_and_nothing_begins_after_the_deadline(tmp_p
 
 def test_all_parts_are_one_report_with_tables(size, tmp_path, monkeypatch):
     figures = {"tflops": 2.0, "seconds": 0.5, "tflop": 0.4}
+    launches = {"ours, 16 frames": {"seconds": 0.5, "longest_kernels": {"gemm": 0.25}}}
     rung = {"limit_gib": 6.8, "training": {"failed": "OutOfMemoryError"}, "video": {"peak_allocated_gib": 2.5}}
     kept = {"ladder": rung, "ladder, memory": {"said": ["memory ran out"]}, "denoising, full": {"failed": "x"}}
+    kept["launches"] = launches
     monkeypatch.setattr(
         Session, "measure", lambda self, key, *a: dict(kept.get(key) or kept.get(key.split(",")[0]) or figures)
     )
@@ -140,7 +174,10 @@ def test_all_parts_are_one_report_with_tables(size, tmp_path, monkeypatch):
     report = gpu.measure_gpu(session, size, "tiny", gpu.PARTS)
     assert report["denoising"]["ours"]["share_of_matmul"] == pytest.approx(0.4)
     assert report["denoising"]["full"] == {"failed": "x"} and set(report["video"]) == set(METHODS)
-    assert len(report["ladder"]) == len(RUNGS) + 1 and STEP_DOWN in report["ladder"]
+    assert len(report["ladder"]) == len(RUNGS) + 2 and STEP_DOWN in report["ladder"]
+    assert report["launches"] == launches
+    few = gpu.measure_gpu(session, size, "tiny", ("ladder", "denoising"), (STEP_DOWN, "image"))
+    assert {part: list(found) for part, found in few.items()} == {"ladder": [STEP_DOWN], "denoising": ["image"]}
     text = format_tables({**report, "on": {"card": "a card"}})
     assert "a card: ladder" in text and "does not fit: OutOfMemoryError" in text and "2.5" in text
     json.dumps(report)

@@ -80,7 +80,9 @@ class Denoiser:
         self.timestep_range = (float(timestep_range[0]), float(timestep_range[1]))
         self.mask_terms: dict[str, list[MaskTerm]] = {}
         self.kv_caches: dict[bool, KVCache] = {}  # by whether adapters act
+        # on the device once: a copy at every step would make the host wait for the GPU
         self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
+        self.masked = torch.tensor(branches.masked, device=first.device, dtype=first.dtype)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -236,9 +238,8 @@ class Denoiser:
             return {tokens: v[None].expand(branches, *v.shape).flatten(0, 2) for tokens, v in frames.items()}
 
         clips, frames = next(iter(term.features.values()))[:, span].shape[:2]
-        masked = torch.tensor(self.branches.masked, device=self.first.device, dtype=self.first.dtype)
         return MaskTerm(repeat(term.features), repeat(term.coverage), term.token_weights).scale_rows(
-            masked.repeat_interleave(clips * frames)
+            self.masked.repeat_interleave(clips * frames)
         )
 
 

@@ -54,7 +54,8 @@ class FrameControl:
         new = sample[:, clean_frames:]
         new_frames = new.shape[1]
         rows = new[None].expand(len(active), *new.shape).flatten(0, 2)
-        pictures = self.pictures.to(rows)[None].expand(len(active), -1, -1, -1, -1, -1).flatten(0, 2)
+        self.pictures = self.pictures.to(rows)  # once a video, not once a step
+        pictures = self.pictures[None].expand(len(active), -1, -1, -1, -1, -1).flatten(0, 2)
         active_text = text.unflatten(0, (branches, clips))[active].flatten(0, 1)
         down, middle = self.controlnet(
             rows,
