@@ -18,6 +18,7 @@ from pipelines.automation.event_log import purge_old_runs
 from pipelines.automation_config import AutomationConfig
 from pipelines.executors import choose_executor
 from pipelines.resources import Gpu, PackInfoResource, PackResource, Settings
+from pipelines.selection import explain_wrong_names
 from pipelines.settings import TopLevelConfig, default_clips_folder, home_folder, load_settings
 from pipelines.step_processes import end_with_worker, record_processes
 from pipelines.store.artifact_store import ArtifactStore
@@ -114,4 +115,6 @@ def build_defs(
 def defs() -> dg.Definitions:
     """The definitions that `dagster -w workspace.yaml` loads, and every process of a step."""
     end_with_worker()
-    return build_defs()
+    definitions = build_defs()
+    explain_wrong_names(definitions)
+    return definitions

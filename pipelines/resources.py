@@ -6,6 +6,7 @@ They import nothing heavy when definitions load. Only a step that needs torch im
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,18 @@ class Settings(dg.ConfigurableResource):
         return folder
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Raises InputError, before any step computes, if `override` holds a wrong setting."""
+        """Raises InputError, before any step computes, if `override` or the form of a stage holds a wrong setting."""
         files.validate_settings(self.override, "override")
+        run = context.dagster_run
+        forms = {name: entry.get("config") for name, entry in run.run_config.get("ops", {}).items()} if run else {}
+        for stage, form in forms.items():
+            sections = {name: value for name, value in (form or {}).items() if name in files.SECTIONS}
+            settings = self.with_override(sections)
+            files.validate_settings({name: settings.section(name) for name in sections}, f"config of {stage}")
+
+    def with_override(self, override: Mapping[str, Any]) -> Settings:
+        """These settings with others on top, for one step."""
+        return self.model_copy(update={"override": files.merge_settings(self.override, dict(override))})
 
     def section(self, name: str) -> dict[str, Any]:
         """The settings of a section that differ from their defaults."""

@@ -257,11 +257,11 @@ def load_settings(home: Path) -> dict[str, Any]:
 
 
 def merge_settings(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the settings of `override`; sections are merged setting by setting."""
+    """`base` with the settings of `override`; sections and the tables in them are merged setting by setting."""
     merged = dict(base)
     for name, value in override.items():
-        are_sections = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = {**merged[name], **value} if are_sections else value
+        are_tables = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = merge_settings(merged[name], value) if are_tables else value
     return merged
 
 

@@ -29,10 +29,22 @@ masks:
     side: 256
 ```
 
-Pass it with `mvmodel-pipeline run --config FILE`, or set `MVMODEL_CONFIG=FILE` for Dagster's commands. To change
-settings for one run only, write `override` of the resource `settings` in Dagster's Launchpad; it alone is
-enough. Settings are validated before anything runs: a wrong name or value is an error that names the section and the
-setting.
+Pass it with `mvmodel-pipeline run --config FILE`, or set `MVMODEL_CONFIG=FILE` for Dagster's commands. Settings are
+validated before anything runs: a wrong name or value is an error that names the section and the setting.
+
+To change settings for one run only, use Dagster's Launchpad (Shift + click on *Materialize*). Every stage has a form
+with its sections, and what you leave out is as in the home's settings:
+
+```yaml
+ops:
+  motion_adapter:
+    config:
+      training: {steps: 100}
+```
+
+`override` of the resource `settings` changes the same sections for all stages of the run. The metadata entry
+`settings_of_this_run` of an asset says what its form changed; `mvmodel-pipeline lineage FILE --json` lists all settings
+that a file was made with.
 
 The pack's own values replace the defaults of `size`, of `ingest` (`frames`, `fps`) and of `generation` where your
 file does not set them.
@@ -71,7 +83,13 @@ def _render_table(title: str, model: type[BaseModel]) -> str:
             cells = [f"`{name}`", "table", "", "", info.description or "See below."]
         else:
             default = json.dumps(info.get_default(call_default_factory=True), default=str)
-            cells = [f"`{name}`", _type_name(info.annotation), f"`{default}`", _bounds(info), info.description or ""]
+            cells = [
+                f"`{name}`",
+                _type_name(info.annotation),
+                f"`{default}`",
+                describe_bounds(info),
+                info.description or "",
+            ]
         lines.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -94,7 +112,7 @@ def _type_name(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
-def _bounds(info: FieldInfo) -> str:
+def describe_bounds(info: FieldInfo) -> str:
     """The bounds of a field, such as ">= 0, <= 1"."""
     bounds = []
     for rule in info.metadata:

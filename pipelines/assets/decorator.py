@@ -7,7 +7,7 @@ import functools
 import inspect
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -16,7 +16,8 @@ from mvmodel.errors import MvmodelError
 from mvmodel.files import DISK_FULL, is_disk_full
 from pipelines.driver.progress import step_timings
 from pipelines.executors import resource_tags
-from pipelines.resources import Gpu, PackResource
+from pipelines.resources import Gpu, PackResource, Settings
+from pipelines.stage_config import plain_values, stage_config
 
 OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"
@@ -34,15 +35,22 @@ OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError", "out of memory", "can't allo
 """In the name or the message of an error for lack of memory, on a GPU or a CPU."""
 
 
+RUN_SETTINGS = "settings_of_this_run"
+"""Metadata entry: the settings that the launchpad changed for one run."""
+Sections = Sequence[str] | Mapping[str, Sequence[str]]
+
+
 def mvmodel_asset(
-    group: str, *kinds: str, trains: bool = False, **options: Any
+    group: str, *kinds: str, trains: bool = False, sections: Sections = (), **options: Any
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` with the settings that all assets share. The function's user errors become failures of the step.
 
     The step is in the pool of the GPU if it may load a model: if the function takes a resource that loads models, or
     if it trains models without one.
 
-    group, kinds: as in `dg.asset`. trains: whether the step trains models of its own. options: of `dg.asset`.
+    group, kinds: as in `dg.asset`. trains: whether the step trains models of its own. sections: of the settings, which
+    the launchpad's form can change for one run; or section -> those of its settings that the form has. options: of
+    `dg.asset`.
     """
     settings = {
         "group_name": group,
@@ -53,19 +61,53 @@ def mvmodel_asset(
     }
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        form: dict[str, Any] = {}
+        if sections:
+            function = _with_form(function)
+            names = sections if isinstance(sections, Mapping) else dict.fromkeys(sections, ())
+            config = stage_config(options.get("name", function.__name__), names)
+            form["config_schema"] = config.to_config_schema()
         wrapped = user_errors_as_failures(function)
         loads_models = trains or any(kind in MODEL_RESOURCES for kind in wrapped.__annotations__.values())
         pool = {"pool": GPU_POOL} if loads_models else {}
-        return dg.asset(**{"op_tags": resource_tags(loads_models), **pool, **settings})(wrapped)
+        return dg.asset(**{"op_tags": resource_tags(loads_models), **pool, **form, **settings})(wrapped)
 
     return decorate
+
+
+def _with_form(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An asset's function with the form's settings over those of its argument `settings`. The result says what they
+    are."""
+
+    @functools.wraps(function)
+    def with_form(context: dg.AssetExecutionContext, *args: Any, settings: Settings, **kwargs: Any) -> Any:
+        form = plain_values(context.op_execution_context.op_config or {})
+        changed = {name: table for name, values in form.items() if (table := _without_empty_tables(values))}
+        result = function(context, *args, settings=settings.with_override(changed), **kwargs)
+        if isinstance(result, dg.MaterializeResult):
+            metadata = {name: value for name, value in (result.metadata or {}).items() if name != RUN_SETTINGS}
+            result = _with_metadata(
+                result, {**metadata, **({RUN_SETTINGS: dg.MetadataValue.json(changed)} if changed else {})}
+            )
+        return result
+
+    return with_form
+
+
+def _without_empty_tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values without the nested tables in which nothing is set: Dagster adds those to every form."""
+    tables = {name: _without_empty_tables(v) if isinstance(v, Mapping) else v for name, v in values.items()}
+    return {name: value for name, value in tables.items() if value != {}}
 
 
 def _add_step_seconds(result: Any, start: float) -> Any:
     """The result of an asset's function, with the seconds that the function took in its metadata."""
     if not isinstance(result, dg.MaterializeResult):
         return result
-    metadata = {**(result.metadata or {}), "step_seconds": round(time.perf_counter() - start, 3)}
+    return _with_metadata(result, {**(result.metadata or {}), "step_seconds": round(time.perf_counter() - start, 3)})
+
+
+def _with_metadata(result: dg.MaterializeResult[Any], metadata: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(
         value=result.value,
         data_version=result.data_version,

@@ -117,10 +117,16 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
         name=name,
         description=description,
         partitions_def=motions,
+        sections=_form_sections(name),
         ins={upstream: dg.AssetIn() for upstream in ("training_set", "generation_requests", "promoted_adapter")},
         code_version=EXPERIMENT_CODE,
     )
     return decorate(run)
+
+
+def _form_sections(name: str) -> dict[str, tuple[str, ...]]:
+    """What the launchpad's form of an experiment can change."""
+    return {"experiments": ("quick", name), "generation": (), "training": ()}
 
 
 def _load_motion(name: str, training_set: Handle, requests: Handle, pack: Pack) -> Motion:
@@ -163,6 +169,7 @@ motion_experiments = [_motion_experiment(name, description) for name, descriptio
         "training_set": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
         "generation_requests": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
     },
+    sections=_form_sections("zero_shot_motion"),
     code_version=EXPERIMENT_CODE,
 )
 def zero_shot_motion(

@@ -36,7 +36,14 @@ ADAPTERS = {"tuned": TUNED_ADAPTER, "scratch": SCRATCH_ADAPTER}
 """Adapter of a condition -> its folder in a `motion_adapter` version; the start adapter is in the pack."""
 
 
-@mvmodel_asset("generation", "parquet", partitions_def=motions, deps=["mask_library"], code_version=REQUESTS_CODE)
+@mvmodel_asset(
+    "generation",
+    "parquet",
+    partitions_def=motions,
+    deps=["mask_library"],
+    sections=("requests",),
+    code_version=REQUESTS_CODE,
+)
 def generation_requests(
     context: dg.AssetExecutionContext,
     training_set: Handle,
@@ -138,7 +145,7 @@ def _requests_metadata(folder: Path) -> dict[str, Any]:
     }
 
 
-@mvmodel_asset("generation", "pytorch", partitions_def=motions, code_version=GENERATION_CODE)
+@mvmodel_asset("generation", "pytorch", partitions_def=motions, sections=("generation",), code_version=GENERATION_CODE)
 def first_frames(
     context: dg.AssetExecutionContext,
     generation_requests: Handle,
@@ -173,6 +180,7 @@ def first_frames(
     "video",
     partitions_def=motions,
     ins={name: dg.AssetIn() for name in ("generation_requests", "first_frames", "promoted_adapter")},
+    sections={"generation": (), "comparison": ("no_mask", "not_tuned", "scratch", "scheduler_requests")},
     code_version=GENERATION_CODE,
 )
 def generated_videos(

@@ -98,7 +98,9 @@ def raw_clips(
     return with_metadata(result, folder=dg.MetadataValue.path(str(settings.clips_folder)))
 
 
-@mvmodel_asset("ingestion", "video", "parquet", check_specs=checks.CLIPS_CHECKS, code_version=CLIPS_CODE)
+@mvmodel_asset(
+    "ingestion", "video", "parquet", check_specs=checks.CLIPS_CHECKS, sections=("ingest",), code_version=CLIPS_CODE
+)
 def clips(
     context: dg.AssetExecutionContext,
     raw_clips: Handle,

@@ -22,7 +22,9 @@ SHEET_CLIPS = 32
 """Clips on the contact sheet."""
 
 
-@mvmodel_asset("masks", "pytorch", "parquet", check_specs=checks.MASKS_CHECKS, code_version=MASKS_CODE)
+@mvmodel_asset(
+    "masks", "pytorch", "parquet", check_specs=checks.MASKS_CHECKS, sections=("masks",), code_version=MASKS_CODE
+)
 def foreground_masks(
     context: dg.AssetExecutionContext, clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
 ) -> dg.MaterializeResult[Handle]:

@@ -59,7 +59,9 @@ def _descriptors_metadata(folder: Path) -> dict[str, Any]:
     return {"clips": len(descriptors), "descriptors": ui_metadata.table(descriptors.reset_index())}
 
 
-@mvmodel_asset("motion", "scikitlearn", "parquet", check_specs=checks.GROUPS_CHECKS, code_version=GROUPS_CODE)
+@mvmodel_asset(
+    "motion", "scikitlearn", "parquet", check_specs=checks.GROUPS_CHECKS, sections=("groups",), code_version=GROUPS_CODE
+)
 def motion_groups(
     context: dg.AssetExecutionContext,
     clips: Handle,

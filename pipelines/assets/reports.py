@@ -51,6 +51,7 @@ MEASURED_INPUTS = {"requests": "generation_requests", "videos": "generated_video
     "parquet",
     partitions_def=motions,
     check_specs=checks.VIDEO_CHECKS,
+    sections={"gates": ("min_iou",)},
     code_version=METRICS_CODE,
 )
 def video_metrics(

@@ -50,6 +50,7 @@ MAX_CARD_CHARACTERS = 20_000
     "parquet",
     partitions_def=motions,
     ins={name: dg.AssetIn() for name in ("clips", "foreground_masks", "motion_groups")},
+    sections=("training_set",),
     code_version=TRAINING_SET_CODE,
 )
 def training_set(
@@ -120,6 +121,7 @@ def _training_set_metadata(folder: Path, motion: str) -> dict[str, Any]:
     "safetensors",
     partitions_def=motions,
     check_specs=checks.ADAPTER_CHECKS,
+    sections={"training": (), "comparison": ("scratch",)},
     code_version=TRAINING_CODE,
 )
 def motion_adapter(
@@ -207,7 +209,12 @@ def read_training_curve(adapter: Path) -> list[dict[str, Any]]:
 
 
 @mvmodel_asset(
-    "training", "pytorch", partitions_def=motions, check_specs=checks.GATE_CHECKS, code_version=EVALUATION_CODE
+    "training",
+    "pytorch",
+    partitions_def=motions,
+    check_specs=checks.GATE_CHECKS,
+    sections=("evaluation", "generation", "gates"),
+    code_version=EVALUATION_CODE,
 )
 def adapter_evaluation(
     context: dg.AssetExecutionContext,
@@ -256,7 +263,9 @@ def _evaluation_metadata(folder: Path, motion: str) -> dict[str, Any]:
     }
 
 
-@mvmodel_asset("training", "safetensors", partitions_def=motions, code_version=PROMOTION_CODE)
+@mvmodel_asset(
+    "training", "safetensors", partitions_def=motions, sections=("gates", "generation"), code_version=PROMOTION_CODE
+)
 def promoted_adapter(
     context: dg.AssetExecutionContext,
     motion_adapter: Handle,
