@@ -6,6 +6,7 @@ Everything is real but small: a pack of random weights, few steps, and gates tha
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
