@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from mvmodel.authoring import lexicon
+from mvmodel.authoring.tokens import split_words
+from mvmodel.authoring.unknown_words import find_unknown_verbs
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder, is_inside_name
 from mvmodel.masks.combine import replace_shape, resize
@@ -118,6 +120,19 @@ class Library:
             reasons += [f"motion {motion[i]:.2f}"] if motion.any() else []
             results.append(SearchResult(row.name_, float(score[i]), row.caption, row.motion, ", ".join(reasons)))
         return results
+
+    def names_motion(self, sentence: str) -> bool:
+        """Whether a sentence whose verb the grammar does not know names the motion of an entry.
+
+        It does with the unknown verb, where a word looks like one, and otherwise with the motion's name: what the actor
+        is called says nothing about how it moves.
+        """
+        verbs = find_unknown_verbs(split_words(sentence))
+        if verbs:
+            words = extract_keywords(" ".join(verbs))
+            return any(words & extract_keywords(f"{row.name_} {row.caption} {row.motion}") for row in self._rows())
+        words = extract_keywords(sentence)
+        return any(words & extract_keywords(str(row.motion)) for row in self._rows())
 
     def distances(self, sequence: MaskSequence) -> np.ndarray:
         """Distance of every entry's motion from a sequence's, float (entries,): about 1 within one motion."""

@@ -69,7 +69,7 @@ def text_to_masks(
         cast, sentences = choreograph(story, frames, fps, size, config.stage)
         assumptions += sentences
     nearest = _search(library, sentence, models, cast, fps, size) if library is not None else []
-    if error is not None and not nearest:
+    if error is not None and not (nearest and (use_library_motion or _names_motion(library, sentence))):
         raise error
     nouns = list(dict.fromkeys(noun for noun, _ in cast)) or [_find_noun(sentence, models)]
     given_masks = {noun: shapes[noun] for noun in nouns if noun in shapes} if shapes else {}
@@ -110,6 +110,10 @@ def _search(
         side = max(4, size[0] // 4)
         masks = place_shape(np.ones((side, side), bool), cast[0][1], size)
     return library.search(sentence, models.load_scorer().texts, MaskSequence(masks, fps) if masks.any() else None)
+
+
+def _names_motion(library: Library | None, sentence: str) -> bool:
+    return library is not None and library.names_motion(sentence)
 
 
 def _find_noun(sentence: str, models: ShapeModels) -> str:

@@ -22,9 +22,14 @@ def list_verbs() -> str:
     return f"use one such as {', '.join(verbs[0] for verbs in lexicon.VERBS.values())}"
 
 
+def find_unknown_verbs(tokens: Sequence[str]) -> list[str]:
+    """The words of a sentence that look like verbs, and that the grammar does not know."""
+    return [token for token in tokens[1:] if token not in lexicon.KNOWN_WORDS and _looks_like_a_verb(token)]
+
+
 def describe_unknown_verb(tokens: Sequence[str]) -> str:
     """ " that is known ('sneaks' is not)" for a sentence without a known verb, or ""."""
-    candidates = [token for token in tokens[1:] if token not in lexicon.KNOWN_WORDS and _looks_like_a_verb(token)]
+    candidates = find_unknown_verbs(tokens)
     return f" that is known ({candidates[0]!r} is not)" if candidates else ""
 
 

@@ -194,12 +194,13 @@ def from_text_command(
 def _check_sentence(sentence: str, library: Path | None, use_library_motion: bool) -> None:
     """Raises InputError for a sentence that the grammar does not know, before models are imported.
 
-    With a mask library, the sentence may name a motion of it instead.
+    With a mask library, the sentence may name a motion of it instead; or it asks for the most similar one.
     """
     from mvmodel.authoring.grammar import parse_sentence
 
     try:
         parse_sentence(sentence)
     except InputError:
-        if load_library(library, required=use_library_motion) is None:
+        motion_library = load_library(library, required=use_library_motion)
+        if motion_library is None or not (use_library_motion or motion_library.names_motion(sentence)):
             raise

@@ -29,6 +29,7 @@ from mvmodel.video.containers import (
     open_video,
     stamp_files,
 )
+from mvmodel.video.corrupt_frames import are_intact
 from mvmodel.video.guard import beat, is_worker, iterate_guarded
 from mvmodel.video.kept_frames import kept_frames
 from mvmodel.video.pictures import PICTURE_ERRORS, Picture, compose, read_picture, to_rgb
@@ -192,7 +193,7 @@ def _read_rgb(path: Path, info: VideoInfo, indices: list[int]) -> Iterator[tuple
     count = 0
     if indices[-1] + 1 - len(indices) > _MIN_SKIPPED_FRAMES:
         reader = open_trusted_decord(path, info)
-        if reader is not None:
+        if reader is not None and are_intact(path, info, indices):  # decord passes damage without a word
             for index, frame in decord_reader.read_batches(reader, indices):
                 yield index, frame
                 count += 1

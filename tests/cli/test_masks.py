@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvmodel.authoring.library import LibraryEntry, write_library
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks, write_masks
 from mvmodel.masks.geometry import centroid
@@ -135,6 +136,21 @@ def test_an_unknown_verb_is_refused_before_a_pack_is_looked_for(run, tmp_path, s
     assert refused.code == 2 and "verb of motion" in refused.err and "nowhere" not in refused.err
 
 
+@pytest.mark.parametrize("sentence", ["a car", "a car evaporates from left to right", "a car drives, evaporates"])
+def test_an_unknown_verb_is_refused_with_a_mask_library_too(run, clip, tmp_path, sentence, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entries = [LibraryEntry("drive", MaskSequence(clip.masks), "a car drives over a meadow", "drive")]
+    entries.append(LibraryEntry("odd", MaskSequence(clip.masks), "a car sneaks along", "sneak"))
+    write_library(Path(".mvmodel/demo/store/mask_library/all/1"), entries)
+    command = ("--out", tmp_path / "x.npz", "--pack", tmp_path / "nowhere")
+    refused = run("masks", "from-text", sentence, *command)
+    assert refused.code == 2 and "verb of motion" in refused.err and "nowhere" not in refused.err
+    known = run("masks", "from-text", "a dog sneaks to the left", *command)
+    assert known.code == 2 and "nowhere" in known.err, "a motion of the library: now the pack is looked for"
+    asked = run("masks", "from-text", "a dog evaporates", "--use-library-motion", *command)
+    assert asked.code == 2 and "nowhere" in asked.err, "the most similar one, whatever the sentence says"
+
+
 def test_check_judges_the_confidence_that_extract_stored(run, clip, tmp_path):
     MaskSequence(clip.masks).save(tmp_path / "unsure.npz", confidence=[0.1] * len(clip.masks))
     result = run("masks", "check", tmp_path / "unsure.npz", "--json")
@@ -168,8 +184,6 @@ def _generate(run, pack_folder, folder, *options):
 
 
 def test_search_in_a_library(run, clip, tmp_path):
-    from mvmodel.authoring.library import LibraryEntry, write_library
-
     sequence = MaskSequence(clip.masks)
     write_library(
         tmp_path / "lib",

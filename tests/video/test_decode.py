@@ -8,6 +8,7 @@ import pytest
 
 from mvmodel.video.config import DecodeLimits
 from mvmodel.video.containers import UnusableClip
+from mvmodel.video.corrupt_frames import are_intact
 from mvmodel.video.decode import decode_video, iterate_pyav, open_trusted_decord
 from mvmodel.video.encode import write_mp4, write_png_folder
 from mvmodel.video.probe import probe_video
@@ -157,11 +158,33 @@ def test_pictures_that_the_decoder_marks_as_corrupt_are_refused(tmp_path: Path) 
     assert len(decode_video(path, end=intact).frames) == intact, "the part before is as it was"
 
 
-def _read_marks(path: Path) -> list[bool]:
+def test_a_corrupt_picture_in_the_middle_of_a_long_file_is_refused(tmp_path: Path) -> None:
+    """Of a few frames that are far apart nothing between them is decoded, and yet damage is seen."""
+    noise = np.random.default_rng(0).integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
+    path = write_mp4(tmp_path / "long.mp4", np.tile(noise, (10, 1, 1, 1)), 8)
+    info, content = probe_video(path), bytearray(path.read_bytes())
+    indices = [0, 350, 351, 352, 390]
+    assert are_intact(path, info, indices) and len(decode_video(path, 350, 353).frames) == 3
+    with av.open(str(path)) as file:  # damage in the data of the frames from 330 on
+        packets = [packet for packet in file.demux(video=0) if packet.pos is not None and packet.size]
+    for packet in packets[330:345]:
+        middle = packet.pos + packet.size // 2
+        content[middle : middle + 8] = bytes(byte ^ 255 for byte in content[middle : middle + 8])
+    path.write_bytes(content)
+    marks = _read_marks(path, 400)
+    wanted = marks.index(True)
+    assert wanted > 301, "it is far enough from the beginning to be looked for"
+    assert not are_intact(path, info, [0, wanted]) and are_intact(path, info, [0, 320])
+    with pytest.raises(UnusableClip, match="as corrupt; export it again"):
+        decode_video(path, wanted, wanted + 1)
+    assert len(decode_video(path, 320, 321).frames) == 1
+
+
+def _read_marks(path: Path, frames: int = 10) -> list[bool]:
     """Whether PyAV marks each picture as corrupt; nothing for a file that it does not decode to the end."""
     try:
         with av.open(str(path)) as file:
             marks = [frame.is_corrupt for frame in file.decode(video=0)]
     except av.error.FFmpegError:
         return []
-    return marks if any(marks) and len(marks) == 10 else []
+    return marks if any(marks) and len(marks) == frames else []
