@@ -52,6 +52,7 @@ COMPARISONS = {
     "sentences": "sentences that the grammar does not understand",
     "sentence_memory": "peak memory of masks from a sentence, in a process of its own",
     "shapes": "quality at sizes that a pack was not trained on",
+    "studio": "how long a person waits in the studio: for the page, the preview of an edit, and a video",
     "start_adapter": "a start adapter without some motions, and what tuning on them brings",
     "two_objects": "two objects, each with its own mask",
 }

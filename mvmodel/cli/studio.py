@@ -44,14 +44,15 @@ def studio(
     video_size = parse_size_option(size)
     check_inputs_exist({"--library": library, **{f"--adapters {path}": path for path in adapters or []}})
     from mvmodel.cli.mask_library import load_library
-    from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
+    from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info, read_size_multiple
     from mvmodel.studio.app import create_app
     from mvmodel.studio.config import StudioConfig
     from mvmodel.studio.server import find_address, serve
 
     address = find_address(port)
     config, mask_library = StudioConfig(), load_library(library, required=False)
-    info = read_run_info(find_pack_folder(pack or get_default_pack_name()), video_size)
+    pack_folder = find_pack_folder(pack or get_default_pack_name())
+    info = read_run_info(pack_folder, video_size)
     adapter_folders = adapters or sorted(Path(".mvmodel").glob("*/store/motion_adapter"))
 
     def open_worker() -> StudioWorker:
@@ -67,5 +68,6 @@ def studio(
         adapters=adapter_folders,
         library=mask_library,
         port=address[1],
+        size_multiple=read_size_multiple(pack_folder),
     )
     serve(app, address, open_browser)

@@ -14,6 +14,7 @@ from typing import Any
 from mvmodel.errors import InputError
 from mvmodel.masks.combine import combine, replace_motion, replace_shape, resize
 from mvmodel.masks.edit import EDITS
+from mvmodel.masks.extend import extend
 from mvmodel.masks.files import read_masks
 from mvmodel.masks.fit import fit_masks
 from mvmodel.masks.sequence import MaskSequence
@@ -22,7 +23,7 @@ from mvmodel.picture_size import PictureSize
 _FILE_EDITS = {"combine": combine, "replace-shape": replace_shape, "replace-motion": replace_motion}
 _SHIFT_EDITS = ("move", "pan", "duplicate")
 _SHIFT_RULE = "dx and dy are pixels; between -1 and 1, they are shares of the width and height: 0.1 is a tenth."
-_EDITS_BY_NAME: dict[str, Any] = {**EDITS, "resize": resize, **_FILE_EDITS}
+_EDITS_BY_NAME: dict[str, Any] = {**EDITS, "extend": extend, "resize": resize, **_FILE_EDITS}
 
 
 def edits_help() -> str:

@@ -111,6 +111,8 @@ class PackInfo(Config):
     min_reconstruction: float | None = Field(None, gt=0)
     """Lowest mean of PSNR and SNR, in dB, at which the autoencoder reproduces footage that the image model knows. None:
     it knows all footage."""
+    sizes: dict[str, float] = {}
+    """Size -> IoU of generated videos with their masks, where it was measured (`python -m benchmarks shapes`)."""
     random: bool = False
     """The weights are random numbers, for tests and benchmarks. Every report says so."""
     made_by: dict[str, Any] = {}

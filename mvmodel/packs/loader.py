@@ -102,6 +102,16 @@ class Pack:
         unet_bytes = count_half_precision_bytes(self.folder / "unet")
         return choose_plan(self._memory_level, self.info, unet_bytes, self.device)
 
+    def with_size(self, size: PictureSize) -> Pack:
+        """This pack for videos of another size. Both use the same models if both have the same memory plan.
+
+        Raises InputError if the models cannot process `size`, or if a CPU's memory is too small for it.
+        """
+        other = Pack(self.folder, self._device_name, self._dtype_name, size, self._memory_level)
+        if other.memory == self.memory:
+            other._parts = self._parts
+        return other
+
     def step_down_memory(self, training: bool = True) -> MemoryPlan | None:
         """Take the next plan of the ladder, after an error for lack of memory in training or in generation.
 

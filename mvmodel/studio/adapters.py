@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mvmodel.files import hash_file
+
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 """The file with an adapter's weights, as in `mvmodel.model.saving`, which imports torch."""
 
@@ -19,6 +21,20 @@ def find_adapters(folders: Sequence[Path]) -> dict[str, Path]:
             if (folder / WEIGHTS).exists():
                 adapters[_name(folder, root)] = folder
     return adapters
+
+
+def find_adapter_key(adapter: str | None, sha256: str | None, folders: Sequence[Path]) -> str | None:
+    """The key of an adapter that settings name, by its folder or the hash of its weights: "" for the pack's own.
+
+    None if there is no such adapter.
+    """
+    if adapter is None:
+        return ""
+    adapters = find_adapters(folders)
+    for key, folder in adapters.items():
+        if folder.resolve() == Path(adapter).resolve():
+            return key
+    return next((key for key, folder in adapters.items() if hash_file(folder / WEIGHTS) == sha256), None)
 
 
 def _name(folder: Path, root: Path) -> str:

@@ -17,20 +17,23 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mvmodel.authoring.library import Library
+from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.errors import InputError, MvmodelError
 from mvmodel.packs.info import PackInfo
+from mvmodel.picture_size import PictureSize
 from mvmodel.studio import uploads
 from mvmodel.studio.adapters import find_adapters
 from mvmodel.studio.composition import compose_masks, describe_masks
 from mvmodel.studio.config import StudioConfig
 from mvmodel.studio.context import Handler, Studio, parse_project, read_json
+from mvmodel.studio.exports import is_table_row
 from mvmodel.studio.jobs import JobQueue, Worker
-from mvmodel.studio.media import MEDIA_ROUTES
+from mvmodel.studio.media import MEDIA_ROUTES, add_library_masks
 from mvmodel.studio.security import LocalOnly
 from mvmodel.studio.sessions import Session, SessionStore
 
@@ -82,7 +85,9 @@ def create_app(
 
     routes = [
         Route("/", partial(_page, studio)),
-        Route("/new", partial(_new_session, studio), methods=["POST"]),
+        Route("/api/sessions", partial(_add_session, studio), methods=["POST"]),
+        route("/api/sessions", _sessions),
+        route("/api/sessions/delete", _delete_session, "POST"),
         route("/api/state", _state),
         route("/api/events", _events),
         route("/api/project", _put_project, "PUT"),
@@ -91,6 +96,7 @@ def create_app(
         route("/api/jobs", _add_jobs, "POST"),
         route("/api/jobs/{job}/cancel", _cancel_job, "POST"),
         route("/api/videos/{video}/delete", _delete_video, "POST"),
+        route("/api/library/{name}", add_library_masks, "POST"),
         *(route(path, handler) for path, handler in MEDIA_ROUTES.items()),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
@@ -101,9 +107,9 @@ def create_app(
 
 async def _with_session(studio: Studio, handler: Handler, request: Request) -> Response:
     """Run a handler with the person's session; wrong input is answered in one sentence."""
-    session = studio.store.find(request.cookies.get(studio.cookie))
+    session = studio.store.find(request.cookies.get(studio.cookie), request.query_params.get("session"))
     if session is None:
-        return JSONResponse({"error": "your session is not known here; reload the page"}, status_code=401)
+        return JSONResponse({"error": "this session is not known here; reload the page"}, status_code=401)
     try:
         return await handler(studio, session, request)
     except MvmodelError as error:
@@ -111,22 +117,45 @@ async def _with_session(studio: Studio, handler: Handler, request: Request) -> R
 
 
 async def _page(studio: Studio, request: Request) -> Response:
+    """The page. One session is chosen by ?session=KEY; an unknown one leads to the session that was changed last."""
+    token, key = request.cookies.get(studio.cookie), request.query_params.get("session")
+    if key is not None and studio.store.find(token, key) is None:
+        return RedirectResponse("/")
     response = FileResponse(PAGE / "index.html", headers={"cache-control": "no-store"})
-    if studio.store.find(request.cookies.get(studio.cookie)) is None:
-        _set_cookie(studio, response)
+    if studio.store.find(token) is None:
+        token = studio.store.create()
+        response.set_cookie(studio.cookie, token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict")
     return response
 
 
-async def _new_session(studio: Studio, request: Request) -> Response:
-    """Begin anew; the old session stays on disk."""
-    response = JSONResponse({})
-    _set_cookie(studio, response)
-    return response
+async def _add_session(studio: Studio, request: Request) -> Response:
+    """Begin a new session of the same person."""
+    token = request.cookies.get(studio.cookie)
+    if token is None or studio.store.find(token) is None:
+        return JSONResponse({"error": "this session is not known here; reload the page"}, status_code=401)
+    return JSONResponse({"key": studio.store.add(token).key})
 
 
-def _set_cookie(studio: Studio, response: Response) -> None:
-    token = studio.store.create()
-    response.set_cookie(studio.cookie, token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict")
+async def _sessions(studio: Studio, session: Session, request: Request) -> Response:
+    """The person's sessions, the one that was changed last first."""
+
+    def describe() -> list[dict[str, Any]]:
+        own = studio.store.list_own(request.cookies.get(studio.cookie))
+        entries = [studio.store.open(key).describe(studio.default_project()) for key in own]
+        return sorted(entries, key=lambda entry: entry["changed"], reverse=True)
+
+    return JSONResponse({"sessions": await run_in_threadpool(describe), "current": session.key})
+
+
+async def _delete_session(studio: Studio, session: Session, request: Request) -> Response:
+    """Delete the session with all its work."""
+
+    def delete() -> None:
+        studio.queue.remove_session(session)
+        studio.store.delete(session.key)
+
+    await run_in_threadpool(delete)
+    return JSONResponse({})
 
 
 async def _state(studio: Studio, session: Session, request: Request) -> Response:
@@ -134,10 +163,12 @@ async def _state(studio: Studio, session: Session, request: Request) -> Response
     info = studio.info
     pack = {"name": info.name, "width": info.size.width, "height": info.size.height, "frames": info.frames}
     pack |= {"fps": info.fps, "objects": list(info.objects), "backgrounds": list(info.backgrounds.values())}
-    pack |= {"random": info.random, "steps": info.generation.steps, "start_adapter": info.start_adapter is not None}
+    pack |= {"random": info.random, "start_adapter": info.start_adapter is not None}
+    pack |= {"steps": GenerationConfig().for_pack(info).steps, "size_multiple": studio.size_multiple}
     return JSONResponse(
         {
-            "pack": pack,
+            "session": session.key,
+            "pack": pack | {"sizes": studio.list_sizes()},
             "project": studio.read_project(session).model_dump(mode="json"),
             "clips": session.list_records("clips"),
             "adapters": sorted(find_adapters(studio.adapters)),
@@ -150,7 +181,10 @@ async def _state(studio: Studio, session: Session, request: Request) -> Response
 
 def _changes(studio: Studio, session: Session) -> dict[str, Any]:
     """What changes while the page is open."""
-    videos = [{k: v for k, v in record.items() if k != "project"} for record in session.list_records("videos")]
+    videos = [
+        {k: v for k, v in record.items() if k != "project"} | {"is_table_row": is_table_row(record)}
+        for record in session.list_records("videos")
+    ]
     return {"jobs": studio.queue.list(session), "videos": videos, "device": studio.queue.worker_state}
 
 
@@ -182,7 +216,7 @@ async def _put_project(studio: Studio, session: Session, request: Request) -> Re
 
     def save_and_compose() -> dict[str, Any]:
         session.write_project(project)
-        sequence = compose_masks(project, session.load_masks, studio.info.size)
+        sequence = compose_masks(project, session.load_masks, studio.size_of(project))
         return {"sheet": None, "frames": project.frames} if sequence is None else describe_masks(sequence)
 
     return JSONResponse(await run_in_threadpool(save_and_compose))
@@ -192,22 +226,22 @@ async def _upload(studio: Studio, session: Session, request: Request) -> Respons
     """Uploaded files: masks, a clip, a first frame, or settings to open."""
     role = request.path_params["role"]
     files = _decode_files(await read_json(studio, request))
-    size, config = studio.info.size, studio.config
 
     def store() -> dict[str, Any]:
         saved_project = studio.read_project(session)
+        size = studio.size_of(saved_project)
         with uploads.uploaded_files(files, session.folder / "work") as path:
             if role == "masks":
                 return uploads.add_masks(session, path, size)
             if role == "clip":
-                return uploads.add_clip(session, path, files[0][0], size, saved_project.fps, config)
+                return uploads.add_clip(session, path, files[0][0], size, saved_project.fps, studio.config)
             if role == "first_frame":
                 masks = compose_masks(saved_project, session.load_masks, size)
                 return uploads.add_first_frame(session, path, size, masks)
             if role == "settings":
-                project = uploads.open_settings(session, path, size, config)
+                project, remarks = uploads.open_settings(session, path, studio)
                 session.write_project(project)
-                return project.model_dump(mode="json")
+                return {"project": project.model_dump(mode="json"), "remarks": remarks}
         raise InputError(f"nothing is uploaded as {role!r}")
 
     return JSONResponse(await run_in_threadpool(store))
@@ -225,10 +259,11 @@ async def _add_key(studio: Studio, session: Session, request: Request) -> Respon
     """A drawn mask: a PNG in base64, white or opaque where the object is."""
     files = _decode_files(await read_json(studio, request))
     picture = cv2.imdecode(np.frombuffer(files[0][1], np.uint8), cv2.IMREAD_UNCHANGED) if files else None
-    if picture is None or picture.shape[:2] != studio.info.size.shape:
+    if picture is None:
         raise InputError("the drawing cannot be read; paint it again")
+    studio.check_size(PictureSize(picture.shape[1], picture.shape[0]))
     opaque = picture[..., -1] if picture.ndim == 3 else picture
-    return JSONResponse({"masks": uploads.add_key_mask(session, opaque > 127, studio.info.size)})
+    return JSONResponse({"masks": uploads.add_key_mask(session, opaque > 127)})
 
 
 async def _add_jobs(studio: Studio, session: Session, request: Request) -> Response:
@@ -241,6 +276,8 @@ async def _add_jobs(studio: Studio, session: Session, request: Request) -> Respo
     if kind in ("generate", "first_frames"):
         project = parse_project(studio, parameters.get("project"))
         parameters["project"] = project.model_dump(mode="json")
+    else:
+        parameters["size"] = str(studio.size_of(studio.read_project(session)))
     many = [parameters]
     if kind == "generate":
         choices = project.generation

@@ -41,9 +41,9 @@ def compose_masks(project: Project, load: Load, size: PictureSize) -> MaskSequen
             raise InputError(f"{entry.name or f'object {number}'}: {error}") from error
     names = tuple(entry.name.strip() for entry in visible)
     if len(instances) == 1 and not names[0]:
-        sequence = MaskSequence(instances[0], project.fps)
+        sequence = MaskSequence(instances[0], project.fps, camera=project.camera)
     else:
-        sequence = MaskSequence.from_instances(np.stack(instances), project.fps, names)
+        sequence = MaskSequence.from_instances(np.stack(instances), project.fps, names, project.camera)
     if project.pan != (0.0, 0.0):
         sequence = pan(sequence, project.pan[0] * size.width, project.pan[1] * size.height)
     return sequence
@@ -63,7 +63,7 @@ def _load_object(entry: StudioObject, project: Project, load: Load, size: Pictur
     """An object's masks before edits and motion, at the project's size."""
     if isinstance(entry.masks, DrawnMasks):
         keys = {
-            min(frame, project.frames - 1): fit_masks(load(name), size).masks[0]
+            min(frame, project.frames - 1): fit_masks(load(name), size, "pad").masks[0]
             for frame, name in entry.masks.keys.items()
         }
         easing = progress(_EASING_SAMPLES, entry.motion.speed)
@@ -74,7 +74,7 @@ def _load_object(entry: StudioObject, project: Project, load: Load, size: Pictur
         return interpolate(keys, project.frames, project.fps, ease)
     sequence = load(entry.masks.file)
     masks = sequence.per_instance[min(entry.masks.instance, len(sequence.per_instance) - 1)]
-    return fit_masks(MaskSequence(masks, project.fps), size)
+    return fit_masks(MaskSequence(masks, project.fps), size, "pad")
 
 
 def hold_frames(masks: np.ndarray, frames: int) -> np.ndarray:
@@ -84,6 +84,10 @@ def hold_frames(masks: np.ndarray, frames: int) -> np.ndarray:
 
 def apply_motion(sequence: MaskSequence, motion: ObjectMotion) -> MaskSequence:
     """The sequence moved along the path, bent, resized and turned, each about the object's centre."""
+    start = min(motion.start, sequence.frames - 1)
+    if start:
+        rest = apply_motion(MaskSequence(sequence.masks[start:], sequence.fps), motion.model_copy(update={"start": 0}))
+        return MaskSequence(np.concatenate([sequence.masks[:start], rest.masks]), sequence.fps)
     frames = sequence.frames
     if motion.sizes:
         sequence = scale(sequence, np.clip(_at_frames(motion.sizes, frames), 0.02, 50))
@@ -144,7 +148,8 @@ def describe_masks(sequence: MaskSequence) -> dict[str, Any]:
         )
     _, png = cv2.imencode(".png", labels.reshape(-1, sequence.width), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     sheet = "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
-    return {"sheet": sheet, "frames": sequence.frames, "centres": centres, "remarks": find_remarks(sequence)}
+    described = {"sheet": sheet, "frames": sequence.frames, "width": sequence.width, "height": sequence.height}
+    return described | {"camera": sequence.camera, "centres": centres, "remarks": find_remarks(sequence)}
 
 
 def find_remarks(sequence: MaskSequence) -> list[str]:

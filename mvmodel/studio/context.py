@@ -15,6 +15,7 @@ from mvmodel.authoring.library import Library
 from mvmodel.config import parse_config
 from mvmodel.errors import InputError
 from mvmodel.packs.info import PackInfo
+from mvmodel.picture_size import PictureSize
 from mvmodel.studio.config import StudioConfig
 from mvmodel.studio.jobs import JobQueue
 from mvmodel.studio.project import Project
@@ -37,6 +38,30 @@ class Studio:
     def default_project(self) -> Project:
         return Project(frames=max(2, self.info.frames), fps=self.info.fps)
 
+    def size_of(self, project: Project) -> PictureSize:
+        """Width and height of a project's masks and videos."""
+        return project.size or self.info.size
+
+    def check_size(self, size: PictureSize) -> None:
+        """Raise InputError if the pack cannot make videos of that size, or if it is beyond the server's limit."""
+        size.check_multiple(self.size_multiple, self.info.name)
+        largest = self.config.max_size_factor * self.info.size.width * self.info.size.height
+        if size.width * size.height > largest:
+            raise InputError(
+                f"{size} has more than {self.config.max_size_factor:g} times the pixels of {self.info.size}; "
+                f"choose a smaller size"
+            )
+
+    def list_sizes(self) -> list[dict[str, Any]]:
+        """Sizes to choose from: the server's, wider, taller and larger ones. iou: what was measured there, or None."""
+        own, multiple = self.info.size, self.size_multiple
+        shapes = ((1.0, 1.0), (1.5, 1.0), (1.0, 1.5), (2.0, 1.0), (1.5, 1.5))
+        sizes = [str(own), *self.info.sizes]
+        for wide, tall in shapes:
+            width, height = (round(side / multiple) * multiple for side in (own.width * wide, own.height * tall))
+            sizes.append(f"{width}x{height}")
+        return [{"size": size, "iou": self.info.sizes.get(size)} for size in dict.fromkeys(sizes)]
+
     def read_project(self, session: Session) -> Project:
         return session.read_project(self.default_project())
 
@@ -53,6 +78,8 @@ def parse_project(studio: Studio, content: Any) -> Project:
         raise InputError(f"{project.frames} frames are more than the limit of {studio.config.max_frames}")
     if len(project.objects) > studio.config.max_objects:
         raise InputError(f"a project has at most {studio.config.max_objects} objects")
+    if project.size is not None:
+        studio.check_size(project.size)
     return project
 
 

@@ -66,6 +66,12 @@ def export_video(folder: Path, kind: str) -> tuple[bytes, str, str]:
     return content, FORMATS[kind], f"{name}{'-beside-masks' if kind == 'beside' else ''}.{suffix}"
 
 
+def is_table_row(record: dict[str, Any]) -> bool:
+    """Whether a row of a request table can say how the video of this record is made."""
+    choices = record["project"]["generation"]
+    return choices.get("first_frame") is None and choices.get("mask_term", True)
+
+
 def _zip_folder(folder: Path) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
@@ -75,7 +81,14 @@ def _zip_folder(folder: Path) -> bytes:
 
 
 def _request_archive(folder: Path, record: dict[str, Any], name: str) -> bytes:
-    """A request table with one row, its masks, and the section `generation` of a settings file of the pipeline."""
+    """A request table with one row, its masks, and the section `generation` of a settings file of the pipeline.
+
+    Raises InputError for a video that no table describes.
+    """
+    if not is_table_row(record):
+        raise InputError(
+            "a request table has neither pictures for frame 1 nor a switch for the mask term; download the settings"
+        )
     settings = json.loads((folder / "video.settings.json").read_text())
     table = io.StringIO()
     rows = csv.writer(table)

@@ -18,18 +18,21 @@ from mvmodel.studio.sessions import Session, SessionStore
 logger = logging.getLogger(__name__)
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("waiting", "running")
+BACKGROUND_KINDS = frozenset({"measure"})
+"""Jobs that nobody asked for: they give way to all others."""
 _MAX_FINISHED = 30
 """Finished jobs that a session remembers."""
 
 
 class JobCancelled(Exception):
-    """Raised inside of a job that was cancelled; it ends the job at its next step."""
+    """Raised inside of a job that was cancelled or postponed; it ends the job at its next step."""
 
 
 @dataclass
 class Job:
     """Work for the device. parameters: what to do. result: what the page gets. note: what happens right now.
 
+    cancel, postponed: it ends at its next step, for good or to be done later.
     share: of the work that is done, 0..1. preview: JPEG with frames below each other, of a video that is not finished.
     """
 
@@ -48,11 +51,12 @@ class Job:
     preview: bytes = field(default=b"", repr=False)
     preview_number: int = 0
     cancel: bool = False
+    postponed: bool = False
 
     def to_record(self) -> dict[str, Any]:
         """What is kept on disk."""
         record = asdict(self)
-        for name in ("preview", "preview_number", "cancel"):
+        for name in ("preview", "preview_number", "cancel", "postponed"):
             del record[name]
         return record
 
@@ -78,6 +82,9 @@ class Worker(Protocol):
 
     def run(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]: ...
 
+    def warm_up(self) -> None:
+        """Do what would only make the first jobs slower. Called once, when nobody waits."""
+
 
 @dataclass
 class JobReport:
@@ -99,7 +106,7 @@ class JobReport:
         self.check()
 
     def check(self) -> None:
-        if self.job.cancel:
+        if self.job.cancel or self.job.postponed:
             raise JobCancelled
 
 
@@ -150,8 +157,22 @@ class JobQueue:
             job = Job(secrets.token_hex(6), session.key, kind, dict(parameters), created=time.time())
             self._jobs[job.id] = job
             self._changed(job)
+            for other in self._jobs.values():
+                other.postponed |= other.state == "running" and other.kind in BACKGROUND_KINDS
             self._condition.notify_all()
         return job
+
+    def remove_session(self, session: Session, seconds: float = 30) -> None:
+        """Cancel and forget a session's jobs. Raises InputError if one does not end in time."""
+        with self._condition:
+            own = [job for job in self._jobs.values() if job.session == session.key]
+            for job in own:
+                job.cancel = True
+                if job.state == "waiting":
+                    job.state = "cancelled"
+            if not self._condition.wait_for(lambda: all(job.state != "running" for job in own), seconds):
+                raise InputError("a job of this session is still ending; try again in a moment")
+            self._jobs = {key: job for key, job in self._jobs.items() if job.session != session.key}
 
     def cancel(self, session: Session, identifier: str) -> None:
         """Cancel a job of a session; a finished one is forgotten. Raises InputError if there is none."""
@@ -175,7 +196,7 @@ class JobQueue:
         """The session's jobs as the page shows them, the oldest first, with their places among everybody's."""
         with self._condition:
             all_jobs = sorted(self._jobs.values(), key=lambda job: job.created)
-            queue = [job for job in all_jobs if job.state == "waiting"]
+            queue = sorted((job for job in all_jobs if job.state == "waiting"), key=_turn)
             places = {job.id: number for number, job in enumerate(queue, 1)}
             jobs = [job for job in all_jobs if job.session == session.key]
             return [job.describe(places.get(job.id, 0)) for job in jobs]
@@ -195,7 +216,7 @@ class JobQueue:
 
     def _next(self) -> Job | None:
         queue = [job for job in self._jobs.values() if job.state == "waiting"]
-        return min(queue, key=lambda job: job.created, default=None)
+        return min(queue, key=_turn, default=None)
 
     def _run(self) -> None:
         try:
@@ -205,6 +226,10 @@ class JobQueue:
             self.worker_state = str(error)
             worker = None
         self._bump()
+        with self._condition:
+            is_idle = self._next() is None and not self._stop
+        if worker is not None and is_idle:
+            worker.warm_up()
         while True:
             with self._condition:
                 while not self._stop and (self._next() is None or worker is None):
@@ -222,7 +247,7 @@ class JobQueue:
             job.result = worker.run(job, self.store.open(job.session), JobReport(job, self._bump))
             job.share = 1.0
         except JobCancelled:
-            state = "waiting" if self._stop else "cancelled"
+            state = "waiting" if self._stop or (job.postponed and not job.cancel) else "cancelled"
         except MvmodelError as error:
             state, job.error = "failed", str(error)
         except Exception as error:  # one job that fails must not end the server
@@ -230,11 +255,19 @@ class JobQueue:
             state, job.error = "failed", f"something went wrong ({type(error).__name__}: {error}); see the terminal"
         with self._condition:
             job.state, job.finished, job.note, job.preview = state, time.time(), "", b""
+            job.postponed = False
             follow = job.result.pop("follow", None)
             if follow and state == "done":
                 later = Job(secrets.token_hex(6), job.session, created=time.time(), **follow)
                 self._jobs[later.id] = later
-            self._changed(job)
+            if (self.store.folder / job.session).is_dir():
+                self._changed(job)
+            self._condition.notify_all()
+
+
+def _turn(job: Job) -> tuple[bool, float]:
+    """Sorts waiting jobs: those that somebody asked for by their age, then the others."""
+    return job.kind in BACKGROUND_KINDS, job.created
 
 
 def _read_jobs(session: Session) -> list[Job]:

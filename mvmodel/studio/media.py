@@ -13,17 +13,23 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from mvmodel.errors import InputError
 from mvmodel.masks.fit import fit_masks
 from mvmodel.masks.sequence import MaskSequence
+from mvmodel.picture_size import PictureSize, parse_size_option
 from mvmodel.studio.composition import describe_masks
 from mvmodel.studio.context import Handler, Studio
 from mvmodel.studio.exports import export_video
 from mvmodel.studio.sessions import Session
 
+THUMBNAIL_SIDE = 96
+"""Longer side in pixels of the library's pictures."""
 VIDEO_FILES = {"video.mp4": "video/mp4"}
 
 
 async def _masks(studio: Studio, session: Session, request: Request) -> Response:
-    """Stored masks as the page draws them; with ?frame=N, one frame as a black and white PNG."""
+    """Stored masks as the page draws them; with ?frame=N, one frame as a black and white PNG; with ?size, fitted."""
     sequence = session.load_masks(parse_name(request.path_params["name"]))
+    if (size := parse_size_option(request.query_params.get("size"), "size")) is not None:
+        studio.check_size(size)
+        sequence = fit_masks(sequence, size, "pad")
     if (frame := request.query_params.get("frame")) is not None:
         mask = sequence.masks[min(max(0, int(frame) if frame.isdigit() else 0), sequence.frames - 1)]
         return Response(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes(), media_type="image/png")
@@ -97,13 +103,26 @@ async def _library(studio: Studio, session: Session, request: Request) -> Respon
 
 
 async def _library_masks(studio: Studio, session: Session, request: Request) -> Response:
-    """An entry's masks, stored in the session."""
+    """An entry's masks as a small picture that plays."""
+    size = studio.size_of(studio.read_project(session))
+    factor = min(1.0, THUMBNAIL_SIDE / max(size.width, size.height))
+    small = PictureSize(*(max(8, round(side * factor)) for side in (size.width, size.height)))
+    sequence = _read_entry(studio, request)
+    return JSONResponse(await run_in_threadpool(lambda: describe_masks(fit_masks(sequence, small))))
+
+
+async def add_library_masks(studio: Studio, session: Session, request: Request) -> Response:
+    """An entry's masks, stored in the session; answers with their file, names and camera."""
+    sequence = fit_masks(_read_entry(studio, request), studio.size_of(studio.read_project(session)))
+    names = list(sequence.names) or [""] * len(sequence.per_instance)
+    stored = {"masks": session.store_masks(sequence), "names": names, "frames": sequence.frames}
+    return JSONResponse(stored | {"camera": sequence.camera})
+
+
+def _read_entry(studio: Studio, request: Request) -> MaskSequence:
     if studio.library is None:
         raise InputError("there is no mask library; run the pipeline (make demo) first")
-    sequence = fit_masks(studio.library.sequence(request.path_params["name"]), studio.info.size)
-    names = list(sequence.names) or [""] * len(sequence.per_instance)
-    described = describe_masks(sequence)
-    return JSONResponse({**described, "masks": session.store_masks(sequence), "names": names})
+    return studio.library.sequence(request.path_params["name"])
 
 
 MEDIA_ROUTES: dict[str, Handler] = {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from mvmodel.config import Config
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.config import Config, parse_config
+from mvmodel.errors import InputError
+from mvmodel.picture_size import Size
 
+MAX_SEED = 2**53 - 1
+"""The largest whole number that a page holds exactly."""
 Share = Annotated[float, Field(ge=-4, le=4)]
 """A place or a length as a share of the picture's width or height."""
 Point = tuple[Share, Share]
@@ -46,6 +51,8 @@ class ObjectMotion(Config):
     """How far the middle of the way is pushed to its side, in picture heights."""
     sizes: KeyValues = []
     turns: KeyValues = []
+    start: int = Field(0, ge=0)
+    """Frame at which the motion begins; the masks before it stay as they are."""
 
 
 class StudioObject(Config):
@@ -65,7 +72,7 @@ class GenerationChoices(Config):
 
     prompt: str = Field("", max_length=1000)
     negative_prompt: str = Field("", max_length=1000)
-    seed: int = Field(0, ge=0, lt=2**53)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     videos: int = Field(1, ge=1, le=9)
     """How many videos, with the seed and those after it."""
     steps: int | None = Field(None, ge=1, le=1000)
@@ -76,6 +83,26 @@ class GenerationChoices(Config):
     first_frame: FileName | None = None
     """None is drawn by the ControlNet."""
     mask_term: bool = True
+    settings: dict[str, Any] = {}
+    """Other settings of `GenerationConfig`, as with `mvmodel generate --set`."""
+
+    @field_validator("settings")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        own = sorted({"steps", "guidance_scale", "adapter_scale"} & set(settings))
+        if own:
+            raise ValueError(f"{', '.join(own)} {'is' if len(own) == 1 else 'are'} no other setting: set it above")
+        try:
+            parse_config(GenerationConfig, settings, "generation")
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return settings
+
+    def to_config(self) -> GenerationConfig:
+        """The settings of generation that are chosen; the pack's numbers are not filled in. Raises InputError."""
+        chosen = {"steps": self.steps, "guidance_scale": self.guidance_scale, "adapter_scale": self.adapter_scale}
+        options = {name: value for name, value in chosen.items() if value is not None}
+        return parse_config(GenerationConfig, {**self.settings, **options}, "generation")
 
 
 class Project(Config):
@@ -83,6 +110,10 @@ class Project(Config):
 
     frames: int = Field(16, ge=2)
     fps: float = Field(8.0, gt=0, le=120)
+    size: Size | None = None
+    """Width and height of masks and videos; None is the server's."""
+    camera: Point | None = None
+    """How far the camera of the masks travels before `pan` is added, as in `MaskSequence`; None is unknown."""
     pan: Point = (0.0, 0.0)
     """How far the camera travels, in shares of the picture."""
     objects: list[StudioObject] = []

@@ -55,6 +55,21 @@ class Session:
         with self.lock:
             write_json(self.folder / "project.json", project.model_dump(mode="json"))
 
+    def changed(self) -> float:
+        """When the project was last saved, or the session begun, in seconds since 1970."""
+        file = self.folder / "project.json"
+        return (file if file.exists() else self.folder).stat().st_mtime
+
+    def describe(self, default: Project) -> dict[str, Any]:
+        """What a list of sessions shows: key, title, time of the last change, and its videos, the newest first."""
+        project = self.read_project(default)
+        names = ", ".join(entry.name for entry in project.objects if entry.name)
+        title = (
+            project.generation.prompt.strip() or names or ("drawn masks" if project.objects else "nothing drawn yet")
+        )
+        videos = [record["id"] for record in self.list_records("videos")]
+        return {"key": self.key, "title": title[:80], "changed": self.changed(), "videos": videos}
+
     def store_masks(self, sequence: MaskSequence) -> str:
         """Store masks under the hash of their content; returns the file's name."""
         content = sequence.content_hash() + "|".join(sequence.names) + str(sequence.fps)
@@ -144,7 +159,11 @@ def _load_frames(path: Path) -> np.ndarray:
 
 
 class SessionStore:
-    """All sessions of a server. Tokens are known to their browsers only; folders are named by the tokens' hashes."""
+    """All sessions of a server.
+
+    A token is known to its browser only. Folders are named by the token's hash; further sessions of the same browser
+    add a number of their own. A browser sees only the sessions of its token.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -152,17 +171,30 @@ class SessionStore:
         self._lock = threading.Lock()
 
     def create(self) -> str:
-        """A new session; returns its token."""
+        """A new session of a new person; returns the token."""
         token = secrets.token_urlsafe(32)
-        self._folder(token).mkdir(parents=True)
+        (self.folder / _hash_token(token)).mkdir(parents=True)
         return token
 
-    def find(self, token: str | None) -> Session | None:
-        """The session of a token, None if there is none."""
+    def add(self, token: str) -> Session:
+        """A new session of a person."""
+        key = f"{_hash_token(token)}-{secrets.token_hex(4)}"
+        (self.folder / key).mkdir(parents=True)
+        return self.open(key)
+
+    def find(self, token: str | None, key: str | None = None) -> Session | None:
+        """A person's session of that key, or the one that was changed last. None if there is none."""
+        keys = self.list_own(token)
+        if key is not None:
+            return self.open(key) if key in keys else None
+        return self.open(max(keys, key=lambda own: self.open(own).changed())) if keys else None
+
+    def list_own(self, token: str | None) -> list[str]:
+        """The keys of a person's sessions."""
         if not token or not _TOKEN.fullmatch(token):
-            return None
-        folder = self._folder(token)
-        return self.open(folder.name) if folder.is_dir() else None
+            return []
+        name = _hash_token(token)
+        return [key for key in self.list_keys() if key == name or key.startswith(f"{name}-")]
 
     def open(self, key: str) -> Session:
         """The session of a folder's name."""
@@ -171,9 +203,16 @@ class SessionStore:
                 self._sessions[key] = Session(self.folder / key)
             return self._sessions[key]
 
+    def delete(self, key: str) -> None:
+        """Remove a session with all its work."""
+        with self._lock:
+            self._sessions.pop(key, None)
+        shutil.rmtree(self.folder / key, ignore_errors=True)
+
     def list_keys(self) -> list[str]:
         """The names of all sessions' folders."""
         return sorted(path.name for path in self.folder.glob("*") if path.is_dir())
 
-    def _folder(self, token: str) -> Path:
-        return self.folder / hashlib.sha256(token.encode()).hexdigest()[:24]
+
+def _hash_token(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:24]

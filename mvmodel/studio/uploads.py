@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.errors import InputError
 from mvmodel.files import hash_value
 from mvmodel.generation.first_frame_fit import fit_first_frame, read_first_frame
@@ -18,8 +19,10 @@ from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks
 from mvmodel.masks.fit import describe_fit, fit_masks
 from mvmodel.picture_size import PictureSize
+from mvmodel.studio.adapters import find_adapter_key
 from mvmodel.studio.config import StudioConfig
-from mvmodel.studio.project import GenerationChoices, Project, SequenceMasks, StudioObject
+from mvmodel.studio.context import Studio, parse_project
+from mvmodel.studio.project import MAX_SEED, Project
 from mvmodel.studio.sessions import Session
 from mvmodel.video.crop import center_crop, crop_picture
 from mvmodel.video.decode import decode_video
@@ -62,20 +65,23 @@ def add_masks(session: Session, path: Path, size: PictureSize) -> dict[str, Any]
     sequence = read_masks(path)
     remark = describe_fit(sequence, size)
     fitted = fit_masks(sequence, size)
+    if not fitted.masks.any():
+        raise InputError(f"{path} shows no object in any frame; give masks that are white where the object is")
     names = list(fitted.names) or [""] * len(fitted.per_instance)
     return {
         "masks": session.store_masks(fitted),
         "names": names,
         "frames": fitted.frames,
+        "camera": fitted.camera,
         "remarks": [remark.removesuffix(" (--fit pad or stretch does otherwise)")] if remark else [],
     }
 
 
-def add_key_mask(session: Session, mask: np.ndarray, size: PictureSize) -> str:
+def add_key_mask(session: Session, mask: np.ndarray) -> str:
     """Store one drawn mask, bool (height, width); returns its file. Raises InputError if nothing is drawn."""
     if not mask.any():
         raise InputError("nothing is drawn; paint the object first")
-    return session.store_masks(fit_masks(MaskSequence(mask[None]), size))
+    return session.store_masks(MaskSequence(mask[None]))
 
 
 def add_clip(
@@ -107,36 +113,41 @@ def add_first_frame(session: Session, path: Path, size: PictureSize, masks: Mask
     return {"picture": session.store_picture(picture), "remarks": [remark] if remark else []}
 
 
-def open_settings(session: Session, path: Path, size: PictureSize, config: StudioConfig) -> Project:
-    """The project of a settings file: its masks, one object each, its prompt, seed and first frame."""
+def open_settings(session: Session, path: Path, studio: Studio) -> tuple[Project, list[str]]:
+    """The project of a settings file, and sentences about what this server cannot do as the file says.
+
+    Its masks become one object each. Raises InputError for settings beyond the server's limits.
+    """
     settings = read_video_settings(path)
-    sequence = fit_masks(settings.read_masks(path), size)
-    if sequence.frames > config.max_frames:
-        raise InputError(f"{sequence.frames} frames are more than the limit of {config.max_frames}")
+    sequence, remarks = settings.read_masks(path), list[str]()
+    size = settings.size or studio.info.size
+    studio.check_size(size)
+    sequence = fit_masks(sequence, size, settings.fit)
     file, picture = session.store_masks(sequence), settings.read_first_frame(path)
     if picture is not None:
-        picture = fit_first_frame(picture, size, sequence)[0]
-    names = sequence.names or ("",)
-    objects = [
-        StudioObject(
-            id=f"o{hash_value([file, number])[:10]}",
-            name=name,
-            masks=SequenceMasks(kind="sequence", file=file, instance=number),
+        picture = fit_first_frame(picture, size, sequence, settings.fit)[0]
+    config = settings.config.model_dump(mode="json")
+    own = {name: config.pop(name) for name in ("steps", "guidance_scale", "adapter_scale")}
+    defaults = GenerationConfig().for_pack(studio.info).model_dump(mode="json")
+    adapter = find_adapter_key(settings.adapter, settings.adapter_sha256, studio.adapters)
+    if adapter is None:
+        remarks.append(
+            f"the adapter {settings.adapter} is none of this server's, so the pack's own is chosen; start "
+            f"mvmodel studio with --adapters and its folder"
         )
-        for number, name in enumerate(names)
+    if settings.pack not in (None, studio.info.name):
+        remarks.append(f"the settings were made with the pack {settings.pack}, and this is {studio.info.name}")
+    if settings.seed > MAX_SEED:
+        remarks.append(f"the seed {settings.seed} is larger than a page can hold; {MAX_SEED} is used")
+    objects = [
+        {"id": f"o{hash_value([file, number])[:10]}", "name": name}
+        | {"masks": {"kind": "sequence", "file": file, "instance": number}}
+        for number, name in enumerate(sequence.names or ("",))
     ]
-    return Project(
-        frames=sequence.frames,
-        fps=sequence.fps,
-        objects=objects,
-        generation=GenerationChoices(
-            prompt=settings.prompt,
-            negative_prompt=settings.negative_prompt,
-            seed=min(settings.seed, 2**53 - 1),
-            steps=settings.config.steps,
-            guidance_scale=settings.config.guidance_scale,
-            adapter_scale=settings.config.adapter_scale,
-            first_frame=None if picture is None else session.store_picture(picture),
-            mask_term=settings.mask_term,
-        ),
-    )
+    choices = {"prompt": settings.prompt, "negative_prompt": settings.negative_prompt, "mask_term": settings.mask_term}
+    choices |= own | {"seed": min(settings.seed, MAX_SEED), "adapter": adapter or ""}
+    choices["settings"] = {name: value for name, value in config.items() if value != defaults[name]}
+    choices["first_frame"] = None if picture is None else session.store_picture(picture)
+    content = {"frames": sequence.frames, "fps": sequence.fps, "objects": objects, "generation": choices}
+    content |= {"camera": sequence.camera, "size": None if size == studio.info.size else str(size)}
+    return parse_project(studio, content), remarks

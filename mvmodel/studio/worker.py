@@ -16,7 +16,6 @@ from mvmodel.authoring.config import TextToMasksConfig
 from mvmodel.authoring.library import Library
 from mvmodel.authoring.text_to_masks import text_to_masks
 from mvmodel.backends.generation_config import GenerationConfig
-from mvmodel.backends.load import load_backend
 from mvmodel.backends.shape_models import load_shape_models
 from mvmodel.config import parse_config
 from mvmodel.errors import InputError
@@ -29,7 +28,7 @@ from mvmodel.masks import MaskSequence
 from mvmodel.masks.fit import fit_masks
 from mvmodel.metrics.judge import judge_video
 from mvmodel.packs import load_pack
-from mvmodel.picture_size import PictureSize
+from mvmodel.picture_size import PictureSize, parse_size
 from mvmodel.progress import watch_progress
 from mvmodel.segmentation.prompted import Prompt, segment_frame, track_prompted
 from mvmodel.segmentation.selection import choose_segmenters
@@ -37,11 +36,11 @@ from mvmodel.studio.adapters import find_adapters
 from mvmodel.studio.composition import compose_masks
 from mvmodel.studio.config import StudioConfig
 from mvmodel.studio.jobs import Job, JobReport
+from mvmodel.studio.pack_sizes import PackSizes
+from mvmodel.studio.previews import LivePreview, encode_strip
 from mvmodel.studio.project import Project
 from mvmodel.studio.sessions import Session
 from mvmodel.video.frames import read_frames
-from mvmodel.video.sampling import evenly_spaced_indices
-from mvmodel.video.tensors import to_uint8
 
 FIRST_FRAME_SHARE = 0.2
 """Share of the time that frame 1 takes, for the bar."""
@@ -73,7 +72,7 @@ class StudioWorker:
         adapters: list[Path],
     ) -> None:
         self.pack = load_pack(pack, size=size, memory=memory)
-        self.backend = load_backend(self.pack)
+        self._sizes = PackSizes(self.pack)
         self.segmenters = choose_segmenters(segmenter, self.pack)
         self.library, self.config, self.adapter_folders = library, config, adapters
         self._kinds: dict[str, Callable[[Job, Session, JobReport], dict[str, Any]]] = {
@@ -87,9 +86,13 @@ class StudioWorker:
         }
         self.pack.unet(), self.pack.vae()
 
-    @property
-    def size(self) -> PictureSize:
-        return self.pack.info.size
+    def warm_up(self) -> None:
+        """Load the other models, and make a picture in one step: first calls are slower than later ones."""
+        self.pack.controlnet(), self.pack.text_encoder(), self.pack.tokenizer()
+        mask = np.ones((1, *self.pack.info.size.shape), bool)
+        config = GenerationConfig(first_frame_steps=1).for_pack(self.pack.info)
+        self._sizes.backend(self.pack.info.size).first_frames(["a picture"], mask, [0], config)
+        self.pack.scorer(), self.pack.segmenter()
 
     def run(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         if job.kind not in self._kinds:
@@ -99,7 +102,7 @@ class StudioWorker:
     def generate(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """One video from a project; its folder appears when it is finished."""
         project = parse_config(Project, job.parameters["project"], "the project")
-        video_job = self._video_job(project, session, int(job.parameters["seed"]))
+        video_job = self.make_video_job(project, session, int(job.parameters["seed"]))
         work_dir = session.folder / "work" / video_job.identity()
 
         def on_progress(description: str, share: float) -> None:
@@ -109,14 +112,15 @@ class StudioWorker:
                 start = FIRST_FRAME_SHARE if video_job.first_frame is None else 0.0
                 report.progress("denoising", start + (0.97 - start) * share)
 
+        previews = LivePreview(report, self.config)
+
         def on_step(pipeline: Any, step: int, tensors: dict[str, Any]) -> None:
             report.check()
             if (clean := tensors.get("clean_latents")) is not None:
-                indices = evenly_spaced_indices(self.config.preview_frames, clean.shape[1])
-                report.preview(_to_jpeg(to_uint8(pipeline.decode_latents(clean[:, indices], "np")[0])))
+                previews.show(pipeline, clean)
 
         with watch_progress(on_progress, on_step):
-            files = video_job.run(work_dir, lambda picture: report.preview(_to_jpeg(picture[None])))
+            files = video_job.run(work_dir, lambda picture: report.preview(encode_strip(picture[None])))
         report.progress("writing", 0.98)
         record = self._store_video(job, session, project, video_job, files)
         shutil.rmtree(work_dir)
@@ -139,7 +143,7 @@ class StudioWorker:
         """Several first frames to choose from."""
         project = parse_config(Project, job.parameters["project"], "the project")
         sequence = self._compose(project, session)
-        config, work_dir = self._config(project), session.folder / "work" / job.id
+        config, work_dir = project.generation.to_config().for_pack(self.pack.info), session.folder / "work" / job.id
         sequence.save(work_dir / "masks.npz")
         names = []
         choices = project.generation
@@ -156,7 +160,7 @@ class StudioWorker:
                     seed=choices.seed + number,
                     negative_prompt=choices.negative_prompt,
                 )
-                first_frames(self.backend, [request], config, work_dir / "first")
+                first_frames(self._sizes.backend(self._project_size(project)), [request], config, work_dir / "first")
             picture = cv2.cvtColor(cv2.imread(str(work_dir / "first" / f"first-{number}.png")), cv2.COLOR_BGR2RGB)
             names.append(session.store_picture(picture))
         shutil.rmtree(work_dir)
@@ -165,17 +169,18 @@ class StudioWorker:
     def make_from_words(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """Masks from a sentence: shapes by the pack, motion by the grammar or the library."""
         sentence, frames = str(job.parameters["sentence"]), int(job.parameters["frames"])
+        size = self._size(job)
         with watch_progress(lambda description, share: report.progress(description, share)):
             result = text_to_masks(
                 sentence,
-                load_shape_models(self.pack),
+                load_shape_models(self._sizes.pack(size)),
                 frames,
                 float(job.parameters["fps"]),
-                self.size.shape,
+                size.shape,
                 TextToMasksConfig(seed=int(job.parameters.get("seed", 0))),
                 library=self.library,
             )
-        return self._masks_result(session, result.sequence, result.assumptions)
+        return self._masks_result(job, session, result.sequence, result.assumptions)
 
     def segment(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """The object under a click or in a box, in one frame of a clip."""
@@ -183,7 +188,7 @@ class StudioWorker:
         frames = session.load_clip(job.parameters["clip"])
         prompt = self._prompt(job, frames)
         mask, name = segment_frame(frames, self.segmenters, prompt)
-        return self._masks_result(session, MaskSequence(mask[None]), []) | {"segmenter": name}
+        return self._masks_result(job, session, MaskSequence(mask[None]), []) | {"segmenter": name}
 
     def track(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """The object under a click or in a box, tracked through the whole clip."""
@@ -195,7 +200,7 @@ class StudioWorker:
             report.progress(f"frame {done} of {total}", done / total)
 
         masks, name = track_prompted(frames, self.segmenters, prompt, on_progress)
-        return self._masks_result(session, MaskSequence(masks), []) | {"segmenter": name}
+        return self._masks_result(job, session, MaskSequence(masks), []) | {"segmenter": name}
 
     def find_object(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """The object that moves in a clip, without a click."""
@@ -205,7 +210,7 @@ class StudioWorker:
         if not extraction.sequence.masks.any():
             raise InputError("nothing was found that moves; click on the object instead")
         remarks = list(extraction.quality.reasons) if extraction.quality.weak else []
-        return self._masks_result(session, extraction.sequence, remarks) | {"segmenter": name}
+        return self._masks_result(job, session, extraction.sequence, remarks) | {"segmenter": name}
 
     def _prompt(self, job: Job, frames: np.ndarray) -> Prompt:
         """The click or box of a job, given in shares of the picture."""
@@ -224,13 +229,19 @@ class StudioWorker:
             corners = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
         return Prompt(index, points, labels, corners)
 
-    def _masks_result(self, session: Session, sequence: MaskSequence, remarks: list[str]) -> dict[str, Any]:
-        fitted = fit_masks(sequence, self.size)
+    def _masks_result(self, job: Job, session: Session, sequence: MaskSequence, remarks: list[str]) -> dict[str, Any]:
+        fitted = fit_masks(sequence, self._size(job))
         names = list(sequence.names) or [""] * len(sequence.per_instance)
-        return {"masks": session.store_masks(fitted), "names": names, "frames": sequence.frames, "remarks": remarks}
+        result = {"masks": session.store_masks(fitted), "names": names, "frames": sequence.frames}
+        return result | {"camera": fitted.camera, "remarks": remarks}
+
+    def _size(self, job: Job) -> PictureSize:
+        """The size of a job's masks: the project's when it was asked for."""
+        size = job.parameters.get("size")
+        return self.pack.info.size if size is None else parse_size(size)
 
     def _compose(self, project: Project, session: Session) -> MaskSequence:
-        sequence = compose_masks(project, session.load_masks, self.size)
+        sequence = compose_masks(project, session.load_masks, self._project_size(project))
         if sequence is None:
             raise InputError("there are no masks yet; draw an object first")
         if not project.generation.prompt.strip():
@@ -238,27 +249,23 @@ class StudioWorker:
         check_words(sequence, project.generation.prompt)
         return sequence
 
-    def _config(self, project: Project) -> GenerationConfig:
-        choices = project.generation
-        options: dict[str, Any] = {"steps": choices.steps, "guidance_scale": choices.guidance_scale}
-        options["adapter_scale"] = choices.adapter_scale
-        options = {name: value for name, value in options.items() if value is not None}
-        return parse_config(GenerationConfig, options, "generation").for_pack(self.pack.info)
+    def _project_size(self, project: Project) -> PictureSize:
+        return project.size or self.pack.info.size
 
-    def _video_job(self, project: Project, session: Session, seed: int) -> VideoJob:
-        choices, sequence = project.generation, self._compose(project, session)
+    def make_video_job(self, project: Project, session: Session, seed: int) -> VideoJob:
+        choices, sequence, size = project.generation, self._compose(project, session), self._project_size(project)
         adapter = find_adapters(self.adapter_folders).get(choices.adapter) or self.pack.start_adapter()
         if adapter is None:
             raise InputError(f"pack {self.pack.info.name} has no start adapter; train one and choose it here")
         picture = None
         if choices.first_frame is not None:
-            picture = fit_first_frame(session.load_picture(choices.first_frame), self.size, sequence)[0]
+            picture = fit_first_frame(session.load_picture(choices.first_frame), size, sequence)[0]
         return VideoJob(
-            pack=self.pack,
-            backend=self.backend,
+            pack=self._sizes.pack(size),
+            backend=self._sizes.backend(size),
             prompt=choices.prompt,
             masks=sequence,
-            config=self._config(project),
+            config=project.generation.to_config().for_pack(self.pack.info),
             adapter=adapter,
             seed=seed,
             negative_prompt=choices.negative_prompt,
@@ -276,7 +283,7 @@ class StudioWorker:
             "seed": video_job.seed,
             "frames": video_job.masks.frames,
             "fps": files.record["fps"],
-            "size": str(self.size),
+            "size": f"{video_job.masks.width}x{video_job.masks.height}",
             "created": time.time(),
             "seconds": round(time.time() - job.started, 1),
             "remarks": files.remarks,
@@ -304,9 +311,3 @@ def check_words(sequence: MaskSequence, prompt: str) -> None:
         f"the prompt does not contain {' and '.join(map(repr, dict.fromkeys(missing)))}, the words of an object; write "
         f"them into the prompt, or change the object's words"
     )
-
-
-def _to_jpeg(frames: np.ndarray) -> bytes:
-    """Frames, uint8 RGB (frames, height, width, 3), below each other."""
-    strip = np.ascontiguousarray(frames.reshape(-1, *frames.shape[2:])[..., ::-1])
-    return bytes(cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())

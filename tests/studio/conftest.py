@@ -129,6 +129,9 @@ def idle() -> Callable[[], Any]:
                 report.progress("working", 0.5)
                 time.sleep(0.01)
 
+        def warm_up(self) -> None:
+            pass
+
     return Idle
 
 

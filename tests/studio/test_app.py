@@ -182,8 +182,13 @@ def test_a_video_is_generated_edited_exported_and_opened_again(
     assert next((tmp_path / "table").glob("*.mp4")).read_bytes() == mp4
 
     data = base64.b64encode(settings.read_bytes()).decode()
-    opened = page.post("uploads/settings", {"files": [{"name": "v.settings.json", "data": data}]})
-    assert opened["generation"]["prompt"] == "a car" and opened["objects"][0]["name"] == "a car"
+    answer = page.post("uploads/settings", {"files": [{"name": "v.settings.json", "data": data}]})
+    opened = answer["project"]
+    assert (
+        answer["remarks"] == []
+        and opened["generation"]["prompt"] == "a car"
+        and opened["objects"][0]["name"] == "a car"
+    )
     masks = page.client.get(f"/api/videos/{video['id']}/export/npz", headers=HEADERS).content
     (tmp_path / "m.npz").write_bytes(masks)
     assert np.array_equal(

@@ -13,10 +13,17 @@ export function toast(text, note = false) {
   setTimeout(() => box.remove(), note ? 4000 : 9000);
 }
 
+// Which of the person's sessions this page shows; every address names it, so that two pages may show two sessions.
+export const sessionKey = () => new URLSearchParams(location.search).get('session');
+export function address(path) {
+  const key = sessionKey();
+  return key && !/[?&]session=/.test(path) ? `${path}${path.includes('?') ? '&' : '?'}session=${encodeURIComponent(key)}` : path;
+}
+
 export async function request(path, method = 'GET', body = undefined) {
   let response;
   try {
-    response = await fetch(path, { method, headers: { 'x-studio': '1', 'content-type': 'application/json' },
+    response = await fetch(address(path), { method, headers: { 'x-studio': '1', 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (error) {
     throw new Error('the server does not answer; is mvmodel studio still running?');
@@ -49,21 +56,20 @@ export async function upload(role, list) {
   return request(`/api/uploads/${role}`, 'POST', await encodeFiles(list));
 }
 
-// The masks of all frames from the sheet that the server drew: {width, height, frames: [Uint8Array of object numbers]}.
-export async function decodeSheet(url, width, height) {
-  const image = await loadImage(url);
+// The masks of all frames from what the server described: {width, height, frames: [Uint8Array of object numbers]}.
+export async function decodeSheet({ sheet, width, height }) {
+  const image = await loadImage(sheet);
   const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
   const context = canvas.getContext('2d', { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   const frames = [];
-  const frameHeight = height || image.naturalHeight, frameWidth = width || image.naturalWidth;
-  for (let top = 0; top + frameHeight <= image.naturalHeight; top += frameHeight) {
-    const pixels = context.getImageData(0, top, frameWidth, frameHeight).data;
-    const labels = new Uint8Array(frameWidth * frameHeight);
+  for (let top = 0; top + height <= image.naturalHeight; top += height) {
+    const pixels = context.getImageData(0, top, width, height).data;
+    const labels = new Uint8Array(width * height);
     for (let i = 0; i < labels.length; i++) labels[i] = pixels[4 * i];
     frames.push(labels);
   }
-  return { width: frameWidth, height: frameHeight, frames };
+  return { width, height, frames };
 }
 
 export function loadImage(url) {

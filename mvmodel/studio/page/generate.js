@@ -1,6 +1,6 @@
 // Step 3: prompt, first frame, settings, the queue and its progress.
-import { $, $$, attempt, loadImage, request, toast, upload } from './api.js';
-import { change, notify, onChange, store } from './store.js';
+import { $, $$, address, attempt, loadImage, request, toast, upload } from './api.js';
+import { change, notify, onChange, store, videoSize } from './store.js';
 import { clip, draw, setPreview } from './stage.js';
 import { startJob } from './mask.js';
 
@@ -37,7 +37,10 @@ export function initGenerate() {
   $('#adapter').onchange = () => change(project => { project.generation.adapter = $('#adapter').value; });
   $('#adapter-scale').oninput = () => change(project => { project.generation.adapter_scale = Number($('#adapter-scale').value); }, true);
   $('#adapter-scale').onchange = () => change(project => { project.generation.adapter_scale = Number($('#adapter-scale').value); });
-  $('#size-note').textContent = `${store.state.pack.width}×${store.state.pack.height} pixels, pack ${store.state.pack.name}${store.state.pack.random ? ' (random weights: the pictures mean nothing)' : ''}. Another size: mvmodel studio --size.`;
+  $('#steps').placeholder = `${store.state.pack.steps}`;
+  $('#steps').title = `Empty: ${store.state.pack.steps}, which the pack recommends`;
+  initSize();
+  $('#more-settings').onchange = () => attempt(saveSettings);
   $('#generate').onclick = () => generate();
   $('#first-made').onclick = () => change(project => { project.generation.first_frame = null; });
   $('#first-four').onclick = () => startJob('first_frames', { project: store.project }, result => { candidates = result.pictures; show(); });
@@ -48,7 +51,7 @@ export function initGenerate() {
   }).then(() => { event.target.value = ''; });
   $('#first-clip').onclick = () => attempt(async () => {
     if (!clip.id) throw new Error('upload a video in the step Mask first');
-    const response = await fetch(`/api/clips/${clip.id}/${store.frame}`);
+    const response = await fetch(address(`/api/clips/${clip.id}/${store.frame}`));
     const file = new File([await response.blob()], 'frame.jpg', { type: 'image/jpeg' });
     chooseFirst((await upload('first_frame', [file])).picture);
   });
@@ -56,6 +59,48 @@ export function initGenerate() {
   suggest();
   onChange(reason => { if (['project', 'masks', 'step'].includes(reason)) show(); });
   show();
+}
+
+// Sizes that the pack can do; "other" opens a field for any multiple of its step.
+function initSize() {
+  const { pack } = store.state, own = `${pack.width}x${pack.height}`;
+  const options = pack.sizes.map(({ size }) => new Option(`${size.replace('x', ' × ')}${size === own ? ' (the pack’s)' : ''}`, size));
+  $('#video-size').replaceChildren(...options, new Option('other…', ''));
+  const choose = size => change(project => { project.size = size === own ? null : size; });
+  $('#video-size').onchange = () => {
+    $('#size-other').hidden = $('#video-size').value !== '';
+    if ($('#video-size').value) choose($('#video-size').value); else $('#size-other').focus();
+  };
+  $('#size-other').onchange = () => attempt(() => {
+    const sides = $('#size-other').value.split(/\s*[x×*]\s*/).map(Number), step = pack.size_multiple;
+    if (sides.length !== 2 || sides.some(side => !(side > 0) || side % step)) throw new Error(`a size is WIDTHxHEIGHT, both multiples of ${step}, such as ${own}`);
+    choose(sides.join('x'));
+  });
+}
+
+function showSize() {
+  const { pack } = store.state, { width, height } = videoSize(), size = `${width}x${height}`, own = `${pack.width}x${pack.height}`;
+  const measured = name => pack.sizes.find(entry => entry.size === name)?.iou;
+  const isListed = pack.sizes.some(entry => entry.size === size);
+  if (document.activeElement !== $('#video-size')) $('#video-size').value = isListed ? size : '';
+  if (!isListed) { $('#size-other').hidden = false; $('#size-other').value = size; }
+  else if (document.activeElement !== $('#video-size') && document.activeElement !== $('#size-other')) $('#size-other').hidden = true;
+  const figures = measured(size) ? `Objects follow their masks with an IoU of ${measured(size)} here, and of ${measured(own) ?? '?'} at ${own}.` : `How well objects follow their masks was not measured at this size, only at ${pack.sizes.filter(entry => entry.iou).map(entry => entry.size).join(', ') || 'none'}.`;
+  const pixels = (width * height) / (pack.width * pack.height);
+  $('#size-note').textContent = `Pack ${pack.name}${pack.random ? ' (random weights: the pictures mean nothing)' : ''}. ${size === own ? '' : `${figures} `}${pixels > 1.2 ? `A video takes about ${pixels.toFixed(1)} times as long, or more.` : ''}`;
+}
+
+// Other settings, NAME=VALUE a line; the server knows their names and limits.
+async function saveSettings() {
+  const settings = {};
+  for (const line of $('#more-settings').value.split('\n').map(text => text.trim()).filter(Boolean)) {
+    const [name, ...rest] = line.split('='), text = rest.join('=').trim();
+    if (!text) throw new Error(`${line} should look like NAME=VALUE`);
+    try { settings[name.trim()] = JSON.parse(text); } catch { settings[name.trim()] = text; }
+  }
+  const project = { ...store.project, generation: { ...store.project.generation, settings } };
+  await request('/api/project', 'PUT', project);
+  change(own => { own.generation.settings = settings; });
 }
 
 function chooseFirst(name) {
@@ -79,6 +124,10 @@ function show() {
   for (const [selector, name] of Object.entries({ ...bindings, ...numbers })) {
     if (document.activeElement !== $(selector)) $(selector).value = choices[name] ?? '';
   }
+  showSize();
+  const settings = Object.entries(choices.settings ?? {});
+  if (document.activeElement !== $('#more-settings')) $('#more-settings').value = settings.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join('\n');
+  $('#settings-count').textContent = settings.length ? `(${settings.length} set)` : '';
   $('#adapter').value = choices.adapter;
   $('#adapter-scale').value = choices.adapter_scale;
   $('#adapter-scale-label').textContent = choices.adapter_scale.toFixed(2);
@@ -88,7 +137,7 @@ function show() {
     const button = document.createElement('button'), image = document.createElement('img');
     button.className = `thumb${name === choices.first_frame ? ' on' : ''}`;
     button.setAttribute('aria-pressed', String(name === choices.first_frame));
-    image.src = `/api/pictures/${name}`;
+    image.src = address(`/api/pictures/${name}`);
     image.alt = 'a first frame';
     button.append(image);
     button.onclick = () => chooseFirst(name);
@@ -142,7 +191,7 @@ async function showPreview() {
   shownPreview = key;
   notify('preview');
   if (!job) return setPreview(null);
-  const image = await loadImage(`/api/jobs/${job.id}/preview?${job.preview}`).catch(() => null);
+  const image = await loadImage(address(`/api/jobs/${job.id}/preview?${job.preview}`)).catch(() => null);
   if (image && shownPreview === key) setPreview(image);
 }
 

@@ -1,6 +1,7 @@
 // Wires the steps together: tabs, objects, time line, keyboard, and what the server reports.
-import { $, $$, attempt, clamp, cssColour, request, toast, upload } from './api.js';
-import { canRedo, canUndo, change, notify, onChange, redo, replaceProject, save, selectedObject, store, undo } from './store.js';
+import { $, $$, address, attempt, clamp, cssColour, request, sessionKey, toast, upload } from './api.js';
+import { initSessions } from './sessions.js';
+import { canRedo, canUndo, change, notify, onChange, redo, replaceProject, save, selectedObject, store, undo, videoSize } from './store.js';
 import { clip, draw, resizeStage } from './stage.js';
 import { addKey, handleJobs, initMask, setTool } from './mask.js';
 import { deleteObject, doubleObject, initMotion } from './motion.js';
@@ -139,7 +140,7 @@ function apply(changes) {
 }
 
 function listen() {
-  const events = new EventSource('/api/events');
+  const events = new EventSource(address('/api/events'));
   events.onmessage = event => apply(JSON.parse(event.data));
   events.onerror = () => { $('#device').className = 'pill'; $('#device').textContent = 'connecting again…'; if (events.readyState === 2) setTimeout(listen, 2000); };
 }
@@ -182,13 +183,11 @@ function initPage() {
   $('#frames').max = store.state.limits.max_frames;
   $('#frames').onchange = () => change(project => { project.frames = clamp(Math.round(Number($('#frames').value)) || 2, 2, store.state.limits.max_frames); });
   $('#onion').onchange = draw;
-  $('#new').onclick = () => attempt(async () => {
-    if (!window.confirm('Begin a new project? This one cannot be opened again from this page; save its settings first.')) return;
-    await request('/new', 'POST');
-    location.reload();
-  });
+  initSessions();
   $('#open-settings').onchange = event => attempt(async () => {
-    replaceProject(await upload('settings', event.target.files));
+    const answer = await upload('settings', event.target.files);
+    replaceProject(answer.project);
+    for (const remark of answer.remarks) toast(remark, true);
     toast('the settings are open', true);
   }).then(() => { event.target.value = ''; });
   for (const label of $$('label.button')) label.onkeydown = event => { if (['Enter', ' '].includes(event.key)) { event.preventDefault(); $('input', label).click(); } };
@@ -196,6 +195,14 @@ function initPage() {
   window.addEventListener('resize', resizeStage);
   document.addEventListener('dragover', event => event.preventDefault());
   document.addEventListener('drop', event => { event.preventDefault(); attempt(() => drop(event.dataTransfer.files)); });
+}
+
+let stageRatio = 0;
+function fitStage() {
+  const { width, height } = videoSize();
+  if (width / height === stageRatio) return;
+  stageRatio = width / height;
+  resizeStage();
 }
 
 // Dropped files are settings, a video, or masks, by their kind and the step.
@@ -208,7 +215,9 @@ async function drop(files) {
 
 async function start() {
   store.state = await request('/api/state');
+  if (!sessionKey()) history.replaceState(null, '', `/?session=${store.state.session}`);
   store.project = store.state.project;
+  store.followed = store.state.jobs.find(job => job.kind === 'generate' && ['waiting', 'running'].includes(job.state))?.id;
   store.selected = store.project.objects[0]?.id ?? null;
   store.videos = store.state.videos;
   initPage();
@@ -217,7 +226,7 @@ async function start() {
   initGenerate();
   initRefine();
   onChange(reason => {
-    if (reason === 'project') { showObjects(); showKeys(); $('#frames').value = store.project.frames; showFrame(); }
+    if (reason === 'project') { fitStage(); showObjects(); showKeys(); $('#frames').value = store.project.frames; showFrame(); }
     if (['masks', 'clip', 'step', 'preview'].includes(reason)) { showCaption(); showFrame(); }
     draw();
   });

@@ -1,5 +1,5 @@
 // Step 1: tools, shapes, key masks, and masks from words, files, videos and the library.
-import { $, $$, attempt, decodeSheet, paintLabels, request, toast, upload } from './api.js';
+import { $, $$, address, attempt, decodeSheet, paintLabels, request, toast, upload } from './api.js';
 import { addSequence, change, notify, onChange, selectedObject, store } from './store.js';
 import { clip, copyKey, draw, keyFrameOf, setBackdrop, shapeCanvas, storeKey } from './stage.js';
 
@@ -90,7 +90,7 @@ function initClip() {
   const finish = result => { addSequence(result); $('#clip-reset').click(); toast('the object is in the list on the left', true); };
   $('#clip-segment').onclick = () => startJob('segment', prompt(), async result => {
     const answer = await request(`/api/masks/${result.masks}`);
-    clip.mask = await decodeSheet(answer.sheet, store.state.pack.width, store.state.pack.height);
+    clip.mask = await decodeSheet(answer);
     draw();
   });
   $('#clip-track').onclick = () => startJob('track', prompt(), finish);
@@ -103,8 +103,8 @@ function initClip() {
 function showBackdrop() {
   const choices = store.project.generation;
   const clipFrame = clip.id && store.step === 'mask' && $('#clip-card').open;
-  if (clipFrame) setBackdrop(`/api/clips/${clip.id}/${store.frame}`);
-  else setBackdrop(choices.first_frame && store.step !== 'refine' ? `/api/pictures/${choices.first_frame}` : '');
+  if (clipFrame) setBackdrop(address(`/api/clips/${clip.id}/${store.frame}`));
+  else setBackdrop(choices.first_frame && store.step !== 'refine' ? address(`/api/pictures/${choices.first_frame}`) : '');
   $('#stage').dataset.clip = String(Boolean(clipFrame));
 }
 
@@ -126,11 +126,10 @@ function thumbnail(entry) {
   button.title = entry.caption || entry.name;
   label.textContent = entry.motion || entry.name;
   button.append(picture, label);
-  let sheet = null, timer = 0, answer = null;
+  let sheet = null, timer = 0;
   const load = async () => {
     if (sheet) return;
-    answer = await request(`/api/library/${encodeURIComponent(entry.name)}`);
-    sheet = await decodeSheet(answer.sheet, store.state.pack.width, store.state.pack.height);
+    sheet = await decodeSheet(await request(`/api/library/${encodeURIComponent(entry.name)}`));
     picture.width = sheet.width;
     picture.height = sheet.height;
     show(Math.floor(sheet.frames.length / 2));
@@ -139,7 +138,7 @@ function thumbnail(entry) {
   const play = async () => { await load(); clearInterval(timer); let index = 0; timer = setInterval(() => show(index++ % sheet.frames.length), 110); };
   button.onpointerenter = button.onfocus = () => attempt(play);
   button.onpointerleave = button.onblur = () => clearInterval(timer);
-  button.onclick = () => attempt(async () => { await load(); addSequence({ ...answer, remarks: [] }); });
+  button.onclick = () => attempt(async () => addSequence({ ...(await request(`/api/library/${encodeURIComponent(entry.name)}`, 'POST')), remarks: [] }));
   attempt(load);
   return button;
 }

@@ -1,6 +1,6 @@
 // Step 4: finished videos beside each other in step, figures, downloads, and ways to go on.
-import { $, $$, attempt, decodeSheet, paintOutline, request, toast } from './api.js';
-import { change, clone, emptyMotion, newId, onChange, replaceProject, store } from './store.js';
+import { $, $$, address, attempt, clamp, decodeSheet, paintOutline, request, toast } from './api.js';
+import { change, clone, emptyMotion, newId, onChange, replaceProject, store, videoSize } from './store.js';
 import { resizeStage } from './stage.js';
 import { generate } from './generate.js';
 
@@ -16,8 +16,7 @@ async function loadDetails(id) {
   const known = details.get(id);
   if (known?.figures === figures) return known;
   const answer = await request(`/api/videos/${id}/masks`);
-  const { width, height } = store.state.pack;
-  const entry = { ...answer, figures, control: await decodeSheet(answer.sheet, width, height), found: answer.detected ? await decodeSheet(answer.detected, width, height) : null };
+  const entry = { ...answer, figures, control: await decodeSheet(answer), found: answer.detected ? await decodeSheet({ ...answer, sheet: answer.detected }) : null };
   details.set(id, entry);
   return entry;
 }
@@ -25,7 +24,8 @@ async function loadDetails(id) {
 export function showVideos() {
   if (!find(view.current)) view.current = store.videos[0]?.id ?? null;
   if (!find(view.before) || view.before === view.current) view.before = store.videos.find(video => video.id !== view.current)?.id ?? null;
-  $('#videos-list').style.setProperty('--aspect', `${store.state.pack.width} / ${store.state.pack.height}`);
+  const { width, height } = videoSize();
+  $('#videos-list').style.setProperty('--aspect', `${width} / ${height}`);
   const known = new Map($$('#videos-list .thumb').map(button => [button.dataset.id, button]));
   $('#videos-list').replaceChildren(...store.videos.map(video => {
     const button = known.get(video.id) || makeThumb(video);
@@ -34,7 +34,7 @@ export function showVideos() {
     return button;
   }));
   const none = !store.videos.length;
-  for (const control of $$('#refine-edit, #refine-vary, #refine-extend, #exports a, #delete-video')) control.toggleAttribute('disabled', none);
+  for (const control of $$('#refine-edit, #refine-vary, #refine-extend, #refine-back, #exports a, #delete-video')) control.toggleAttribute('disabled', none);
   $('#refine-lead').textContent = none ? 'No video yet: generate one in step 3.' : 'Click selects a video (yellow); the one selected before stays beside it (blue).';
   showPlayer('#video-a', view.before, 'Before');
   showPlayer('#video-b', view.current, view.before ? 'After' : '');
@@ -45,7 +45,7 @@ export function showVideos() {
 function makeThumb(video) {
   const button = document.createElement('button'), screen = document.createElement('video'), label = document.createElement('span');
   button.dataset.id = video.id;
-  Object.assign(screen, { src: `/api/videos/${video.id}/video.mp4`, muted: true, loop: true, playsInline: true, preload: 'auto' });
+  Object.assign(screen, { src: address(`/api/videos/${video.id}/video.mp4`), muted: true, loop: true, playsInline: true, preload: 'auto' });
   label.textContent = `seed ${video.seed}`;
   button.title = video.prompt;
   button.append(screen, label);
@@ -65,7 +65,9 @@ function showPlayer(selector, id, word) {
   if (!video) { screen.removeAttribute('src'); figure.dataset.id = ''; return; }
   if (figure.dataset.id !== id) {
     figure.dataset.id = id;
-    screen.src = `/api/videos/${id}/video.mp4`;
+    const [wide, tall] = video.size.split('x').map(Number);
+    $('.screen', figure).dataset.ratio = wide / tall;
+    screen.src = address(`/api/videos/${id}/video.mp4`);
     screen.play().catch(() => {});
   }
   $('figcaption', figure).textContent = `${word ? `${word}: ` : ''}${video.prompt}, seed ${video.seed}, ${video.seconds} s`;
@@ -104,7 +106,7 @@ function drawOutlines(figure, video, frame) {
   const overlay = $('canvas', figure), pen = overlay.getContext('2d'), known = details.get(video.id);
   pen.clearRect(0, 0, overlay.width, overlay.height);
   if (!known) return;
-  const scale = overlay.width / store.state.pack.width;
+  const scale = overlay.width / (details.get(video.id)?.control.width ?? overlay.width);
   if ($('#show-control').checked) pen.drawImage(paintOutline(known.control, frame, scale, '#ffc440'), 0, 0);
   if ($('#show-detected').checked && known.found) pen.drawImage(paintOutline(known.found, frame, scale, '#8ec5ff'), 0, 0);
 }
@@ -127,7 +129,10 @@ function showFigures() {
 function showExports() {
   $('#exports').replaceChildren(...Object.entries(EXPORTS).map(([kind, title]) => {
     const link = Object.assign(document.createElement('a'), { className: 'button', textContent: title });
-    if (view.current) { link.href = `/api/videos/${view.current}/export/${kind}`; link.download = ''; }
+    if (kind === 'request' && view.current && !find(view.current).is_table_row) {
+      link.setAttribute('disabled', '');
+      link.title = 'A request table has neither pictures for frame 1 nor a switch for the mask term: download the settings';
+    } else if (view.current) { link.href = address(`/api/videos/${view.current}/export/${kind}`); link.download = ''; }
     return link;
   }));
 }
@@ -149,23 +154,45 @@ async function varySeeds() {
   toast('four more videos are in the queue; they appear here', true);
 }
 
-// The video goes on: its masks play back to their beginning. Edit the motion to let it end elsewhere.
-async function extend() {
+// The video goes on. Its masks stay as they are; new ones follow: on along the way, or back to the beginning.
+async function extend(isBack) {
   if (!view.current) return;
-  const known = await loadDetails(view.current), project = clone(known.project);
-  const frames = Math.min(2 * project.frames - 1, store.state.limits.max_frames);
+  const known = await loadDetails(view.current), project = clone(known.project), { frames } = known;
+  const total = Math.min(2 * frames - 1, store.state.limits.max_frames);
+  if (total <= frames) throw new Error(`a video has at most ${store.state.limits.max_frames} frames here`);
   const names = known.names.length ? known.names : [''];
-  project.objects = names.map((name, instance) => ({ id: newId(), name, masks: { kind: 'sequence', file: known.masks, instance }, motion: emptyMotion(), edits: ['loop 2 there_and_back=yes'], visible: true }));
-  replaceProject({ ...project, frames, pan: [0, 0] });
-  toast(`the motion goes back to its beginning: ${frames} frames; generate it, or change the motion first`, true);
-  document.querySelector('[data-step="generate"]').click();
+  project.objects = names.map((name, instance) => {
+    const masks = { kind: 'sequence', file: known.masks, instance };
+    const onward = { ...emptyMotion(), start: frames - 1, points: continuePath(known.centres[instance] || [], total - frames) };
+    return { id: newId(), name, masks, motion: isBack ? emptyMotion() : onward, edits: [isBack ? 'loop 2 there_and_back=yes' : `extend ${total - frames} speed=0`], visible: true };
+  });
+  const grown = (total - 1) / Math.max(1, frames - 1);
+  const camera = isBack || !known.camera ? null : known.camera.map(way => way * grown);
+  replaceProject({ ...project, frames: total, pan: [0, 0], camera });
+  store.frame = frames - 1;
+  toast(isBack ? `the motion goes back to its beginning: ${total} frames; generate it, or change it first` : `${total - frames} frames were added: the first ${frames} stay. Draw another way for the rest, or generate`, true);
+  document.querySelector(isBack ? '[data-step="generate"]' : '[data-step="motion"]').click();
+}
+
+// The straight way on from the last place, inside the picture; where there is no room, it turns round.
+function continuePath(centres, frames) {
+  const half = Math.floor(centres.length / 2), last = centres.at(-1), earlier = centres.slice(half).findIndex(Boolean);
+  if (!last || earlier < 0) return [];
+  const from = centres[half + earlier], steps = Math.max(1, centres.length - 1 - half - earlier);
+  const way = [0, 1].map(axis => ((last[axis] - from[axis]) / steps) * frames);
+  const to = way.map((length, axis) => {
+    const ahead = clamp(last[axis] + length, 0.12, 0.88), back = clamp(last[axis] - length, 0.12, 0.88);
+    return Math.abs(length) > 0.04 && Math.abs(ahead - last[axis]) < 0.04 ? back : ahead;
+  });
+  return Math.hypot(to[0] - last[0], to[1] - last[1]) < 0.02 ? [] : [last, to].map(point => point.map(value => Number(value.toFixed(4))));
 }
 
 export function initRefine() {
   for (const screen of $$('.result video')) followFrames(screen);
   $('#refine-edit').onclick = () => attempt(editVideo);
   $('#refine-vary').onclick = () => attempt(varySeeds);
-  $('#refine-extend').onclick = () => attempt(extend);
+  $('#refine-extend').onclick = () => attempt(() => extend(false));
+  $('#refine-back').onclick = () => attempt(() => extend(true));
   $('#delete-video').onclick = () => attempt(async () => {
     if (!view.current || !window.confirm('Delete this video? It cannot be brought back.')) return;
     await request(`/api/videos/${view.current}/delete`, 'POST');

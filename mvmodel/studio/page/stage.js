@@ -1,21 +1,20 @@
 // The picture in the middle: background, onion skin, masks, paths, and everything that is drawn on it.
-import { $, clamp, cssColour, loadImage, paintLabels, paintOutline, request, attempt } from './api.js';
-import { change, emptyMotion, newId, notify, selectedObject, store, visibleIndex } from './store.js';
+import { $, address, clamp, cssColour, loadImage, paintLabels, paintOutline, request, attempt } from './api.js';
+import { change, emptyMotion, newId, notify, selectedObject, store, videoSize, visibleIndex } from './store.js';
 
 const canvas = $('#stage');
 const context = canvas.getContext('2d');
-const keyCanvases = new Map();      // file of a key mask -> canvas with it in white
+const keyCanvases = new Map();      // file of a key mask and size -> canvas with it in white
 let backdrop = null, backdropUrl = '', preview = null;
 let stroke = null, cursor = null, drag = null;
 export const clip = { id: '', frames: 0, points: [], labels: [], box: null, mask: null };
 
-const pack = () => store.state.pack;
-const scale = () => canvas.width / pack().width;
+const scale = () => canvas.width / videoSize().width;
 export const isClipMode = () => store.step === 'mask' && clip.id && $('#clip-card').open;
 
 export function resizeStage() {
   const box = $('#stages').getBoundingClientRect();
-  const ratio = pack().width / pack().height;
+  const ratio = videoSize().width / videoSize().height;
   const narrow = window.innerWidth <= 1100;
   const count = store.step === 'refine' ? Math.max(1, document.querySelectorAll('#stages figure:not([hidden])').length) : 1;
   const room = { width: (box.width - 36 - 18 * (count - 1)) / count, height: narrow ? window.innerHeight * 0.46 : box.height - 70 };
@@ -26,11 +25,12 @@ export function resizeStage() {
   canvas.width = Math.round(width * density);
   canvas.height = Math.round((width / ratio) * density);
   for (const screen of document.querySelectorAll('.screen')) {
-    screen.style.width = `${width}px`;
-    screen.style.height = `${Math.round(width / ratio)}px`;
+    const own = Number(screen.dataset.ratio) || ratio, side = Math.floor(Math.max(120, Math.min(room.width, room.height * own)));
+    screen.style.width = `${side}px`;
+    screen.style.height = `${Math.round(side / own)}px`;
     const overlay = $('canvas', screen);
-    overlay.width = canvas.width;
-    overlay.height = canvas.height;
+    overlay.width = Math.round(side * density);
+    overlay.height = Math.round((side / own) * density);
   }
   draw();
 }
@@ -57,7 +57,7 @@ export function draw() {
   context.fillRect(0, 0, width, height);
   if (preview && store.step === 'generate') { drawPreview(); return; }
   const clipMode = isClipMode();
-  if (backdrop) { context.globalAlpha = clipMode ? 1 : 0.55; context.drawImage(backdrop, 0, 0, width, height); context.globalAlpha = 1; }
+  if (backdrop) { context.globalAlpha = clipMode ? 1 : 0.55; drawCovering(backdrop); context.globalAlpha = 1; }
   else drawGrid();
   if (clipMode) { drawClipMarks(); return; }
   const sheet = store.sheet, object = selectedObject();
@@ -73,6 +73,13 @@ export function draw() {
   if (store.step === 'motion' && object) drawMotion(object);
   if (!sheet && !stroke) drawEmpty();
   drawCursor();
+}
+
+// A picture of another shape fills the stage, as its middle will fill the video.
+function drawCovering(image) {
+  const ratio = Math.max(canvas.width / image.naturalWidth, canvas.height / image.naturalHeight);
+  const width = image.naturalWidth * ratio, height = image.naturalHeight * ratio;
+  context.drawImage(image, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
 }
 
 function drawGrid() {
@@ -106,7 +113,7 @@ function drawOnion(sheet) {
 }
 
 function drawPreview() {
-  const count = Math.max(1, Math.round((preview.naturalHeight / preview.naturalWidth) * (pack().width / pack().height)));
+  const count = Math.max(1, Math.round((preview.naturalHeight / preview.naturalWidth) * (videoSize().width / videoSize().height)));
   const index = Math.floor(performance.now() / 160) % count;
   const part = preview.naturalHeight / count;
   context.drawImage(preview, 0, index * part, preview.naturalWidth, part, 0, 0, canvas.width, canvas.height);
@@ -196,20 +203,23 @@ export function keyFrameOf(object, frame) {
 
 function keyCanvas(object, frame) {
   if (!object || object.masks.kind !== 'drawn') return null;
-  const name = object.masks.keys[keyFrameOf(object, frame)];
-  if (!keyCanvases.has(name)) { keyCanvases.set(name, null); loadKey(name); }
-  return keyCanvases.get(name);
+  const name = object.masks.keys[keyFrameOf(object, frame)], key = keyName(name);
+  if (!keyCanvases.has(key)) { keyCanvases.set(key, null); loadKey(name, key); }
+  return keyCanvases.get(key);
 }
 
-async function loadKey(name) {
-  const image = await loadImage(`/api/masks/${name}?frame=0`).catch(() => null);
-  if (!image) { keyCanvases.delete(name); return; }
-  const own = new OffscreenCanvas(pack().width, pack().height), brush = own.getContext('2d');
+const keyName = name => `${name} ${videoSize().width}x${videoSize().height}`;
+
+async function loadKey(name, key) {
+  const { width, height } = videoSize();
+  const image = await loadImage(address(`/api/masks/${name}?frame=0&size=${width}x${height}`)).catch(() => null);
+  if (!image) { keyCanvases.delete(key); return; }
+  const own = new OffscreenCanvas(width, height), brush = own.getContext('2d');
   brush.drawImage(image, 0, 0);
   const pixels = brush.getImageData(0, 0, own.width, own.height);
   for (let i = 0; i < pixels.data.length; i += 4) pixels.data.set([255, 255, 255, pixels.data[i] > 127 ? 255 : 0], i);
   brush.putImageData(pixels, 0, 0);
-  keyCanvases.set(name, own);
+  keyCanvases.set(key, own);
   draw();
 }
 
@@ -220,7 +230,7 @@ export async function storeKey(source, target = selectedObject(), frame = null) 
   const data = btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
   const answer = await attempt(() => request('/api/keys', 'POST', { files: [{ name: 'key.png', data }] }));
   if (!answer) { draw(); return; }
-  keyCanvases.set(answer.masks, source);
+  keyCanvases.set(keyName(answer.masks), source);
   change(project => {
     let object = target && project.objects.find(entry => entry.id === target.id);
     if (!object) {
@@ -234,8 +244,8 @@ export async function storeKey(source, target = selectedObject(), frame = null) 
 }
 
 export function shapeCanvas(kind) {
-  const own = new OffscreenCanvas(pack().width, pack().height), brush = own.getContext('2d');
-  const unit = pack().height, x = pack().width / 2, y = pack().height / 2;
+  const { width, height } = videoSize(), own = new OffscreenCanvas(width, height), brush = own.getContext('2d');
+  const unit = Math.min(width, height), x = width / 2, y = height / 2;
   brush.fillStyle = '#fff';
   brush.beginPath();
   if (kind === 'box') brush.rect(x - 0.17 * unit, y - 0.13 * unit, 0.34 * unit, 0.26 * unit);
@@ -253,7 +263,7 @@ export function copyKey(object, frame) {
   return own;
 }
 
-function emptyCanvas() { return new OffscreenCanvas(pack().width, pack().height); }
+function emptyCanvas() { return new OffscreenCanvas(videoSize().width, videoSize().height); }
 
 // Pointer
 

@@ -14,6 +14,11 @@ export const notify = reason => listeners.forEach(listener => listener(reason));
 export const clone = value => JSON.parse(JSON.stringify(value));
 export const selectedObject = () => store.project.objects.find(object => object.id === store.selected) || null;
 export const visibleIndex = object => store.project.objects.filter(entry => entry.visible).indexOf(object);
+// Width and height of the project's masks and videos.
+export function videoSize() {
+  const [width, height] = (store.project?.size || '').split('x').map(Number);
+  return height ? { width, height } : { width: store.state.pack.width, height: store.state.pack.height };
+}
 export const newId = () => `o${crypto.getRandomValues(new Uint32Array(2)).join('')}`.slice(0, 16);
 
 // Changes the project. With live, changes until the next call without it are one undo step.
@@ -55,8 +60,7 @@ export async function save() {
   const start = performance.now();
   try {
     const answer = await request('/api/project', 'PUT', store.project);
-    const { width, height } = store.state.pack;
-    store.sheet = answer.sheet ? await decodeSheet(answer.sheet, width, height) : null;
+    store.sheet = answer.sheet ? await decodeSheet(answer) : null;
     store.centres = answer.centres || [];
     store.remarks = answer.remarks || [];
     store.milliseconds = performance.now() - start;
@@ -73,6 +77,7 @@ export const isSaved = () => !saving && !wanted;
 
 export function addSequence(result, name = '') {
   change(project => {
+    if (!project.objects.length && result.camera) project.camera = result.camera;
     result.names.forEach((own, instance) => {
       const object = { id: newId(), name: own || name, masks: { kind: 'sequence', file: result.masks, instance },
         motion: emptyMotion(), edits: [], visible: true };
@@ -86,4 +91,4 @@ export function addSequence(result, name = '') {
   for (const remark of result.remarks || []) toast(remark, true);
 }
 
-export const emptyMotion = () => ({ points: [], speed: 'linear', offset: [0, 0], bend: 0, sizes: [], turns: [] });
+export const emptyMotion = () => ({ points: [], speed: 'linear', offset: [0, 0], bend: 0, sizes: [], turns: [], start: 0 });
