@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -122,12 +122,13 @@ def detect(
     words: Sequence[str],
     distractors: Sequence[str] | None = None,
     config: JudgeConfig = JudgeConfig(),
+    encodings: Sequence[Any] | None = None,
 ) -> Detections:
     """Find and count the object(s) in every frame.
 
     frames: uint8 (frames, height, width, 3). words: the objects to look for; with several, each gets its best candidate
-    and the foreground is their union. distractors: words to compare with, the scorer's own list when None. Control
-    masks are deliberately not an argument.
+    and the foreground is their union. distractors: words to compare with, the scorer's own list when None. encodings:
+    `segmenter.encode(frames)`, to save computing it again. Control masks are deliberately not an argument.
 
     A candidate beyond the best of its word counts as another object when it barely overlaps those already counted
     (`JudgeConfig.max_shared_area`) and its margin is close to the best one's (`JudgeConfig.max_similarity_gap`).
@@ -135,7 +136,7 @@ def detect(
     distractors = scorer.words if distractors is None else distractors
     foreground, counts = np.zeros(frames.shape[:3], bool), np.zeros(len(frames), int)
     per_frame: dict[int, list[_Candidate]] = {}
-    for candidate in _find_candidates(frames, segmenter, scorer, words, distractors, config):
+    for candidate in _find_candidates(frames, segmenter, scorer, words, distractors, config, encodings):
         per_frame.setdefault(candidate.frame, []).append(candidate)
     for index, candidates in per_frame.items():
         objects: list[np.ndarray] = []
@@ -157,11 +158,12 @@ def _find_candidates(
     words: Sequence[str],
     distractors: Sequence[str],
     config: JudgeConfig,
+    encodings: Sequence[Any] | None,
 ) -> list[_Candidate]:
     """The automatic masks of a plausible size, each with its similarity to every word."""
     area = frames[0, ..., 0].size
     with start_task("find the object", 3) as advance:
-        encodings = segmenter.encode(frames)
+        encodings = segmenter.encode(frames) if encodings is None else encodings
         advance()
         masks = [
             (index, candidate.mask)
@@ -227,10 +229,15 @@ def consistency_foreground(
     return consistency(scorer.images(np.stack(crops))) if len(crops) > 1 else float("nan")
 
 
-def prompted_foreground(frames: np.ndarray, masks: np.ndarray, segmenter: SegmenterProtocol) -> np.ndarray:
-    """What the segmenter finds when it is given the control mask's box, for `iou_prompted`: bool (frames, h, w)."""
+def prompted_foreground(
+    frames: np.ndarray, masks: np.ndarray, segmenter: SegmenterProtocol, encodings: Sequence[Any] | None = None
+) -> np.ndarray:
+    """What the segmenter finds when it is given the control mask's box, for `iou_prompted`: bool (frames, h, w).
+
+    encodings: as in `detect`.
+    """
     foreground = np.zeros(masks.shape, bool)
-    for index, encoding in enumerate(segmenter.encode(frames)):
+    for index, encoding in enumerate(segmenter.encode(frames) if encodings is None else encodings):
         if masks[index].any():
             box = np.array(bounding_box(masks[index]), float)
             candidates, scores = segmenter.predict(encoding, box=box)

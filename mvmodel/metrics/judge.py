@@ -63,13 +63,17 @@ def judge_video(
     """
     check_shapes(frames, masks)
     with start_task("measure the video", 3) as advance:
+        encodings = None
         if detections is None and segmenter is not None and scorer is not None and (prompt or object_words):
             words = get_object_words(prompt, object_words, scorer)
-            detections = adherence.detect(frames, segmenter, scorer, words, config=config)
+            encodings = segmenter.encode(frames)
+            detections = adherence.detect(frames, segmenter, scorer, words, config=config, encodings=encodings)
         advance()
         embeddings = None if scorer is None else scorer.images(frames)
         advance()
-        metrics = compute_metrics(frames, masks, prompt, scorer, segmenter, detections, embeddings, config, independent)
+        metrics = compute_metrics(
+            frames, masks, prompt, scorer, segmenter, detections, embeddings, config, independent, encodings
+        )
     return Judgement(metrics, detections, embeddings, {} if scorer is None else scorer.record)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,12 +75,13 @@ def compute_metrics(
     embeddings: np.ndarray | None = None,
     config: JudgeConfig = JudgeConfig(),
     independent: U2NetSegmenter | None = None,
+    encodings: Sequence[Any] | None = None,
 ) -> dict[str, float]:
     """Every metric in `METRICS` that the inputs allow; what cannot be computed, or is not finite, is left out.
 
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width). detections: what
     `adherence.detect` found. embeddings: float (frames, size), `scorer.images(frames)`. segmenter: for `iou_prompted`.
-    independent: for `iou_independent`.
+    independent: for `iou_independent`. encodings: `segmenter.encode(frames)`, to save computing it again.
 
     motion is taken inside the detected foreground if there is one, else inside the masks, else everywhere.
     Raises InputError when frames and masks do not fit each other.
@@ -88,7 +90,7 @@ def compute_metrics(
     foreground = None if detections is None else detections.foreground
     out: dict[str, float] = {}
     if masks is not None:
-        out |= _adherence(frames, masks, detections, segmenter)
+        out |= _adherence(frames, masks, detections, segmenter, encodings)
         if independent is not None and config.independent_frames:
             out["iou_independent"] = adherence.iou_independent(frames, masks, independent, config.independent_frames)
     if scorer is not None and embeddings is not None:
@@ -114,6 +116,7 @@ def _adherence(
     masks: np.ndarray,
     detections: adherence.Detections | None,
     segmenter: SegmenterProtocol | None,
+    encodings: Sequence[Any] | None,
 ) -> dict[str, float]:
     out: dict[str, float] = {}
     if detections is not None:
@@ -123,7 +126,7 @@ def _adherence(
         if detections.counts is not None:
             out["count_accuracy"] = adherence.count_accuracy(detections.counts, masks)
     if segmenter is not None:
-        prompted = adherence.prompted_foreground(frames, masks, segmenter)
+        prompted = adherence.prompted_foreground(frames, masks, segmenter, encodings)
         out["iou_prompted"] = float(adherence.iou(prompted, masks).mean())
     return out
 
