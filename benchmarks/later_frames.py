@@ -144,8 +144,8 @@ def measure(options: argparse.Namespace, log: MeasurementLog, names: Sequence[st
         log.add(key, figures)
 
 
-def format_table(rows_by_setting: dict[str, list[Row]], differences: bool = False) -> str:
-    """Markdown, a setting a line: means over clips; with `differences`, the paired difference to `PLAIN` instead.
+def format_table(rows_by_setting: dict[str, list[Row]], base: str | None = None) -> str:
+    """Markdown, a setting a line: means over clips; with a `base`, the paired differences to that setting.
 
     rows_by_setting: setting -> figures by clip, with the clip's number; a setting without figures is left out.
     """
@@ -154,14 +154,14 @@ def format_table(rows_by_setting: dict[str, list[Row]], differences: bool = Fals
     out = ["| " + " | ".join(["setting", "videos", *COLUMNS.values()]) + " |"]
     out.append("|---" * (2 + len(COLUMNS)) + "|")
     for name, rows in rows_by_setting.items():
-        if not rows or (differences and name in (PLAIN, *REFERENCES)):
+        if not rows or (base and name in (base, *REFERENCES)):
             continue
         line = [name, str(len(rows))]
         for metric in COLUMNS:
             values = np.array([row.get(metric, np.nan) for row in rows], float)
-            if differences:
-                plain = {row["clip"]: row.get(metric, np.nan) for row in rows_by_setting.get(PLAIN, ())}
-                values = values - np.array([plain.get(row["clip"], np.nan) for row in rows], float)
+            if base:
+                base_values = {_clip(row): row.get(metric, np.nan) for row in rows_by_setting.get(base, ())}
+                values = values - np.array([base_values.get(_clip(row), np.nan) for row in rows], float)
             values = values[np.isfinite(values)]
             if not len(values):
                 line.append("")
@@ -169,32 +169,36 @@ def format_table(rows_by_setting: dict[str, list[Row]], differences: bool = Fals
             low, high = bootstrap_interval(values)
             digits = DIGITS.get(metric, 3)
             mean = f"{values.mean():+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
-            line.append(mean if differences else f"{values.mean():.{digits}f}")
+            line.append(mean if base else f"{values.mean():.{digits}f}")
         out.append("| " + " | ".join(line) + " |")
     return "\n".join(out)
 
 
-def group_rows(rows: dict[str, Row], adapter: str, group: str, names: Sequence[str]) -> dict[str, list[Row]]:
-    """Setting -> its rows of one group of clips, in the order of `names`."""
+def _clip(row: Row) -> tuple[str, int]:
+    return str(row["kind"]), int(row["clip"])
+
+
+def group_rows(rows: dict[str, Row], adapter: str, group: str | None, names: Sequence[str]) -> dict[str, list[Row]]:
+    """Setting -> its rows of one group of clips, or of all, in the order of `names`."""
     by_setting: dict[str, list[Row]] = {name: [] for name in names}
     for key, row in rows.items():
-        row_adapter, name, _, _, clip = key.split("/")
+        row_adapter, name, _, kind, clip = key.split("/")
         expected = NO_ADAPTER if name in REFERENCES else adapter
         is_current = name in by_setting and key.split("/")[2] == compose_key(row_adapter, name, "", 0).split("/")[2]
-        if is_current and row_adapter == expected and row["group"] == group:
-            by_setting[name].append({**row, "clip": int(clip)})
+        if is_current and row_adapter == expected and group in (None, row["group"]):
+            by_setting[name].append({**row, "kind": kind, "clip": int(clip)})
     return by_setting
 
 
-def print_tables(rows: dict[str, Row], names: Sequence[str], adapters: Sequence[str]) -> None:
-    """Print the tables of every adapter and group of clips, with the paired differences to `PLAIN`."""
+def print_tables(rows: dict[str, Row], names: Sequence[str], adapters: Sequence[str], base: str = PLAIN) -> None:
+    """Print the tables of every adapter and group of clips, and of all, with the paired differences to `base`."""
     titles = {START: "the pack's start adapter", NOTHING: "an adapter from nothing"}
     for adapter in adapters:
-        for group, heading in HEADINGS.items():
+        for group, heading in (*HEADINGS.items(), (None, "All clips")):
             by_setting = group_rows(rows, adapter, group, names)
             if any(by_setting[name] for name in names if name not in REFERENCES):
                 print(f"{heading}, {titles[adapter]}\n\n{format_table(by_setting)}\n")
-                print(f"Paired differences to {PLAIN!r}\n\n{format_table(by_setting, differences=True)}\n")
+                print(f"Paired differences to {base!r}\n\n{format_table(by_setting, base)}\n")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -209,6 +213,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--adapters", nargs="+", choices=[NOTHING, START], default=[NOTHING, START])
     parser.add_argument("--development", action="store_true", help="measure on clips that settings are chosen on")
     parser.add_argument("--only", nargs="+", help="settings whose names contain one of these")
+    parser.add_argument(
+        "--against", default=PLAIN, choices=list(SETTINGS), metavar="SETTING", help="base of differences"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, or cuda to generate on a GPU")
     parser.add_argument("--generators", type=int, default=1, help="processes that generate videos")
     parser.add_argument("--batch", type=int, help="clips in a batch; default: 1 on a CPU, 12 on a GPU")
@@ -233,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not rows and options.table and (recipe_hash := log.last_recipe()):
         print(f"Measured under another recipe ({recipe_hash}): another pack, for example.\n")
         rows = log.rows(recipe_hash)
-    print_tables(rows, names, options.adapters)
+    print_tables(rows, names, options.adapters, options.against)
 
 
 if __name__ == "__main__":

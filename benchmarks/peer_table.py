@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mvmodel.files import atomic_write, write_json
+
+if TYPE_CHECKING:
+    from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.packs import Pack
 
 TABLE_METRICS = (
     "iou",
@@ -22,6 +29,7 @@ TABLE_METRICS = (
 DIFFERENCE_METRICS = TABLE_METRICS[:-2]
 EXTRA_LABELS = {"object_error": "Object error", "object_change": "Object change"}
 EXTRA_DIGITS = {"object_error": 1, "object_change": 1}
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 REFERENCES = ("first_frame_repeated", "cut_out")
 """Methods without diffusion."""
 
@@ -83,6 +91,33 @@ def format_differences(rows: list[dict[str, Any]], methods: Mapping[str, tuple[s
             )
         lines.append(f"| {methods[method][0]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def replace_table(page: Path, text: str) -> None:
+    """Replace what stands between the page's two marks."""
+    before, rest = page.read_text().split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    with atomic_write(page) as temporary_file:
+        temporary_file.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
+
+
+def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: GenerationConfig, steps: int) -> None:
+    """The rows as CSV, and beside it what they were made with and on."""
+    import pandas as pd
+
+    from benchmarks.machine import describe_machine
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).round(5).to_csv(out, index=False)
+    record = {
+        "pack": pack.info.name,
+        "pack_hash": pack.hash,
+        "random_pack": pack.info.random,
+        "optimiser_steps": steps,
+        "generation": generation.model_dump(mode="json"),
+        "machine": {**describe_machine(), "card": None if pack.device == "cpu" else describe_machine()["card"]},
+    }
+    write_json(out.with_suffix(".json"), record)
 
 
 def _label(metric: str) -> str:

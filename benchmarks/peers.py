@@ -2,9 +2,9 @@
 
 `python -m benchmarks peers` trains what trains, once per method, and makes and judges one video per method and request.
 Requests are held-out renders of the motions, so that the true clips are known. An interrupted run continues where it
-stopped. `--workers` spreads methods over processes; `--settings` measures ours with several settings of
-`benchmarks.later_frames` instead of the pack's defaults. `--page` puts the tables into `benchmarks/peers.md`, and with
-`--table` nothing is measured.
+stopped. `--generators` spreads methods over processes, `--workers` the judges of their videos. `--settings` measures
+ours with several settings of `benchmarks.later_frames` instead of the pack's defaults. `--page` puts the tables into
+`benchmarks/peers.md`, and with `--table` nothing is measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import functools
 import json
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ import numpy as np
 
 from benchmarks.later_frames_settings import NEUTRAL, SETTINGS
 from benchmarks.peer_requests import load_first_frames, render_requests
-from benchmarks.peer_table import format_differences, format_table
-from benchmarks.workers import load_pack_once, run_in_processes, use_one_thread
+from benchmarks.peer_table import format_differences, format_table, replace_table, write_rows
+from benchmarks.workers import load_pack_once, run_in_two_stages, use_one_thread
 from mvmodel.backends.generation_config import GenerationConfig, check_later_frames
 from mvmodel.backends.training_config import TrainConfig
 from mvmodel.cache import Cache
@@ -32,7 +31,7 @@ from mvmodel.code_version import code_version
 from mvmodel.experiments.__main__ import load_motions, select_motions
 from mvmodel.experiments.bench import METRICS_CODE, TUNING_CODE, VIDEO_CODE, Bench, Motion
 from mvmodel.experiments.cells import Task, hash_masks
-from mvmodel.files import atomic_write, hash_value, write_json
+from mvmodel.files import hash_value, write_json
 from mvmodel.packs import Pack
 from mvmodel.packs.info import PackInfo
 from mvmodel.video.frames import read_frames, write_frames
@@ -69,7 +68,6 @@ CODE = [VIDEO_CODE, TUNING_CODE, *(code_version(file) for file in _FILES)]
 JUDGE_CODE = [METRICS_CODE, code_version(Path(__file__).with_name("later_frames_videos.py"))]
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "peers.md"
-MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,7 +82,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
     parser.add_argument("--pack", default="tiny")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--generators", type=int, default=1, help="processes that train and make videos")
+    parser.add_argument("--workers", type=int, default=1, help="processes that judge videos")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing more after this long")
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="where videos and adapters are kept")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
@@ -103,7 +102,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(options: argparse.Namespace) -> int:
     """Make and judge every video, and write the rows. Returns how many methods failed."""
-    began = time.perf_counter()
     use_one_thread()
     pack = load_pack_once(options.pack, options.device)
     every = load_motions(pack, options.clips, options.requests)
@@ -122,16 +120,23 @@ def measure(options: argparse.Namespace) -> int:
     tasks_by_method = [(*shared, motion, names) for names in families if names for motion in motions]
     rows: list[dict[str, Any]] = []
     failed = 0
-    for _, method_rows in run_in_processes(compare_in_process, tasks_by_method, options.workers):
-        failed += not method_rows
-        rows += method_rows
+    judged = run_in_two_stages(
+        make_in_process, judge_video_in_process, tasks_by_method, options.generators, options.workers, options.minutes
+    )
+    try:
+        for columns, metrics in judged:
+            rows.append({**columns, **metrics})
+            if len(rows) % 10 == 0:
+                write_rows(rows, options.out, pack, generation, options.steps)
+    except RuntimeError as error:  # one method's failure leaves the others
+        failed += 1
+        print(error, file=sys.stderr)
+    if rows:
         write_rows(rows, options.out, pack, generation, options.steps)
-        if time.perf_counter() - began > 60 * options.minutes:
-            break
     return failed
 
 
-def compare_in_process(
+def make_in_process(
     pack: str,
     device: str,
     generation: GenerationConfig,
@@ -141,15 +146,17 @@ def compare_in_process(
     settings: Sequence[str],
     motion: Motion,
     names: Sequence[str],
-) -> list[dict[str, Any]]:
-    """A worker's part: the rows of some methods on one motion; none, and the error on stderr, if they fail."""
-    try:
-        models = load_pack_once(pack, device)
-        requests = render_requests(motion, videos, models.info.frames)
-        return compare_methods(models, motion, requests, generation, training, Cache(work), settings, names)
-    except Exception:  # one method's failure leaves the others
-        traceback.print_exc()
-        return []
+) -> list[tuple[dict[str, Any], tuple[Any, ...]]]:
+    """A generator's part: the videos of some methods on one motion, as columns and the arguments of their judge."""
+    models = load_pack_once(pack, device)
+    requests = render_requests(motion, videos, models.info.frames)
+    made = make_videos(models, motion, requests, generation, training, Cache(work), settings, names)
+    return [(columns, (pack, work, *arguments)) for columns, arguments in made]
+
+
+def judge_video_in_process(pack: str, work: Path, *arguments: Any) -> dict[str, Any]:
+    """A judge's part: the figures of one video."""
+    return judge_video(load_pack_once(pack, "cpu"), Cache(work), *arguments)
 
 
 def print_tables(file: Path, setting: str) -> str:
@@ -167,14 +174,6 @@ def print_tables(file: Path, setting: str) -> str:
     return "\n".join([format_table(rows, METHODS, timed), pack, "", title, "", differences])
 
 
-def replace_table(page: Path, text: str) -> None:
-    """Replace what stands between the page's two marks."""
-    before, rest = page.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    with atomic_write(page) as temporary_file:
-        temporary_file.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
-
-
 def choose_generation(name: str, base: GenerationConfig, setting: str, info: PackInfo) -> GenerationConfig:
     """The generation settings of a method. setting: of ours; all others have every option off."""
     if name not in ("ours", "ours_from_nothing"):
@@ -183,7 +182,7 @@ def choose_generation(name: str, base: GenerationConfig, setting: str, info: Pac
     return base.model_copy(update={**changes, "camera": (0.0, 0.0)})  # the cameras of the requests stand still
 
 
-def compare_methods(
+def make_videos(
     pack: Pack,
     motion: Motion,
     requests: Sequence[tuple[Task, np.ndarray]],
@@ -192,11 +191,14 @@ def compare_methods(
     cache: Cache,
     settings: Sequence[str] = (DEFAULTS,),
     names: Sequence[str] | None = None,
-) -> list[dict[str, Any]]:
-    """One row per method, setting of ours and request of the motion; what an earlier run made is found."""
+) -> list[tuple[dict[str, Any], tuple[Any, ...]]]:
+    """(columns, the last arguments of `judge_video`) of a video per method, setting of ours and request of the motion.
+
+    What an earlier run made is found.
+    """
     bench = Bench(pack, [motion], cache, {}, generation, training, log=lambda text: print(text, flush=True))
     pictures, latents = load_first_frames(pack, [task for task, _ in requests], generation, cache)
-    rows = []
+    made = []
     load_method = functools.cache(functools.partial(train_method, bench=bench, training=training, cache=cache))
     for name in METHODS if names is None else names:
         is_ours = name in ("ours", "ours_from_nothing")
@@ -218,13 +220,30 @@ def compare_methods(
                 make = functools.partial(_make, maker, task, pictures[number], latents[number])
                 folder = cache.get_or_build("peer_videos", recipe, make)
                 record = json.loads((folder / "facts.json").read_text())
-                metrics_recipe = hash_value({"video": recipe, "code": JUDGE_CODE})
-                judge = functools.partial(_judge, pack, task, true_frames, folder)
-                scores = cache.get_or_build("peer_scores", metrics_recipe, judge)
-                metrics = json.loads((scores / "metrics.json").read_text())
                 columns = {"method": name, "setting": setting, "slug": motion.name, "name": task.name}
-                rows.append({**columns, "prompt": task.prompt, "seed": task.seed, **metrics, **record, **bench.record})
-    return rows
+                columns |= {"prompt": task.prompt, "seed": task.seed, **record, **bench.record}
+                made.append((columns, (task, true_frames, folder, recipe)))
+    return made
+
+
+def judge_video(pack: Pack, cache: Cache, task: Task, true_frames: np.ndarray, video: Path, recipe: str) -> Any:
+    """The figures of a video by both judges. recipe: the video's."""
+    judge = functools.partial(_judge, pack, task, true_frames, video)
+    scores = cache.get_or_build("peer_scores", hash_value({"video": recipe, "code": JUDGE_CODE}), judge)
+    return json.loads((scores / "metrics.json").read_text())
+
+
+def compare_methods(
+    pack: Pack,
+    motion: Motion,
+    requests: Sequence[tuple[Task, np.ndarray]],
+    generation: GenerationConfig,
+    training: TrainConfig,
+    cache: Cache,
+) -> list[dict[str, Any]]:
+    """One row per method and request of the motion, made and judged in this process."""
+    made = make_videos(pack, motion, requests, generation, training, cache)
+    return [{**columns, **judge_video(pack, cache, *arguments)} for columns, arguments in made]
 
 
 def get_method(
@@ -295,25 +314,6 @@ def _judge(pack: Pack, task: Task, true_frames: np.ndarray, video: Path, folder:
     judge_pack = load_pack_once(str(pack.folder), "cpu")
     figures = judge_frames(judge_pack, frames, true_frames, task.masks, task.prompt, task.words)
     write_json(folder / "metrics.json", {name: value for name, value in figures.items() if np.isfinite(value)})
-
-
-def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: GenerationConfig, steps: int) -> None:
-    """The rows as CSV, and beside it what they were made with and on."""
-    import pandas as pd
-
-    from benchmarks.machine import describe_machine
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).round(5).to_csv(out, index=False)
-    record = {
-        "pack": pack.info.name,
-        "pack_hash": pack.hash,
-        "random_pack": pack.info.random,
-        "optimiser_steps": steps,
-        "generation": generation.model_dump(mode="json"),
-        "machine": {**describe_machine(), "card": None if pack.device == "cpu" else describe_machine()["card"]},
-    }
-    write_json(out.with_suffix(".json"), record)
 
 
 if __name__ == "__main__":

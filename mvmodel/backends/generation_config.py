@@ -41,6 +41,7 @@ LATER_FRAME_OPTIONS = (
     "control_branches",
     "background",
     "background_paste",
+    "background_inpaint",
     "color_fix",
     "draft_strength",
     "draft_end",
@@ -54,6 +55,7 @@ WITHOUT_MASKS: dict[str, Any] = {
     "control_frames": "first",
     "background": "none",
     "background_paste": False,
+    "background_inpaint": 0.0,
     "draft_strength": 0.0,
     "appearance_anchor": 0.0,
 }
@@ -117,6 +119,9 @@ class GenerationConfig(Config):
     otherwise. `plate` and `first` assume a camera that stands still if `camera` is unknown."""
     background_paste: bool = False
     """Replace the background's pixels by frame 1's where frame 1 shows them, with soft borders."""
+    background_inpaint: float = Field(0.0, ge=0, le=1)
+    """Share of the steps until which background that frame 1 does not show, behind its objects and where a moving
+    camera reveals it, is pulled to frame 1 with its objects inpainted and its border repeated; 0 is off."""
     camera: tuple[CameraShare, CameraShare] | None = None
     """How far the camera travels over the video, to the right in frame widths and down in frame heights; (0, 0) stands
     still, None is unknown."""
@@ -185,6 +190,8 @@ class GenerationConfig(Config):
             raise ValueError("noise_follow moves the common noise; set noise_prior to mixed with it")
         if self.background_paste and self.background == "none":
             raise ValueError("background_paste needs to know the background; set background to plate, first or auto")
+        if self.background_inpaint and self.background == "none":
+            raise ValueError("background_inpaint completes the background; set background to plate, first or auto")
         if self.appearance_anchor and not self.first_frame_attention:
             raise ValueError("appearance_anchor reads frame 1's keys and values; switch first_frame_attention on")
         if self.control_guidance_start >= self.control_guidance_end:

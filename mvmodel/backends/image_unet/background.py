@@ -79,6 +79,9 @@ class BackgroundGuide:
         weights: How much of each cell of the new frames is background, (B, F, 1, h, w).
         camera_cells: Camera positions of the new frames relative to the video's frame 1, (F, 2), in cells.
         memory: What earlier frames showed.
+        fill: What the background is pulled to where frame 1 does not show it, until `fill_end` of the steps; latents
+            (B, F or 1, C, h, w), or None.
+        fill_end: Share of the steps.
     """
 
     def __init__(
@@ -89,11 +92,16 @@ class BackgroundGuide:
         weights: torch.Tensor,
         camera_cells: torch.Tensor,
         memory: PlateMemory,
+        fill: torch.Tensor | None = None,
+        fill_end: float = 0.0,
     ) -> None:
         self.mode, self.first, self.visible, self.weights = mode, first.float(), visible.float(), weights.float()
         self.camera_cells, self.memory = camera_cells, memory
+        self.fill, self.fill_end = None if fill is None else fill.float(), fill_end
 
     def __call__(self, clean: torch.Tensor, progress: float) -> torch.Tensor:
+        if self.fill is not None and progress < self.fill_end:
+            return clean + self.weights * (self.visible * self.first + (1 - self.visible) * self.fill - clean)
         if self.mode == "first":
             return clean + self.weights * self.visible * (self.first - clean)
         mean, certainty = self.memory.add(clean, self.weights, self.camera_cells).view(

@@ -55,6 +55,12 @@ def _overlap(source: np.ndarray, target: np.ndarray, matrix: np.ndarray) -> floa
     return float((warped & target).sum() / max(1, (warped | target).sum()))
 
 
+def inpaint_objects(picture: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), with its surroundings continued into the objects. masks: bool (H, W) each."""
+    hole = cv2.dilate(np.logical_or.reduce(list(masks)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.inpaint(picture, hole, 3, cv2.INPAINT_TELEA))
+
+
 def draw_drafts(
     first_frame: np.ndarray, first_masks: Sequence[np.ndarray], masks: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -69,8 +75,7 @@ def draw_drafts(
         Pictures, uint8 (F, H, W, 3), and where they show an object inside its mask, bool (F, H, W).
     """
     height, width = first_frame.shape[:2]
-    hole = cv2.dilate(np.logical_or.reduce(list(first_masks)).astype(np.uint8), np.ones((3, 3), np.uint8))
-    empty = cv2.inpaint(first_frame, hole, 3, cv2.INPAINT_TELEA)
+    empty = inpaint_objects(first_frame, first_masks)
     frames = len(masks[0])
     pictures, coverage_masks = np.repeat(empty[None], frames, axis=0), np.zeros((frames, height, width), bool)
     for first_mask, later in zip(first_masks, masks, strict=True):

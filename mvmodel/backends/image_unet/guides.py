@@ -11,7 +11,7 @@ import torch
 from mvmodel.backends.generation_config import BackgroundMode
 from mvmodel.backends.image_unet.background import BackgroundGuide, PlateMemory, background_weights
 from mvmodel.backends.image_unet.camera import pan_pictures, to_cells, translate
-from mvmodel.backends.image_unet.draft import DraftGuide, draw_drafts
+from mvmodel.backends.image_unet.draft import DraftGuide, draw_drafts, inpaint_objects
 from mvmodel.backends.image_unet.later_frames import FrameLayout, FrameOptions
 
 EncodePictures = Callable[[np.ndarray], torch.Tensor]
@@ -34,7 +34,9 @@ def build_guides(
     """
     guides: dict[str, Any] = {}
     if (mode := options.resolve_background(layout)) != "none":
-        guides["background"] = build_background_guide(mode, first, pictures, layout, encode, plate, context_latents)
+        guides["background"] = build_background_guide(
+            mode, first, pictures, layout, encode, plate, context_latents, options.background_inpaint
+        )
     if options.draft_strength:
         strength, end = options.draft_strength, options.draft_end
         guides["draft"] = build_draft_guide(pictures(), layout, encode, strength, end)
@@ -49,17 +51,19 @@ def build_background_guide(
     encode: EncodePictures,
     memory: PlateMemory | None = None,
     context_latents: torch.Tensor | None = None,
+    inpaint_end: float = 0.0,
 ) -> BackgroundGuide:
     """The guide of the new frames' background.
 
     Args:
         mode: "plate" or "first".
         first: Latents of frame 1, (B, C, h, w).
-        pictures: Returns frame 1, uint8 (B, H, W, 3); only used if the camera moves.
+        pictures: Returns frame 1, uint8 (B, H, W, 3); only used if the camera moves or with `inpaint_end`.
         layout: The frames.
         encode: Encodes frame 1 as the moved camera sees it.
         memory: What earlier windows showed of the background.
         context_latents: (B, K, C, h, w), used if there is no memory.
+        inpaint_end: See `GenerationConfig.background_inpaint`.
     """
     size = (first.shape[-2], first.shape[-1])
     weights = background_weights(layout.masks.to(first.device).float(), size)
@@ -78,7 +82,15 @@ def build_background_guide(
         if context_latents is not None:
             context = slice(1, 1 + layout.context)
             memory = memory.add(context_latents, weights[:, context], camera_cells[context])
-    return BackgroundGuide(mode, first_views, visible, weights[:, new], camera_cells[new], memory)
+    fill = None
+    if inpaint_end:
+        pans = offsets if offsets.any() else offsets[:1]
+        empty = [
+            inpaint_objects(picture, [masks[0] for masks in layout.objects(video)])
+            for video, picture in enumerate(pictures())
+        ]
+        fill = torch.stack([encode(pan_pictures(picture, pans)[0]) for picture in empty]).to(first)
+    return BackgroundGuide(mode, first_views, visible, weights[:, new], camera_cells[new], memory, fill, inpaint_end)
 
 
 def build_draft_guide(

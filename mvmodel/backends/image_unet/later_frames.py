@@ -85,6 +85,7 @@ class FrameOptions:
     control_branches: ControlBranches = "masked"
     background: BackgroundMode = "none"
     background_paste: bool = False
+    background_inpaint: float = 0.0
     camera: Sequence[float] | np.ndarray | None = None
     color_fix: ColorFix = "none"
     draft_strength: float = 0.0

@@ -58,6 +58,7 @@ NEUTRAL = [
     {"draft_strength": 1.0, "draft_end": 0.0},
     {"appearance_anchor": 0.0},
     {"timestep_range": (0.0, 1.0)},
+    {"background_inpaint": 1.0},
 ]
 
 
@@ -86,6 +87,7 @@ ACTIVE = [
     {"guidance_rescale": 0.7},
     {"appearance_anchor": 0.7},
     {"timestep_range": (0.7, 1.0)},
+    {"background": "plate", "background_inpaint": 1.0, "camera": (0.25, 0.0)},
 ]
 
 
@@ -125,6 +127,20 @@ def test_the_background_is_frame_1s_where_both_show_it(pipeline, arguments):
     base = run(pipeline, arguments, output_type="latent")
     distances = [(video[:, 1:] - video[:, :1])[..., free].abs().max() for video in (latents, base)]
     assert distances[0] < 0.1 * distances[1]
+
+
+def test_what_frame_1_hides_is_its_inpainting(pipeline, arguments):
+    arguments["first_frame"][:] = (40, 120, 200)
+    arguments["first_frame"][arguments["masks"][0]] = (250, 20, 20)
+    arguments["masks"][3] = False
+    options = {"background": "plate", "camera": (0.5, 0.0), "output_type": "latent"}
+    filled = run(pipeline, arguments, **options, background_inpaint=1.0)[0, 3]
+    empty = np.full((1, HEIGHT, WIDTH, 3), (40, 120, 200), np.uint8)
+    expected = pipeline.encode_frames(empty).to(filled)[0]
+    torch.testing.assert_close(filled, expected, atol=0.05, rtol=0)
+    assert (run(pipeline, arguments, **options)[0, 3] - expected).abs().max() > 0.1
+    with pytest.raises(ValueError, match="background_inpaint completes"):
+        GenerationConfig(background_inpaint=0.5)
 
 
 def test_the_colour_fix_shows_frame_1_itself_and_corrects_the_rest(pipeline, arguments):
