@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import peer_training, peers
+from benchmarks import peer_table, peer_training, peers
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet import backend as image_unet_backend
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
@@ -95,8 +95,8 @@ def test_the_lamp_like_convolution_is_causal_leaves_frame_1_and_starts_as_nothin
 
 def test_the_table_goes_between_the_pages_marks(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"above\n{peers.MARKS[0]}\nold\n{peers.MARKS[1]}\nbelow\n")
+    page.write_text(f"above\n{peer_table.MARKS[0]}\nold\n{peer_table.MARKS[1]}\nbelow\n")
     for text in ("new", "newer"):
         peers.replace_table(page, text)
-    assert page.read_text() == f"above\n{peers.MARKS[0]}\nnewer\n{peers.MARKS[1]}\nbelow\n"
-    assert all(mark in peers.PAGE.read_text() for mark in peers.MARKS)
+    assert page.read_text() == f"above\n{peer_table.MARKS[0]}\nnewer\n{peer_table.MARKS[1]}\nbelow\n"
+    assert all(mark in peers.PAGE.read_text() for mark in peer_table.MARKS)
