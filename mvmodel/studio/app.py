@@ -140,8 +140,8 @@ async def _sessions(studio: Studio, session: Session, request: Request) -> Respo
     """The person's sessions, the one that was changed last first."""
 
     def describe() -> list[dict[str, Any]]:
-        own = studio.store.list_own(request.cookies.get(studio.cookie))
-        entries = [studio.store.open(key).describe(studio.default_project()) for key in own]
+        keys = studio.store.list_own(request.cookies.get(studio.cookie))
+        entries = [studio.store.open(key).describe(studio.default_project()) for key in keys]
         return sorted(entries, key=lambda entry: entry["changed"], reverse=True)
 
     return JSONResponse({"sessions": await run_in_threadpool(describe), "current": session.key})

@@ -18,11 +18,13 @@ from mvmodel.masks.fit import fit_masks
 from mvmodel.masks.geometry import centroid
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.picture_size import PictureSize
+from mvmodel.studio.mask_memory import MaskMemory
 from mvmodel.studio.project import DrawnMasks, ObjectMotion, Project, StudioObject
 
 Load = Callable[[str], MaskSequence]
 """File name of a session -> its masks."""
 _EASING_SAMPLES = 96
+_memory = MaskMemory(max_bytes=256 << 20)
 
 
 def compose_masks(project: Project, load: Load, size: PictureSize) -> MaskSequence | None:
@@ -54,9 +56,20 @@ def _compose_object(entry: StudioObject, project: Project, load: Load, size: Pic
     script = " | ".join(entry.edits)
     if edit_files(script):
         raise InputError("edits that read files are not available here; upload the masks instead")
-    sequence = run_edits(_load_object(entry, project, load, size), script)
-    masks = hold_frames(sequence.masks, project.frames)
-    return apply_motion(MaskSequence(masks, project.fps), entry.motion).masks
+    source = entry.masks
+    for name in source.keys.values() if isinstance(source, DrawnMasks) else [source.file]:
+        load(name)  # raises for files of other sessions, whose masks may be remembered
+    speed = str(entry.motion.speed) if isinstance(source, DrawnMasks) and len(source.keys) > 1 else ""
+    edited_key = (source.model_dump_json(), script, speed, project.frames, size)
+
+    def edit() -> np.ndarray:
+        return hold_frames(run_edits(_load_object(entry, project, load, size), script).masks, project.frames)
+
+    def move_edited() -> np.ndarray:
+        edited = _memory.get_or_compute(edited_key, edit)
+        return apply_motion(MaskSequence(edited, project.fps), entry.motion).masks
+
+    return _memory.get_or_compute((*edited_key, entry.motion.model_dump_json()), move_edited)
 
 
 def _load_object(entry: StudioObject, project: Project, load: Load, size: PictureSize) -> MaskSequence:

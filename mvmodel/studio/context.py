@@ -54,11 +54,11 @@ class Studio:
 
     def list_sizes(self) -> list[dict[str, Any]]:
         """Sizes to choose from: the server's, wider, taller and larger ones. iou: what was measured there, or None."""
-        own, multiple = self.info.size, self.size_multiple
+        base, multiple = self.info.size, self.size_multiple
         shapes = ((1.0, 1.0), (1.5, 1.0), (1.0, 1.5), (2.0, 1.0), (1.5, 1.5))
-        sizes = [str(own), *self.info.sizes]
+        sizes = [str(base), *self.info.sizes]
         for wide, tall in shapes:
-            width, height = (round(side / multiple) * multiple for side in (own.width * wide, own.height * tall))
+            width, height = (round(side / multiple) * multiple for side in (base.width * wide, base.height * tall))
             sizes.append(f"{width}x{height}")
         return [{"size": size, "iou": self.info.sizes.get(size)} for size in dict.fromkeys(sizes)]
 

@@ -157,20 +157,20 @@ class JobQueue:
             job = Job(secrets.token_hex(6), session.key, kind, dict(parameters), created=time.time())
             self._jobs[job.id] = job
             self._changed(job)
-            for other in self._jobs.values():
-                other.postponed |= other.state == "running" and other.kind in BACKGROUND_KINDS
+            for entry in self._jobs.values():
+                entry.postponed |= entry.state == "running" and entry.kind in BACKGROUND_KINDS
             self._condition.notify_all()
         return job
 
     def remove_session(self, session: Session, seconds: float = 30) -> None:
         """Cancel and forget a session's jobs. Raises InputError if one does not end in time."""
         with self._condition:
-            own = [job for job in self._jobs.values() if job.session == session.key]
-            for job in own:
+            jobs = [job for job in self._jobs.values() if job.session == session.key]
+            for job in jobs:
                 job.cancel = True
                 if job.state == "waiting":
                     job.state = "cancelled"
-            if not self._condition.wait_for(lambda: all(job.state != "running" for job in own), seconds):
+            if not self._condition.wait_for(lambda: all(job.state != "running" for job in jobs), seconds):
                 raise InputError("a job of this session is still ending; try again in a moment")
             self._jobs = {key: job for key, job in self._jobs.items() if job.session != session.key}
 

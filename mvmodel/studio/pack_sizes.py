@@ -33,8 +33,8 @@ class PackSizes:
     def _entry(self, size: PictureSize) -> tuple[Pack, Backend]:
         if size not in self._entries:
             pack = self.base.with_size(size)
-            others = [known for known in self._entries if known != self.base.info.size]
-            if len(others) >= MAX_SIZES:
-                del self._entries[others[0]]
+            removable_sizes = [entry for entry in self._entries if entry != self.base.info.size]
+            if len(removable_sizes) >= MAX_SIZES:
+                del self._entries[removable_sizes[0]]
             self._entries[size] = pack, load_backend(pack)
         return self._entries[size]

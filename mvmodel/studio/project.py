@@ -89,9 +89,9 @@ class GenerationChoices(Config):
     @field_validator("settings")
     @classmethod
     def _check_settings(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        own = sorted({"steps", "guidance_scale", "adapter_scale"} & set(settings))
-        if own:
-            raise ValueError(f"{', '.join(own)} {'is' if len(own) == 1 else 'are'} no other setting: set it above")
+        named_fields = sorted({"steps", "guidance_scale", "adapter_scale"} & set(settings))
+        if named_fields:
+            raise ValueError(f"{' and '.join(named_fields)} have fields of their own; set them there")
         try:
             parse_config(GenerationConfig, settings, "generation")
         except InputError as error:
@@ -100,8 +100,8 @@ class GenerationChoices(Config):
 
     def to_config(self) -> GenerationConfig:
         """The settings of generation that are chosen; the pack's numbers are not filled in. Raises InputError."""
-        chosen = {"steps": self.steps, "guidance_scale": self.guidance_scale, "adapter_scale": self.adapter_scale}
-        options = {name: value for name, value in chosen.items() if value is not None}
+        fields = {"steps": self.steps, "guidance_scale": self.guidance_scale, "adapter_scale": self.adapter_scale}
+        options = {name: value for name, value in fields.items() if value is not None}
         return parse_config(GenerationConfig, {**self.settings, **options}, "generation")
 
 

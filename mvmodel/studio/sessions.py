@@ -187,7 +187,7 @@ class SessionStore:
         keys = self.list_own(token)
         if key is not None:
             return self.open(key) if key in keys else None
-        return self.open(max(keys, key=lambda own: self.open(own).changed())) if keys else None
+        return self.open(max(keys, key=lambda key: self.open(key).changed())) if keys else None
 
     def list_own(self, token: str | None) -> list[str]:
         """The keys of a person's sessions."""

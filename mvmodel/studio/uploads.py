@@ -14,7 +14,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.errors import InputError
 from mvmodel.files import hash_value
 from mvmodel.generation.first_frame_fit import fit_first_frame, read_first_frame
-from mvmodel.generation.video_settings import read_video_settings
+from mvmodel.generation.video_settings import EmbeddedFile, read_video_settings
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.files import read_masks
 from mvmodel.masks.fit import describe_fit, fit_masks
@@ -50,7 +50,8 @@ def uploaded_files(files: list[tuple[str, bytes]], folder: Path) -> Iterator[Pat
         try:
             yield paths[0] if len(paths) == 1 else Path(temporary)
         except InputError as error:  # people know their files by name, and not where the server keeps them
-            raise InputError(str(error).replace(f"{temporary}/", "").replace(temporary, "the upload")) from error
+            message = str(error).replace(f"{temporary}/", "").replace(temporary, "the upload")
+            raise InputError(message.replace("give --invert", "invert it first")) from error
 
 
 def _safe_name(name: str) -> str:
@@ -119,6 +120,11 @@ def open_settings(session: Session, path: Path, studio: Studio) -> tuple[Project
     Its masks become one object each. Raises InputError for settings beyond the server's limits.
     """
     settings = read_video_settings(path)
+    if not isinstance(settings.masks, EmbeddedFile) or isinstance(settings.first_frame, str):
+        raise InputError(
+            f"{path} names other files, which a page cannot read; give the NAME.settings.json that was written beside "
+            f"the video, which contains them"
+        )
     sequence, remarks = settings.read_masks(path), list[str]()
     size = settings.size or studio.info.size
     studio.check_size(size)
@@ -127,7 +133,7 @@ def open_settings(session: Session, path: Path, studio: Studio) -> tuple[Project
     if picture is not None:
         picture = fit_first_frame(picture, size, sequence, settings.fit)[0]
     config = settings.config.model_dump(mode="json")
-    own = {name: config.pop(name) for name in ("steps", "guidance_scale", "adapter_scale")}
+    fields = {name: config.pop(name) for name in ("steps", "guidance_scale", "adapter_scale")}
     defaults = GenerationConfig().for_pack(studio.info).model_dump(mode="json")
     adapter = find_adapter_key(settings.adapter, settings.adapter_sha256, studio.adapters)
     if adapter is None:
@@ -145,7 +151,7 @@ def open_settings(session: Session, path: Path, studio: Studio) -> tuple[Project
         for number, name in enumerate(sequence.names or ("",))
     ]
     choices = {"prompt": settings.prompt, "negative_prompt": settings.negative_prompt, "mask_term": settings.mask_term}
-    choices |= own | {"seed": min(settings.seed, MAX_SEED), "adapter": adapter or ""}
+    choices |= fields | {"seed": min(settings.seed, MAX_SEED), "adapter": adapter or ""}
     choices["settings"] = {name: value for name, value in config.items() if value != defaults[name]}
     choices["first_frame"] = None if picture is None else session.store_picture(picture)
     content = {"frames": sequence.frames, "fps": sequence.fps, "objects": objects, "generation": choices}

@@ -114,6 +114,14 @@ def test_draw_move_generate_edit_and_generate_again(open_studio):
     page.reload()
     until(page, READY, 30)
     assert objects(page) == 2 and page.locator("#videos-list .thumb").count() == 2
+    page.locator("#tab-refine").click()
+    page.locator("#refine-extend").click()
+    until(page, "document.querySelector('#frames').value === '7'", 20)
+    page.locator("#new").click()
+    until(page, f"{READY} && document.querySelectorAll('.object').length === 0", 30)
+    page.locator("#sessions").click()
+    page.locator("#session-list li:not(.current) .quiet").click()
+    until(page, f"{READY} && document.querySelectorAll('.object').length === 2", 30)
     other, _ = open_studio()
     assert objects(other) == 0 and other.locator("#videos-list .thumb").count() == 0
     assert complaints == []
@@ -153,7 +161,7 @@ def test_everything_can_be_done_with_the_keyboard(open_studio):
     assert complaints == []
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (820, 1180)])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (820, 1180), (390, 844)])
 def test_nothing_sticks_out(open_studio, width, height):
     page, _ = open_studio()
     page.set_viewport_size({"width": width, "height": height})

@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +132,44 @@ def test_wrong_input_is_answered_in_a_sentence(serve, idle):
     assert "more than 1 MB" in page.refuse("uploads/masks", {"files": [{"name": "m.png", "data": "A" * 2_000_000}]})
     page.project["frames"] = 21
     assert "limit of 20" in page.refuse("project", page.project, "PUT")
+
+
+BLANK = np.zeros((SIDE, SIDE), np.uint8)
+LARGE = zlib.compress(bytes(20_001 * 20_000), 9)
+"""The rows of a grey picture of 20,000 x 20,000 pixels."""
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+HUGE = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0))
+HUGE += png_chunk(b"IDAT", LARGE) + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "content", "reason"),
+    [
+        ("masks", "notes.txt", b"hello", "no mask sequence"),
+        ("masks", "empty.png", base64.b64decode(encode_png(BLANK)), "no foreground"),
+        ("masks", "full.png", base64.b64decode(encode_png(BLANK + 255)), "invert it first"),
+        ("masks", "huge.png", HUGE, "huge.png cannot be read"),
+        ("first_frame", "huge.png", HUGE, "huge.png cannot be read"),
+        ("clip", "clip.mp4", b"", "empty"),
+        ("clip", "clip.mp4", b"no video" * 99, "not a video file"),
+        ("clip", "header.gif", b"GIF89a\x08\x00\x08\x00\x00\x00\x00;", "cannot be read"),
+        ("first_frame", "notes.txt", b"hello", "not a video file"),
+        ("settings", "a.json", b'{"prompt": "x", "masks": "/etc/passwd"}', "names other files"),
+        ("settings", "a.json", b'{"prompt": "x"}', "masks: Field required"),
+        ("nothing", "a.png", b"", "nothing is uploaded as"),
+    ],
+)
+def test_uploads_of_the_wrong_kind_are_named(serve, idle, role, name, content, reason):
+    page = Page(serve(idle))
+    data = base64.b64encode(content).decode()
+    answer = page.refuse(f"uploads/{role}", {"files": [{"name": name, "data": data}]})
+    assert reason in answer and str(page.client.app.state.studio.store.folder) not in answer
 
 
 def test_uploaded_masks_pngs_and_videos_are_taken(serve, idle, tmp_path):

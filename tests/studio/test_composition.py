@@ -10,6 +10,7 @@ from mvmodel.masks.geometry import centroids
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.picture_size import PictureSize
 from mvmodel.studio.composition import compose_masks, describe_masks
+from mvmodel.studio.mask_memory import MaskMemory
 from mvmodel.studio.project import Project
 from tests.studio.conftest import draw_disc
 
@@ -81,3 +82,16 @@ def test_what_leaves_the_picture_is_said():
         "the first frame is empty"
         in describe_masks(compose({"motion": {"points": [(-0.5, 0.5), (0.5, 0.5)]}}))["remarks"][0]
     )
+
+
+def test_masks_that_did_not_change_are_not_computed_again():
+    computed = []
+
+    def compute(number: int) -> np.ndarray:
+        computed.append(number)
+        return np.zeros((2, 8, 8), bool)
+
+    memory = MaskMemory(max_bytes=2 * 128)
+    for number in (1, 2, 1, 3, 1, 2):
+        memory.get_or_compute(number, lambda number=number: compute(number))
+    assert computed == [1, 2, 3, 2]
