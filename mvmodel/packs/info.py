@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,21 @@ ControlKind = Literal["mask", "scribble", "softedge", "segmentation", "canny"]
 """What a ControlNet is shown of a mask; `mvmodel.backends.image_unet.control_pictures` draws it."""
 
 
+PART_CLASSES = {
+    "vae": re.compile("AutoencoderKL"),
+    "unet": re.compile("UNet2DConditionModel"),
+    "text_encoder": re.compile("CLIPTextModel|CLIPModel"),
+    "controlnet": re.compile("ControlNetModel"),
+    "scheduler": re.compile("(?!FlowMatch).*"),
+}
+"""Classes of diffusers and transformers whose configurations are read; of schedulers, all that add noise by betas."""
+PART_DESCRIPTIONS = {
+    "vae": "an AutoencoderKL",
+    "unet": "a UNet2DConditionModel",
+    "text_encoder": "a CLIPTextModel",
+    "controlnet": "a ControlNetModel",
+    "scheduler": "a DDIMScheduler or another one with betas",
+}
 _MAX_NAMED_CLIPS = 3
 
 
@@ -167,10 +183,10 @@ def read_pack_info(folder: Path) -> PackInfo:
     """Reads and validates `pack.json`. Raises PackError if it is missing or invalid."""
     file = folder / "pack.json"
     try:
-        return PackInfo.model_validate(json.loads(file.read_text()))
+        return PackInfo.model_validate(json.loads(file.read_text(encoding="utf-8-sig")))  # Notepad writes a mark
     except ValidationError as error:
         reason = describe_validation_error(error, PackInfo)
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no JSON, or no UTF-8
         reason = str(error).splitlines()[0]
     raise PackError(f"{file} does not describe a model pack ({reason}); rewrite it or download the pack again")
 
@@ -182,10 +198,10 @@ def read_size_multiple(folder: Path) -> int:
     """
     halvings = 0
     for part in ("vae", "unet"):
-        file = folder / part / "config.json"
         try:
-            halvings += len(json.loads(file.read_text(encoding="utf-8"))["block_out_channels"]) - 1
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            halvings += len(_read_part_config(folder, part)["block_out_channels"]) - 1
+        except (KeyError, TypeError) as error:
+            file = folder / part / "config.json"
             raise PackError(f"{file} does not describe a model ({error}); fetch or assemble the pack again") from error
     return int(2**halvings)
 
@@ -193,10 +209,11 @@ def read_size_multiple(folder: Path) -> int:
 def read_run_info(folder: Path, size: PictureSize | None = None) -> PackInfo:
     """`read_pack_info` with the size of a run in place of the pack's; None keeps the pack's.
 
-    Raises InputError, which names a size that can be used, if the pack's models cannot process `size`.
+    Raises InputError, which names a size that can be used, if the pack's models cannot process that size.
     """
     info = read_pack_info(folder)
     if size is None:
+        info.size.check_multiple(read_size_multiple(folder), info.name)
         return info
     size.check_multiple(read_size_multiple(folder), info.name)
     return info.model_copy(update={"size": size})
@@ -221,20 +238,36 @@ def check_parts(folder: Path) -> None:
     check_parts_fit(folder)
 
 
+def _read_part_config(folder: Path, part: str) -> dict[str, Any]:
+    """The configuration of a model. Raises PackError if it is none, or describes a model of another class."""
+    file = folder / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError) as error:
+        raise PackError(f"{file} does not describe a model ({error}); fetch or assemble the pack again") from error
+    name = config.get("_class_name") or next(iter(config.get("architectures") or ()), None)
+    if name and not PART_CLASSES[part].fullmatch(str(name)):
+        raise PackError(
+            f"model pack {folder}: its {part} is of the class {name}; packs take the models of Stable Diffusion 1.x, "
+            f"whose {part} is {PART_DESCRIPTIONS[part]}"
+        )
+    return config
+
+
 def check_parts_fit(folder: Path) -> None:
     """Raise PackError, naming the parts, if the models of a pack do not fit each other or predict what is unknown here.
 
     Reads their configurations only.
     """
-    configs = {}
-    names = {"scheduler": "scheduler_config.json"}
-    for part in ("vae", "unet", "text_encoder", "controlnet", "scheduler"):
-        file = folder / part / names.get(part, "config.json")
-        try:
-            configs[part] = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise PackError(f"{file} does not describe a model ({error}); fetch or assemble the pack again") from error
+    configs = {part: _read_part_config(folder, part) for part in PART_CLASSES}
     unet, controlnet = configs["unet"], configs["controlnet"]
+    if unet.get("addition_embed_type"):
+        raise PackError(
+            f"model pack {folder}: its unet wants more than a text ({unet['addition_embed_type']}), as that of Stable "
+            f"Diffusion XL does; packs take the models of Stable Diffusion 1.x"
+        )
     pairs = [
         (
             "unet takes texts",

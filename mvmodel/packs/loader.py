@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import open_clip
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, ModelMixin, UNet2DConditionModel
-from PIL import Image
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 
 from mvmodel.errors import PackError
@@ -30,6 +29,7 @@ from mvmodel.packs.info import (
     read_size_multiple,
 )
 from mvmodel.packs.memory import MemoryPlan, choose_plan, count_half_precision_bytes, next_plan
+from mvmodel.packs.open_clip_model import load_open_clip
 from mvmodel.packs.reconstruction import measure_reconstruction
 from mvmodel.picture_size import PictureSize
 from mvmodel.segmentation.sam_loading import load_sam
@@ -39,18 +39,6 @@ from mvmodel.segmentation.u2net import U2NetSegmenter
 
 PartT = TypeVar("PartT")
 ModelT = TypeVar("ModelT", bound=ModelMixin)
-WHOLE_FRAMES = "longest"
-"""open_clip's mode of resizing: frames that are no squares are padded. Its default, "shortest", cuts off their ends."""
-
-
-class _OpenClip(NamedTuple):
-    """An open_clip model, its validation transform and tokenizer, and which model it is."""
-
-    model: torch.nn.Module
-    preprocess: Callable[[Image.Image], torch.Tensor]
-    tokenizer: Callable[[list[str]], torch.Tensor]
-    name: str
-    weights: Path
 
 
 class Pack:
@@ -181,9 +169,10 @@ class Pack:
 
     def text_encoder(self) -> CLIPTextModel:
         def load() -> CLIPTextModel:
-            model: Any = CLIPTextModel.from_pretrained(
-                self.folder / "text_encoder", dtype=self._torch_dtype, use_safetensors=True
-            )
+            options: dict[str, Any] = {"dtype": self._torch_dtype, "use_safetensors": True, "output_loading_info": True}
+            model: Any
+            model, loading = CLIPTextModel.from_pretrained(self.folder / "text_encoder", **options)
+            self._refuse_missing_weights("text_encoder", sorted(loading["missing_keys"]))  # else they are random
             loaded_model: CLIPTextModel = model.to(self.device).eval()
             return loaded_model
 
@@ -216,7 +205,7 @@ class Pack:
 
     def scorer(self) -> Scorer:
         def load() -> Scorer:
-            clip = self._load_open_clip()
+            clip = load_open_clip(self.folder, self.info)
             return Scorer(
                 clip.model,
                 clip.preprocess,
@@ -244,8 +233,16 @@ class Pack:
         return measure_reconstruction(self.vae(), frames[indices], self.info.size) >= self.info.min_reconstruction
 
     def start_adapter(self) -> Path | None:
-        """Returns the folder of the pack's start adapter, which was trained on many motions, or None."""
-        return self.folder / self.info.start_adapter if self.info.start_adapter else None
+        """Returns the folder of the pack's start adapter, which was trained on many motions, or None.
+
+        Raises PackError if `pack.json` names one that is missing.
+        """
+        if self.info.start_adapter is None:
+            return None
+        folder = self.folder / self.info.start_adapter
+        if not folder.is_dir():
+            raise PackError(f"{folder}, the start adapter that pack.json names, does not exist; remove the name there")
+        return folder
 
     @property
     def _torch_dtype(self) -> torch.dtype:
@@ -256,7 +253,7 @@ class Pack:
         if name not in self._parts:
             try:
                 self._parts[name] = load()
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 reason = str(error).splitlines()[0]
                 raise PackError(
                     f"the {name} of model pack {self.folder} cannot be loaded ({reason}); fetch or assemble it again"
@@ -270,33 +267,16 @@ class Pack:
 
     def _load_diffusers_model(self, model_class: type[ModelT], part: str) -> ModelT:
         model = model_class.from_pretrained(self.folder / part, torch_dtype=self._torch_dtype, use_safetensors=True)
+        self._refuse_missing_weights(part, [name for name, value in model.named_parameters() if value.is_meta])
         loaded_model: ModelT = model.to(self.device).eval()
         return loaded_model
 
-    def _load_open_clip(self) -> _OpenClip:
-        info = self.info.scorer
-        if info.folder:
-            folder = self.folder / info.folder
-            name, weights = f"{self.info.name}/{info.folder}", folder / "open_clip_model.safetensors"
-            if not weights.is_file():  # open_clip would read a pickled file instead
-                raise PackError(f"{weights} does not exist; fetch or assemble the pack again")
-            address = f"local-dir:{folder.resolve()}"
-            model, _, preprocess = open_clip.create_model_and_transforms(address, image_resize_mode=WHOLE_FRAMES)
-            return _OpenClip(model, preprocess, open_clip.get_tokenizer(address), name, weights)
-        if not info.model or not info.checkpoint:
-            raise PackError(f"{self.folder}/pack.json names neither a scorer folder nor a model with its checkpoint")
-        weights = self.folder / info.checkpoint
-        if weights.suffix != ".safetensors":
+    def _refuse_missing_weights(self, part: str, names: Sequence[str]) -> None:
+        if names:
             raise PackError(
-                f"{weights} is not a .safetensors file; pickled checkpoints can run code and are not loaded"
+                f"the {part} of model pack {self.folder} lacks {len(names)} weights, such as {names[0]}; fetch or "
+                f"assemble it again"
             )
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            info.model,
-            pretrained=str(weights),
-            force_quick_gelu="openai" in info.checkpoint,
-            image_resize_mode=WHOLE_FRAMES,
-        )
-        return _OpenClip(model, preprocess, open_clip.get_tokenizer(info.model), info.model, weights)
 
 
 def load_pack(

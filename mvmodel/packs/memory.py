@@ -8,10 +8,10 @@ from typing import get_args
 
 import psutil
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from mvmodel.config import Config
-from mvmodel.errors import InputError
+from mvmodel.errors import InputError, PackError
 from mvmodel.packs.info import PackInfo
 from mvmodel.packs.memory_config import MemoryLevel
 
@@ -107,11 +107,17 @@ TRAINING_SWITCHES = ("gradient_checkpointing", "half_precision_unet")
 
 
 def count_half_precision_bytes(folder: Path) -> int:
-    """What the weights in a folder's safetensors files take in half precision; reads their headers only."""
+    """What the weights in a folder's safetensors files take in half precision; reads their headers only.
+
+    Raises PackError if a file is damaged.
+    """
     weights = 0
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, "pt") as tensors:
-            weights += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        try:
+            with safe_open(file, "pt") as tensors:
+                weights += sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise PackError(f"{file} is damaged or cut off ({error}); fetch or assemble the pack again") from error
     return 2 * weights
 
 

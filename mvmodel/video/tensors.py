@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mvmodel.errors import InputError
+
 
 def frames_to_tensor(frames: np.ndarray) -> torch.Tensor:
     """uint8 (frames, height, width, 3) in 0..255 to float32 (frames, 3, height, width) in -1..1."""
@@ -19,6 +21,14 @@ def tensor_to_frames(tensor: torch.Tensor) -> np.ndarray:
 
 
 def to_uint8(frames: np.ndarray) -> np.ndarray:
-    """Float values in 0..1, clipped, to uint8 in 0..255; any shape."""
+    """Float values in 0..1, clipped, to uint8 in 0..255; any shape.
+
+    Raises InputError for values that are no numbers, which would become black without a word.
+    """
+    if np.isnan(frames).any():
+        raise InputError(
+            "the models made pictures whose values are no numbers: weights of the pack are damaged, or half precision "
+            "overflowed, often in the autoencoder; run `mvmodel packs check`, or assemble the pack with another --vae"
+        )
     out: np.ndarray = (np.clip(frames, 0, 1) * 255).round().astype(np.uint8)
     return out

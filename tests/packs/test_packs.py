@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs import find_pack_folder, load_pack
@@ -51,9 +52,77 @@ def test_changed_file_and_broken_description_are_noticed(small_pack_folder: Path
     (copy / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"nothing")
     with pytest.raises(PackError, match="the unet of model pack .*copy cannot be loaded"):
         load_pack(copy).unet()
+    with pytest.raises(PackError, match=r"unet/diffusion_pytorch_model.safetensors is damaged or cut off"):
+        _ = load_pack(copy).memory
     (copy / "pack.json").write_text(json.dumps({"name": "x"}))
     with pytest.raises(PackError, match="pack.json does not describe a model pack"):
         load_pack(copy)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[1, 2]", "valid dictionary"),
+        ("", "Expecting value"),
+        ('{"name": "Gr\u00f6\u00dfe"}'.encode("latin-1"), "'utf-8' codec"),
+        ({"control": "scribbles"}, "control: Input should be 'mask', 'scribble'"),
+        ({"fps": float("nan")}, "fps: Input should be a finite number"),
+        ({"training": {"lr": "fast"}}, "training.lr"),
+        ({"segmenter": {"type": "tiny", "checkpoint": "../sam.pth"}}, "not a path inside the pack's folder"),
+    ],
+)
+def test_a_broken_description_is_named(small_pack_folder: Path, tmp_path: Path, content, reason):
+    folder = _copy_with_description(small_pack_folder, tmp_path, content)
+    with pytest.raises(PackError, match=f"pack.json does not describe a model pack .*{reason}"):
+        load_pack(folder)
+
+
+def _copy_with_description(pack_folder: Path, tmp_path: Path, content) -> Path:
+    """A copy of a pack whose pack.json is `content`: text, bytes, or values that are changed."""
+    folder = shutil.copytree(pack_folder, tmp_path / "changed")
+    file = folder / "pack.json"
+    if isinstance(content, dict):
+        content = json.dumps(json.loads(file.read_text()) | content)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def test_what_a_description_claims_is_checked(small_pack_folder: Path, tmp_path: Path):
+    folder = _copy_with_description(small_pack_folder, tmp_path, {"size": "70x50", "start_adapter": "nowhere"})
+    with pytest.raises(InputError, match="70x50 does not fit the pack .* multiples of 16; use 64x48"):
+        load_pack(folder)
+    description = json.loads((folder / "pack.json").read_text()) | {"size": 64}
+    (folder / "pack.json").write_text("\ufeff" + json.dumps(description), encoding="utf-8")  # as Notepad writes it
+    with pytest.raises(PackError, match="nowhere, the start adapter that pack.json names, does not exist"):
+        load_pack(folder).start_adapter()
+
+
+@pytest.mark.parametrize(("part", "load"), [("unet", "unet"), ("vae", "vae"), ("text_encoder", "text_encoder")])
+def test_weights_that_are_missing_are_named(small_pack_folder: Path, tmp_path: Path, part: str, load: str):
+    """transformers and diffusers would go on with random ones, or with none."""
+    folder = shutil.copytree(small_pack_folder, tmp_path / "half")
+    (file,) = (folder / part).glob("*.safetensors")
+    weights = load_file(file)
+    save_file({name: weights[name] for name in sorted(weights)[::2]}, file, metadata={"format": "pt"})
+    with pytest.raises(PackError, match=rf"the {part} of model pack .*half lacks \d+ weights, such as "):
+        getattr(load_pack(folder, "cpu"), load)()
+
+
+def test_a_cut_off_scorer_and_a_missing_shard_are_named(small_pack_folder: Path, tmp_path: Path):
+    folder = shutil.copytree(small_pack_folder, tmp_path / "cut")
+    scorer = folder / "scorer" / "open_clip_model.safetensors"
+    scorer.write_bytes(scorer.read_bytes()[:50_000])
+    with pytest.raises(PackError, match="the scorer of model pack .*cut cannot be loaded .*not fully covered"):
+        load_pack(folder, "cpu").scorer()
+    unet = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(unet)
+    first, second = (f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2))
+    places = {name: first if index % 2 else second for index, name in enumerate(sorted(weights))}
+    save_file({name: weights[name] for name, place in places.items() if place == first}, unet.with_name(first))
+    unet.with_name(f"{unet.name}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    unet.unlink()
+    with pytest.raises(PackError, match=f"the unet of model pack .*{second}"):
+        load_pack(folder, "cpu").unet()
 
 
 def test_fake_of_another_kind_is_refused(tmp_path: Path):

@@ -193,6 +193,12 @@ def test_a_folder_in_diffusers_layout_is_linked(small_pack, tmp_path: Path):
         ("controlnet", "block_out_channels", [8, 8], "controlnet has levels"),
         ("scheduler", "prediction_type", "sample", "predicts sample"),
         ("vae", "shift_factor", 0.1159, "vae shifts latents"),
+        ("vae", "_class_name", "AutoencoderTiny", "its vae is of the class AutoencoderTiny; .* is an AutoencoderKL"),
+        ("unet", "_class_name", "UNet3DConditionModel", "its unet is of the class UNet3DConditionModel"),
+        ("unet", "addition_embed_type", "text_time", "as that of Stable Diffusion XL does"),
+        ("text_encoder", "architectures", ["T5EncoderModel"], "its text_encoder is of the class T5EncoderModel"),
+        ("controlnet", "_class_name", "T2IAdapter", "its controlnet is of the class T2IAdapter"),
+        ("scheduler", "_class_name", "FlowMatchEulerDiscreteScheduler", "another one with betas"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(small_pack_folder: Path, tmp_path: Path, part, setting, value, reason):
