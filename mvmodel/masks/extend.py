@@ -15,9 +15,9 @@ from mvmodel.masks.sequence import MaskSequence
 def extend(sequence: MaskSequence, frames: int, speed: float = 1.0) -> MaskSequence:
     """Adds `frames` frames in which every object goes on with its motion. The masks before them do not change.
 
-    The way continues the straight line through the second half of the object's centres, and shapes and deviations from
-    that line are played there and back from the last frame on, so that a gallop stays a gallop. An object that is out
-    of the picture in the last frame stays out.
+    The way continues in the mean direction of the object's centres in the second half. Shapes, and what the centres
+    deviate from a smooth curve, are played there and back from the last frame on, so that a gallop stays a gallop. An
+    object that is out of the picture in the last frame stays out.
 
     speed: multiple of the speed at the end; 0 keeps the object in its place.
 
@@ -46,10 +46,13 @@ def _extend_masks(masks: np.ndarray, frames: int, speed: float) -> np.ndarray:
         times = np.arange(first, count)
         centres = centroids(masks[first:])
         slope = np.polyfit(times, centres, 1)[0] if len(times) > 1 else np.zeros(2)
-        deviations = centres - centres[-1] - slope * (times - times[-1])[:, None]
+        degree = 2 if len(times) > 4 else min(1, len(times) - 1)
+        powers = np.vander(times - times[-1], degree + 1)
+        curve = powers @ np.linalg.lstsq(powers, centres, rcond=None)[0]
+        deviations = centres - curve
         for number in range(frames):
             source = _reflect(len(times) - 2 - number, len(times))
-            target = centres[-1] + speed * slope * (number + 1) + deviations[source]
+            target = curve[-1] + speed * slope * (number + 1) + deviations[source]
             added[number] = _shift(masks[first + source], target - centres[source])
     return np.concatenate([masks, added])
 

@@ -35,6 +35,16 @@ FORMATS = {
 """What can be downloaded, and its media type."""
 
 
+WITHOUT_MOTION = "studio"
+"""The motion of a row whose video was made with the pack's own adapter."""
+_TABLE_README = """mvmodel generate --requests requests.csv --out videos
+makes this video; with another adapter than the pack's own, add --adapter FOLDER.
+
+The pipeline makes the rows whose motion is one of its own (here: {motion}). Add this row to its request table, the
+masks beside it, and the section "generation" of settings.json to its settings.
+"""
+
+
 def export_video(folder: Path, kind: str) -> tuple[bytes, str, str]:
     """(content, media type, file name) of a download. Raises InputError for an unknown kind.
 
@@ -93,12 +103,15 @@ def _request_archive(folder: Path, record: dict[str, Any], name: str) -> bytes:
     table = io.StringIO()
     rows = csv.writer(table)
     rows.writerow(["name", "motion", "prompt", "masks", "seed", "negative_prompt"])
-    request = [name, "studio", settings["prompt"], f"masks/{name}.npz", settings["seed"], settings["negative_prompt"]]
+    adapter = record["project"]["generation"].get("adapter", "")  # the pipeline's are called as their motions
+    motion = motion_slug(adapter.split(" / ")[0]) if adapter else WITHOUT_MOTION
+    request = [name, motion, settings["prompt"], f"masks/{name}.npz", settings["seed"], settings["negative_prompt"]]
     rows.writerow(request)
     pipeline_settings = {"size": settings["size"], "generation": settings["config"]}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("requests.csv", table.getvalue())
         archive.write(folder / "masks.npz", f"masks/{name}.npz")
+        archive.writestr("README.txt", _TABLE_README.format(motion=motion))
         archive.writestr("settings.json", json.dumps(pipeline_settings, indent=2) + "\n")
     return content.getvalue()

@@ -117,10 +117,12 @@ def test_draw_move_generate_edit_and_generate_again(open_studio):
     page.locator("#tab-refine").click()
     page.locator("#refine-extend").click()
     until(page, "document.querySelector('#frames').value === '7'", 20)
-    page.locator("#new").click()
+    with page.expect_navigation():
+        page.locator("#new").click()
     until(page, f"{READY} && document.querySelectorAll('.object').length === 0", 30)
     page.locator("#sessions").click()
-    page.locator("#session-list li:not(.current) .quiet").click()
+    with page.expect_navigation():
+        page.locator("#session-list li:not(.current) .quiet").click()
     until(page, f"{READY} && document.querySelectorAll('.object').length === 2", 30)
     other, _ = open_studio()
     assert objects(other) == 0 and other.locator("#videos-list .thumb").count() == 0

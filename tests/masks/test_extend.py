@@ -28,6 +28,13 @@ def test_a_straight_way_goes_on_at_its_speed():
     assert all(np.array_equal(mask, sequence.masks[-1]) for mask in still[8:])
 
 
+def test_a_curve_becomes_straight_and_does_not_shake():
+    arc = MaskSequence(square_at(*((4 + 3 * n, 26 - n * (16 - n) // 3) for n in range(16))))
+    longer = extend(arc, 6)
+    steps = np.diff(centroids(longer.masks)[15:], axis=0)
+    assert (steps[:, 0] > 0).all() and (np.abs(steps - steps.mean(axis=0)) <= 1.01).all()
+
+
 def test_steps_of_a_gait_go_on_and_what_left_stays_out():
     hops = [(4 + 3 * n, 10 + 4 * (n % 2)) for n in range(12)]
     heights = centroids(extend(MaskSequence(square_at(*hops)), 4).masks)[-5:, 1]

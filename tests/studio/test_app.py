@@ -212,6 +212,7 @@ def test_a_video_is_generated_edited_exported_and_opened_again(
 
     request = page.client.get(f"/api/videos/{video['id']}/export/request", headers=HEADERS)
     zipfile.ZipFile(io.BytesIO(request.content)).extractall(tmp_path / "request")
+    assert (tmp_path / "request" / "requests.csv").read_text().splitlines()[1].split(",")[1] == "adapter"
     config = json.loads((tmp_path / "request" / "settings.json").read_text())["generation"]
     from pipelines.settings import read_settings_file
 

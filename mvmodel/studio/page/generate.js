@@ -34,6 +34,7 @@ export function initGenerate() {
   }
   $('#dice').onclick = () => change(project => { project.generation.seed = Math.floor(Math.random() * 100000); });
   $('#adapter').replaceChildren(new Option(store.state.pack.start_adapter ? 'the pack’s own' : 'none', ''), ...store.state.adapters.map(name => new Option(name, name)));
+  if (!store.state.pack.start_adapter && !store.project.generation.adapter) store.project.generation.adapter = store.state.adapters[0] ?? '';  // nothing else can generate
   $('#adapter').onchange = () => change(project => { project.generation.adapter = $('#adapter').value; });
   $('#adapter-scale').oninput = () => change(project => { project.generation.adapter_scale = Number($('#adapter-scale').value); }, true);
   $('#adapter-scale').onchange = () => change(project => { project.generation.adapter_scale = Number($('#adapter-scale').value); });
@@ -151,7 +152,7 @@ const NAMES = { generate: 'Video', first_frames: 'First frames', words: 'Masks f
 const seconds = value => (value < 90 ? `${Math.ceil(value)} s` : `${Math.round(value / 60)} min`);
 
 export function showJobs() {
-  const shown = store.jobs.filter(job => job.state !== 'done' || Date.now() / 1000 - job.finished < 6).slice(-8);
+  const shown = store.jobs.filter(job => !(job.kind === 'measure' && job.state !== 'running')).filter(job => job.state !== 'done' || Date.now() / 1000 - job.finished < 6).slice(-8);
   const cards = shown.map(job => {
     const card = document.createElement('div'), line = document.createElement('div'), title = document.createElement('b'), note = document.createElement('span');
     card.className = 'job';

@@ -21,6 +21,7 @@ export function resizeStage() {
   const width = Math.floor(Math.max(160, Math.min(room.width, room.height * ratio)));
   const density = Math.min(2, window.devicePixelRatio || 1);
   canvas.style.width = `${width}px`;
+  $('#stage-caption').style.maxWidth = `${Math.max(width, 160)}px`;
   canvas.style.height = `${Math.round(width / ratio)}px`;
   canvas.width = Math.round(width * density);
   canvas.height = Math.round((width / ratio) * density);
@@ -28,6 +29,7 @@ export function resizeStage() {
     const own = Number(screen.dataset.ratio) || ratio, side = Math.floor(Math.max(120, Math.min(room.width, room.height * own)));
     screen.style.width = `${side}px`;
     screen.style.height = `${Math.round(side / own)}px`;
+    screen.nextElementSibling.style.maxWidth = `${side}px`;
     const overlay = $('canvas', screen);
     overlay.width = Math.round(side * density);
     overlay.height = Math.round((side / own) * density);
@@ -71,7 +73,7 @@ export function draw() {
   }
   if (editsKey || stroke) drawKey(object);
   if (store.step === 'motion' && object) drawMotion(object);
-  if (!sheet && !stroke) drawEmpty();
+  if (!store.project.objects.length && !stroke) drawEmpty();
   drawCursor();
 }
 
