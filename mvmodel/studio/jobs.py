@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -82,8 +82,8 @@ class Worker(Protocol):
 
     def run(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]: ...
 
-    def warm_up(self) -> None:
-        """Do what would only make the first jobs slower. Called once, when nobody waits."""
+    def warm_up(self) -> Iterable[object]:
+        """Do what would only make the first jobs slower, part by part: it ends after a part when a job waits."""
 
 
 @dataclass
@@ -226,10 +226,8 @@ class JobQueue:
             self.worker_state = str(error)
             worker = None
         self._bump()
-        with self._condition:
-            is_idle = self._next() is None and not self._stop
-        if worker is not None and is_idle:
-            worker.warm_up()
+        if worker is not None:
+            self._warm_up(worker)
         while True:
             with self._condition:
                 while not self._stop and (self._next() is None or worker is None):
@@ -240,6 +238,15 @@ class JobQueue:
                 job.state, job.started = "running", time.time()
                 self._changed(job)
             self._work(worker, job)
+
+    def _warm_up(self, worker: Worker) -> None:
+        try:
+            for _ in worker.warm_up():
+                with self._condition:
+                    if self._stop or self._next() is not None:
+                        return
+        except MvmodelError as error:  # jobs that need that part will say so
+            logger.warning("a model cannot be loaded: %s", error)
 
     def _work(self, worker: Worker, job: Job) -> None:
         state: State = "done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,16 @@ class StudioWorker:
         }
         self.pack.unet(), self.pack.vae()
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> Iterator[str]:
         """Load the other models, and make a picture in one step: first calls are slower than later ones."""
         self.pack.controlnet(), self.pack.text_encoder(), self.pack.tokenizer()
+        yield "models"
         mask = np.ones((1, *self.pack.info.size.shape), bool)
         config = GenerationConfig(first_frame_steps=1).for_pack(self.pack.info)
         self._sizes.backend(self.pack.info.size).first_frames(["a picture"], mask, [0], config)
+        yield "first picture"
         self.pack.scorer(), self.pack.segmenter()
+        yield "judge"
 
     def run(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         if job.kind not in self._kinds:

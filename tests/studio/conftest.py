@@ -129,8 +129,8 @@ def idle() -> Callable[[], Any]:
                 report.progress("working", 0.5)
                 time.sleep(0.01)
 
-        def warm_up(self) -> None:
-            pass
+        def warm_up(self) -> tuple[()]:
+            return ()
 
     return Idle
 

@@ -70,11 +70,15 @@ def test_figures_give_way_to_what_somebody_asked_for(tmp_path, kind):
             return {}
 
         def warm_up(self):
-            order.append("warm up")
+            for part in ("part 1", "part 2"):
+                order.append(part)
+                yield part
 
     store = SessionStore(tmp_path)
     queue, session = JobQueue(store, Worker, 9), store.find(store.create())
     queue.start()
+    while "part 2" not in order:
+        pass
     queue.add(session, "measure", {})
     while "measure" not in order:
         pass
@@ -82,4 +86,4 @@ def test_figures_give_way_to_what_somebody_asked_for(tmp_path, kind):
     while [entry["state"] for entry in queue.list(session)] != ["done", "done"]:
         pass
     queue.stop()
-    assert order == ["warm up", "measure", kind, "measure"]
+    assert order == ["part 1", "part 2", "measure", kind, "measure"]
