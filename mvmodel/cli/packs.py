@@ -10,9 +10,9 @@ import typer
 
 from mvmodel.cli.inputs import check_inputs_exist
 from mvmodel.cli.options import AsJson, Overwrite
-from mvmodel.cli.output import print_json, print_table, stdout_to_stderr
+from mvmodel.cli.output import print_error, print_json, print_table, stdout_to_stderr
 from mvmodel.cli.outputs import pack_output
-from mvmodel.errors import InputError
+from mvmodel.errors import InputError, PackError
 from mvmodel.libraries import show_download_bars
 from mvmodel.outputs import Output, guarded_outputs
 
@@ -31,7 +31,11 @@ def list_command(json: AsJson = False) -> None:
 
     rows = []
     for name, folder in list_packs().items():
-        info = read_pack_info(folder)
+        try:
+            info = read_pack_info(folder)
+        except PackError as error:  # the others are listed all the same
+            print_error(str(error))
+            continue
         details = {"size": str(info.size), "frames": info.frames, "random": info.random, "folder": str(folder)}
         rows.append({"name": name, "default": name == get_default_pack_name(), **details, "licence": info.licence})
     if json:

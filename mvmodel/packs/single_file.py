@@ -29,8 +29,29 @@ CHECKPOINT_PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler")
 UNET_PREFIX, VAE_PREFIX, TEXT_PREFIX = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
 CONVERSION_ERRORS = (SingleFileComponentError, OSError, ValueError, KeyError, RuntimeError, TypeError)
 """What diffusers raises for files that it cannot convert."""
+WEIGHTS_NAMES = {
+    "vae": "diffusion_pytorch_model.safetensors",
+    "unet": "diffusion_pytorch_model.safetensors",
+    "text_encoder": "model.safetensors",
+}
+"""Names of the files with weights in diffusers' layout."""
 PARAMETERIZATION_KEYS = {"v_pred": "prediction_type", "ztsnr": "rescale_betas_zero_snr"}
 """Empty tensors by which community checkpoints say that they predict v, or were trained with zero terminal SNR."""
+
+
+OTHER_KINDS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("a checkpoint of Stable Diffusion XL", ("conditioner.embedders.",), ()),
+    ("a checkpoint of Stable Diffusion 2", ("cond_stage_model.model.",), ()),
+    ("a LoRA, which changes a checkpoint and is none", ("lora_", "lycoris_"), (".lora_", ".hada_w", ".lokr_w")),
+    ("a checkpoint of a transformer model", ("double_blocks.", "blocks.0."), (".double_blocks.", ".joint_blocks.")),
+    ("a ControlNet", ("control_model.", "controlnet_cond_embedding."), ()),
+    ("an IP-Adapter", ("image_proj.", "ip_adapter."), ()),
+    ("a motion module, which changes a checkpoint and is none", (), (".motion_modules.",)),
+    ("an embedding of words (textual inversion)", ("emb_params", "clip_l", "clip_g"), ()),
+    ("a UNet alone; give its folder in diffusers' layout, with the other models", ("down_blocks.", "conv_in."), ()),
+    ("an autoencoder alone; give it with --vae beside a checkpoint", ("decoder.conv_in.", "decoder.mid"), ()),
+)
+"""What other files are, and what the names of their tensors begin with, or hold."""
 
 
 def write_pack_from_checkpoint(
@@ -77,7 +98,10 @@ def write_pack_from_checkpoint(
         if prediction_type is not None:
             options["prediction_type"] = prediction_type
         _set_scheduler_options(out / "scheduler" / "scheduler_config.json", options)
-        check_parts_fit(out)
+        try:
+            check_parts_fit(out)
+        except PackError as error:  # it names the folder, which has another name until it is whole
+            raise PackError(str(error).replace(str(out), str(folder))) from error
         files = sorted(path for path in out.rglob("*") if path.is_file())
         description = info.model_dump(mode="json", exclude={"quality", "start_adapter", "random"}) | {
             "name": folder.name,
@@ -95,8 +119,8 @@ def _read_keys(checkpoint: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors in a file. Raises PackError if it is no safetensors file."""
     if checkpoint.suffix.lower() != ".safetensors":
         raise PackError(
-            f"{checkpoint} is not a .safetensors file; pickled checkpoints can run code and are not loaded, convert it "
-            f"with a tool that you trust"
+            f"{checkpoint} is not a .safetensors file; pickled checkpoints can run code, and other kinds of files are "
+            f"not known, so convert it with a tool that you trust"
         )
     try:
         with safe_open(checkpoint, "pt") as tensors:
@@ -111,21 +135,11 @@ def _check_architecture(checkpoint: Path, keys: dict[str, tuple[int, ...]], has_
     def has(prefix: str) -> bool:
         return any(key.startswith(prefix) for key in keys)
 
-    kind = None
-    if has("conditioner.embedders."):
-        kind = "a checkpoint of Stable Diffusion XL"
-    elif has("cond_stage_model.model."):
-        kind = "a checkpoint of Stable Diffusion 2"
-    elif has("lora_") or any(".lora_" in key for key in keys):
-        kind = "a LoRA, which changes a checkpoint and is none"
-    elif has("double_blocks.") or has("model.diffusion_model.double_blocks.") or has("model.diffusion_model.joint_"):
-        kind = "a checkpoint of a transformer model"
-    elif has("control_model."):
-        kind = "a ControlNet"
-    if kind:
-        raise PackError(f"{checkpoint} is {kind}; packs take checkpoints of Stable Diffusion 1.x")
-    prefixes = {"UNet": UNET_PREFIX, "text encoder": TEXT_PREFIX} | ({} if has_vae else {"autoencoder": VAE_PREFIX})
-    missing = [name for name, prefix in prefixes.items() if not has(prefix)]
+    for kind, prefixes, infixes in OTHER_KINDS:
+        if any(has(prefix) for prefix in prefixes) or any(infix in key for key in keys for infix in infixes):
+            raise PackError(f"{checkpoint} is {kind}; packs take checkpoints of Stable Diffusion 1.x")
+    parts = {"UNet": UNET_PREFIX, "text encoder": TEXT_PREFIX} | ({} if has_vae else {"autoencoder": VAE_PREFIX})
+    missing = [name for name, prefix in parts.items() if not has(prefix)]
     if missing:
         hint = "give one with --vae" if missing == ["autoencoder"] else "use a complete checkpoint"
         raise PackError(f"{checkpoint} has no {' and no '.join(missing)}; {hint}")
@@ -221,6 +235,29 @@ def _link_diffusers_folder(checkpoint: Path, out: Path) -> None:
         )
     for part in CHECKPOINT_PARTS:
         _link_folder(checkpoint / part, out / part)
+    for part, name in WEIGHTS_NAMES.items():
+        _check_weights(checkpoint / part, out / part, name)
+
+
+def _check_weights(source: Path, target: Path, name: str) -> None:
+    """Take the half-precision variant of weights if there is no other. Raises PackError if files are missing."""
+    file, variant, index = target / name, target / name.replace(".", ".fp16."), target / f"{name}.index.json"
+    if file.is_file():
+        return
+    if index.is_file():
+        try:
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PackError(f"{source / index.name} is no list of weights ({error}); download it again") from error
+        missing = [shard for shard in shards if not (target / shard).is_file()]
+        if missing:
+            raise PackError(f"{source} lacks {', '.join(missing)}, which {index.name} names; download it again")
+    elif variant.is_file():
+        variant.rename(file)
+    else:
+        pickles = any(source.glob("*.bin")) or any(source.glob("*.pt"))
+        reason = "only pickled weights, which can run code and are not loaded" if pickles else "no weights"
+        raise PackError(f"{source} holds {reason}; put {name} there")
 
 
 def _link_folder(source: Path, target: Path) -> None:

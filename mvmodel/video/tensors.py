@@ -28,7 +28,7 @@ def to_uint8(frames: np.ndarray) -> np.ndarray:
     if np.isnan(frames).any():
         raise InputError(
             "the models made pictures whose values are no numbers: weights of the pack are damaged, or half precision "
-            "overflowed, often in the autoencoder; run `mvmodel packs check`, or assemble the pack with another --vae"
+            "overflowed, often in the autoencoder; fetch the pack again, or assemble it with another --vae"
         )
     out: np.ndarray = (np.clip(frames, 0, 1) * 255).round().astype(np.uint8)
     return out

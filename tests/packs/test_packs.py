@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+from mvmodel.cli import app
 from mvmodel.errors import InputError, PackError
 from mvmodel.packs import find_pack_folder, load_pack
 from mvmodel.packs.info import TrainingInfo, describe_unknown_footage
@@ -85,6 +87,15 @@ def _copy_with_description(pack_folder: Path, tmp_path: Path, content) -> Path:
         content = json.dumps(json.loads(file.read_text()) | content)
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
+
+
+def test_a_broken_pack_does_not_hide_the_others(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("MVMODEL_HOME", str(tmp_path))
+    (tmp_path / "packs" / "broken").mkdir(parents=True)
+    (tmp_path / "packs" / "broken" / "pack.json").write_text("{")
+    result = CliRunner().invoke(app, ["packs", "list"])
+    assert result.exit_code == 0 and "tiny" in result.stdout
+    assert "broken/pack.json does not describe a model pack" in result.stderr
 
 
 def test_what_a_description_claims_is_checked(small_pack_folder: Path, tmp_path: Path):

@@ -133,6 +133,14 @@ def test_another_autoencoder_comes_from_its_own_file(small_pack, checkpoint, tmp
         (["lora_unet_down_blocks_0.lora_up.weight"], "is a LoRA"),
         (["double_blocks.0.img_attn.weight"], "is a checkpoint of a transformer model"),
         (["control_model.input_hint_block.0.weight"], "is a ControlNet"),
+        (["controlnet_cond_embedding.conv_in.weight", "down_blocks.0.x"], "is a ControlNet"),
+        (["lycoris_down_blocks_0.hada_w1_a"], "is a LoRA"),
+        (["model.diffusion_model.joint_blocks.0.x"], "is a checkpoint of a transformer model"),
+        (["ip_adapter.1.to_k_ip.weight"], "is an IP-Adapter"),
+        (["down_blocks.0.motion_modules.0.norm.bias"], "is a motion module"),
+        (["emb_params"], "is an embedding of words"),
+        (["conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"], "is a UNet alone"),
+        (["encoder.conv_in.weight", "decoder.conv_in.weight"], "is an autoencoder alone; give it with --vae"),
         (["model.diffusion_model.out.0.weight"], "has no text encoder and no autoencoder; use a complete checkpoint"),
     ],
 )
@@ -163,7 +171,7 @@ def test_inpainting_pickles_damage_and_missing_weights_are_refused(small_pack, c
 
 
 def test_a_folder_in_diffusers_layout_is_linked(small_pack, tmp_path: Path):
-    source = tmp_path / "theirs"
+    source, weights = tmp_path / "theirs", "diffusion_pytorch_model.safetensors"
     for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
         shutil.copytree(small_pack.folder / part, source / part)
     command = [
@@ -180,6 +188,22 @@ def test_a_folder_in_diffusers_layout_is_linked(small_pack, tmp_path: Path):
     assert load_pack(tmp_path / "out").scheduler().config.prediction_type == "v_prediction"
     own = json.loads((source / "scheduler" / "scheduler_config.json").read_text())
     assert own.get("prediction_type", "epsilon") == "epsilon"
+    (source / "unet" / weights).rename(source / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    write_pack_from_checkpoint(source, tmp_path / "half", small_pack.folder)
+    assert load_pack(tmp_path / "half").unet() is not None and not (source / "unet" / weights).exists()
+    with pytest.raises(PackError, match=r"model pack .*wider: its unet takes texts"):
+        config = source / "text_encoder" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 1024}))
+        write_pack_from_checkpoint(source, tmp_path / "wider", small_pack.folder)
+    index = {"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}
+    (source / "vae" / f"{weights}.index.json").write_text(json.dumps(index))
+    (source / "vae" / weights).rename(source / "vae" / "part-1.safetensors")
+    with pytest.raises(PackError, match=r"theirs/vae lacks part-2.safetensors, which .*index.json names"):
+        write_pack_from_checkpoint(source, tmp_path / "again", small_pack.folder)
+    (source / "vae" / f"{weights}.index.json").unlink()
+    (source / "vae" / "part-1.safetensors").rename(source / "vae" / "diffusion_pytorch_model.bin")
+    with pytest.raises(PackError, match="theirs/vae holds only pickled weights"):
+        write_pack_from_checkpoint(source, tmp_path / "again", small_pack.folder)
     shutil.rmtree(source / "vae")
     with pytest.raises(PackError, match="theirs lacks the folders vae"):
         write_pack_from_checkpoint(source, tmp_path / "again", small_pack.folder)
