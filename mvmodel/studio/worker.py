@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,11 +20,11 @@ from mvmodel.config import parse_config
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder, hash_file, write_json
 from mvmodel.generation.first_frame_fit import fit_first_frame
-from mvmodel.generation.requests import Request, bind_instances, first_frames
+from mvmodel.generation.requests import Request, first_frames
 from mvmodel.generation.video_job import VideoFiles, VideoJob
 from mvmodel.generation.video_settings import write_video_settings
 from mvmodel.masks import MaskSequence
-from mvmodel.masks.fit import fit_masks
+from mvmodel.masks.fit import fit_masks, has_shape
 from mvmodel.metrics.judge import judge_video
 from mvmodel.packs import load_pack
 from mvmodel.picture_size import PictureSize, parse_size
@@ -39,6 +38,7 @@ from mvmodel.studio.jobs import Job, JobReport
 from mvmodel.studio.pack_sizes import PackSizes
 from mvmodel.studio.previews import LivePreview, encode_strip
 from mvmodel.studio.project import Project
+from mvmodel.studio.prompt_words import check_words
 from mvmodel.studio.sessions import Session
 from mvmodel.video.frames import read_frames
 
@@ -188,14 +188,14 @@ class StudioWorker:
     def segment(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """The object under a click or in a box, in one frame of a clip."""
         report.progress("finding the object", 0.1)
-        frames = session.load_clip(job.parameters["clip"])
+        frames = self._load_clip(job, session)
         prompt = self._prompt(job, frames)
         mask, name = segment_frame(frames, self.segmenters, prompt)
         return self._masks_result(job, session, MaskSequence(mask[None]), []) | {"segmenter": name}
 
     def track(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """The object under a click or in a box, tracked through the whole clip."""
-        frames = session.load_clip(job.parameters["clip"])
+        frames = self._load_clip(job, session)
         prompt = self._prompt(job, frames)
         report.progress("looking at the clip", 0.02)
 
@@ -207,13 +207,20 @@ class StudioWorker:
 
     def find_object(self, job: Job, session: Session, report: JobReport) -> dict[str, Any]:
         """The object that moves in a clip, without a click."""
-        frames = session.load_clip(job.parameters["clip"])
+        frames = self._load_clip(job, session)
         with watch_progress(lambda description, share: report.progress("looking for what moves", share)):
             extraction, name = self.segmenters.extract(frames)
         if not extraction.sequence.masks.any():
             raise InputError("nothing was found that moves; click on the object instead")
         remarks = list(extraction.quality.reasons) if extraction.quality.weak else []
         return self._masks_result(job, session, extraction.sequence, remarks) | {"segmenter": name}
+
+    def _load_clip(self, job: Job, session: Session) -> np.ndarray:
+        """A job's clip. Raises InputError if it was cut for videos of another shape: clicks would be misplaced."""
+        frames, size = session.load_clip(job.parameters["clip"]), self._size(job)
+        if not has_shape(frames.shape[2], frames.shape[1], size):
+            raise InputError(f"this clip was uploaded for videos of another shape than {size}; upload it again")
+        return frames
 
     def _prompt(self, job: Job, frames: np.ndarray) -> Prompt:
         """The click or box of a job, given in shares of the picture."""
@@ -302,15 +309,3 @@ class StudioWorker:
             write_video_settings(folder / "video.settings.json", video_job.settings(), result)
         follow = {"kind": "measure", "parameters": {"video": job.id}}
         return {"video": job.id, "remarks": files.remarks, "follow": follow}
-
-
-def check_words(sequence: MaskSequence, prompt: str) -> None:
-    """Raise InputError if all objects have names, but the prompt does not contain the words of all."""
-    names = [re.sub(r"( copy| \d+)+$", "", name) for name in sequence.names]
-    if not names or not all(names) or bind_instances(sequence, prompt) is not None:
-        return
-    missing = [name for name in names if not re.search(rf"\b{re.escape(name)}\b", prompt, re.IGNORECASE)]
-    raise InputError(
-        f"the prompt does not contain {' and '.join(map(repr, dict.fromkeys(missing)))}, the words of an object; write "
-        f"them into the prompt, or change the object's words"
-    )

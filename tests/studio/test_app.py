@@ -266,6 +266,11 @@ def test_an_object_in_a_clip_is_found_by_a_click_or_a_box(serve):
     frames[:, 20:40, 20:40] = 220
     clip = session.store_clip(frames, 8.0, "clip")["id"]
     assert "click on the object" in page.run("segment", {"clip": clip, "frame": 0})["error"]
+    page.project["size"] = "96x64"
+    page.save()
+    assert "another shape than 96x64" in page.run("find", {"clip": clip})["error"]
+    page.project["size"] = None
+    page.save()
     for prompt in ({"points": [[0.5, 0.5]]}, {"box": [0.3, 0.3, 0.7, 0.7]}):
         job = page.run("track", {"clip": clip, "frame": 1, **prompt})
         assert job["state"] == "done" or "no object was found" in job["error"], job
