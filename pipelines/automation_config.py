@@ -6,6 +6,9 @@ from pydantic import Field
 
 from mvmodel.config import Config
 
+HOOKS = ("failure_command", "failure_webhook")
+"""Settings that may hold secrets: nothing but the sensor that uses them may have them."""
+
 
 class AutomationConfig(Config):
     """What Dagster's daemon does by itself, and whom it tells about failures."""

@@ -15,7 +15,7 @@ from pipelines.ad_hoc import generate
 from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
 from pipelines.automation import build_automation, conditions
 from pipelines.automation.event_log import purge_old_runs
-from pipelines.automation_config import AutomationConfig
+from pipelines.automation_config import HOOKS, AutomationConfig
 from pipelines.executors import choose_executor
 from pipelines.resources import Gpu, PackInfoResource, PackResource, Settings
 from pipelines.selection import explain_wrong_names
@@ -54,7 +54,11 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     """The resources of a home.
 
     home: None takes the one that the environment names. sections: a settings file's content; None takes the home's.
+
+    What the resources are given is part of Dagster's records and of every form in the launchpad. The settings of the
+    home that the environment names are read when a step needs them instead.
     """
+    names_home = home is not None or sections is not None
     home = (home or home_folder()).resolve()
     settings = dict(load_settings(home) if sections is None else sections)
     clips = settings.pop("clips", None) or default_clips_folder()
@@ -69,7 +73,11 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     store = ArtifactStore(root=root, work=str(home / "work"), options=options, verify_hours=verify_hours)
     models = PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size), memory=memory)
     return {
-        "settings": Settings(home=str(home), clips=str(clips), sections=settings, report_address=address),
+        "settings": Settings(
+            home=str(home), clips=str(clips), sections=_without_hooks(settings), report_address=address
+        )
+        if names_home
+        else Settings(),
         "pack": models,
         "pack_info": PackInfoResource(pack=models),
         "gpu": Gpu(**hardware),
@@ -78,6 +86,12 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
         # In place of Dagster's default, which pickles.
         "io_manager": HandleIOManager(store=store),
     }
+
+
+def _without_hooks(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the user's hooks, which may hold secrets and which no step needs."""
+    automation = {n: v for n, v in (sections.get("automation") or {}).items() if n not in HOOKS}
+    return {**sections, **({"automation": automation} if "automation" in sections else {})}
 
 
 def build_defs(
@@ -92,10 +106,10 @@ def build_defs(
     home, sections: as in `build_resources`. resources: replace those of the same name. executor: runs the steps; None
     takes the one that the settings name.
     """
-    sections = load_settings((home or home_folder()).resolve()) if sections is None else sections
-    config = parse_config(AutomationConfig, sections.get("automation") or {}, "automation")
+    settings = load_settings((home or home_folder()).resolve()) if sections is None else sections
+    config = parse_config(AutomationConfig, settings.get("automation") or {}, "automation")
     days = config.freshness_days if config.enabled else 0.0
-    executor = executor or choose_executor(sections.get("executor") or "in_process")
+    executor = executor or choose_executor(settings.get("executor") or "in_process")
     return dg.Definitions(
         assets=[
             ingestion.raw_folder,

@@ -121,15 +121,13 @@ class Settings(dg.ConfigurableResource):
 class PackResource(dg.ConfigurableResource):
     """The model pack of all assets: a name such as "tiny", or a folder. Its models are loaded on first use."""
 
-    name: str = ""
-    device: str = "auto"
-    dtype: str = "auto"
-    """auto, float32, float16 or bfloat16; auto is float16 on a GPU."""
-    size: str = ""
-    """Width and height of clips, masks and videos, as "512x320"; "" is the pack's own size."""
-
-    memory: str = "auto"
-    """auto, or a plan of `mvmodel.packs.memory.LADDER`."""
+    name: str = Field(
+        default="", description="Name of a pack, such as tiny, or a folder. Empty: MVMODEL_PACK, or tiny."
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N.")
+    dtype: str = Field(default="auto", description="auto, float32, float16 or bfloat16; auto is float16 on a GPU.")
+    size: str = Field(default="", description="Width and height of videos, as 512x320. Empty: the pack's own size.")
+    memory: str = Field(default="auto", description="auto, 24gb, 16gb, 12gb or 8gb: how much is done to save memory.")
 
     def load(self) -> Pack:
         """The pack. Raises PackError naming it if it is missing or incomplete, InputError if it cannot do `size`."""
@@ -187,10 +185,11 @@ class PackInfoResource(dg.ConfigurableResource):
 class Gpu(dg.ConfigurableResource):
     """The accelerator: device and precision. Its pool runs one step at a time."""
 
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    precision: str = "auto"
-    """auto, fp32, bf16 or fp16; auto is bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU."""
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N.")
+    precision: str = Field(
+        default="auto",
+        description="auto, fp32, bf16 or fp16; auto is bf16 where the GPU has it, fp16 on an older one, fp32 on a CPU.",
+    )
 
     def get_hardware(self) -> dict[str, Any]:
         """{"device", "precision", "memory_gb"}. Raises InputError if the device does not exist."""

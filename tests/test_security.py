@@ -20,7 +20,7 @@ from mvmodel.errors import InputError, PackError
 from mvmodel.packs.info import read_pack_info
 from mvmodel.video.frames import read_frames
 from pipelines.definitions import build_defs
-from pipelines.settings import validate_settings
+from pipelines.settings import validate_settings, write_settings
 from pipelines.store.file_system import StoreFiles
 from pipelines.store.shared_folder import download_folder
 
@@ -102,6 +102,18 @@ def test_a_secret_is_in_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     text = "".join(serialize_value(job.get_job_snapshot()) for job in defs.resolve_all_job_defs())
     assert "STORE_SECRET" in text and "hunter2" not in text
     assert "hunter2" not in repr(defs.resources)
+
+
+def test_the_users_hooks_are_in_no_snapshot_and_no_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook's address is a secret, and a command may hold one. Only the sensor that calls them has them."""
+    hooks = {"failure_webhook": "https://hooks.example/hunter2", "failure_command": "tell --token hunter2"}
+    settings = {"automation": {"enabled": True, **hooks}, "training": {"steps": 7}}
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    write_settings(tmp_path, settings)
+    for defs in (build_defs(home=tmp_path, sections=settings), build_defs(home=tmp_path), build_defs()):
+        jobs = defs.resolve_all_job_defs()
+        text = "".join(serialize_value(job.get_job_snapshot()) + str(job.run_config_schema.config_type) for job in jobs)
+        assert "hunter2" not in text + repr(defs.resources)
 
 
 def test_no_server_listens_on_the_network(repository: Path) -> None:

@@ -15,7 +15,6 @@ import dagster as dg
 
 from pipelines.automation_config import AutomationConfig
 from pipelines.driver.phase import describe_failure
-from pipelines.resources import Settings
 
 MAX_SENTENCE = 2000
 """Characters of an error that are passed on."""
@@ -30,9 +29,8 @@ def report_failures(status: dg.DefaultSensorStatus, config: AutomationConfig) ->
         default_status=status,
         description="Runs automation.failure_command and posts to automation.failure_webhook when a run failed.",
     )
-    def evaluate(context: dg.RunFailureSensorContext, settings: Settings) -> None:
-        hooks = settings.read("automation", AutomationConfig)
-        for sentence in tell_user(hooks, summarise_failure(context)):
+    def evaluate(context: dg.RunFailureSensorContext) -> None:
+        for sentence in tell_user(config, summarise_failure(context)):
             context.log.warning(sentence)
 
     return evaluate

@@ -18,7 +18,7 @@ from dagster import DagsterRunStatus
 
 from mvmodel.files import hash_value
 
-PID_TAG, HOST_TAG = "mvmodel/pid", "mvmodel/host"
+PID_TAG, HOST_TAG = ".dagster/mvmodel/pid", ".dagster/mvmodel/host"
 UNFINISHED = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 MACHINE_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))

@@ -136,10 +136,9 @@ def version_metadata(
 
 
 def with_metadata(result: dg.MaterializeResult[Handle], **metadata: Any) -> dg.MaterializeResult[Handle]:
-    """The same result with additional metadata."""
-    return dg.MaterializeResult(
-        value=result.value, data_version=result.data_version, metadata={**(result.metadata or {}), **metadata}
-    )
+    """The same result with additional metadata, which the UI shows first."""
+    others = {name: value for name, value in (result.metadata or {}).items() if name not in metadata}
+    return dg.MaterializeResult(value=result.value, data_version=result.data_version, metadata={**metadata, **others})
 
 
 def _find_intact(

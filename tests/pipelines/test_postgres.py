@@ -10,13 +10,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
 
 pytest.importorskip("dagster_postgres", reason="the extra `scale` (dagster-postgres) is not installed")
 
-from pipelines.postgres import add_driver
+from mvmodel.errors import InputError
+from pipelines.postgres import add_driver, check_no_password
 
 ASSETS = """
 import sys
@@ -46,6 +48,25 @@ with dg.DagsterInstance.get() as instance:
 )
 def test_an_address_needs_no_driver(address: str, expected: str) -> None:
     assert add_driver(address) == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"postgres_url": "postgresql://me:hunter2@host/dagster"},
+        {"postgres_db": {"username": "me", "password": "hunter2", "hostname": "host", "db_name": "dagster"}},
+    ],
+)
+def test_a_password_in_dagster_yaml_is_refused_and_not_repeated(config: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="env: MVMODEL_POSTGRES_URL") as refusal:
+        check_no_password(config)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_addresses_without_a_password_are_accepted() -> None:
+    check_no_password({"postgres_url": {"env": "MVMODEL_POSTGRES_URL"}})
+    check_no_password({"postgres_url": "postgresql://me@host/dagster"})
+    check_no_password({"postgres_db": {"username": "me", "password": {"env": "PASSWORD"}}})
 
 
 @pytest.fixture

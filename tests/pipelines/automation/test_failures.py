@@ -16,7 +16,6 @@ import pytest
 
 from pipelines.automation.failures import report_failures, summarise_failure, tell_user
 from pipelines.automation_config import AutomationConfig
-from pipelines.resources import Settings
 
 FAILURE = {"text": "ingest failed: the folder is empty"}
 
@@ -93,16 +92,14 @@ def test_the_sensor_says_what_failed_and_why(tmp_path: Path) -> None:
         broken()
 
     command = python("import sys; open(sys.argv[1], 'w').write(sys.stdin.read())", str(tmp_path / "failure.json"))
-    settings = Settings(home=str(tmp_path), clips=str(tmp_path), sections={"automation": {"failure_command": command}})
     with dg.DagsterInstance.ephemeral() as instance:
         result = ingest.execute_in_process(instance=instance, raise_on_error=False, tags={"dagster/partition": "hop"})
-        sensor = report_failures(dg.DefaultSensorStatus.STOPPED, AutomationConfig())
+        sensor = report_failures(dg.DefaultSensorStatus.STOPPED, AutomationConfig(failure_command=command))
         context = dg.build_run_status_sensor_context(
             sensor_name=sensor.name,
             dagster_event=result.get_run_failure_event(),
             dagster_instance=instance,
             dagster_run=result.dagster_run,
-            resources={"settings": settings},
         ).for_run_failure()
         sensor(context)
         assert summarise_failure(context)["steps"] == {"broken": "the folder is empty"}

@@ -26,6 +26,7 @@ from pipelines.driver.doctor import (
 )
 from pipelines.driver.repair import HOST_TAG, PID_TAG, host_name
 from pipelines.step_processes import WORKER_VARIABLE
+from pipelines.store import verified_files
 from pipelines.store.version_store import VersionStore
 
 
@@ -47,6 +48,23 @@ def test_a_whole_store_passes_and_a_damaged_one_is_named(store: VersionStore) ->
     file.write_text("damaged")
     finding = check_store_whole(store)
     assert not finding.ok and "1 of 1 are broken: clips" in finding.detail and finding.fix
+
+
+def test_bits_that_flipped_without_a_word_are_found_at_once(
+    store: VersionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step would hash the file again a day after the last time; a doctor is asked about now."""
+    (file,) = Path(str(store.root)).glob("clips/*/*/data.txt")
+    stamp = (1, 1, 1, 1, 1)
+    monkeypatch.setattr(verified_files, "_stamp", lambda _: stamp)
+    assert check_store_whole(store).ok
+    file.write_text("damage!")
+    assert check_store_whole(store).ok
+    checks = ("check_pack_files", "check_gpu_memory", "check_runs", "check_steps")
+    for name in checks:
+        monkeypatch.setattr(doctor, name, lambda *_: Finding("other", True, ""))
+    findings = {finding.name: finding for finding in run_home_checks(tmp_path)}
+    assert "1 of 1 are broken" in findings["stored versions"].detail
 
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
