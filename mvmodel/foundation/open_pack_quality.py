@@ -73,9 +73,11 @@ def check_open_pack(pack: Pack, size: CheckSize, generation: GenerationConfig = 
         figures |= measure()
     control = figures.pop("control")
     kind, scale = choose_control(control)
+    figures["control_iou"] = control[kind][str(scale)]
+    if not can_recommend(figures):
+        kind, scale = pack.info.control, 1.0 if generation.control_scale is None else generation.control_scale
     recommended = {"control": kind, "control_scale": scale}
     generation = generation.model_copy(update=recommended)
-    figures["control_iou"] = control[kind][str(scale)]
     figures |= measure_mask_term(pack, clips[: size.videos], generation, size)
     return {
         "quality": {name: round(value, 4) for name, value in figures.items()},
@@ -196,6 +198,11 @@ def choose_control(control: dict[str, dict[str, float | None]]) -> tuple[Control
     return kind, scale  # type: ignore[return-value]
 
 
+def can_recommend(figures: dict[str, float]) -> bool:
+    """Whether the IoUs of control pictures say anything: a judge that sees nothing ranks them by chance."""
+    return figures["segmenter_iou"] >= MIN_SEGMENTER_IOU and figures["control_iou"] >= MIN_CONTROL_IOU
+
+
 def list_advice(figures: dict[str, float], trained_control: ControlKind, best_control: ControlKind) -> list[str]:
     """What is out of order, and what to do about it; one sentence for each fault, none if all is well."""
     advice = []
@@ -212,13 +219,13 @@ def list_advice(figures: dict[str, float], trained_control: ControlKind, best_co
     if figures["segmenter_iou"] < MIN_SEGMENTER_IOU:
         advice.append(
             f"The segmenter finds objects in renders with an IoU of {figures['segmenter_iou']:.2f} only, so no IoU of "
-            f"this pack means much: use a larger segment-anything model."
+            f"this pack means much, and its control settings stay: use a larger segment-anything model."
         )
     if figures["control_iou"] < MIN_CONTROL_IOU:
         advice.append(
             f"First frames follow their masks with an IoU of {figures['control_iou']:.2f} at best: download a "
             f"ControlNet for another picture (`mvmodel packs pull sd15 --control softedge`), or give your own first "
-            f"frames."
+            f"frames; the control settings stay."
         )
     elif best_control != trained_control:
         advice.append(

@@ -15,6 +15,7 @@ from mvmodel.foundation.few_shot_quality import render_test_clips
 from mvmodel.foundation.open_pack_quality import (
     CONTROL_SCALES,
     CheckSize,
+    can_recommend,
     check_open_pack,
     choose_control,
     fit_render,
@@ -38,6 +39,8 @@ SMALLEST = CheckSize(pictures=1, videos=1, training_steps=1, training_clips=1)
 def test_a_pack_is_measured_and_its_settings_written(small_pack_folder: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(open_pack_quality, "CONTROL_SCALES", (1.0,))
     folder = shutil.copytree(small_pack_folder, tmp_path / "pack")
+    description = json.loads((folder / "pack.json").read_text()) | {"control": "canny"}
+    (folder / "pack.json").write_text(json.dumps(description))
     pack = load_pack(folder)
     result = check_open_pack(pack, SMALLEST, GenerationConfig(steps=1, first_frame_steps=1))
     assert set(GOOD) | {"tuned_iou", "tuned_iou_without_mask_term"} == set(result["quality"])
@@ -46,7 +49,7 @@ def test_a_pack_is_measured_and_its_settings_written(small_pack_folder: Path, tm
     assert result["advice"]  # the weights are random
     write_recommendation(folder, result)
     changed = load_pack(folder).info
-    assert changed.control == result["recommended"]["control"]
+    assert changed.control == result["recommended"]["control"] == "canny", "ranks of random weights are chance"
     assert changed.generation.control_scale == result["recommended"]["control_scale"] == 1.0
     assert changed.quality["control_iou"] == result["quality"]["control_iou"]
     assert changed.hashes == pack.info.hashes and changed.size == pack.info.size
@@ -64,6 +67,12 @@ def test_the_best_control_is_chosen_and_the_usual_strength_preferred():
     flat = {str(scale): 0.5 for scale in CONTROL_SCALES}
     assert choose_control({"mask": flat, "canny": {"1.0": None}}) == ("mask", 1.0)
     assert choose_control({"mask": flat, "softedge": flat | {"1.4": 0.6}}) == ("softedge", 1.4)
+
+
+def test_a_judge_that_sees_nothing_recommends_nothing():
+    assert can_recommend(GOOD)
+    assert not can_recommend(GOOD | {"segmenter_iou": 0.1}) and not can_recommend(GOOD | {"control_iou": 0.0})
+    assert "its control settings stay" in list_advice(GOOD | {"segmenter_iou": 0.1}, "scribble", "scribble")[0]
 
 
 def test_nothing_is_advised_if_all_is_well():
