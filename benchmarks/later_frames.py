@@ -2,7 +2,7 @@
 
 One cell is an adapter, a setting and a held-out clip: frame 1 is the clip's, DPM++ in 10 steps. Adapters are the pack's
 start adapter and one that is tuned from nothing on six gallops in 120 steps, which the command trains once and keeps in
-`--work`. The clip's own camera path is used, as the pipeline would know it of training clips. Clips with a still
+`--work`. The clip's own camera path is used, as masks that are made with a pan know it. Clips with a still
 camera, with a panning camera and of articulated objects are listed apart. Two judges measure: the pack's (IoU) and one
 from outside (IoU, independent). `--development` measures on other clips: choose settings on those.
 
@@ -26,10 +26,10 @@ from benchmarks.later_frames_videos import (
     NOTHING,
     RIGID,
     START,
-    estimate_camera,
     generate_videos,
     judge_frames,
     load_clips,
+    read_camera,
     tune_from_nothing,
 )
 from benchmarks.mask_term import FRAMES
@@ -106,7 +106,8 @@ def plan_batches(
     open_batches: dict[tuple[str, str, str], list[int]] = {}
     for adapter, setting, kind, number in lacking:
         clips = options.clips if kind == RIGID else options.articulated
-        if estimate_camera(kind, clips, options.development, number).any():
+        is_estimated = SETTINGS.get(setting, {}).get("camera_source") == "clips"
+        if is_estimated or read_camera(kind, clips, options.development, number).any():
             batches.append((adapter, setting, kind, [number]))
             continue
         batch = open_batches.get((adapter, setting, kind))
@@ -229,6 +230,7 @@ def main(arguments: list[str] | None = None) -> None:
         "frames": FRAMES,
         "development": options.development,
         "neutral": NEUTRAL,
+        "camera": "rendered",
     }
     log = MeasurementLog(options.out, recipe)
     names = [PLAIN] if options.only else []

@@ -56,6 +56,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "E, scale 0.6": {**E, "controlnet_conditioning_scale": 0.6},
     "E, alpha 0": {**E, "alpha": 0.0},
     "E, background: first": {**E, "background": "first"},
+    "E, camera estimated from the clip": {**E, "camera_source": "clips"},
     "E, camera unknown": {**E, "background": "plate", "camera": None},
     "C: B with draft": C,
     "E, draft until 0.4": {**E, "draft_end": 0.4},

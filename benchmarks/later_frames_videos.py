@@ -42,6 +42,14 @@ def load_clips(kind: str, count: int, development: bool) -> list[Any]:
     return render_articulated_clips(count, articulated, frames=FRAMES)
 
 
+def read_camera(kind: str, count: int, development: bool, number: int) -> np.ndarray:
+    """A clip's camera path in pixels to the right and down, (F, 2), as masks that are made with a pan know it."""
+    clip = load_clips(kind, count, development)[number]
+    frames, height, width = clip.masks.shape
+    path = np.round(np.linspace(0, 1, frames)[:, None] * np.array(clip.camera) * (width, height))  # rendered so
+    return path if np.abs(path).max() >= MIN_PAN else np.zeros_like(path)
+
+
 @cache
 def estimate_camera(kind: str, count: int, development: bool, number: int) -> np.ndarray:
     """A clip's camera path in pixels to the right and down, (F, 2), as it is estimated from footage."""
@@ -82,8 +90,10 @@ def generate_videos(
 
     models = load_pack_once(pack, device)
     clips = [load_clips(kind, count, development)[number] for number in numbers]
-    camera = estimate_camera(kind, count, development, numbers[0])
+    camera = read_camera(kind, count, development, numbers[0])
     pans = bool(camera.any())
+    if SETTINGS.get(setting, {}).get("camera_source") == "clips":
+        camera = estimate_camera(kind, count, development, numbers[0])
     if setting in REFERENCES:
         make = draw_cut_out if setting == CUT_OUT else lambda clip: reconstruct_frames(models, clip.frames)
         return [(make(clip), float("nan"), pans) for clip in clips]

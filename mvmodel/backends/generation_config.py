@@ -21,6 +21,7 @@ ControlFrames = Literal["first", "every"]
 ControlBranches = Literal["masked", "all"]
 BackgroundMode = Literal["none", "auto", "plate", "first"]
 NoisePrior = Literal["independent", "mixed"]
+CameraSource = Literal["masks", "clips"]
 CameraShare = Annotated[float, Field(ge=-100, le=100)]
 GENERIC_SAMPLING: dict[str, Any] = {
     "steps": 20,
@@ -125,6 +126,9 @@ class GenerationConfig(Config):
     camera: tuple[CameraShare, CameraShare] | None = None
     """How far the camera travels over the video, to the right in frame widths and down in frame heights; (0, 0) stands
     still, None is unknown."""
+    camera_source: CameraSource = "masks"
+    """Where the camera comes from if `camera` is not set: `masks` is what the mask sequence knows of it; `clips` is,
+    for masks that know nothing, how the camera moves in most of the adapter's training clips."""
     color_fix: ColorFix = "none"
     """Add the tints that the autoencoder takes from frame 1 to all later frames: by place (`lowpass`), or one colour
     (`mean`)."""

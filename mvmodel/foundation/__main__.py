@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         nargs="*",
         default=StartAdapterData.exclude_motions,
         metavar="MOTION",
-        help=f"motions that no clip shows; default: {', '.join(StartAdapterData.exclude_motions)}; without a name, none",
+        help=f"motions no clip shows; default: {' '.join(StartAdapterData.exclude_motions)}; without a name, none",
     )
     adapter.add_argument("--device", default=StartAdapterData.device, help="cpu, cuda or auto")
     adapter.add_argument("--workers", type=int, default=StartAdapterData.workers, help="processes that render")

@@ -25,7 +25,7 @@ class StartAdapterData:
 
     clips: int = 600
     exclude_motions: tuple[str, ...] = DEMO_MOTIONS
-    """Motions that no training clip shows, so that tuning on one of them is a test; the demo's, as in the shipped pack."""
+    """Motions that no training clip shows, so that tuning on them is a test; the demo's, as in the shipped pack."""
     device: str = "cpu"
     """Where the frames are encoded and the adapter is trained: `cpu`, `cuda` or `auto`."""
     workers: int = 1

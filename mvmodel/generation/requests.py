@@ -18,6 +18,7 @@ from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_write, hash_file, write_json
+from mvmodel.generation.clip_camera import fill_camera
 from mvmodel.generation.first_latents import read_first_latents, write_first_latents
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.fit import fit_masks
@@ -195,11 +196,9 @@ def generate_video(
     """Generate one video: uint8 (frames, height, width, 3), whose first frame is `first_frame`.
 
     The objects of `sequence` are bound to the prompt as `bind_instances` says, and its camera is the video's unless
-    `config` gives another. work_dir, first_latents: see
-    `Backend.sample`.
+    `config` says otherwise (`fill_camera`). work_dir, first_latents: see `Backend.sample`.
     """
-    if config.camera is None and sequence.camera is not None:
-        config = config.model_copy(update={"camera": sequence.camera})
+    config = fill_camera(config, sequence, adapter)
     latents: dict[str, np.ndarray] = {} if first_latents is None else {"first_latents": first_latents}
     return backend.sample(
         adapter,
@@ -253,6 +252,7 @@ def _settings(
         "instances": [bound.words for bound in bind_instances(sequence, request.prompt) or ()],
         "first_frame_sha256": hash_file(first_frame),
         "config": config.model_dump(),
+        "camera": fill_camera(config, sequence, adapter).camera,
         "mask_term": mask_term,
         "adapter_sha256": backend.hash_adapter(adapter),
         "pack": backend.name,

@@ -19,6 +19,7 @@ from mvmodel.backends.out_of_memory import retry_with_less_memory
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.errors import InputError, PackError
 from mvmodel.files import atomic_folder, atomic_write, hash_value, write_json
+from mvmodel.motion.trajectory import estimate_camera_trajectory
 from mvmodel.training.cpu_kernels import math_attention
 from mvmodel.training.loop import train
 from mvmodel.training.metrics_log import CURVE_FILE, METRICS_FILE, TENSORBOARD_FOLDER
@@ -84,7 +85,7 @@ def finetune(
         "mvmodel": __version__,
         "recipe": recipe,
         "config": config.model_dump(),
-        "clips": [{"name": clip.name, "caption": clip.caption, "frames": len(clip.frames)} for clip in clips],
+        "clips": [_describe_clip(clip) for clip in clips],
         "parameters": trainee.parameter_counts(),
         "device": device,
         "validation_loss_before": loss_before,
@@ -93,6 +94,12 @@ def finetune(
     _write_adapter(out, work_dir, trainee, len(clips[0].frames), record)
     shutil.rmtree(work_dir)
     return out
+
+
+def _describe_clip(clip: TrainingClip) -> dict[str, Any]:
+    """What `train.json` says of a clip. camera: how far it travels, in frame widths right and frame heights down."""
+    x, y = estimate_camera_trajectory(clip.frames)[-1].tolist()
+    return {"name": clip.name, "caption": clip.caption, "frames": len(clip.frames), "camera": [x, -y]}
 
 
 def _tune(

@@ -43,7 +43,8 @@ class RenderedClip:
     """A rendered clip and its ground truth.
 
     frames: uint8 RGB (frames, height, width, 3). instances: bool (objects, frames, height, width), the visible part of
-    each object. masks: bool (frames, height, width), their union.
+    each object. masks: bool (frames, height, width), their union. camera: how far it
+    travels, in frame widths to the right and frame heights down.
     """
 
     frames: np.ndarray
@@ -53,6 +54,7 @@ class RenderedClip:
     motions: tuple[str, ...]
     background: str
     seed: tuple[int, ...] = field(default=())
+    camera: tuple[float, float] = (0.0, 0.0)
 
     @property
     def masks(self) -> np.ndarray:
@@ -170,6 +172,7 @@ def random_clip(
         motions=tuple(sprite_motions),
         background=background,
         seed=tuple(seed),
+        camera=(pan, 0.0),
     )
 
 

@@ -53,7 +53,7 @@ def test_tables_show_groups_apart_and_paired_differences():
 
 
 def test_batches_hold_clips_of_still_cameras_in_order(monkeypatch):
-    monkeypatch.setattr(later_frames, "estimate_camera", lambda kind, count, development, n: np.full((2, 2), n == 1))
+    monkeypatch.setattr(later_frames, "read_camera", lambda kind, count, development, n: np.full((2, 2), n == 1))
     options = argparse.Namespace(clips=5, articulated=0, development=False, batch=3)
     cells = [("start", name, "rigid", n) for name in (PLAIN, "draft") for n in range(5)]
     numbers = [(name, clips) for _, name, _, clips in later_frames.plan_batches(cells, options)]
