@@ -88,8 +88,8 @@ class Settings(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Raises InputError, before any step computes, if `override` or the form of a stage holds a wrong setting."""
         files.validate_settings(self.override, "override")
-        run = context.dagster_run
-        forms = {name: entry.get("config") for name, entry in run.run_config.get("ops", {}).items()} if run else {}
+        run_config: Any = context.dagster_run.run_config if context.dagster_run else {}
+        forms = {name: entry.get("config") for name, entry in run_config.get("ops", {}).items()}
         for stage, form in forms.items():
             sections = {name: value for name, value in (form or {}).items() if name in files.SECTIONS}
             settings = self.with_override(sections)

@@ -88,7 +88,7 @@ def _convert_type(name: str, annotation: Any) -> Any:
 
 
 def _choices(name: str, values: Sequence[str]) -> type[enum.Enum]:
-    return enum.Enum(name, {value: value for value in values})
+    return enum.Enum(name, {value: value for value in values})  # type: ignore[return-value]
 
 
 def plain_values(config: Any) -> Any:

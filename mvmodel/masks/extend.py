@@ -38,7 +38,7 @@ def _extend_masks(masks: np.ndarray, frames: int, speed: float) -> np.ndarray:
     """One object's masks, bool (n, height, width), with `frames` more."""
     count, height, width = masks.shape
     added = np.zeros((frames, height, width), bool)
-    visible = masks.any(axis=(1, 2))
+    visible = np.asarray(masks.any(axis=(1, 2)))
     first = count - 1
     while first > count // 2 and visible[first - 1]:
         first -= 1
