@@ -56,10 +56,7 @@ demo: $(READY)
 	$(BIN)/mvmodel-pipeline run --clips $(CLIPS) --home $(HOME_FOLDER) --config $(CONFIG)
 
 ui: $(READY)
-	@mkdir -p $(HOME_FOLDER)/dagster && cp -n dagster.yaml $(HOME_FOLDER)/dagster/ || true
-	@$(BIN)/python -m pipelines.report_server --home $(HOME_FOLDER) --port $(REPORT_PORT) & server=$$!; \
-	trap 'kill $$server 2>/dev/null' EXIT; \
-	DAGSTER_HOME=$(abspath $(HOME_FOLDER)/dagster) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	$(BIN)/mvmodel-pipeline ui --home $(HOME_FOLDER) --port $(PORT) --report-port $(REPORT_PORT)
 
 # The slow tests also run if a fast test fails. Each half ends with pytest's summary line.
 test: $(READY)

@@ -21,9 +21,14 @@ from mvmodel.picture_size import Size
 from mvmodel.text_files import read_text
 from pipelines.store.address import check_address, check_options
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+_CHECKOUT = Path(__file__).resolve().parent.parent
+REPOSITORY = _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+"""The repository; of an installed package, which has none, the current folder: where homes and data sets are."""
+_DAGSTER_FILES = _CHECKOUT if REPOSITORY == _CHECKOUT else Path(__file__).parent
+INSTANCE_FILE, WORKSPACE_FILE = _DAGSTER_FILES / "dagster.yaml", _DAGSTER_FILES / "workspace.yaml"
+"""What a new home's dagster.yaml is copied from, and what Dagster's commands load; in a package, beside this file."""
 REPORT_PORT = 3001
-"""Port on which `make ui` serves reports."""
+"""Port on which `mvmodel-pipeline ui` serves reports."""
 VIDEO_SUFFIXES = (
     ".mp4",
     ".mov",

@@ -94,7 +94,24 @@ def _print_summary(folder: Path, home_option: Path) -> None:
     print(f"{summary['total_seconds']:.0f} s, {summary['dagster_overhead']:.0%} of it spent in Dagster")
     if summary["report"]:
         print(f"report: {summary['report']}")
-        print(f"Dagster's UI for this home: make ui HOME_FOLDER={home_option}")
+        print(f"Dagster's UI for this home: mvmodel-pipeline ui --home {home_option}")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI on 127.0.0.1.")] = 3000,
+    report_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the reports on 127.0.0.1.")] = 3001,
+    home: Home = None,
+) -> None:
+    """Serve Dagster's UI, its daemon, which automation needs, and the reports of a home, on this machine only.
+
+    Links in the UI open reports if the setting `report_address` names the port of the reports.
+    """
+    with _interruptible_home(home) as folder:
+        from pipelines.driver.ui import serve_ui
+
+        status = serve_ui(folder, port, report_port)
+    raise typer.Exit(status)
 
 
 @app.command()

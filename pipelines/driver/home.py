@@ -32,11 +32,11 @@ def find_home() -> Path:
 
 @contextmanager
 def dagster_instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster instance. The first use copies the repository's dagster.yaml, which you may edit there."""
+    """The home's Dagster instance. The first use copies the default dagster.yaml, which you may edit there."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "dagster.yaml").exists():
-        shutil.copyfile(settings.REPOSITORY / "dagster.yaml", folder / "dagster.yaml")
+        shutil.copyfile(settings.INSTANCE_FILE, folder / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     with dg.DagsterInstance.get() as instance:
