@@ -113,7 +113,8 @@ def apply_motion(sequence: MaskSequence, motion: ObjectMotion) -> MaskSequence:
 def compute_shifts(sequence: MaskSequence, motion: ObjectMotion) -> tuple[np.ndarray, np.ndarray]:
     """How far the object is moved in every frame, in pixels, float (frames,) each.
 
-    The path says where the centre of the object's first mask is; what the masks do themselves is added.
+    The path takes the place of the masks' own way from their first centre to their last one, so the object begins and
+    ends where the path does. What the masks do besides, such as the steps of a gallop, is added.
     """
     size = np.array([sequence.width, sequence.height], float)
     visible = np.flatnonzero(sequence.masks.any(axis=(1, 2)))
@@ -125,8 +126,9 @@ def compute_shifts(sequence: MaskSequence, motion: ObjectMotion) -> tuple[np.nda
     travel = end - start
     if motion.points:
         path = sample_path(np.array(motion.points) * size, sequence.frames, motion.speed)
-        shifts += path - start
-        travel = travel + path[-1] - path[0]
+        share = np.interp(np.arange(sequence.frames), visible[[0, -1]], [0.0, 1.0])
+        shifts += path - start - share[:, None] * (end - start)
+        travel = path[-1] - path[0]
     if motion.bend:
         length = float(np.hypot(*travel))
         side = np.array([travel[1], -travel[0]]) / length if length > 1 else np.array([0.0, -1.0])

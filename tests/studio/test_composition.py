@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.masks.geometry import centroids
+from mvmodel.masks.geometry import centroid, centroids
 from mvmodel.masks.sequence import MaskSequence
 from mvmodel.picture_size import PictureSize
-from mvmodel.studio.composition import compose_masks, describe_masks
+from mvmodel.studio.composition import apply_motion, compose_masks, describe_masks
 from mvmodel.studio.mask_memory import MaskMemory
-from mvmodel.studio.project import Project
+from mvmodel.studio.project import ObjectMotion, Project
 from tests.studio.conftest import draw_disc
 
 SIZE = PictureSize(64, 64)
@@ -95,3 +95,13 @@ def test_masks_that_did_not_change_are_not_computed_again():
     for number in (1, 2, 1, 3, 1, 2):
         memory.get_or_compute(number, lambda number=number: compute(number))
     assert computed == [1, 2, 3, 2]
+
+
+def test_a_path_takes_the_place_of_the_masks_own_way():
+    rows, columns = np.ogrid[:64, :64]
+    hops = [(50 - 4 * n, 40 - 6 * (n % 2)) for n in range(8)]
+    sequence = MaskSequence(np.stack([(columns - x) ** 2 + (rows - y) ** 2 <= 25 for x, y in hops]))
+    motion = ObjectMotion(points=[(0.2, 0.5), (0.8, 0.5)])
+    moved = np.array([centroid(mask) for mask in apply_motion(sequence, motion).masks])
+    assert np.allclose(moved[[0, -1], 0], [0.2 * 64, 0.8 * 64], atol=1)
+    assert np.ptp(moved[:, 1]) > 4, "the hops stay"
