@@ -37,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
 }
 """Name -> function, of the benchmarks that `all` runs."""
 COMPARISONS = {
+    "catalogue": "how listing, grouping, the store and the UI grow with the number of clips",
     "drift": "what reduces the drift of long videos",
     "ingestion": "ingestion against bare decoding of the same frames",
     "fuzz": "whether damaged files end in clips or in the quarantine",

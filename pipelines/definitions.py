@@ -66,7 +66,8 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     size = parse_size(value) if (value := settings.pop("size", None)) else ""
     hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
     memory = settings.pop("memory", "auto")
-    settings.pop("executor", None)
+    for name in ("executor", "mask_steps"):
+        settings.pop(name, None)
     address = settings.pop("report_address", None) or TopLevelConfig().report_address
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
     options, verify_hours = settings.pop("store_options", {}), settings.pop("verify_hours", VERIFY_HOURS)
@@ -113,7 +114,7 @@ def build_defs(
     return dg.Definitions(
         assets=[
             ingestion.raw_folder,
-            *conditions.with_freshness(INGESTION_ASSETS, days),
+            *conditions.with_freshness(_ingestion_assets(settings), days),
             *conditions.with_freshness(conditions.with_automation(MOTION_ASSETS), days),
             *EXPERIMENT_ASSETS,
             *FOUNDATION_ASSETS,
@@ -123,6 +124,17 @@ def build_defs(
         resources={**build_resources(home, sections), **(resources or {})},
         executor=record_processes(executor),
     )
+
+
+def _ingestion_assets(sections: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+    """`INGESTION_ASSETS`, with the steps that share the computation of masks if the settings ask for some."""
+    is_alone = (sections.get("executor") or "in_process") == "in_process"
+    count = 1 if is_alone else sections.get("mask_steps") or 1
+    shares = masks.build_mask_shares(count, with_gpu=sections.get("device") != "cpu")
+    if not shares:
+        return INGESTION_ASSETS
+    merged = masks.build_foreground_masks(shares)
+    return [*shares, *(merged if asset is masks.foreground_masks else asset for asset in INGESTION_ASSETS)]
 
 
 @dg.definitions

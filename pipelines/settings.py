@@ -155,6 +155,9 @@ class TopLevelConfig(Config):
     """in_process, multiprocess, ray or kubernetes: where the steps of runs that Dagster launches run. In the run's own
     process, libraries and models are loaded once per run; a process per step gives its memory back when it ends. See
     docs/scaling.md. `mvmodel-pipeline run` always runs them in its own process."""
+    mask_steps: int = Field(default=1, ge=1, le=64)
+    """Steps that compute the masks of the clips side by side, each its share, before they are put together. With the
+    executors multiprocess, ray and kubernetes only; one for each machine or GPU is a good choice."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     memory: str = Field(default="auto", pattern="^(auto|24gb|16gb|12gb|8gb)$")

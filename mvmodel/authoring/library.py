@@ -183,11 +183,13 @@ def write_library(folder: Path, entries: Iterable[LibraryEntry], embed: Embed | 
 def _write_entries(folder: Path, entries: Iterable[LibraryEntry]) -> list[dict[str, Any]]:
     """Write the entries' masks into an existing folder. Returns the table's rows."""
     rows: list[dict[str, Any]] = []
+    names: set[str] = set()
     for entry in entries:
-        if not FILE_STEM.fullmatch(entry.name) or entry.name in {row["name"] for row in rows}:
+        if not FILE_STEM.fullmatch(entry.name) or entry.name in names:
             raise InputError(
                 f"{entry.name!r} cannot name an entry: use letters, digits, - and _, and each name only once"
             )
+        names.add(entry.name)
         sequence = entry.sequence
         sequence.save(folder / "masks" / f"{entry.name}.npz")
         rows.append(

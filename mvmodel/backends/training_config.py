@@ -40,7 +40,10 @@ class TrainConfig(Config):
     steps: int = Field(120, ge=1, le=10_000_000)
     """Optimizer steps."""
     clips_per_step: int = Field(1, ge=1)
-    """Clips per optimizer step."""
+    """Clips that are computed together."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Times that `clips_per_step` clips are computed for one optimizer step, whose gradients are averaged: larger
+    batches without more memory. In several processes (docs/scaling.md), each computes so many."""
     lr: float = Field(1e-4, gt=0)
     """Learning rate of the query deltas and the temporal attention."""
     mask_lr: float = Field(1e-3, gt=0)

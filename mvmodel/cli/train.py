@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mvmodel.backends.training_config import TrainConfig, TrainingClip
     from mvmodel.masks.fit import Fit
     from mvmodel.packs import Pack
+    from mvmodel.training.clips import LoadedClips
 
 
 def train(
@@ -121,10 +122,13 @@ def _train(
     """Load the models and the clips, and train on them or only check that training works."""
     from mvmodel.backends.load import load_backend
     from mvmodel.packs import load_pack
-    from mvmodel.packs.info import describe_unknown_footage
     from mvmodel.training.clips import load_training_clips
     from mvmodel.training.finetune import build_trainee, finetune
+    from mvmodel.training.processes import Processes
 
+    processes = Processes()
+    if sanity and processes.count > 1:
+        raise InputError("--sanity trains in one process; run it without accelerate launch")
     models = load_pack(pack, size=size, memory=memory)
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
@@ -132,14 +136,8 @@ def _train(
         mask_fit: Fit | None = fit.value if fit else None
         loaded = load_training_clips(models, clips, segmenter=segmenter, overflow=overflow.value, mask_fit=mask_fit)
     usable, left_out = loaded.clips, loaded.left_out
-    if loaded.unknown:
-        typer.echo(f"note: {describe_unknown_footage(models.info, loaded.unknown)}", err=True)
-    for name, reason in left_out.items():
-        typer.echo(f"left out {name}: {reason}", err=True)
-    for name, note in loaded.caption_notes.items():
-        typer.echo(f"{name}: {note}", err=True)
-    for name, remark in loaded.remarks.items():
-        typer.echo(f"{name}: {remark}", err=True)
+    if processes.is_main:
+        _print_notes(models, loaded)
     if len(usable) <= hold_out:
         raise InputError(f"{clips} has {len(usable)} usable clips and {hold_out} are held out; add clips")
     if sanity:
@@ -149,8 +147,11 @@ def _train(
     config = config.for_pack(models.info)
     with stdout_to_stderr():
         backend = load_backend(models)
-        print_table(["trained part", "weights"], list(build_trainee(backend, config).parameter_counts().items()))
+        if processes.is_main:
+            print_table(["trained part", "weights"], list(build_trainee(backend, config).parameter_counts().items()))
         adapter = finetune(backend, train_clips, config, out, held_out_clips, _ignore_row, overwrite=overwrite)
+    if not processes.is_main:
+        return
     if json:
         names = {"clips": [clip.name for clip in train_clips], "held_out": [clip.name for clip in held_out_clips]}
         record = {
@@ -163,6 +164,20 @@ def _train(
         print_json(record | {"config": config.model_dump(), "pack": models.info.name})
     else:
         print(f"{adapter}: trained on {len(train_clips)} clips in {config.steps} steps")
+
+
+def _print_notes(models: Pack, loaded: LoadedClips) -> None:
+    """What is odd about the clips, and which cannot be used."""
+    from mvmodel.packs.info import describe_unknown_footage
+
+    if loaded.unknown:
+        typer.echo(f"note: {describe_unknown_footage(models.info, loaded.unknown)}", err=True)
+    for name, reason in loaded.left_out.items():
+        typer.echo(f"left out {name}: {reason}", err=True)
+    for name, note in loaded.caption_notes.items():
+        typer.echo(f"{name}: {note}", err=True)
+    for name, remark in loaded.remarks.items():
+        typer.echo(f"{name}: {remark}", err=True)
 
 
 def _ignore_row(_: object) -> None:

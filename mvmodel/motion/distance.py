@@ -6,6 +6,8 @@ varies within one motion (`SPREAD`) and clipped at `_MAX_DIFFERENCE`: about 1 be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -37,6 +39,39 @@ SPREAD: dict[str, float] = {
 _MAX_DIFFERENCE = 6.0
 """Differences are clipped here. One number alone must be able to separate two motions (a thing that grows on the spot
 from one that stands still): 6 over the root of twenty numbers is just above `GroupConfig.cluster_distance`."""
+_BLOCK_PAIRS = 50_000
+"""Pairs that are compared at the same time; their differences fit into a processor's cache."""
+
+
+class ClipDistances:
+    """Distances between clips, computed when they are asked for: a table of all pairs grows with the square.
+
+    descriptors: one row per clip, with a column for each of `DESCRIPTOR_NAMES`. Clips are named by their row number.
+    """
+
+    def __init__(self, descriptors: pd.DataFrame) -> None:
+        self._values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float)
+
+    def between(self, first: Sequence[int], second: Sequence[int]) -> np.ndarray:
+        """Distance of each of the first clips to each of the second: float (first, second)."""
+        rows, columns = self._values[list(first)], self._values[list(second)]
+        distances = np.empty((len(rows), len(columns)))
+        step = max(1, _BLOCK_PAIRS // max(1, len(columns)))
+        for start in range(0, len(rows), step):
+            distances[start : start + step] = _compare(rows[start : start + step], columns)
+        return distances
+
+
+def _compare(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distance of each of the first descriptors, float (first, numbers), to each of the second: float (first, second).
+
+    The numbers are added one by one, so that the sums do not depend on how many descriptors are compared together.
+    """
+    squares = np.zeros((len(first), len(second)))
+    for number, name in enumerate(DESCRIPTOR_NAMES):
+        differences = np.abs(first[:, number, None] - second[None, :, number]) / SPREAD[name]
+        squares += np.minimum(differences, _MAX_DIFFERENCE) ** 2
+    return np.asarray(np.sqrt(squares / len(DESCRIPTOR_NAMES)))
 
 
 def compute_distances(descriptors: pd.DataFrame) -> np.ndarray:
@@ -44,8 +79,8 @@ def compute_distances(descriptors: pd.DataFrame) -> np.ndarray:
 
     descriptors: one row per clip, with a column for each of `DESCRIPTOR_NAMES`.
     """
-    values = descriptors[list(DESCRIPTOR_NAMES)].to_numpy(float)
-    return compute_distance(values[:, None], values[None])
+    clips = range(len(descriptors))
+    return ClipDistances(descriptors).between(clips, clips)
 
 
 def compute_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

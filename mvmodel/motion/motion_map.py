@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.manifold import MDS
+from sklearn.neighbors import KNeighborsRegressor
 
-from mvmodel.motion.distance import compute_distances
+from mvmodel.motion.distance import ClipDistances
 
 UNGROUPED = "without a motion"
+MAX_LANDMARKS = 500
+"""Clips that the map is fitted to, which takes time and memory with their square. Others are placed among the clips of
+these that they are nearest to."""
+_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,33 @@ class MotionMap:
         groups = [(str(name), rows) for name, rows in table.groupby("motion")]
         return sorted(groups, key=lambda group: (group[0] == UNGROUPED, group[0]))
 
+    def largest(self, motions: int, clips: int) -> MotionMap:
+        """The map of only the `motions` motions with the most clips, and of at most `clips` clips of each, its training
+        clips before others; itself if it has no more."""
+        sizes = self.table["motion"].value_counts()
+        names = set(sorted(sizes.index, key=lambda name: (-sizes[name], name))[:motions])
+        if len(sizes) <= motions and (not len(sizes) or sizes.max() <= clips):
+            return self
+        rows = self.table[self.table["motion"].isin(names)].sort_values("selected", ascending=False, kind="stable")
+        table = rows.groupby("motion").head(clips).sort_index()
+        return MotionMap(table, self.positions, self.trajectories)
+
 
 def compute_map_positions(descriptors: pd.DataFrame) -> np.ndarray:
-    """Positions on a map, float (clips, 2), whose distances approximate the clips' distances (metric MDS)."""
+    """Positions on a map, float (clips, 2), whose distances approximate the clips' distances (metric MDS).
+
+    Of more than `MAX_LANDMARKS` clips, some that are spread evenly over the table are mapped so, and each of the others
+    is placed between the four of them that are nearest to it.
+    """
     if len(descriptors) < 3:
         return np.column_stack([np.arange(len(descriptors)), np.zeros(len(descriptors))]).astype(float)
+    count, distances = len(descriptors), ClipDistances(descriptors)
+    landmarks = np.unique(np.linspace(0, count - 1, min(count, MAX_LANDMARKS)).astype(int)).tolist()
     model = MDS(n_components=2, metric="precomputed", random_state=0, n_init=4, init="random")
-    positions: np.ndarray = model.fit_transform(compute_distances(descriptors))
-    return positions
+    positions: np.ndarray = model.fit_transform(distances.between(landmarks, landmarks))
+    if len(landmarks) == count:
+        return positions
+    neighbours = KNeighborsRegressor(_NEIGHBOURS, weights="distance", metric="precomputed")
+    neighbours.fit(distances.between(landmarks, landmarks), positions)
+    placed: np.ndarray = neighbours.predict(distances.between(range(count), landmarks))
+    return placed

@@ -25,11 +25,15 @@ from mvmodel.reports.plot_style import (
 
 _MARKERS = "osD^vP"
 _COLUMNS = 4
+MAX_MOTIONS, MAX_CLIPS = 48, 200
+"""Motions that are drawn, those with the most clips, and clips of each. More could neither be told apart nor drawn in
+reasonable time."""
 
 
 @page_style
 def plot_motion_map(motion_map: MotionMap) -> str | None:
     """Every clip as a point; clips that move alike are close, training clips are filled. None without clips."""
+    motion_map, note = _shorten(motion_map)
     colours = PageColours()
     styles = _get_styles(motion_map, colours)
     if not styles:
@@ -38,12 +42,13 @@ def plot_motion_map(motion_map: MotionMap) -> str | None:
     draw_positions(axes, motion_map, styles.__getitem__)
     axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1)
     sizes = ", ".join(f"{name} {len(rows)}" for name, rows in motion_map.groups())
-    return to_svg(figure, colours, f"Map of the clips by how they move: {sizes}")
+    return to_svg(figure, colours, f"Map of the clips by how they move{note}: {sizes}")
 
 
 @page_style
 def plot_trajectories(motion_map: MotionMap) -> str | None:
     """The trajectories of every motion's clips, one panel per motion; training clips are dark. None without clips."""
+    motion_map, note = _shorten(motion_map)
     colours = PageColours()
     styles = _get_styles(motion_map, colours)
     if not styles:
@@ -55,7 +60,16 @@ def plot_trajectories(motion_map: MotionMap) -> str | None:
         draw_trajectories(panel, clips, motion_map.trajectories, styles[name][0])
         panel.set_title(name, fontsize=9)
         panel.tick_params(labelsize=7)
-    return to_svg(figure, colours, f"Trajectories of the clips of each motion, in object sizes: {', '.join(styles)}")
+    title = f"Trajectories of the clips of each motion{note}, in object sizes"
+    return to_svg(figure, colours, f"{title}: {', '.join(styles)}")
+
+
+def _shorten(motion_map: MotionMap) -> tuple[MotionMap, str]:
+    """The map of what is drawn, and a clause that says what is not; "" if everything is drawn."""
+    drawn, motions = motion_map.largest(MAX_MOTIONS, MAX_CLIPS), motion_map.table["motion"].nunique()
+    if drawn is motion_map:
+        return motion_map, ""
+    return drawn, f" ({len(drawn.table)} of {len(motion_map.table)} clips, {len(drawn.groups())} of {motions} groups)"
 
 
 def _get_styles(motion_map: MotionMap, colours: PageColours) -> dict[str, tuple[Any, str]]:
@@ -70,6 +84,7 @@ def _get_styles(motion_map: MotionMap, colours: PageColours) -> dict[str, tuple[
 @print_style
 def draw_overview(motion_map: MotionMap) -> Image.Image:
     """Draw the map and every motion's trajectories as one picture. Training clips are filled and dark."""
+    motion_map, note = _shorten(motion_map)
     groups = motion_map.groups()
     palette = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
     colours = dict(zip((name for name, _ in groups), palette, strict=False))
@@ -79,7 +94,7 @@ def draw_overview(motion_map: MotionMap) -> Image.Image:
     grid = figure.add_gridspec(rows, _COLUMNS)
     overview = figure.add_subplot(grid[:2, :])
     draw_positions(overview, motion_map, lambda name: (colours.get(name, "grey"), "o"))
-    overview.set_title("motions: clips that move alike are close; training clips are filled")
+    overview.set_title(f"motions{note}: clips that move alike are close; training clips are filled")
     overview.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     for number, (name, members) in enumerate(groups):
         panel = figure.add_subplot(grid[2 + number // _COLUMNS, number % _COLUMNS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -82,30 +82,60 @@ def write_clip_masks(
 ) -> None:
     """Write CLIP.npz for every clip of a catalogue, and quality.parquet with one row per clip.
 
+    folder: where to write; exists. The other arguments are those of `compute_clip_masks`.
+    """
+    rows = []
+    for clip, item in compute_clip_masks(catalogue, segmenters, config, cache, recipe):
+        shutil.copyfile(item / "masks.npz", folder / f"{clip}.npz")
+        rows.append(_read_item(clip, item))
+    pd.DataFrame(rows).to_parquet(folder / QUALITY_TABLE, index=False)
+
+
+def write_mask_share(
+    folder: Path,
+    catalogue: Catalogue,
+    clips: Collection[str],
+    segmenters: SegmenterChoice,
+    config: ExtractConfig,
+    cache: Cache,
+    recipe: Mapping[str, Any],
+) -> None:
+    """Compute the masks of some clips, which `write_clip_masks` then finds in `cache`; writes only quality.parquet."""
+    items = compute_clip_masks(catalogue, segmenters, config, cache, recipe, clips)
+    pd.DataFrame([_read_item(clip, item) for clip, item in items]).to_parquet(folder / QUALITY_TABLE, index=False)
+
+
+def compute_clip_masks(
+    catalogue: Catalogue,
+    segmenters: SegmenterChoice,
+    config: ExtractConfig,
+    cache: Cache,
+    recipe: Mapping[str, Any],
+    clips: Collection[str] | None = None,
+) -> Iterator[tuple[str, Path]]:
+    """(clip, folder of its masks in `cache`) of every clip, in the order of the catalogue.
+
     A clip's masks are kept in `cache` and computed again only if the clip, its supplied masks, `config` or `recipe`
     changed, so that adding one clip costs one clip.
 
     Args:
-        folder: Where to write; exists.
         catalogue: The ingested clips.
         segmenters: Loaded only for clips without supplied masks that are not cached.
         config: Settings of extraction.
         cache: Keeps the results per clip.
         recipe: What else decides a result: the code version.
+        clips: Names of the clips; None is all.
     """
     recipe = {**recipe, "config": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
-    rows = []
-    for clip in track(list(catalogue.table.itertuples()), "masks of clips"):
+    rows = [row for row in catalogue.table.itertuples() if clips is None or row.clip in clips]
+    for clip in track(rows, "masks of clips"):
 
         def build(item: Path, name: str = str(clip.clip)) -> None:
             _write_item(item, get_clip_masks(catalogue, name, segmenters, config))
 
         supplied = catalogue.masks_file(str(clip.clip))
         inputs = {"content": clip.content, "fps": clip.fps, "supplied": hash_file(supplied) if supplied else ""}
-        item = cache.get_or_build("masks", hash_value({**recipe, **inputs}), build)
-        shutil.copyfile(item / "masks.npz", folder / f"{clip.clip}.npz")
-        rows.append({"clip": clip.clip, **json.loads((item / "quality.json").read_text())})
-    pd.DataFrame(rows).to_parquet(folder / QUALITY_TABLE, index=False)
+        yield str(clip.clip), cache.get_or_build("masks", hash_value({**recipe, **inputs}), build)
 
 
 def read_mask_quality(folder: Path) -> pd.DataFrame:
@@ -125,3 +155,8 @@ def _write_item(folder: Path, masks: ClipMasks) -> None:
     record = {**quality, "reasons": "; ".join(quality["reasons"]), "source": masks.source}
     record |= {"segmenter": masks.segmenter, "known": masks.known}
     (folder / "quality.json").write_text(json.dumps(record))
+
+
+def _read_item(clip: str, folder: Path) -> dict[str, Any]:
+    """A clip's row of the table of quality."""
+    return {"clip": clip, **json.loads((folder / "quality.json").read_text())}

@@ -25,6 +25,7 @@ from mvmodel.training.loop import train
 from mvmodel.training.metrics_log import CURVE_FILE, METRICS_FILE, TENSORBOARD_FOLDER
 from mvmodel.training.model_card import model_card
 from mvmodel.training.optimizer import LoopConfig
+from mvmodel.training.processes import Processes
 
 Report = Callable[[dict[str, Any]], None]
 VALIDATION_DRAWS = 8
@@ -51,6 +52,9 @@ def finetune(
     card), `train.json` (config, clips, pack, losses), `curve.jsonl`, `metrics.jsonl`, TensorBoard's event files if
     that is installed, and `previews` if asked for.
 
+    In several processes of `accelerate launch`, all call this with the same arguments; the main one writes, and all
+    return when the adapter is there.
+
     Args:
         backend: The model to tune.
         clips: Clips of one motion, all of one length and size.
@@ -69,15 +73,23 @@ def finetune(
     _check_inputs(backend, clips, config)
     report_cut_texts(backend, [clip.caption for clip in clips])
     out, work_dir = Path(folder) / "adapter", Path(folder) / "work"
-    recipe = training_recipe(backend, clips, config, validation)
-    if _is_finished(out, recipe, overwrite):
-        return out
-    _start_or_resume(work_dir, recipe)
     device = device or backend.device
+    processes = Processes(cpu=device == "cpu")
+    recipe = training_recipe(backend, clips, config, validation, processes.count)
+    is_finished = _is_finished(out, recipe, overwrite)
+    processes.wait()  # all have looked at what is there
+    if is_finished:
+        return out
+    if processes.is_main:
+        _start_or_resume(work_dir, recipe)
+    processes.wait()
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)  # accelerate knows "cuda" alone
     run = partial(_tune, backend, clips, config, work_dir, validation, report, device)
-    trainee, loss_before, loss_after = retry_with_less_memory("training", run, backend.step_down_memory)
+    if processes.count > 1:  # the others would wait for ever for one that tries again
+        trainee, loss_before, loss_after = run()
+    else:
+        trainee, loss_before, loss_after = retry_with_less_memory("training", run, backend.step_down_memory)
     record = {
         "pack": backend.name,
         "pack_hash": backend.hash,
@@ -88,11 +100,14 @@ def finetune(
         "clips": [_describe_clip(clip) for clip in clips],
         "parameters": trainee.parameter_counts(),
         "device": device,
+        **({"processes": processes.count} if processes.count > 1 else {}),
         "validation_loss_before": loss_before,
         "validation_loss_after": loss_after,
     }
-    _write_adapter(out, work_dir, trainee, len(clips[0].frames), record)
-    shutil.rmtree(work_dir)
+    if processes.is_main:
+        _write_adapter(out, work_dir, trainee, len(clips[0].frames), record)
+        shutil.rmtree(work_dir)
+    processes.wait()
     return out
 
 
@@ -112,8 +127,13 @@ def _tune(
     device: str,
 ) -> tuple[Trainee, float | None, float | None]:
     """Train to the end, from the newest checkpoint in `work_dir`: the trainee, its held-out loss before and after."""
+    processes = Processes(cpu=device == "cpu")
+    if not processes.is_main:
+        processes.wait()  # the main process encodes the clips, the others read what it wrote
     cached = backend.cache_clips(clips, work_dir / "latents.safetensors", config.flip)
     held_out = backend.cache_clips(validation, work_dir / "validation.safetensors", False) if validation else None
+    if processes.is_main:
+        processes.wait()
     torch.manual_seed(config.seed)
     trainee = build_trainee(backend, config, device).to(device).train()
     plain = backend.attention_bytes(*clips[0].masks.shape) * config.clips_per_step <= MAX_PLAIN_ATTENTION_BYTES
@@ -142,15 +162,24 @@ def build_trainee(backend: Backend, config: TrainConfig, device: str = "cpu") ->
 
 
 def training_recipe(
-    backend: Backend, clips: Sequence[TrainingClip], config: TrainConfig, validation: Sequence[TrainingClip] = ()
+    backend: Backend,
+    clips: Sequence[TrainingClip],
+    config: TrainConfig,
+    validation: Sequence[TrainingClip] = (),
+    processes: int = 1,
 ) -> str:
-    """Hash of everything that an adapter depends on besides code and machine."""
+    """Hash of everything that an adapter depends on besides code and machine.
+
+    Of the number of processes and the accumulation of gradients, only the product counts.
+    """
 
     def identify(clip: TrainingClip) -> list[str]:
         content = [hashlib.sha256(part.tobytes()).hexdigest() for part in (clip.frames, clip.masks)]
         return [clip.name, clip.caption, *content]
 
     settings = config.model_dump()
+    batches = settings.pop("gradient_accumulation_steps") * processes
+    settings |= {"batches_per_step": batches} if batches > 1 else {}
     if config.init_from not in (None, "start"):  # the start adapter's weights count, not where they are stored
         settings["init_from"] = backend.hash_adapter(Path(str(config.init_from)))
     return hash_value([settings, backend.hash, *([identify(clip) for clip in group] for group in (clips, validation))])
@@ -233,6 +262,7 @@ def _train(
         steps=config.steps,
         batch=config.clips_per_step,
         lr=config.lr,
+        accumulation=config.gradient_accumulation_steps,
         warmup=config.warmup,
         weight_decay=config.weight_decay,
         optimizer=config.optimizer,

@@ -3,17 +3,19 @@
 accelerate provides device placement and mixed precision. This module adds the learning rate schedule, the moving
 average of the weights, checkpoints and the clean stop. A run depends on its config alone, unless that limits its
 minutes: a resumed run sees the same batches.
+
+Processes that `accelerate launch` started train together: each computes its share of the batches of every step, so that
+two of them take the steps that one takes with twice the accumulation. Only the main process writes and reports.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import DataLoaderConfiguration, set_seed
 from diffusers.training_utils import EMAModel
 
 from mvmodel.errors import InputError, TrainingInterrupted
@@ -31,6 +33,7 @@ from mvmodel.training.checkpoints import CheckpointSlots
 from mvmodel.training.metrics_log import MetricsLog
 from mvmodel.training.optimizer import LoopConfig, build_optimizer, learning_rate
 from mvmodel.training.prefetch import prefetch
+from mvmodel.training.stop_signal import StopSignal
 
 Row = dict[str, Any]
 Loss = Callable[[torch.nn.Module, Any, int], tuple[torch.Tensor, dict[str, float]]]
@@ -58,7 +61,7 @@ def train(
     Args:
         name: Of the run, for messages.
         model: Its parameters that require gradients are trained.
-        batches: `batches(i)` returns batch `i`.
+        batches: `batches(i)` returns batch `i`. A step takes `config.accumulation` of them in each process.
         loss: `loss(model, batch, step)` returns a scalar, and metrics for the curve.
         config: Length, rates and intervals.
         folder: Receives checkpoints, `config.json`, samples-STEP.png, and what `MetricsLog` writes.
@@ -78,24 +81,26 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(config.seed % 2**32)  # numpy takes no larger ones
     run = _Run(name, model, loss, config, folder, groups, report, cpu)
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
-    with _StopSignal() as stop, run.log, start_task(f"train {name}", config.steps, run.step) as advance:
+    if run.is_main:
+        (folder / "config.json").write_text(json.dumps(asdict(config), indent=2))
+    progress = start_task(f"train {name}", config.steps, run.step) if run.is_main else nullcontext(lambda text: None)
+    with StopSignal() as stop, run.log, progress as advance:
         if start_validation is not None and run.step == 0:
             run.start_validation(start_validation)
-        for batch in prefetch(batches, run.step, run.step if run.is_finished else config.steps):
-            run.train_step(batch)
+        for step_batches in run.read_batches(batches):
+            run.train_step(step_batches)
             if validate and (run.is_finished or (config.validate_every and run.step % config.validate_every == 0)):
                 run.validate(validate)
             run.log_step()
             advance(f"loss {run.metrics['loss']:.4g}")
-            is_last = run.is_finished
-            if is_last or stop.signal_number or run.step % config.checkpoint_every == 0:
+            is_last, signal_number = run.is_finished, int(run.largest(stop.signal_number))
+            if is_last or signal_number or run.step % config.checkpoint_every == 0:
                 run.write_checkpoint()
             if sample and (is_last or run.step % config.sample_every == 0):
                 run.write_sample(sample)
-            if stop.signal_number and not is_last:
+            if signal_number and not is_last:
                 reason = f"{name}: stopped at step {run.step}; run again to resume"
-                raise TrainingInterrupted(reason, stop.signal_number)
+                raise TrainingInterrupted(reason, signal_number)
             if is_last:
                 break
     return run.finish()
@@ -121,7 +126,12 @@ class _Run:
         self.earlier_seconds, self.start_time = 0.0, time.time()
         self.best_validation, self.best_weights, self.stale_validations = math.inf, dict[str, torch.Tensor](), 0
         AcceleratorState._reset_state(True)  # one per process; it would refuse a run of another precision or device
-        self.accelerator = Accelerator(mixed_precision=config.precision, project_dir=str(folder), cpu=cpu)
+        # accelerate would take as many steps of the schedule as there are processes, unless these split the batches.
+        data = DataLoaderConfiguration(split_batches=True)
+        self.accelerator = Accelerator(
+            mixed_precision=config.precision, project_dir=str(folder), cpu=cpu, dataloader_config=data
+        )
+        self.is_main, self.processes = self.accelerator.is_main_process, self.accelerator.num_processes
         optimizer = build_optimizer(groups or [{"params": [p for p in model.parameters() if p.requires_grad]}], config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config, self.seconds))
         self.ema = EMAModel(list(model.parameters()), decay=config.ema, use_ema_warmup=True, power=0.75, foreach=True)
@@ -136,7 +146,8 @@ class _Run:
                     f"the checkpoint in {folder} does not fit {name} ({reason}); delete it to train from the start"
                 ) from error
         self.first_step, self.start_time = self.step, time.time()
-        self.log = MetricsLog(folder)
+        self.accelerator.wait_for_everyone()  # all have read the checkpoint that the main process will write over
+        self.log = MetricsLog(folder) if self.is_main else nullcontext()
 
     @property
     def seconds(self) -> float:
@@ -176,15 +187,39 @@ class _Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         set_random_states(state["random"])
 
-    def train_step(self, batch: Any) -> None:
+    def read_batches(self, batches: Callable[[int], Any]) -> Iterator[list[Any]]:
+        """The batches of this process, `accumulation` of them for every step that is left."""
+        count, index = self.config.accumulation, self.accelerator.process_index
+        stop = self.step if self.is_finished else self.config.steps
+        share = prefetch(lambda number: batches(number * self.processes + index), self.step * count, stop * count)
+        while group := list(itertools.islice(share, count)):
+            yield group
+
+    def largest(self, value: float) -> float:
+        """The largest value of all processes, which have to decide alike."""
+        if self.processes == 1:
+            return value
+        return float(self.accelerator.gather(torch.tensor([float(value)], device=self.accelerator.device)).max())
+
+    def _mean(self, value: torch.Tensor) -> torch.Tensor:
+        """The mean of all processes, so that they agree whether it is finite."""
+        return value if self.processes == 1 else self.accelerator.reduce(value, "mean")  # type: ignore[no-any-return]
+
+    def train_step(self, batches: list[Any]) -> None:
         """One optimizer step. Raises FloatingPointError if the loss or a gradient is not finite."""
-        with self.accelerator.autocast():
-            value, parts = self.loss(self.wrapped, batch, self.step)
-        if not torch.isfinite(value):
-            raise FloatingPointError(
-                f"{self.name}: the loss is not finite at step {self.step}; lower the learning rate"
-            )
-        self.accelerator.backward(value)
+        total, parts = 0.0, dict[str, float]()
+        for number, batch in enumerate(batches, 1):
+            is_last = number == len(batches)
+            with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped):
+                with self.accelerator.autocast():
+                    value, parts = self.loss(self.wrapped, batch, self.step)
+                mean = self._mean(value.detach())
+                if not torch.isfinite(mean):
+                    raise FloatingPointError(
+                        f"{self.name}: the loss is not finite at step {self.step}; lower the learning rate"
+                    )
+                self.accelerator.backward(value / len(batches) if len(batches) > 1 else value)
+                total += float(mean) / len(batches)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip)
         # With fp16 the gradient scaler skips such a step itself.
         if self.accelerator.scaler is None and norm is not None and not torch.isfinite(norm):
@@ -197,8 +232,8 @@ class _Run:
         self.step += 1
         if self.config.ema and self.step % EMA_EVERY == 0:
             self.ema.step(self.model.parameters())
-        self.metrics = {"loss": float(value.detach()), **parts}
-        is_late = bool(self.config.minutes) and self.seconds >= 60 * self.config.minutes
+        self.metrics = {"loss": total, **parts}
+        is_late = bool(self.config.minutes) and self.largest(self.seconds) >= 60 * self.config.minutes
         self.is_finished = self.step >= self.config.steps or is_late
 
     def start_validation(self, value: float) -> None:
@@ -210,6 +245,8 @@ class _Run:
         """Measure the held-out loss by the averaged weights, for this step's row; it may end the training."""
         with self._averaged_weights():
             value = validate(self.model)
+            if self.processes > 1:
+                value = float(self._mean(torch.tensor(value, device=self.accelerator.device)))
             self._compare(value)
         self.metrics["validation"] = value
 
@@ -229,16 +266,21 @@ class _Run:
         is_due = self.step % self.config.log_every == 0 or "validation" in self.metrics
         if not is_due and not self.is_finished:
             return
-        rate = (self.step - self.first_step) * self.config.batch / (time.time() - self.start_time)
+        batches = (self.step - self.first_step) * self.config.accumulation * self.processes
+        rate = batches * self.config.batch / (time.time() - self.start_time)
         metrics = {name: round(value, 5) for name, value in self.metrics.items()}
         self._write_row({"step": self.step, "rate": round(rate, 1), **metrics})
 
     def write_checkpoint(self) -> None:
-        with self.checkpoints.write(self.step) as checkpoint:
-            write_state(checkpoint, self.state_dict())
+        if self.is_main:
+            with self.checkpoints.write(self.step) as checkpoint:
+                write_state(checkpoint, self.state_dict())
+        self.accelerator.wait_for_everyone()
 
     def write_sample(self, sample: Sample) -> None:
         """Write a preview by the averaged weights; training's weights and random numbers stay as they are."""
+        if not self.is_main:
+            return
         png = self.folder / f"samples-{self.step:06d}.png"
         with self._averaged_weights(), torch.random.fork_rng():
             try:
@@ -256,6 +298,8 @@ class _Run:
         return self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False).eval()
 
     def _write_row(self, row: Row) -> None:
+        if not isinstance(self.log, MetricsLog):
+            return
         self.log.write(row, float(self.schedule.get_last_lr()[0]))
         self.report(row)
 
@@ -272,24 +316,3 @@ class _Run:
             self.model.train()
             if self.config.ema:
                 self.ema.restore(self.model.parameters())
-
-
-class _StopSignal:
-    """Keeps the number of a SIGINT or SIGTERM that arrives inside the block (in the main thread only); 0 is none."""
-
-    def __init__(self) -> None:
-        self.signal_number = 0
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> _StopSignal:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._request)
-        return self
-
-    def _request(self, number: int, _: Any) -> None:
-        self.signal_number = number
-
-    def __exit__(self, *_: Any) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)

@@ -19,8 +19,10 @@ class LoopConfig:
     steps: int
     """Optimizer steps."""
     batch: int
-    """Images or clips per step, for the training rate in the curve."""
+    """Images or clips per batch, for the training rate in the curve."""
     lr: float
+    accumulation: int = 1
+    """Batches of each process per optimizer step; their gradients are averaged."""
     warmup: int = 100
     final_lr: float = 0.05
     """Learning rate at the end, as a share of `lr`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,14 @@ class Catalogue:
         """Hash of everything a later stage depends on: the clips' frames, their descriptions and the quarantine."""
         content = self.table[["clip", "content", "caption", "motion", "fps", "masks"]]
         return hash_value([content.values.tolist(), self.quarantine.values.tolist()])
+
+
+def write_catalogue(folder: Path, rows: Sequence[Mapping[str, Any]], quarantine: Sequence[Mapping[str, Any]]) -> None:
+    """Write the tables of a catalogue into an existing folder.
+
+    rows: one per clip, with `CATALOGUE_COLUMNS`. quarantine: file and reason of everything that was refused.
+    """
+    table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
+    table.to_parquet(folder / "catalogue.parquet", index=False)
+    refused = pd.DataFrame(quarantine, columns=["file", "reason"]).astype(str)
+    refused.to_parquet(folder / "quarantine.parquet", index=False)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from mvmodel.errors import InputError
 from mvmodel.files import atomic_folder
 from mvmodel.progress import track
-from mvmodel.video.catalogue import CATALOGUE_COLUMNS, MASKS_FOLDER, Catalogue
+from mvmodel.video.catalogue import MASKS_FOLDER, Catalogue, write_catalogue
 from mvmodel.video.clip_frames import SaliencyFinder, crop_to_masks, read_clip_frames
 from mvmodel.video.clip_names import choose_clip_name
 from mvmodel.video.clips import Clip, find_clips
@@ -128,10 +127,7 @@ def ingest(
                 rows.append(_catalogue_row(name, Path(folder), source, result, config))
         if progress:
             progress(len(sources), len(sources), "")
-        table = pd.DataFrame(rows, columns=list(CATALOGUE_COLUMNS)).astype(CATALOGUE_COLUMNS)
-        table.to_parquet(temporary_folder / "catalogue.parquet", index=False)
-        refused = pd.DataFrame(quarantine, columns=["file", "reason"]).astype(str)
-        refused.to_parquet(temporary_folder / "quarantine.parquet", index=False)
+        write_catalogue(temporary_folder, rows, quarantine)
     return Catalogue.load(Path(out))
 
 

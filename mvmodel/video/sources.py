@@ -114,8 +114,8 @@ def _note_unnamed_masks(sources: list[VideoSource]) -> list[VideoSource]:
             continue
         if folder not in files_by_folder:
             files_by_folder[folder] = list_unnamed_masks(folder)
-        other_stems = stems - {fold_name(source.path.stem)}
-        files = [path for path in files_by_folder[folder] if fold_name(path.stem) not in other_stems]
+        own_stem = fold_name(source.path.stem)
+        files = [p for p in files_by_folder[folder] if (stem := fold_name(p.stem)) == own_stem or stem not in stems]
         noted.append(replace(source, masks_note=describe_unnamed_masks(files, source.path.stem)))
     return noted
 

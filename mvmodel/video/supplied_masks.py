@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mvmodel.video.containers import IMAGE_SUFFIXES, image_files
@@ -156,11 +157,9 @@ def assign_masks(
     """
     by_clip: dict[Path, list[MaskCandidate]] = {}
     orphans = []
+    folders = _index_folders(clips)
     for candidate in candidates:
-        below = {
-            path: parts for path, parts in clips.items() if candidate.folder in path.parents or path == candidate.folder
-        }
-        owner = _find_clip(candidate, below)
+        owner = candidate.clip or folders.get(candidate.folder, _FolderClips(candidate.folder)).find(candidate)
         if owner is None:
             orphans.append((candidate.path, _ORPHAN_REASON))
         else:
@@ -174,22 +173,52 @@ def assign_masks(
     return supplied, orphans
 
 
-def _find_clip(candidate: MaskCandidate, clips: Mapping[Path, tuple[str, ...]]) -> Path | None:
-    """The clip of masks among those below the masks' folder (path -> parts of the path), or None."""
-    if candidate.clip is not None:
-        return candidate.clip
-    depth = len(candidate.folder.parts)
-    if candidate.rank[0] == 0:
-        names = {
-            path: {fold_name(path.name), fold_name(parts[-1])}
-            for path, parts in clips.items()
-            if len(parts) == depth + 1
-        }
-        return next((path for path in names if candidate.key[0] in names[path]), None)
-    for keep_resolution in (True, False):
-        key = clip_key(candidate.key, keep_resolution)
-        same = [path for path, parts in clips.items() if clip_key(parts[depth:], keep_resolution) == key]
-        if len(same) == 1:
-            return same[0]
-    is_whole_folder = not clip_key(candidate.key, False)
-    return next(iter(clips)) if len(clips) == 1 and is_whole_folder else None
+class _FolderClips:
+    """The clips in a folder and below it, found by what their masks may be called. Each search looks into a table, so
+    that many masks of many clips take no time with the square."""
+
+    def __init__(self, folder: Path) -> None:
+        self._depth = len(folder.parts)
+        self._clips: dict[Path, tuple[str, ...]] = {}
+        self._by_key: dict[bool, dict[tuple[str, ...], list[Path]]] = {}
+
+    def add(self, path: Path, parts: tuple[str, ...]) -> None:
+        """Add a clip with the parts of its path without its suffix."""
+        self._clips[path] = parts
+
+    def find(self, candidate: MaskCandidate) -> Path | None:
+        """The clip of masks that are in the folder, or None."""
+        if candidate.rank[0] == 0:
+            return self._by_name.get(candidate.key[0])
+        for keep_resolution in (True, False):
+            same = self._find_by_key(clip_key(candidate.key, keep_resolution), keep_resolution)
+            if len(same) == 1:
+                return same[0]
+        is_whole_folder = not clip_key(candidate.key, False)
+        return next(iter(self._clips)) if len(self._clips) == 1 and is_whole_folder else None
+
+    @cached_property
+    def _by_name(self) -> dict[str, Path]:
+        """The names of the clips directly in the folder, with and without suffix -> the first clip of that name."""
+        names: dict[str, Path] = {}
+        for path, parts in self._clips.items():
+            if len(parts) == self._depth + 1:
+                for name in (fold_name(path.name), fold_name(parts[-1])):
+                    names.setdefault(name, path)
+        return names
+
+    def _find_by_key(self, key: tuple[str, ...], keep_resolution: bool) -> list[Path]:
+        if keep_resolution not in self._by_key:
+            paths = self._by_key[keep_resolution] = {}
+            for path, parts in self._clips.items():
+                paths.setdefault(clip_key(parts[self._depth :], keep_resolution), []).append(path)
+        return self._by_key[keep_resolution].get(key, [])
+
+
+def _index_folders(clips: Mapping[Path, tuple[str, ...]]) -> dict[Path, _FolderClips]:
+    """Every folder that holds clips, at any depth, and every clip that is a folder -> the clips in it."""
+    folders: dict[Path, _FolderClips] = {}
+    for path, parts in clips.items():
+        for folder in (path, *path.parents):
+            folders.setdefault(folder, _FolderClips(folder)).add(path, parts)
+    return folders

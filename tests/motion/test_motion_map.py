@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from mvmodel.masks import MaskSequence
-from mvmodel.motion.descriptor import compute_descriptor
+from mvmodel.motion import motion_map
+from mvmodel.motion.descriptor import DESCRIPTOR_NAMES, compute_descriptor
+from mvmodel.motion.distance import SPREAD
 from mvmodel.motion.grouping import group_clips
 from mvmodel.motion.motion_map import MotionMap, compute_map_positions
 from mvmodel.motion.trajectory import compute_trajectory
@@ -40,3 +42,20 @@ def test_like_motions_are_close_and_the_picture_is_drawn() -> None:
         )
     )
     assert picture.ndim == 3 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+
+
+def test_a_large_map_is_fitted_to_some_clips_and_draws_the_largest_motions(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    centres = np.repeat(random.normal(0, 3, (3, len(DESCRIPTOR_NAMES))), 20, axis=0)
+    values = (centres + random.normal(0, 0.5, centres.shape)) * [SPREAD[name] for name in DESCRIPTOR_NAMES]
+    descriptors = pd.DataFrame(values, [f"c{n}" for n in range(60)], list(DESCRIPTOR_NAMES))
+    monkeypatch.setattr(motion_map, "MAX_LANDMARKS", 12)
+    positions = compute_map_positions(descriptors).reshape(3, 20, 2)
+    within = np.linalg.norm(positions - positions.mean(axis=1, keepdims=True), axis=2).mean()
+    centre = positions.mean(axis=1)
+    assert np.linalg.norm(centre[:, None] - centre[None], axis=2).sum() / 6 > 2 * within
+    table = pd.DataFrame({"clip": descriptors.index, "motion": ["a"] * 30 + ["b"] * 20 + ["c"] * 10, "selected": False})
+    table.loc[[29, 31], "selected"] = True
+    drawn = MotionMap(table, {}, {}).largest(2, 5).table
+    assert dict(drawn["motion"].value_counts()) == {"a": 5, "b": 5}
+    assert {"c29", "c31"} <= set(drawn["clip"])

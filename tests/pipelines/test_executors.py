@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 
+from mvmodel.cache import Cache
 from mvmodel.errors import InputError
+from mvmodel.masks import MaskSequence
+from mvmodel.segmentation import catalogue_masks
+from mvmodel.segmentation.catalogue_masks import ClipMasks, write_clip_masks, write_mask_share
+from mvmodel.segmentation.config import ExtractConfig
+from mvmodel.segmentation.quality import measure_quality
+from mvmodel.segmentation.selection import SegmenterChoice
+from mvmodel.video.catalogue import Catalogue
 from pipelines import executors
 from pipelines.assets.decorator import GPU_POOL
 from pipelines.definitions import build_defs
 from pipelines.executors import KUBERNETES_TAG, RAY_TAG, choose_executor, resource_tags
 
 
-def all_steps() -> list[dg.OpDefinition]:
+def all_steps(sections: Mapping[str, object] | None = None) -> list[dg.OpDefinition]:
     return [
         node
-        for asset in build_defs(sections={}).assets
+        for asset in build_defs(sections=sections or {}).assets
         for node in [asset.op]
         if isinstance(asset.op, dg.OpDefinition) and asset.is_materializable
     ]
@@ -59,3 +72,45 @@ def test_kubernetes_jobs_are_rendered_with_the_limits_of_their_step() -> None:
         resources = rendered["spec"]["template"]["spec"]["containers"][0]["resources"]
         assert resources["requests"]["memory"] == "4Gi"
         assert (resources["limits"] or {}).get("nvidia.com/gpu") == ("1" if gpu else None)
+
+
+def test_masks_are_shared_by_steps_that_retry_and_are_put_together() -> None:
+    settings = {"executor": "multiprocess", "mask_steps": 2}
+    for device, pool in (("auto", GPU_POOL), ("cpu", None)):
+        graph = build_defs(sections={**settings, "device": device}).resolve_asset_graph()
+        shares = [dg.AssetKey(f"mask_share_{number}") for number in (1, 2)]
+        assert graph.get(dg.AssetKey("foreground_masks")).parent_keys == {dg.AssetKey("clips"), *shares}
+        assert all(graph.get(share).pools == ({pool} if pool else set()) for share in shares)
+        steps = {step.name: step for step in all_steps({**settings, "device": device})}
+        assert f'"num_gpus": {1 if pool else 0}' in steps["mask_share_1"].tags[RAY_TAG]
+        assert steps["mask_share_2"].retry_policy.max_retries == 2
+    alone = build_defs(sections={"mask_steps": 2}).resolve_asset_graph()
+    assert dg.AssetKey("mask_share_1") not in alone.get_all_asset_keys(), "in one process nothing runs side by side"
+
+
+def test_shares_of_the_masks_leave_nothing_to_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two shares, then all masks from the cache, equal to those that are computed at once."""
+    rows = [{"clip": f"c{number}", "content": str(number), "fps": 8.0, "height": 8, "width": 8} for number in range(3)]
+    catalogue = Catalogue(tmp_path, pd.DataFrame(rows), pd.DataFrame())
+    computed: list[str] = []
+
+    def compute(catalogue: Catalogue, clip: str, *_: object) -> ClipMasks:
+        computed.append(clip)
+        masks = np.zeros((4, 8, 8), bool)
+        masks[:, 2:6, 2 : 4 + int(clip[1])] = True
+        return ClipMasks(MaskSequence(masks), measure_quality(masks), "segmenter", "test")
+
+    monkeypatch.setattr(catalogue_masks, "get_clip_masks", compute)
+    choice, config = SegmenterChoice([]), ExtractConfig()
+    folders = [tmp_path / name for name in ("one", "two", "merged", "alone")]
+    for folder in folders:
+        folder.mkdir()
+    shared = Cache(tmp_path / "cache")
+    for folder, names in zip(folders, (["c0", "c2"], ["c1"]), strict=False):
+        write_mask_share(folder, catalogue, names, choice, config, shared, {})
+    assert computed == ["c0", "c2", "c1"]
+    write_clip_masks(folders[2], catalogue, choice, config, shared, {})
+    assert len(computed) == 3
+    write_clip_masks(folders[3], catalogue, choice, config, Cache(tmp_path / "other"), {})
+    files = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders[2:]]
+    assert files[0] == files[1] and set(files[0]) == {"c0.npz", "c1.npz", "c2.npz", "quality.parquet"}

