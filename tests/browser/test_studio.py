@@ -94,7 +94,8 @@ def generate(page, seed: int) -> None:
 
 def test_draw_move_generate_edit_and_generate_again(open_studio):
     page, complaints = open_studio()
-    drag(page, (0.4, 0.5), (0.6, 0.5), (0.5, 0.6))
+    page.get_by_role("radio", name="Outline").click()
+    drag(page, (0.35, 0.4), (0.65, 0.4), (0.65, 0.65), (0.35, 0.65))
     until(page, "document.querySelectorAll('.object').length === 1")
     page.locator("#tab-motion").click()
     drag(page, (0.2, 0.7), (0.5, 0.3), (0.8, 0.7))

@@ -9,7 +9,7 @@ import { generate, hasPreview, initGenerate, showJobs } from './generate.js';
 import { initRefine, playInStep, showVideos, view } from './refine.js';
 
 const STEPS = ['mask', 'motion', 'generate', 'refine'];
-const SHORTCUTS = [['1 – 4', 'step'], ['Space', 'play and stop'], ['← →', 'frame; on the picture: move the object (Shift: further)'], ['B E O R', 'brush, eraser, ellipse, box'], ['[ ]', 'brush size'], ['K', 'key mask at this frame'], ['P V', 'draw a path, move'], ['Ctrl+D', 'double the object'], ['Delete', 'delete the object'], ['Ctrl+Z, Ctrl+Shift+Z', 'undo, redo'], ['Ctrl+Enter', 'generate'], ['?', 'this list']];
+const SHORTCUTS = [['1 – 4', 'step'], ['Space', 'play and stop'], ['← →', 'frame; on the picture: move the object (Shift: further)'], ['B L E O R', 'brush, outline, eraser, ellipse, box'], ['[ ]', 'brush size'], ['K', 'key mask at this frame'], ['P V', 'draw a path, move'], ['Ctrl+D', 'double the object'], ['Delete', 'delete the object'], ['Ctrl+Z, Ctrl+Shift+Z', 'undo, redo'], ['Ctrl+Enter', 'generate'], ['?', 'this list']];
 
 export function setStep(step) {
   store.step = step;
@@ -19,7 +19,7 @@ export function setStep(step) {
     tab.tabIndex = tab.dataset.step === step ? 0 : -1;
   }
   for (const panel of $$('[data-panel]')) panel.hidden = panel.dataset.panel !== step;
-  if (step === 'mask' && !['brush', 'eraser', 'ellipse', 'box'].includes(store.tool)) setTool('brush');
+  if (step === 'mask' && !['brush', 'outline', 'eraser', 'ellipse', 'box'].includes(store.tool)) setTool('brush');
   if (step === 'motion' && !['path', 'move'].includes(store.tool)) setTool('path');
   setPlaying(step === 'refine');
   sessionStorage.setItem('step', step);
@@ -153,7 +153,7 @@ function keyboard(event) {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'y') { event.preventDefault(); return redo(); }
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'd') { event.preventDefault(); return doubleObject(); }
   if (event.ctrlKey || event.metaKey || event.altKey) return undefined;
-  const tools = { b: 'brush', e: 'eraser', o: 'ellipse', r: 'box', p: 'path', v: 'move' }, tool = tools[event.key.toLowerCase()];
+  const tools = { b: 'brush', l: 'outline', e: 'eraser', o: 'ellipse', r: 'box', p: 'path', v: 'move' }, tool = tools[event.key.toLowerCase()];
   if (tool) { setStep(['path', 'move'].includes(tool) ? 'motion' : 'mask'); return setTool(tool); }
   if ('1234'.includes(event.key)) return setStep(STEPS[Number(event.key) - 1]);
   if (event.key === ' ' && !target.matches('button, summary, a, label')) { event.preventDefault(); return setPlaying(!store.playing); }

@@ -139,11 +139,12 @@ function tint(source, index) {
   return copy;
 }
 
-function drawShape({ from, to, shape }) {
+function drawShape({ from, to, points, shape }) {
   context.strokeStyle = '#fff';
   context.lineWidth = 2;
   context.beginPath();
-  if (shape === 'box') context.rect(from[0] * canvas.width, from[1] * canvas.height, (to[0] - from[0]) * canvas.width, (to[1] - from[1]) * canvas.height);
+  if (shape === 'outline') points.forEach(([x, y]) => context.lineTo(x * canvas.width, y * canvas.height));
+  else if (shape === 'box') context.rect(from[0] * canvas.width, from[1] * canvas.height, (to[0] - from[0]) * canvas.width, (to[1] - from[1]) * canvas.height);
   else context.ellipse(((from[0] + to[0]) / 2) * canvas.width, ((from[1] + to[1]) / 2) * canvas.height,
     (Math.abs(to[0] - from[0]) / 2) * canvas.width, (Math.abs(to[1] - from[1]) / 2) * canvas.height, 0, 0, 7);
   context.stroke();
@@ -284,7 +285,7 @@ canvas.addEventListener('pointerdown', event => {
     if (object && object.masks.kind !== 'drawn') return attempt(() => { throw new Error('these masks are not drawn by hand; press + Add to draw another object'); });
     const source = object ? copyKey(object, store.frame) : emptyCanvas();
     if (!source) return;
-    stroke = { canvas: source, last: point, from: point, to: point, shape: ['ellipse', 'box'].includes(store.tool) ? store.tool : null };
+    stroke = { canvas: source, last: point, from: point, to: point, points: [point], shape: ['ellipse', 'box', 'outline'].includes(store.tool) ? store.tool : null };
     if (!stroke.shape) dab(point, point);
   } else if (store.step === 'motion' && object) {
     const handle = store.tool === 'move' ? object.motion.points.findIndex(([x, y]) => object.motion.points.length <= 8 &&
@@ -299,7 +300,7 @@ canvas.addEventListener('pointermove', event => {
   const point = place(event);
   cursor = point;
   if (stroke) {
-    if (stroke.shape) stroke.to = point; else dab(stroke.last, point);
+    if (stroke.shape) { stroke.to = point; stroke.points.push(point); } else dab(stroke.last, point);
     stroke.last = point;
   } else if (drag?.path) {
     const [x, y] = drag.path.at(-1);
@@ -346,11 +347,12 @@ function dab(from, to) {
   brush.stroke();
 }
 
-function fillShape({ canvas: target, from, to, shape }) {
+function fillShape({ canvas: target, from, to, points, shape }) {
   const brush = target.getContext('2d'), [w, h] = [target.width, target.height];
   brush.fillStyle = '#fff';
   brush.beginPath();
-  if (shape === 'box') brush.rect(Math.min(from[0], to[0]) * w, Math.min(from[1], to[1]) * h, Math.abs(to[0] - from[0]) * w, Math.abs(to[1] - from[1]) * h);
+  if (shape === 'outline') points.forEach(([x, y]) => brush.lineTo(x * w, y * h));
+  else if (shape === 'box') brush.rect(Math.min(from[0], to[0]) * w, Math.min(from[1], to[1]) * h, Math.abs(to[0] - from[0]) * w, Math.abs(to[1] - from[1]) * h);
   else brush.ellipse(((from[0] + to[0]) / 2) * w, ((from[1] + to[1]) / 2) * h, (Math.abs(to[0] - from[0]) / 2) * w, (Math.abs(to[1] - from[1]) / 2) * h, 0, 0, 7);
   brush.fill();
 }
