@@ -39,11 +39,14 @@ def no_leftover_state() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_disks() -> Iterator[None]:
     """SQLite does not wait until every event is on the disk: no test cuts the power, and a run writes hundreds."""
+    import sqlite3
+
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
     def skip_synchronisation(connection: Any, record: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF")
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
 
     event.listen(Engine, "connect", skip_synchronisation)
     yield
