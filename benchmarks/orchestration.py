@@ -32,15 +32,19 @@ MAX_OVERHEAD, MAX_LOG_MEGABYTES = 0.4, 0.5
 """The goals: share of an ingestion outside of the library, and megabytes of records of a run that computes nothing."""
 
 
-def measure_orchestration(clips: Path, folder: Path, with_motions: bool) -> dict[str, Any]:
-    """Seconds, overhead and records of an ingestion, of a second one, and of a second whole run. folder: for homes."""
+def measure_orchestration(clips: Path, folder: Path, with_motions: bool, pack: str = "") -> dict[str, Any]:
+    """Seconds, overhead and records of an ingestion, of a second one, and of a second whole run.
+
+    folder: for homes. pack: name or folder of the model pack.
+    """
     home = folder / "ingestion"
     figures: dict[str, Any] = {"goals": {"overhead": MAX_OVERHEAD, "log_megabytes": MAX_LOG_MEGABYTES}}
     for name in ("ingestion", "ingestion_again"):
         figures[name] = _measure_run(home, clips, INGESTION)
     if with_motions:
         home = folder / "run"
-        driver = ("-m", "pipelines", "run", "--quick", "--clips", str(clips), "--home", str(home))
+        driver = ["-m", "pipelines", "run", "--quick", "--clips", str(clips), "--home", str(home)]
+        driver += ["--pack", pack] if pack else []
         for name in ("run", "run_again"):
             figures[name] = _measure_run(home, clips, driver)
     return figures
@@ -95,6 +99,7 @@ def _count_bytes(home: Path) -> int:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks orchestration", description=__doc__)
     parser.add_argument("--clips", type=Path, default=SAMPLES, help="a folder of videos; default: the samples")
+    parser.add_argument("--pack", default="", help="the model pack of the whole runs; default: tiny")
     parser.add_argument("--ingestion-only", action="store_true", help="without the two whole runs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
@@ -103,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     home = os.environ.get("DAGSTER_HOME")
     try:
         figures = round_numbers(
-            measure_orchestration(options.clips.resolve(), folder, with_motions=not options.ingestion_only)
+            measure_orchestration(options.clips.resolve(), folder, not options.ingestion_only, options.pack)
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
