@@ -28,7 +28,7 @@ from mvmodel.packs.info import (
     read_run_info,
     read_size_multiple,
 )
-from mvmodel.packs.memory import MemoryPlan, choose_plan, count_half_precision_bytes, next_plan
+from mvmodel.packs.memory import MemoryPlan, check_memory_level, choose_plan, count_half_precision_bytes, next_plan
 from mvmodel.packs.open_clip_model import load_open_clip
 from mvmodel.packs.reconstruction import measure_reconstruction
 from mvmodel.picture_size import PictureSize
@@ -54,7 +54,7 @@ class Pack:
 
     Raises:
         PackError: `pack.json` is missing or invalid, or a part is missing.
-        InputError: the models cannot process `size`.
+        InputError: the models cannot process `size`, or there is no such memory plan.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Pack:
         memory: str = "auto",
     ) -> None:
         self.folder = Path(folder)
+        check_memory_level(memory)
         self.info: PackInfo = read_run_info(self.folder, size)
         self._device_name, self._dtype_name, self._memory_level = device, dtype, memory
         self._parts: dict[str, Any] = {}
@@ -85,7 +86,7 @@ class Pack:
     def memory(self) -> MemoryPlan:
         """What is done to save memory, chosen when it is first asked for.
 
-        Raises InputError if there is no such plan, or if "auto" finds that a CPU's memory is too small for any.
+        Raises InputError if "auto" finds that a CPU's memory is too small for any.
         """
         unet_bytes = count_half_precision_bytes(self.folder / "unet")
         return choose_plan(self._memory_level, self.info, unet_bytes, self.device)

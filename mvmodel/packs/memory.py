@@ -133,17 +133,22 @@ def measure_free_gb(device: str) -> float:
     return max(0.0, free / GIB)
 
 
+def check_memory_level(level: str) -> None:
+    """Raise InputError for what is neither a plan nor "auto"."""
+    if level not in ("auto", *get_args(MemoryLevel)):
+        raise InputError(f"memory {level!r} is not one of auto, {', '.join(get_args(MemoryLevel))}")
+
+
 def choose_plan(level: str, info: PackInfo, unet_bytes: int, device: str) -> MemoryPlan:
     """The plan that `level` names; for "auto", the first on the ladder that fits into the free memory.
 
     Raises InputError if `level` is no plan; or, for "auto" on a CPU, if not even the last plan fits, because the
     operating system would kill the process without a word. A GPU reports that by itself.
     """
+    check_memory_level(level)
     plans = {plan.level: plan for plan in LADDER}
     if level in plans:
         return plans[level]  # type: ignore[index]
-    if level != "auto":
-        raise InputError(f"memory {level!r} is not one of auto, {', '.join(get_args(MemoryLevel))}")
     free = measure_free_gb(device)
     for plan in LADDER:
         if plan.required_gb(info, unet_bytes, device) <= free:

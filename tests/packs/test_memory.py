@@ -170,3 +170,8 @@ def test_attention_scores_are_counted_by_layer(small_pack):
             module.register_forward_pre_hook(count, with_kwargs=True)
     unet(torch.zeros(3, 4, 8, 16), 0, torch.zeros(3, 77, 32))
     assert backend.attention_bytes(3, 64, 128) == 4 * sum(counts)
+
+
+def test_a_plan_that_does_not_exist_is_refused_before_anything_is_loaded(small_pack_folder):
+    with pytest.raises(InputError, match="memory '10gb' is not one of auto, 24gb, 16gb, 12gb, 8gb"):
+        load_pack(small_pack_folder, memory="10gb")
