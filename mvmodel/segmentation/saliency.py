@@ -5,22 +5,16 @@ Everything here works on downscaled frames. Maps are float, 0..1, of that size.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import cv2
 import numpy as np
 
+from mvmodel.segmentation.camera_motion import STANDING_STILL, estimate_camera_path
 from mvmodel.segmentation.config import SaliencyConfig
 
 _FRAME_DISTANCES = (1, 2, 4)
 """A frame is compared with the frames this far before and after it."""
-_CELLS = 10
-"""The residual of a camera motion is averaged over this many cells a side."""
-_PRIOR_FACTOR = 1.08
-"""Factor on the votes of standing still and of the usual motion, which are more probable than others."""
 _APPEARANCE_SIDE = 72
 """Largest side, in pixels, on which appearance is compared with the border's."""
-_IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
 _ROUNDING_ERROR = 1e-9
 """Difference from standing still, in pixels or as a factor, that is only rounding of a product of matrices."""
 _MAX_CACHED_FLOWS = 400
@@ -163,7 +157,7 @@ def _colour_difference(picture: np.ndarray, neighbour: np.ndarray, camera: np.nd
 
     Pictures are float32 (h, w, 3).
     """
-    if np.abs(camera - _IDENTITY).max() < _ROUNDING_ERROR:
+    if np.abs(camera - STANDING_STILL).max() < _ROUNDING_ERROR:
         return _largest_channel(cv2.absdiff(neighbour, picture))
     size = picture.shape[1::-1]
     warped = cv2.warpAffine(neighbour, camera, size, borderMode=cv2.BORDER_REPLICATE)
@@ -193,90 +187,6 @@ def warp_mask(mask: np.ndarray, matrix: np.ndarray, scale: np.ndarray) -> np.nda
     height, width = mask.shape
     warped: np.ndarray = cv2.warpAffine(mask.astype(np.float32), full, (width, height)) > 0.5
     return warped
-
-
-def camera_hypotheses(source: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-    """Possible camera motions from one grey picture to another, uint8 (h, w): affine, float (2, 3) each.
-
-    Standing still, and what fits the tracked corners near the border, all of them, and the second fit's outliers.
-    """
-    hypotheses = [_IDENTITY]
-    corners = cv2.goodFeaturesToTrack(source, 300, 0.005, 3)
-    if corners is None:
-        return hypotheses
-    tracked, forward_status, _ = cv2.calcOpticalFlowPyrLK(source, target, corners, None, winSize=(11, 11), maxLevel=3)
-    returned, backward_status, _ = cv2.calcOpticalFlowPyrLK(target, source, tracked, None, winSize=(11, 11), maxLevel=3)
-    is_consistent = np.linalg.norm(returned - corners, axis=2)[:, 0] < 0.7
-    good = (forward_status[:, 0] == 1) & (backward_status[:, 0] == 1) & is_consistent
-    start, end = corners[good, 0], tracked[good, 0]
-    distance_to_centre = np.abs(start / np.array(source.shape[::-1]) * 2 - 1).max(axis=1)
-    _add_hypotheses(start[distance_to_centre > 0.7], end[distance_to_centre > 0.7], hypotheses)
-    inliers = _add_hypotheses(start, end, hypotheses)
-    if inliers is not None:
-        _add_hypotheses(start[~inliers], end[~inliers], hypotheses)
-    return hypotheses
-
-
-def _add_hypotheses(start: np.ndarray, end: np.ndarray, hypotheses: list[np.ndarray]) -> np.ndarray | None:
-    """Adds a translation and a similarity that explain most points. Returns the similarity's inliers."""
-    if len(start) < 3:
-        return None
-    hypotheses.append(np.column_stack([np.eye(2), np.median(end - start, axis=0)]))
-    cv2.setRNGSeed(1)
-    matrix, inliers = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=0.8)
-    if matrix is None or not 0.8 < np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 1.25:
-        return None
-    hypotheses.append(matrix)
-    is_inlier: np.ndarray = inliers[:, 0].astype(bool)
-    return is_inlier
-
-
-def residuals(source: np.ndarray, target: np.ndarray, hypotheses: list[np.ndarray]) -> np.ndarray:
-    """What each motion leaves unexplained between two grey pictures: float32 (hypotheses, _CELLS, _CELLS)."""
-    errors = []
-    for matrix in hypotheses:
-        warped = cv2.warpAffine(source, matrix, source.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-        difference = np.minimum(cv2.absdiff(warped, target), 40).astype(np.float32)
-        errors.append(cv2.resize(difference, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA))
-    return np.stack(errors)
-
-
-def count_votes(errors: np.ndarray) -> np.ndarray:
-    """How many cells each motion explains as well as the best motion does, float (hypotheses,).
-
-    Outer cells count double: the camera moves the whole picture, an object only few cells near each other, however rich
-    in detail they are.
-
-    Args:
-        errors: As `residuals` returns them.
-    """
-    explained = errors <= errors.min(axis=0) + 0.7
-    distance_to_centre = np.abs(np.linspace(-1, 1, _CELLS))
-    weight = np.where(np.maximum(distance_to_centre[:, None], distance_to_centre[None]) > 0.75, 1.0, 0.5)
-    return np.asarray((explained * weight).sum(axis=(1, 2)))
-
-
-def estimate_camera_path(grey: list[np.ndarray]) -> list[np.ndarray]:
-    """The camera's motion between neighbouring grey pictures: float (2, 3) each, one fewer than pictures.
-
-    Cameras move evenly. So the median motion of the neighbours in time is a further hypothesis for every pair, and has
-    more weight, as standing still has.
-    """
-    pairs = list(pairwise(grey))
-    hypotheses = [camera_hypotheses(a, b) for a, b in pairs]
-    errors = [residuals(a, b, matrices) for (a, b), matrices in zip(pairs, hypotheses, strict=True)]
-    first_path = []
-    for matrices, pair_errors in zip(hypotheses, errors, strict=True):
-        votes = count_votes(pair_errors)
-        votes[0] *= _PRIOR_FACTOR
-        first_path.append(matrices[int(votes.argmax())])
-    path = []
-    for index, ((a, b), matrices, pair_errors) in enumerate(zip(pairs, hypotheses, errors, strict=True)):
-        median_motion = np.median(np.stack(first_path[max(0, index - 4) : index + 5]), axis=0)
-        votes = count_votes(np.concatenate([pair_errors, residuals(a, b, [median_motion])]))
-        votes[[0, -1]] *= _PRIOR_FACTOR
-        path.append([*matrices, median_motion][int(votes.argmax())])
-    return path
 
 
 def _difference_to_border(frame: np.ndarray, colour_distance: float) -> np.ndarray:

@@ -113,7 +113,7 @@ def finetune(
 
 def _describe_clip(clip: TrainingClip) -> dict[str, Any]:
     """What `train.json` says of a clip. camera: how far it travels, in frame widths right and frame heights down."""
-    x, y = estimate_camera_trajectory(clip.frames)[-1].tolist()
+    x, y = estimate_camera_trajectory(clip.frames, masks=clip.masks)[-1].tolist()
     return {"name": clip.name, "caption": clip.caption, "frames": len(clip.frames), "camera": [x, -y]}
 
 
