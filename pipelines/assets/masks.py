@@ -87,6 +87,8 @@ def build_mask_shares(count: int, with_gpu: bool = True) -> list[dg.AssetsDefini
 
 
 def _build_mask_share(number: int, count: int, with_gpu: bool) -> dg.AssetsDefinition:
+    on_cpu: dict[str, Any] = {} if with_gpu else {"pool": None, "op_tags": resource_tags(gpu=False)}
+
     @mvmodel_asset(
         "masks",
         "pytorch",
@@ -95,7 +97,7 @@ def _build_mask_share(number: int, count: int, with_gpu: bool) -> dg.AssetsDefin
         description=f"The masks of clip {number + 1} and every {count}. clip after it, beside those of the others.",
         retry_policy=dg.RetryPolicy(max_retries=SHARE_RETRIES),
         code_version=MASKS_CODE,
-        **({} if with_gpu else {"pool": None, "op_tags": resource_tags(gpu=False)}),
+        **on_cpu,
     )
     def mask_share(
         context: dg.AssetExecutionContext, clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore
