@@ -29,6 +29,10 @@ class Cache:
         """The folder of a result. Calls `build(folder)` to fill it if it does not exist; a failed build leaves none."""
         folder = self.path_of(kind, recipe)
         if not folder.exists():
-            with atomic_folder(folder) as partial:
-                build(partial)
+            try:
+                with atomic_folder(folder) as partial:
+                    build(partial)
+            except OSError:
+                if not folder.exists():  # else another process has built the same meanwhile
+                    raise
         return folder

@@ -26,3 +26,6 @@ class TrainingInterrupted(Exception):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.signal_number)  # it may come from another process

@@ -65,14 +65,21 @@ def build_resources(home: Path | None = None, sections: Mapping[str, Any] | None
     pack, root = settings.pop("pack", ""), settings.pop("store", "") or str(home / "store")
     size = parse_size(value) if (value := settings.pop("size", None)) else ""
     hardware = {name: settings.pop(name) for name in ("device", "precision") if name in settings}
-    memory = settings.pop("memory", "auto")
+    memory, workers = settings.pop("memory", "auto"), settings.pop("workers", 1)
     for name in ("executor", "mask_steps"):
         settings.pop(name, None)
     address = settings.pop("report_address", None) or TopLevelConfig().report_address
     dtype = "float32" if hardware.get("precision") == "fp32" else "auto"
     options, verify_hours = settings.pop("store_options", {}), settings.pop("verify_hours", VERIFY_HOURS)
     store = ArtifactStore(root=root, work=str(home / "work"), options=options, verify_hours=verify_hours)
-    models = PackResource(name=pack, device=hardware.get("device", "auto"), dtype=dtype, size=str(size), memory=memory)
+    models = PackResource(
+        name=pack,
+        device=hardware.get("device", "auto"),
+        dtype=dtype,
+        size=str(size),
+        memory=memory,
+        workers=workers,
+    )
     return {
         "settings": Settings(
             home=str(home), clips=str(clips), sections=_without_hooks(settings), report_address=address

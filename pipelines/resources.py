@@ -26,6 +26,7 @@ from mvmodel.packs.info import (
     read_run_info,
 )
 from mvmodel.picture_size import parse_size_option
+from mvmodel.workers import Workers, get_workers
 from pipelines import settings as files
 
 if TYPE_CHECKING:
@@ -128,6 +129,13 @@ class PackResource(dg.ConfigurableResource):
     dtype: str = Field(default="auto", description="auto, float32, float16 or bfloat16; auto is float16 on a GPU.")
     size: str = Field(default="", description="Width and height of videos, as 512x320. Empty: the pack's own size.")
     memory: str = Field(default="auto", description="auto, 24gb, 16gb, 12gb or 8gb: how much is done to save memory.")
+
+    workers: int = 1
+    """Processes that work side by side in one step, on a CPU."""
+
+    def get_workers(self) -> Workers:
+        """The processes that train, generate and measure side by side; with a GPU, this process alone."""
+        return get_workers(1 if self.workers == 1 or resolve_device(self.device) != "cpu" else self.workers)
 
     def load(self) -> Pack:
         """The pack. Raises PackError naming it if it is missing or incomplete, InputError if it cannot do `size`."""

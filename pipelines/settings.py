@@ -158,6 +158,10 @@ class TopLevelConfig(Config):
     mask_steps: int = Field(default=1, ge=1, le=64)
     """Steps that compute the masks of the clips side by side, each its share, before they are put together. With the
     executors multiprocess, ray and kubernetes only; one for each machine or GPU is a good choice."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that train the adapters of a motion, generate its videos and measure them, several at once, each with a
+    share of the cores. Small models make better use of two cores with 2. Every process loads the models (1 GB of memory
+    with tiny). With a GPU it is always 1."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     memory: str = Field(default="auto", pattern="^(auto|24gb|16gb|12gb|8gb)$")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "text", "text_files", "tables", "config", "files", "outputs", "cache", "code_version", "picture_size")
-    + ("progress", "libraries"),
+    + ("progress", "libraries", "workers"),
     ("video", "model"),
     ("masks",),
     ("segmentation",),

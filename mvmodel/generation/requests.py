@@ -31,6 +31,7 @@ from mvmodel.video.frames import write_frames
 
 if TYPE_CHECKING:
     from mvmodel.backends.backend import Backend
+    from mvmodel.workers import Workers
 
 Progress = Callable[[int, int], None]
 
@@ -136,10 +137,13 @@ def generate(
     folder: Path,
     mask_term: bool = True,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Path:
     """Generate every request's video into `folder`: NAME.mp4, NAME.npz (`frames`, uint8 (F, H, W, 3)), NAME.json.
 
     NAME.json is written last and holds the settings that reproduce the video; a request that has one is skipped.
+    workers: processes that generate several videos at once; they report no progress. None generates one after another
+    in this process.
     """
     backend.check_generation_config(config)
     folder = Path(folder)
@@ -149,34 +153,55 @@ def generate(
     cut_texts = report_cut_texts(
         backend, [text for request in missing for text in (request.prompt, request.negative_prompt)]
     )
-    for number, request in enumerate(track(missing, "generate videos"), 1):
-        sequence = load_masks(request, backend)
-        first_frame = Path(first_frames) / f"{request.name}.png"
-        picture = _read_first_frame(first_frame)
-        work_dir = folder / f".{request.name}.windows"
-        frames = generate_video(
-            backend,
-            adapter,
-            request.prompt,
-            sequence,
-            picture,
-            config,
-            request.seed,
-            negative_prompt=request.negative_prompt,
-            mask_term=mask_term,
-            work_dir=work_dir,
-            first_latents=read_first_latents(first_frame, picture) if config.first_frame_latents else None,
-        )
-        write_mp4(folder / f"{request.name}.mp4", frames, sequence.fps)
-        write_frames(folder / f"{request.name}.npz", frames)
-        del frames  # perhaps mapped from a file in work_dir
-        shutil.rmtree(work_dir, ignore_errors=True)
-        settings = _settings(backend, adapter, request, sequence, first_frame, config, mask_term)
-        settings["prompt_cut"] = cut_texts.get(request.prompt)
-        write_json(folder / f"{request.name}.json", settings)
+    calls = [
+        (backend, adapter, request, Path(first_frames), config, folder, mask_term, cut_texts.get(request.prompt))
+        for request in missing
+    ]
+    if workers is not None and workers.count > 1:
+        workers.map(_generate_request, calls)
+        return folder
+    for number, call in enumerate(track(calls, "generate videos"), 1):
+        _generate_request(*call)
         if progress:
             progress(number, len(missing))
     return folder
+
+
+def _generate_request(
+    backend: Backend,
+    adapter: Path,
+    request: Request,
+    first_frames: Path,
+    config: GenerationConfig,
+    folder: Path,
+    mask_term: bool,
+    prompt_cut: str | None,
+) -> None:
+    """Write the files of one request, see `generate`. prompt_cut: what of the prompt the model does not see."""
+    sequence = load_masks(request, backend)
+    first_frame = first_frames / f"{request.name}.png"
+    picture = _read_first_frame(first_frame)
+    work_dir = folder / f".{request.name}.windows"
+    frames = generate_video(
+        backend,
+        adapter,
+        request.prompt,
+        sequence,
+        picture,
+        config,
+        request.seed,
+        negative_prompt=request.negative_prompt,
+        mask_term=mask_term,
+        work_dir=work_dir,
+        first_latents=read_first_latents(first_frame, picture) if config.first_frame_latents else None,
+    )
+    write_mp4(folder / f"{request.name}.mp4", frames, sequence.fps)
+    write_frames(folder / f"{request.name}.npz", frames)
+    del frames  # perhaps mapped from a file in work_dir
+    shutil.rmtree(work_dir, ignore_errors=True)
+    settings = _settings(backend, adapter, request, sequence, first_frame, config, mask_term)
+    settings["prompt_cut"] = prompt_cut
+    write_json(folder / f"{request.name}.json", settings)
 
 
 def generate_video(

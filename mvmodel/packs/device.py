@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,3 +56,12 @@ def move_model(model: ModuleT, *target: Any) -> ModuleT:
 
     moved_model: ModuleT = torch.nn.Module.to(model, *target)
     return moved_model
+
+
+def empty_gpu_cache(device: str) -> None:
+    """Gives memory back that no tensor needs any more."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file
 from mvmodel.metrics.scorer import Scorer
-from mvmodel.packs.device import ModuleT, move_model, resolve_device, resolve_dtype
+from mvmodel.packs.device import ModuleT, empty_gpu_cache, move_model, resolve_device, resolve_dtype
 from mvmodel.packs.info import (
     PackInfo,
     check_parts,
@@ -72,6 +71,9 @@ class Pack:
         self._parts: dict[str, Any] = {}
         check_parts(self.folder)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # another process loads the models itself, and once
+        return _open_once, (self.folder, self._device_name, self._dtype_name, self.info.size, self._memory_level)
+
     @cached_property
     def device(self) -> str:
         """The device that models are loaded to: cpu, cuda or cuda:N."""
@@ -110,7 +112,7 @@ class Pack:
         if plan is not None:
             self.memory = plan
             self._parts.clear()
-            _empty_gpu_cache(self.device)
+            empty_gpu_cache(self.device)
         return plan
 
     def move_off_device(self, *parts: str) -> None:
@@ -119,13 +121,13 @@ class Pack:
             for part in parts:
                 if part in self._parts:
                     move_model(self._parts[part], "cpu")
-            _empty_gpu_cache(self.device)
+            empty_gpu_cache(self.device)
 
     def unload(self, *parts: str) -> None:
         """Forget loaded parts, so that their memory is free; they are loaded again on their next use."""
         for part in parts:
             self._parts.pop(part, None)
-        _empty_gpu_cache(self.device)
+        empty_gpu_cache(self.device)
 
     @cached_property
     def hash(self) -> str:
@@ -295,7 +297,7 @@ def load_pack(
     return Pack(find_pack_folder(name_or_folder or get_default_pack_name()), device, dtype, size, memory)
 
 
-def _empty_gpu_cache(device: str) -> None:
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
+@cache
+def _open_once(*arguments: Any) -> Pack:
+    """The pack in a process that was sent it."""
+    return Pack(*arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.quality import MaskQuality, measure_quality
 from mvmodel.segmentation.selection import SegmenterChoice
 from mvmodel.video.catalogue import Catalogue
+from mvmodel.workers import Workers
 
 QUALITY_TABLE = "quality.parquet"
 
@@ -79,13 +80,14 @@ def write_clip_masks(
     config: ExtractConfig,
     cache: Cache,
     recipe: Mapping[str, Any],
+    workers: Workers | None = None,
 ) -> None:
     """Write CLIP.npz for every clip of a catalogue, and quality.parquet with one row per clip.
 
     folder: where to write; exists. The other arguments are those of `compute_clip_masks`.
     """
     rows = []
-    for clip, item in compute_clip_masks(catalogue, segmenters, config, cache, recipe):
+    for clip, item in compute_clip_masks(catalogue, segmenters, config, cache, recipe, workers=workers):
         shutil.copyfile(item / "masks.npz", folder / f"{clip}.npz")
         rows.append(_read_item(clip, item))
     pd.DataFrame(rows).to_parquet(folder / QUALITY_TABLE, index=False)
@@ -112,6 +114,7 @@ def compute_clip_masks(
     cache: Cache,
     recipe: Mapping[str, Any],
     clips: Collection[str] | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[tuple[str, Path]]:
     """(clip, folder of its masks in `cache`) of every clip, in the order of the catalogue.
 
@@ -125,17 +128,33 @@ def compute_clip_masks(
         cache: Keeps the results per clip.
         recipe: What else decides a result: the code version.
         clips: Names of the clips; None is all.
+        workers: Processes that work on several clips at once; None is this process alone.
     """
     recipe = {**recipe, "config": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
-    rows = [row for row in catalogue.table.itertuples() if clips is None or row.clip in clips]
-    for clip in track(rows, "masks of clips"):
+    calls: list[tuple[Any, ...]] = []
+    for index, clip in enumerate(catalogue.table.itertuples()):
+        if clips is None or clip.clip in clips:
+            supplied = catalogue.masks_file(str(clip.clip))
+            inputs = {"content": clip.content, "fps": clip.fps, "supplied": hash_file(supplied) if supplied else ""}
+            row = Catalogue(catalogue.folder, catalogue.table[index : index + 1], catalogue.quarantine[:0])
+            calls.append((cache, hash_value({**recipe, **inputs}), row, str(clip.clip), segmenters, config))
+    if workers is None or workers.count == 1:
+        items: Iterable[Path] = (_get_or_build(*call) for call in track(calls, "masks of clips"))
+    else:
+        items = workers.map(_get_or_build, calls)
+    for (_, _, _, name, *_), item in zip(calls, items, strict=True):
+        yield name, item
 
-        def build(item: Path, name: str = str(clip.clip)) -> None:
-            _write_item(item, get_clip_masks(catalogue, name, segmenters, config))
 
-        supplied = catalogue.masks_file(str(clip.clip))
-        inputs = {"content": clip.content, "fps": clip.fps, "supplied": hash_file(supplied) if supplied else ""}
-        yield str(clip.clip), cache.get_or_build("masks", hash_value({**recipe, **inputs}), build)
+def _get_or_build(
+    cache: Cache, recipe: str, catalogue: Catalogue, name: str, segmenters: SegmenterChoice, config: ExtractConfig
+) -> Path:
+    """The cached folder with the masks of one clip and their quality."""
+
+    def build(item: Path) -> None:
+        _write_item(item, get_clip_masks(catalogue, name, segmenters, config))
+
+    return cache.get_or_build("masks", recipe, build)
 
 
 def read_mask_quality(folder: Path) -> pd.DataFrame:

@@ -117,6 +117,10 @@ def _describe_clip(clip: TrainingClip) -> dict[str, Any]:
     return {"name": clip.name, "caption": clip.caption, "frames": len(clip.frames), "camera": [x, -y]}
 
 
+def report_nothing(row: dict[str, Any]) -> None:
+    """The `report` of trainings in other processes."""
+
+
 def _tune(
     backend: Backend,
     clips: Sequence[TrainingClip],

@@ -266,6 +266,7 @@ def _generate_conditions(
             settings,
             target,
             mask_term=condition.mask_term,
+            workers=pack.get_workers(),
         )
 
 
@@ -280,7 +281,8 @@ def _generate_not_tuned(
     assert start is not None  # an adapter was tuned from it
 
     def build(folder: Path) -> None:
-        generate(pack.backend(), start, read_requests(requests), first_frames, config, folder)
+        workers = pack.get_workers()
+        generate(pack.backend(), start, read_requests(requests), first_frames, config, folder, workers=workers)
 
     recipe = recipe_hash(
         requests=hash_folder(requests.parent),

@@ -61,7 +61,8 @@ def build_foreground_masks(shares: Sequence[dg.AssetsDefinition] = ()) -> dg.Ass
         catalogue, config, segmenters, segmenter = _open_inputs(clips, settings, pack)
 
         def build(folder: Path) -> None:
-            write_clip_masks(folder, catalogue, segmenters, config, store.store.cache, {"code": MASKS_CODE})
+            recipe = {"code": MASKS_CODE}
+            write_clip_masks(folder, catalogue, segmenters, config, store.store.cache, recipe, pack.get_workers())
 
         recorded = {"extract": config.model_dump(mode="json"), "segmenters": dict(segmenters.recipe)}
         result = store.step(

@@ -86,19 +86,21 @@ def _judge_videos(
     folder: Path, videos: Path, requests: Sequence[Request], pack: PackResource, store: VersionStore, judge_hash: str
 ) -> list[dict[str, Any]]:
     """One row per video; what the judge detected is copied to `folder`/detections/CONDITION/NAME.npz."""
-    rows = []
+    calls: list[tuple[Any, ...]] = []
     for condition in sorted(path.name for path in videos.iterdir() if path.is_dir()):
-        detections = folder / "detections" / condition
-        detections.mkdir(parents=True, exist_ok=True)
+        (folder / "detections" / condition).mkdir(parents=True, exist_ok=True)
         for request in requests:
             video = videos / condition / f"{request.name}.npz"
             if condition != "full" and not video.exists():
                 continue  # some conditions are generated for the first requests only
-            judgement = store_judgement(store, video, request, pack.load(), judge_hash)
-            shutil.copyfile(judgement / "detections.npz", detections / f"{request.name}.npz")
-            columns = {"name": request.name, "prompt": request.prompt, "seed": request.seed}
-            metrics = json.loads((judgement / "metrics.json").read_text())
-            rows.append({"condition": condition, **columns, **metrics})
+            calls.append((store.cache, video, request, pack.load(), judge_hash))
+    rows = []
+    for (_, video, request, *_), judgement in zip(calls, pack.get_workers().map(store_judgement, calls), strict=True):
+        condition = video.parent.name
+        shutil.copyfile(judgement / "detections.npz", folder / "detections" / condition / f"{request.name}.npz")
+        columns = {"name": request.name, "prompt": request.prompt, "seed": request.seed}
+        metrics = json.loads((judgement / "metrics.json").read_text())
+        rows.append({"condition": condition, **columns, **metrics})
     return rows
 
 

@@ -133,18 +133,10 @@ def motion_adapter(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """The motion's adapter, tuned from the pack's start adapter if it has one; and one from scratch to compare."""
-    runs, hardware = _training_runs(settings, pack, gpu), gpu.get_hardware()
+    runs, hardware, workers = _training_runs(settings, pack, gpu), gpu.get_hardware(), pack.get_workers()
 
     def build(folder: Path) -> None:
-        from mvmodel.training.finetune import finetune
-        from mvmodel.training.training_set import read_training_set
-        from pipelines.driver.progress import throttled
-
-        train, held_out = read_training_set(training_set.folder)
-        for name, config in runs.items():  # returns a finished adapter, resumes an interrupted one from its checkpoint
-            report = throttled(context, f"{context.partition_key} {Path(name).parent}")
-            target = (folder / name).parent
-            finetune(pack.backend(), train, config, target, held_out, report, device=hardware["device"])
+        _train_adapters(context, training_set.folder, runs, folder, pack, hardware["device"])
 
     def describe(folder: Path) -> dict[str, Any]:
         return {**_adapters_metadata(folder, runs), **hardware}
@@ -155,8 +147,31 @@ def motion_adapter(
         context, inputs, recorded, build, describe, pack.recipe(), VOLATILE_FILES, rebuild=is_forced(context)
     )
     if (result.metadata or {}).get("computed"):
-        result = with_metadata(result, peak_memory_gb=gpu.peak_memory_gb())
+        result = with_metadata(result, peak_memory_gb=max(gpu.peak_memory_gb(), workers.peak_memory_gb()))
     return checks.with_checks(result, checks.check_losses(read_training_curve(result.value.folder / TUNED_ADAPTER)))
+
+
+def _train_adapters(
+    context: dg.AssetExecutionContext,
+    training_set: Path,
+    runs: Mapping[str, TrainConfig],
+    folder: Path,
+    pack: PackResource,
+    device: str,
+) -> None:
+    """Train every adapter of `runs` below `folder`: a finished one is kept, an interrupted one resumed."""
+    from mvmodel.training.finetune import finetune, report_nothing
+    from mvmodel.training.training_set import read_training_set
+    from pipelines.driver.progress import throttled
+
+    train, held_out = read_training_set(training_set)
+    workers, calls = pack.get_workers(), list[tuple[Any, ...]]()
+    for name, config in runs.items():
+        report = report_nothing
+        if workers.count == 1 or len(runs) == 1:  # in this process, which has the run's log
+            report = throttled(context, f"{context.partition_key} {Path(name).parent}")
+        calls.append((pack.backend(), train, config, (folder / name).parent, held_out, report, device))
+    workers.map(finetune, calls)
 
 
 def _training_runs(settings: Settings, pack: PackResource, gpu: Gpu) -> dict[str, TrainConfig]:
@@ -231,7 +246,9 @@ def adapter_evaluation(
         requests = empty_folder(folder) / "set"
         write_evaluation_requests(training_set.folder, requests, context.partition_key, config, pack.load())
         adapter = motion_adapter.folder / TUNED_ADAPTER
-        evaluation = evaluate(store.store, adapter, motion_adapter.sha, requests, generation, pack.load())
+        evaluation = evaluate(
+            store.store, adapter, motion_adapter.sha, requests, generation, pack.load(), pack.get_workers()
+        )
         for name in ("metrics.json", "rows.json"):
             shutil.copyfile(evaluation / name, folder / name)
         shutil.copytree(evaluation / "videos", folder / "videos")

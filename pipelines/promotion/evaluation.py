@@ -16,9 +16,11 @@ from pipelines.store.version_store import VersionStore, recipe_hash
 if TYPE_CHECKING:
     from mvmodel.backends.backend import Backend
     from mvmodel.backends.generation_config import GenerationConfig
+    from mvmodel.cache import Cache
     from mvmodel.generation.requests import Request
     from mvmodel.metrics.judge import Judgement
     from mvmodel.packs import Pack
+    from mvmodel.workers import Workers
 
 EVALUATION_CODE = code_version(
     "mvmodel.backends.load", "mvmodel.generation.requests", "mvmodel.metrics.judge", files=(__file__,)
@@ -59,7 +61,7 @@ def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgemen
     return judge_with_pack(pack, frames, masks, request.prompt)
 
 
-def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:
+def store_judgement(cache: Cache, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:
     """A folder with metrics.json (metrics and the scorer's record) and detections.npz (where the judge saw the object).
 
     Computed once for the same video, masks, prompt and judge. judge_hash: the hash of the pack's scorer and segmenter.
@@ -74,7 +76,7 @@ def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pa
         (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.scorer}))
 
     inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
-    return store.cache.get_or_build(
+    return cache.get_or_build(
         "scores",
         recipe_hash(**inputs, code=JUDGE_CODE, pack=judge_hash, independent=describe_independent_judge()),
         build,
@@ -82,7 +84,13 @@ def store_judgement(store: VersionStore, video: Path, request: Request, pack: Pa
 
 
 def evaluate(
-    store: VersionStore, adapter: Path, adapter_sha: str, requests: Path, generation: GenerationConfig, pack: Pack
+    store: VersionStore,
+    adapter: Path,
+    adapter_sha: str,
+    requests: Path,
+    generation: GenerationConfig,
+    pack: Pack,
+    workers: Workers,
 ) -> Path:
     """A folder with metrics.json, rows.json (one entry per video) and videos/; computed once for the same inputs.
 
@@ -101,7 +109,7 @@ def evaluate(
     )
 
     def build(folder: Path) -> None:
-        _generate_and_judge(folder, adapter, requests, generation, pack)
+        _generate_and_judge(folder, adapter, requests, generation, pack, workers)
 
     return store.cache.get_or_build("evaluation", recipe, build)
 
@@ -114,13 +122,15 @@ def _measure_without_mask(
     first_frames: Path,
     generation: GenerationConfig,
     pack: Pack,
+    workers: Workers,
 ) -> float:
     """The mean IoU of the same videos with the mask term off: what an adapter that ignores its masks would reach."""
     from mvmodel.generation.requests import generate
 
     videos = folder / "videos_without_mask"
-    generate(backend, adapter, requests, first_frames, generation, videos, mask_term=False)
-    return sum(_measure_iou(videos / f"{request.name}.npz", request, pack) for request in requests) / len(requests)
+    generate(backend, adapter, requests, first_frames, generation, videos, mask_term=False, workers=workers)
+    values = workers.map(_measure_iou, [(videos / f"{request.name}.npz", request, pack) for request in requests])
+    return sum(values) / len(requests)
 
 
 def _measure_iou(video: Path, request: Request, pack: Pack) -> float:
@@ -135,7 +145,9 @@ def _measure_iou(video: Path, request: Request, pack: Pack) -> float:
     return float(judge_iou(frames, masks, pack.scorer(), pack.segmenter(), words).mean())
 
 
-def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack) -> None:
+def _generate_and_judge(
+    folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack, workers: Workers
+) -> None:
     from mvmodel.backends.load import load_backend
     from mvmodel.generation.request_table import read_requests
     from mvmodel.generation.requests import first_frames, generate
@@ -144,12 +156,13 @@ def _generate_and_judge(folder: Path, adapter: Path, table: Path, generation: Ge
     requests = read_requests(table / "requests.csv")
     backend, videos = load_backend(pack), folder / "videos"
     first = first_frames(backend, requests, generation, folder / "first_frames")
-    generate(backend, adapter, requests, first, generation, videos)
-    metrics = {r.name: judge_generated_video(videos / f"{r.name}.npz", r, pack).metrics for r in requests}
+    generate(backend, adapter, requests, first, generation, videos, workers=workers)
+    judgements = workers.map(judge_generated_video, [(videos / f"{r.name}.npz", r, pack) for r in requests])
+    metrics = {r.name: judgement.metrics for r, judgement in zip(requests, judgements, strict=True)}
     rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in requests]
     card = average_metrics(metrics)
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
-    without_mask = _measure_without_mask(folder, backend, adapter, requests, first, generation, pack)
+    without_mask = _measure_without_mask(folder, backend, adapter, requests, first, generation, pack, workers)
     summary = {
         **card.means,
         IOU_WITHOUT_MASK: without_mask,

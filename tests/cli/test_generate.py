@@ -24,6 +24,7 @@ from mvmodel.masks.files import read_masks
 from mvmodel.packs import load_pack
 from mvmodel.video.frames import read_frames
 from mvmodel.video.video_files import write_video
+from mvmodel.workers import Workers
 
 QUICK = ("--steps", 1, "--set", "first_frame_steps=1")
 
@@ -165,7 +166,7 @@ def test_command_line_library_and_pipeline_give_the_same_bytes(
     (tmp_path / "requests.csv").write_text("name,motion,prompt,masks,seed\nv,glide,a car,masks/v.npz,4\n")
     (tmp_path / ADAPTERS["tuned"]).parent.mkdir()
     (tmp_path / ADAPTERS["tuned"]).symlink_to(random_adapter)
-    resource = SimpleNamespace(backend=lambda: load_backend(pack))
+    resource = SimpleNamespace(backend=lambda: load_backend(pack), get_workers=Workers)
     context = SimpleNamespace(log=SimpleNamespace(info=print), partition_key="glide")
     table = tmp_path / "requests.csv"
     pictures = first_frames(resource.backend(), read_requests(table), config, tmp_path / "first")

@@ -122,6 +122,7 @@ def generate(
     folder: Path,
     mask_term: bool = True,
     progress: Any = None,
+    workers: Any = None,
 ) -> Path:
     """Videos that show the mask itself with the term on, and nothing with it off."""
     from mvmodel.masks import MaskSequence

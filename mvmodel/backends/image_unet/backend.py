@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -49,6 +49,9 @@ class ImageUNetBackend(Backend):
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
         self._pipelines: dict[tuple[str, ...], MaskVideoPipeline] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_once, (self.pack,)  # another process builds its pipelines itself, and once
 
     @property
     def name(self) -> str:
@@ -272,3 +275,9 @@ class ImageUNetBackend(Backend):
         adapter = load_adapter(folder)
         adapter.check_fits(self.pack.unet())
         return AdapterTrainee(self.pack, adapter, config, device)
+
+
+@cache
+def _load_once(pack: Pack) -> ImageUNetBackend:
+    """The backend of a pack in a process that was sent it."""
+    return ImageUNetBackend(pack)
