@@ -23,8 +23,9 @@ def test_every_command_and_option_of_before_exists() -> None:
     options = {
         name: {o for p in command.params for o in p.opts if o.startswith("-")} for name, command in commands.items()
     }
-    assert set(commands) == {"run", "materialize", "lineage", "rollback", "repair", "doctor", "gc", "verify"}
+    assert set(commands) == {"run", "ui", "materialize", "lineage", "rollback", "repair", "doctor", "gc", "verify"}
     assert {"--clips", "--config", "--pack", "--quick", "--home"} <= options["run"]
+    assert {"--port", "--report-port", "--home"} <= options["ui"]
     assert {"--json", "--home"} <= options["lineage"]
     assert {"--delete", "--keep", "--days", "--home"} <= options["gc"]
     assert "--home" in options["rollback"] and "--home" in options["repair"]
