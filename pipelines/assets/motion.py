@@ -42,7 +42,7 @@ def motion_descriptors(
         masks = {path.stem: MaskSequence.load(path) for path in sorted(foreground_masks.folder.glob("*.npz"))}
         rows = {}
         for clip, sequence in masks.items():
-            camera = estimate_camera_trajectory(catalogue.frames(clip))
+            camera = estimate_camera_trajectory(catalogue.frames(clip), masks=sequence.masks)
             rows[clip] = compute_descriptor(sequence) | compute_motion_attributes(sequence, camera)
         pd.DataFrame.from_dict(rows, orient="index").rename_axis("clip").to_parquet(folder / "descriptors.parquet")
         trajectories = {clip: compute_trajectory(sequence).tolist() for clip, sequence in masks.items()}

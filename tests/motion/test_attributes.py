@@ -102,7 +102,7 @@ def test_the_camera_is_followed(pan: float) -> None:
     trajectories = []
     for seed in range(4):
         clip = random_clip((HELD_OUT, seed, 6), 12, motion="bounce", background="forest", pan=pan)
-        trajectories.append(estimate_camera_trajectory(clip.frames))
+        trajectories.append(estimate_camera_trajectory(clip.frames, masks=clip.masks))
     x, y = np.median(trajectories, axis=0).T
     assert x == pytest.approx(np.linspace(0, pan, 12), abs=0.1)
     assert y == pytest.approx(np.zeros(12), abs=0.05)
@@ -145,7 +145,7 @@ def test_the_trajectory_is_that_in_the_world(facing: int, pan: float) -> None:
         clip = random_clip((HELD_OUT, seed, 8), 12, motion="glide", background="forest", pan=pan, facing=facing)
         masks = MaskSequence(clip.masks)
         size = np.sqrt(masks.masks.sum(axis=(1, 2)).mean()) / masks.width
-        attributes = compute_motion_attributes(masks, estimate_camera_trajectory(clip.frames))
+        attributes = compute_motion_attributes(masks, estimate_camera_trajectory(clip.frames, masks=clip.masks))
         errors.append(attributes["rightward"] * size - (0.5 * facing + pan))
     print(f"facing {facing}, pan {pan}: off by {np.round(errors, 3)} frame widths")
     assert np.median(np.abs(errors)) < 0.08

@@ -154,7 +154,7 @@ def test_a_group_that_the_camera_follows_is_named_after_its_trajectory_in_the_wo
         clip = random_clip((HELD_OUT, 730_000, index), frames=12, motion="sway", background="forest", pan=pan)
         masks = MaskSequence(clip.masks)
         rows[f"clip-{index}"] = compute_descriptor(masks) | compute_motion_attributes(
-            masks, estimate_camera_trajectory(clip.frames)
+            masks, estimate_camera_trajectory(clip.frames, masks=clip.masks)
         )
     table = pd.DataFrame.from_dict(rows, orient="index")
     assert list(group_clips(table, _unlabelled(table)).motions) == [f"swaying-{name}"]
