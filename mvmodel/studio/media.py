@@ -115,8 +115,8 @@ async def add_library_masks(studio: Studio, session: Session, request: Request) 
     """An entry's masks, stored in the session; answers with their file, names and camera."""
     sequence = fit_masks(_read_entry(studio, request), studio.size_of(studio.read_project(session)))
     names = list(sequence.names) or [""] * len(sequence.per_instance)
-    stored = {"masks": session.store_masks(sequence), "names": names, "frames": sequence.frames}
-    return JSONResponse(stored | {"camera": sequence.camera})
+    answer = {"masks": session.store_masks(sequence), "names": names, "frames": sequence.frames}
+    return JSONResponse(answer | {"camera": sequence.camera})
 
 
 def _read_entry(studio: Studio, request: Request) -> MaskSequence:
