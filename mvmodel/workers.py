@@ -75,7 +75,8 @@ class Workers:
             return
         if signal_number is not None:
             for process in list((executor._processes or {}).values()):
-                os.kill(process.pid, signal_number)
+                if process.pid is not None:
+                    os.kill(process.pid, signal_number)
         executor.shutdown(cancel_futures=True)
 
     def _start(self) -> ProcessPoolExecutor:

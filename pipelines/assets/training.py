@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,7 +167,7 @@ def _train_adapters(
     train, held_out = read_training_set(training_set)
     workers, calls = pack.get_workers(), list[tuple[Any, ...]]()
     for name, config in runs.items():
-        report = report_nothing
+        report: Callable[[dict[str, Any]], None] = report_nothing
         if workers.count == 1 or len(runs) == 1:  # in this process, which has the run's log
             report = throttled(context, f"{context.partition_key} {Path(name).parent}")
         calls.append((pack.backend(), train, config, (folder / name).parent, held_out, report, device))

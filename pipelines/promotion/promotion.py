@@ -65,7 +65,7 @@ def judge_adapter(
         evaluation.folder / "set",
         pack.generation(settings),
     )
-    results = evaluate(store, weights, promoted.sha, requests, generation, pack.load())
+    results = evaluate(store, weights, promoted.sha, requests, generation, pack.load(), pack.get_workers())
     return apply_gates(candidate, config, json.loads((results / "metrics.json").read_text()))
 
 
