@@ -17,6 +17,7 @@ from pipelines.assets.training import SCRATCH_ADAPTER, read_json
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
+from pipelines.request_rows import describe_unused_rows, read_motion_requests
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestsConfig
 from pipelines.store.artifact_store import ArtifactStore
@@ -58,15 +59,17 @@ def generation_requests(
     from mvmodel.generation.request_masks import get_source_kind, hash_mask_source
 
     motion, config = context.partition_key, settings.read("requests", RequestsConfig)
-    table = settings.path(config.file)
-    table_requests = _read_listed_requests(table, motion) if config.file else []
+    table_folder = settings.path(config.file).parent
+    table_requests = read_motion_requests(settings, motion)
+    if sentence := describe_unused_rows(settings, set(context.instance.get_dynamic_partitions(str(motions.name)))):
+        context.log.warning(sentence)
     source_kinds = {get_source_kind(request) for request in table_requests}
     library = load_current(context.instance, store.store, "mask_library") if "library" in source_kinds else None
 
     def build(folder: Path) -> None:
         if table_requests:
             write_listed_requests(
-                empty_folder(folder), motion, table_requests, table.parent, pack.load(), library, config.fit
+                empty_folder(folder), motion, table_requests, table_folder, pack.load(), library, config.fit
             )
         else:
             _write_default_requests(empty_folder(folder), motion, training_set, pack.load(), config)
@@ -75,17 +78,10 @@ def generation_requests(
     inputs = {} if table_requests else {"training_set": training_set}
     if library is not None:
         inputs["mask_library"] = library
-    rows = [[r.name, r.prompt, hash_mask_source(r, table.parent), r.seed, r.negative_prompt] for r in table_requests]
+    rows = [[r.name, r.prompt, hash_mask_source(r, table_folder), r.seed, r.negative_prompt] for r in table_requests]
     models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
     recorded = {**config.model_dump(), "rows": rows, "size": str(pack.info.size)}
     return store.step(context, inputs, recorded, build, _requests_metadata, models)
-
-
-def _read_listed_requests(table: Path, motion: str) -> list[Request]:
-    """The motion's rows of the request table; none if there is no such file."""
-    from mvmodel.generation.request_table import read_requests
-
-    return [request for request in read_requests(table) if request.motion == motion] if table.exists() else []
 
 
 def write_listed_requests(

@@ -28,6 +28,8 @@ from pipelines.driver.phase import PhaseResult, run_phase
 from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import repair
 from pipelines.promotion.promotion import find_promoted
+from pipelines.request_rows import describe_unused_rows, find_request_table
+from pipelines.resources import Settings
 from pipelines.store.force import FORCE_TAG
 from pipelines.store.version_store import VersionStore
 
@@ -104,7 +106,10 @@ class Driver:
         """tags: of every Dagster run."""
         self.home, self.instance, self.started, self.tags = home, instance, started, tags or {}
         self.defs = build_defs(home=home, sections=sections)
-        self.store: VersionStore = build_resources(home, sections)["store"].store
+        resources = build_resources(home, sections)
+        self.store: VersionStore = resources["store"].store
+        self.settings: Settings = resources["settings"]
+        find_request_table(self.settings)  # raises if the settings name one that is not there
         self.stages: list[dict[str, Any]] = []
         self.failures: list[str] = []
 
@@ -112,14 +117,14 @@ class Driver:
         """Ingest, process every motion, rebuild the leaderboard, write the summary; returns the exit status."""
         print_progress("ingestion to groups", job=jobs.ingest_job.name)
         ingested = self._run_phase(jobs.ingest_job.name)
-        notes = [str(note) for note in [ingested.metadata.get("foreground_masks", {}).get(UNKNOWN_FOOTAGE)] if note]
-        for note in notes:
-            print_progress(f"note: {note}")
+        notes: list[str] = []
+        _add_note(notes, str(ingested.metadata.get("foreground_masks", {}).get(UNKNOWN_FOOTAGE) or ""))
         motions: dict[str, dict[str, Any]] = {}
         report = ""
         if not ingested.failures:
             groups = read_motion_groups(Path(str(ingested.metadata["motion_groups"]["path"])))
             labels = read_motion_labels(Path(str(ingested.metadata["motion_groups"]["path"])))
+            _add_note(notes, describe_unused_rows(self.settings, groups["motions"].keys()))
             for slug, members in sorted(groups["motions"].items()):
                 motions[slug] = self._run_motion(slug, len(members), labels.get(slug, ""))
             if not motions:
@@ -183,3 +188,10 @@ class Driver:
         """The name of the pack that segmented the clips most recently."""
         versions = sorted(self.store.versions("foreground_masks"), key=lambda version: version.created)
         return versions[-1].pack.get("name", "") if versions else ""
+
+
+def _add_note(notes: list[str], note: str) -> None:
+    """Print a sentence for the user, and keep it for the summary; "" is none."""
+    if note:
+        print_progress(f"note: {note}")
+        notes.append(note)

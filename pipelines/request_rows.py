@@ -1,0 +1,58 @@
+"""The rows of a home's request table: those of one motion, and those that no motion takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvmodel.errors import InputError
+from pipelines.resources import Settings
+from pipelines.settings import RequestsConfig
+
+if TYPE_CHECKING:
+    from mvmodel.generation.requests import Request
+
+
+def find_request_table(settings: Settings) -> Path | None:
+    """The request table of the settings. None without one: `file` is empty, or the default and not there.
+
+    Raises InputError if the settings name a table that does not exist.
+    """
+    name = settings.read("requests", RequestsConfig).file
+    if not name:
+        return None
+    table = settings.path(name)
+    if table.exists():
+        return table
+    if name == RequestsConfig().file:
+        return None
+    raise InputError(f'requests: there is no table {table}; correct file, or set it to "" for default requests')
+
+
+def read_motion_requests(settings: Settings, motion: str) -> list[Request]:
+    """The motion's rows of the request table; none if there is no table."""
+    from mvmodel.generation.request_table import read_requests
+
+    table = find_request_table(settings)
+    return [request for request in read_requests(table) if request.motion == motion] if table else []
+
+
+def describe_unused_rows(settings: Settings, motions: Collection[str]) -> str:
+    """A sentence on rows for motions that are not among `motions` (slugs); "" if there are none.
+
+    The table that is the default is about the sample clips. Its rows for them say nothing about other clips.
+    """
+    from mvmodel.generation.request_table import read_requests
+
+    table = find_request_table(settings)
+    if table is None or settings.read("requests", RequestsConfig).file == RequestsConfig().file:
+        return ""
+    unused = [request for request in read_requests(table) if request.motion not in motions]
+    if not unused:
+        return ""
+    names = ", ".join(sorted({request.motion for request in unused}))
+    return (
+        f"{table} has requests for motions that this home does not have ({names}); they give no videos. Its motions "
+        f"are {', '.join(sorted(motions)) or 'not known yet'}"
+    )
