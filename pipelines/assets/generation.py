@@ -60,9 +60,7 @@ def generation_requests(
 
     motion, config = context.partition_key, settings.read("requests", RequestsConfig)
     table_folder = settings.path(config.file).parent
-    table_requests = read_motion_requests(settings, motion)
-    if sentence := describe_unused_rows(settings, set(context.instance.get_dynamic_partitions(str(motions.name)))):
-        context.log.warning(sentence)
+    table_requests = _read_listed_requests(context, settings)
     source_kinds = {get_source_kind(request) for request in table_requests}
     library = load_current(context.instance, store.store, "mask_library") if "library" in source_kinds else None
 
@@ -82,6 +80,13 @@ def generation_requests(
     models = pack.recipe() if "words" in source_kinds else pack.recipe("text_encoder")
     recorded = {**config.model_dump(), "rows": rows, "size": str(pack.info.size)}
     return store.step(context, inputs, recorded, build, _requests_metadata, models)
+
+
+def _read_listed_requests(context: dg.AssetExecutionContext, settings: Settings) -> list[Request]:
+    """The partition's rows of the request table. Rows for motions that do not exist are named in the log."""
+    if sentence := describe_unused_rows(settings, context.instance.get_dynamic_partitions(str(motions.name))):
+        context.log.warning(sentence)
+    return read_motion_requests(settings, context.partition_key)
 
 
 def write_listed_requests(
