@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -37,10 +37,13 @@ class Workers:
         """What `function(*arguments)` returns for each of `calls`, in their order.
 
         function: Of a module, because other processes import it; its arguments and results are pickled. An error ends
-        the map when the calls in progress have ended. A signal is passed on as SIGTERM, and the processes end.
+        the map when the calls in progress have ended. A signal is passed on as SIGTERM, and the processes end. A single
+        call is made in this process, with as many threads as one of the others has: so results do not depend on how
+        many calls there are, bit for bit.
         """
         if self.count == 1 or len(calls) < 2:
-            return [function(*arguments) for arguments in calls]
+            with self._share_of_threads():
+                return [function(*arguments) for arguments in calls]
         executor, futures = self._start(), list[Future[Result]]()
         try:
             for arguments in calls:
@@ -79,13 +82,35 @@ class Workers:
                     os.kill(process.pid, signal_number)
         executor.shutdown(cancel_futures=True)
 
+    @property
+    def _threads(self) -> int:
+        """Threads of each process."""
+        return max(1, (os.cpu_count() or 1) // self.count)
+
+    @contextlib.contextmanager
+    def _share_of_threads(self) -> Iterator[None]:
+        """Calls in this process use as many threads as one of the processes has; one worker uses all of them."""
+        if self.count == 1:
+            yield
+            return
+        import cv2  # here, because every Dagster definition imports this module
+        import torch
+
+        before = torch.get_num_threads(), cv2.getNumThreads()
+        torch.set_num_threads(self._threads)
+        cv2.setNumThreads(self._threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            cv2.setNumThreads(before[1])
+
     def _start(self) -> ProcessPoolExecutor:
         if self._executor is not None and self._executor._broken:
             self.stop()
         if self._executor is None:
-            threads = max(1, (os.cpu_count() or 1) // self.count)
             # A forked process would hang in the thread pools that torch and OpenCV have started here.
-            self._executor = ProcessPoolExecutor(self.count, get_context("spawn"), _begin, (threads, os.getpid()))
+            self._executor = ProcessPoolExecutor(self.count, get_context("spawn"), _begin, (self._threads, os.getpid()))
         return self._executor
 
 

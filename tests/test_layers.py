@@ -31,7 +31,7 @@ LAYERS = (
     ("cli",),
 )
 """Bottom to top. Members of one layer do not import each other, except the single files of the lowest one."""
-LIGHT = ("mvmodel.text", "mvmodel.progress", "mvmodel.packs.device")
+LIGHT = ("mvmodel.text", "mvmodel.progress", "mvmodel.packs.device", "mvmodel.workers")
 """Modules that Dagster's definitions import: they import inflect, rich and torch when a function needs them."""
 OPTIONAL = ("bitsandbytes",)
 """Packages that need not be installed: they are imported where they are used."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from mvmodel.backends.load import load_backend
 from mvmodel.errors import InputError, TrainingInterrupted
@@ -74,3 +75,10 @@ def test_what_is_sent_opens_the_same_pack_once(small_pack_folder: Path):
     assert pickle.loads(pickle.dumps(backend)) is backend_there
     error = pickle.loads(pickle.dumps(TrainingInterrupted("stopped at step 3", 15)))
     assert str(error) == "stopped at step 3" and error.signal_number == 15
+
+
+def test_a_single_call_has_the_threads_of_one_process():
+    before = torch.get_num_threads()
+    (threads,) = Workers(2).map(torch.get_num_threads, [()])
+    assert threads == max(1, (os.cpu_count() or 1) // 2)
+    assert torch.get_num_threads() == before

@@ -53,6 +53,7 @@ def generate_videos(
     if adapter is None:
         raise InputError(f"pack {pack.info.name} has no start adapter; train one and pass it with --adapter")
     backend = load_backend(pack)
+    _use_threads(saved, backend.device)
     options = {**(saved.config.model_dump() if saved else {}), **_given(choices.options)}
     config = config_from_options(GenerationConfig, options).for_pack(pack.info)
     maker = _JobMaker(pack, backend, adapter, config, choices, saved, settings, requests)
@@ -67,6 +68,14 @@ def generate_videos(
                 raise
             failures.append(f"{video.out.name}: {error}")
     return records, failures
+
+
+def _use_threads(saved: VideoSettings | None, device: str) -> None:
+    """Use as many threads as the saved video was made with, so that it comes out again bit by bit."""
+    import torch
+
+    if saved is not None and saved.threads is not None and device == "cpu":
+        torch.set_num_threads(saved.threads)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mvmodel.generation.first_latents import read_first_latents, write_first_lat
 from mvmodel.masks import MaskSequence
 from mvmodel.masks.fit import fit_masks
 from mvmodel.masks.limits import check_mask_size
+from mvmodel.packs.device import count_threads
 from mvmodel.picture_size import PictureSize
 from mvmodel.progress import track
 from mvmodel.text import FILE_STEM
@@ -283,6 +284,7 @@ def _settings(
         "pack": backend.name,
         "pack_hash": backend.hash,
         "memory": backend.memory_level,
+        "threads": count_threads(backend.device),
         "mvmodel": __version__,
         "fps": sequence.fps,
     }

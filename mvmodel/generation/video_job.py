@@ -23,6 +23,7 @@ from mvmodel.generation.first_frame_fit import check_first_frame_fit
 from mvmodel.generation.requests import Request, first_frames, generate
 from mvmodel.generation.video_settings import VideoSettings, embed_masks, embed_picture
 from mvmodel.masks import MaskSequence
+from mvmodel.packs.device import count_threads
 
 if TYPE_CHECKING:
     from mvmodel.backends.backend import Backend
@@ -117,6 +118,7 @@ class VideoJob:
             pack_hash=self.backend.hash,
             memory=self.backend.memory_level,
             device=self.backend.device,
+            threads=count_threads(self.backend.device),
             config=self.config,
         )
 

@@ -29,7 +29,7 @@ from mvmodel.text_files import read_text
 
 RECORD_KEYS = frozenset(
     {"name", "motion", "source", "masks_sha256", "instances", "first_frame_sha256", "first_frame_at", "prompt_cut"}
-    | {"fps", "out", "sha256", "first_frame_iou", "masks_fitted", "remarks", "settings"}
+    | {"camera", "fps", "out", "sha256", "first_frame_iou", "masks_fitted", "remarks", "settings"}
 )
 """Keys of records of videos that say what came out and decide nothing."""
 
@@ -64,7 +64,8 @@ class VideoSettings(Config):
 
     masks: inside of the file, or the path of masks of any kind, or a list of WORDS=FILE. every: masks of a path are of
     every n-th frame, and those between are interpolated. first_frame: None is drawn by the ControlNet. adapter: None is
-    the pack's start adapter. The hashes are None where they are not known.
+    the pack's start adapter. threads: of PyTorch on a CPU, where they decide the last bit of a pixel; None on a GPU.
+    The hashes are None where they are not known.
     """
 
     prompt: str
@@ -83,6 +84,7 @@ class VideoSettings(Config):
     pack_hash: str | None = None
     memory: MemoryLevel | None = None
     device: str | None = None
+    threads: int | None = Field(None, ge=1)
     config: GenerationConfig = GenerationConfig()
     mvmodel: str = __version__
 

@@ -50,6 +50,15 @@ def resolve_dtype(dtype: str, device: str) -> str:
     return dtype
 
 
+def count_threads(device: str) -> int | None:
+    """Threads that PyTorch uses on a CPU; None for a GPU. Sums in another order round differently."""
+    if device != "cpu":
+        return None
+    import torch
+
+    return torch.get_num_threads()
+
+
 def move_model(model: ModuleT, *target: Any) -> ModuleT:
     """Runs `model.to(*target)` without the warning that diffusers' models print for every cast."""
     import torch

@@ -162,7 +162,7 @@ def first_frames(
         from mvmodel.generation.request_table import read_requests
 
         table_requests = read_requests(generation_requests.folder / "requests.csv")
-        requests.first_frames(pack.backend(), table_requests, config, folder)
+        pack.get_workers().map(requests.first_frames, [(pack.backend(), table_requests, config, folder)])
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np

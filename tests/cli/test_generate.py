@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mvmodel.backends.generation_config import GenerationConfig
@@ -192,3 +193,15 @@ def test_train_takes_every_setting_from_a_file_or_an_option(run, tmp_path, clip,
     (tmp_path / "train.yaml").write_text("training:\n  stepz: 50\n")
     result = run("train", tmp_path / "clips", "--out", tmp_path / "b", "--config", tmp_path / "train.yaml")
     assert result.code == 2 and "did you mean 'steps'" in result.err
+
+
+def test_a_video_is_made_again_with_as_many_threads(make, run, tmp_path, monkeypatch):
+    make("v.mp4")
+    file = tmp_path / "v.settings.json"
+    content = json.loads(file.read_text())
+    assert content["threads"] == torch.get_num_threads()
+    file.write_text(json.dumps({**content, "threads": 3}))
+    used: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    assert run("generate", "--settings", file, "--out", tmp_path / "again.mp4").code == 0
+    assert used == [3]
