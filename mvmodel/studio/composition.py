@@ -113,7 +113,7 @@ def apply_motion(sequence: MaskSequence, motion: ObjectMotion) -> MaskSequence:
 def compute_shifts(sequence: MaskSequence, motion: ObjectMotion) -> tuple[np.ndarray, np.ndarray]:
     """How far the object is moved in every frame, in pixels, float (frames,) each.
 
-    The path takes the place of the masks' own way from their first centre to their last one, so the object begins and
+    The path takes the place of the masks' own path from their first centre to their last one, so the object begins and
     ends where the path does. What the masks do besides, such as the steps of a gallop, is added.
     """
     size = np.array([sequence.width, sequence.height], float)

@@ -48,7 +48,7 @@ class ObjectMotion(Config):
     offset: Point = (0.0, 0.0)
     """How far the whole motion is moved."""
     bend: Share = 0.0
-    """How far the middle of the way is pushed to its side, in picture heights."""
+    """How far the middle of the path is pushed to its side, in picture heights."""
     sizes: KeyValues = []
     turns: KeyValues = []
     start: int = Field(0, ge=0)

@@ -109,7 +109,7 @@ function showKeys() {
 }
 
 function showCaption() {
-  const names = { mask: 'Paint the object; press Play to see it move', motion: 'Draw the way of the object; drag its points with Move', generate: 'The masks that the video follows', refine: 'Masks' };
+  const names = { mask: 'Paint the object; press Play to see it move', motion: 'Draw the path of the object; drag its points with Move', generate: 'The masks that the video follows', refine: 'Masks' };
   const motion = selectedObject()?.motion;
   if (motion && (motion.points.length || motion.bend || motion.offset.some(Boolean))) names.mask = 'Bright: the shape that you paint. Faint: where it moves';
   const running = store.jobs.some(job => job.state === 'running' && job.kind === 'generate');

@@ -154,7 +154,7 @@ async function varySeeds() {
   toast('four more videos are in the queue; they appear here', true);
 }
 
-// The video goes on. Its masks stay as they are; new ones follow: on along the way, or back to the beginning.
+// The video goes on. Its masks stay as they are; new ones follow: on along the path, or back to the beginning.
 async function extend(isBack) {
   if (!view.current) return;
   const known = await loadDetails(view.current), project = clone(known.project), { frames } = known;
@@ -167,20 +167,20 @@ async function extend(isBack) {
     return { id: newId(), name, masks, motion: isBack ? emptyMotion() : onward, edits: [isBack ? 'loop 2 there_and_back=yes' : `extend ${total - frames} speed=0`], visible: true };
   });
   const grown = (total - 1) / Math.max(1, frames - 1);
-  const camera = isBack || !known.camera ? null : known.camera.map(way => way * grown);
+  const camera = isBack || !known.camera ? null : known.camera.map(distance => distance * grown);
   replaceProject({ ...project, frames: total, pan: [0, 0], camera });
   store.frame = frames - 1;
-  toast(isBack ? `the motion goes back to its beginning: ${total} frames; generate it, or change it first` : `${total - frames} frames were added: the first ${frames} stay. Draw another way for the rest, or generate`, true);
+  toast(isBack ? `the motion goes back to its beginning: ${total} frames; generate it, or change it first` : `${total - frames} frames were added: the first ${frames} stay. Draw another path for the rest, or generate`, true);
   document.querySelector(isBack ? '[data-step="generate"]' : '[data-step="motion"]').click();
 }
 
-// The straight way on from the last place, inside the picture; where there is no room, it turns round.
+// The straight path on from the last place, inside the picture; where there is no room, it turns round.
 function continuePath(centres, frames) {
   const half = Math.floor(centres.length / 2), last = centres.at(-1), earlier = centres.slice(half).findIndex(Boolean);
   if (!last || earlier < 0) return [];
   const from = centres[half + earlier], steps = Math.max(1, centres.length - 1 - half - earlier);
-  const way = [0, 1].map(axis => ((last[axis] - from[axis]) / steps) * frames);
-  const to = way.map((length, axis) => {
+  const travel = [0, 1].map(axis => ((last[axis] - from[axis]) / steps) * frames);
+  const to = travel.map((length, axis) => {
     const ahead = clamp(last[axis] + length, 0.12, 0.88), back = clamp(last[axis] - length, 0.12, 0.88);
     return Math.abs(length) > 0.04 && Math.abs(ahead - last[axis]) < 0.04 ? back : ahead;
   });
