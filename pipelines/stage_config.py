@@ -11,6 +11,7 @@ import json
 import re
 import types
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
 import dagster as dg
@@ -35,13 +36,21 @@ def stage_config(stage: str, sections: Mapping[str, Sequence[str]]) -> type[dg.C
         model = section_model(section)
         omitted = set(SET_OUTSIDE_OF_SECTIONS.get(section, ()))
         omitted |= set(model.model_fields) - set(names) if names else set()
+        form = _section_form(section, frozenset(omitted))
         summary = " ".join((model.__doc__ or "").split("\n\n")[0].split())
         description = f"{summary} What is left out is as in the settings of the home."
-        fields[section] = (_form(f"{stage}_{section}", model, omitted), Field(description=description))
+        fields[section] = (form, Field(description=description))
     return create_model(f"{stage}_config", __base__=dg.Config, **fields)
 
 
-def _form(name: str, model: type[BaseModel], omitted: set[str] = frozenset()) -> type[dg.Config]:  # type: ignore[assignment]
+@cache
+def _section_form(section: str, omitted: frozenset[str]) -> type[dg.Config]:
+    """The form of a section, which stages share: making one takes milliseconds of every start of Dagster."""
+    name = "_without_".join([section, "_".join(sorted(omitted))] if omitted else [section])
+    return _form(name, section_model(section), omitted)
+
+
+def _form(name: str, model: type[BaseModel], omitted: frozenset[str] = frozenset()) -> type[dg.Config]:
     """A settings class as a `dg.Config` in which nothing is required and nothing has a default."""
     fields: dict[str, Any] = {}
     for field, info in model.model_fields.items():

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +39,12 @@ Home = Annotated[
         "the one in .mvmodel that was used last.",
     ),
 ]
+
+
+def _command_name() -> str:
+    """What a shell needs in order to run this program again: its name if that is on the path, else where it is."""
+    name = "mvmodel-pipeline"
+    return sys.argv[0] if Path(sys.argv[0]).name == name and shutil.which(name) is None else name
 
 
 @app.command()
@@ -94,7 +102,7 @@ def _print_summary(folder: Path, home_option: Path) -> None:
     print(f"{summary['total_seconds']:.0f} s, {summary['dagster_overhead']:.0%} of it spent in Dagster")
     if summary["report"]:
         print(f"report: {summary['report']}")
-        print(f"Dagster's UI for this home: mvmodel-pipeline ui --home {home_option}")
+        print(f"Dagster's UI for this home: {_command_name()} ui --home {home_option}")
 
 
 @app.command()
