@@ -1,8 +1,8 @@
-"""The rows of a home's request table: those of one motion, and those that no motion takes."""
+"""The rows of a home's request table, and those that no motion takes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,28 +30,24 @@ def find_request_table(settings: Settings) -> Path | None:
     raise InputError(f'requests: there is no table {table}; correct file, or set it to "" for default requests')
 
 
-def read_motion_requests(settings: Settings, motion: str) -> list[Request]:
-    """The motion's rows of the request table; none if there is no table."""
+def read_all_requests(settings: Settings) -> list[Request]:
+    """The rows of the request table; none if there is no table."""
     from mvmodel.generation.request_table import read_requests
 
     table = find_request_table(settings)
-    return [request for request in read_requests(table) if request.motion == motion] if table else []
+    return read_requests(table) if table else []
 
 
-def describe_unused_rows(settings: Settings, motions: Collection[str]) -> str:
+def describe_unused_rows(settings: Settings, requests: Sequence[Request], motions: Collection[str]) -> str:
     """A sentence on rows for motions that are not among `motions` (slugs); "" if there are none.
 
     The table that is the default is about the sample clips. Its rows for them say nothing about other clips.
     """
-    from mvmodel.generation.request_table import read_requests
-
-    table = find_request_table(settings)
-    if table is None or settings.read("requests", RequestsConfig).file == RequestsConfig().file:
+    file = settings.read("requests", RequestsConfig).file
+    unused = {request.motion for request in requests} - set(motions)
+    if not unused or file == RequestsConfig().file:
         return ""
-    unused = [request for request in read_requests(table) if request.motion not in motions]
-    if not unused:
-        return ""
-    names = ", ".join(sorted({request.motion for request in unused}))
+    table, names = settings.path(file), ", ".join(sorted(unused))
     return (
         f"{table} has requests for motions that this home does not have ({names}); they give no videos. Its motions "
         f"are {', '.join(sorted(motions)) or 'not known yet'}"

@@ -17,7 +17,7 @@ from pipelines.assets.training import SCRATCH_ADAPTER, read_json
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
-from pipelines.request_rows import describe_unused_rows, read_motion_requests
+from pipelines.request_rows import describe_unused_rows, read_all_requests
 from pipelines.resources import PackResource, Settings
 from pipelines.settings import ComparisonConfig, RequestsConfig
 from pipelines.store.artifact_store import ArtifactStore
@@ -84,9 +84,11 @@ def generation_requests(
 
 def _read_listed_requests(context: dg.AssetExecutionContext, settings: Settings) -> list[Request]:
     """The partition's rows of the request table. Rows for motions that do not exist are named in the log."""
-    if sentence := describe_unused_rows(settings, context.instance.get_dynamic_partitions(str(motions.name))):
+    requests = read_all_requests(settings)
+    known = context.instance.get_dynamic_partitions(str(motions.name))
+    if sentence := describe_unused_rows(settings, requests, known):
         context.log.warning(sentence)
-    return read_motion_requests(settings, context.partition_key)
+    return [request for request in requests if request.motion == context.partition_key]
 
 
 def write_listed_requests(

@@ -28,7 +28,7 @@ from pipelines.driver.phase import PhaseResult, run_phase
 from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import repair
 from pipelines.promotion.promotion import find_promoted
-from pipelines.request_rows import describe_unused_rows, find_request_table
+from pipelines.request_rows import describe_unused_rows, find_request_table, read_all_requests
 from pipelines.resources import Settings
 from pipelines.store.force import FORCE_TAG
 from pipelines.store.version_store import VersionStore
@@ -124,7 +124,7 @@ class Driver:
         if not ingested.failures:
             groups = read_motion_groups(Path(str(ingested.metadata["motion_groups"]["path"])))
             labels = read_motion_labels(Path(str(ingested.metadata["motion_groups"]["path"])))
-            _add_note(notes, describe_unused_rows(self.settings, groups["motions"].keys()))
+            _add_note(notes, describe_unused_rows(self.settings, read_all_requests(self.settings), groups["motions"]))
             for slug, members in sorted(groups["motions"].items()):
                 motions[slug] = self._run_motion(slug, len(members), labels.get(slug, ""))
             if not motions:

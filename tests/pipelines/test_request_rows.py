@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mvmodel.errors import InputError
-from pipelines.request_rows import describe_unused_rows, find_request_table, read_motion_requests
+from pipelines.request_rows import describe_unused_rows, find_request_table, read_all_requests
 from pipelines.resources import Settings
 from pipelines.settings import RequestsConfig
 
@@ -24,20 +24,21 @@ def settings(tmp_path: Path) -> Settings:
     return _settings(str(tmp_path / "mine.csv"))
 
 
-def test_a_motion_takes_its_rows(settings: Settings) -> None:
-    assert [request.prompt for request in read_motion_requests(settings, "hip-hop")] == ["a cat dances"]
-    assert read_motion_requests(settings, "glide") == []
+def test_rows_name_their_motion(settings: Settings) -> None:
+    rows = {request.motion: request.prompt for request in read_all_requests(settings)}
+    assert rows == {"hop": "a dog hops", "hip-hop": "a cat dances"}
+    assert read_all_requests(_settings("")) == []
 
 
 def test_rows_of_motions_that_are_not_there_are_named(settings: Settings) -> None:
-    sentence = describe_unused_rows(settings, {"hop", "glide"})
+    sentence = describe_unused_rows(settings, read_all_requests(settings), {"hop", "glide"})
     assert "mine.csv" in sentence and "(hip-hop)" in sentence and "glide, hop" in sentence
-    assert describe_unused_rows(settings, {"hop", "hip-hop"}) == ""
+    assert describe_unused_rows(settings, read_all_requests(settings), {"hop", "hip-hop"}) == ""
 
 
 def test_the_default_table_says_nothing_about_other_clips() -> None:
-    assert describe_unused_rows(_settings(RequestsConfig().file), {"hop"}) == ""
-    assert describe_unused_rows(_settings(""), {"hop"}) == ""
+    for settings in (_settings(RequestsConfig().file), _settings("")):
+        assert describe_unused_rows(settings, read_all_requests(settings), {"hop"}) == ""
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,6 +19,7 @@ from mvmodel.errors import InputError, PackError
 from mvmodel.model.saving import load_adapter
 from mvmodel.training.finetune import finetune
 from mvmodel.training.overfit import OVERFIT_CONFIG, overfit
+from tests.training.test_processes import make_clips
 
 QUICK = TrainConfig(steps=6, warmup=1, init_from=None, checkpoint_every=2, mask_width=4, precision="no", lr=1e-3)
 
@@ -31,16 +31,7 @@ def backend(small_pack):
 
 @pytest.fixture
 def clips() -> list[TrainingClip]:
-    rng = np.random.default_rng(0)
-    return [
-        TrainingClip(
-            f"clip-{i}",
-            rng.integers(0, 255, (4, 64, 64, 3), dtype=np.uint8),
-            rng.random((4, 64, 64)) > 0.7,
-            "a horse runs",
-        )
-        for i in range(2)
-    ]
+    return make_clips()
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
