@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+ACTION_MS = 120_000
+"""End of a click or a download, in milliseconds: for a page that hangs, not a bound on speed."""
+
 
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[object]:
@@ -29,6 +32,7 @@ def open_page(browser):
         tab = browser.new_context(**context)
         contexts.append(tab)
         page = tab.new_page()
+        page.set_default_timeout(ACTION_MS)
         complaints: list[str] = []
         requests: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -42,8 +46,11 @@ def open_page(browser):
         tab.close()
 
 
-def until(page: Any, condition: str, seconds: float = 10) -> None:
-    """Wait for a condition; the page's own policy forbids the browser library to poll in there."""
+def until(page: Any, condition: str, seconds: float = 60) -> None:
+    """Wait for a condition; the page's own policy forbids the browser library to poll in there.
+
+    The end is for a page that hangs, not a bound on speed: a busy machine takes many times as long as an idle one.
+    """
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"never became true: {condition}"

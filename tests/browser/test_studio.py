@@ -14,7 +14,7 @@ from mvmodel.packs.info import read_run_info
 from mvmodel.studio.app import create_app
 from mvmodel.studio.config import StudioConfig
 from mvmodel.studio.server import find_address
-from tests.browser.conftest import until
+from tests.browser.conftest import ACTION_MS, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 READY = "document.documentElement.dataset.ready === 'true'"
@@ -53,10 +53,11 @@ def open_studio(browser, address):
             context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
             contexts.append(context)
         page, complaints = context.new_page(), []
+        page.set_default_timeout(ACTION_MS)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
-        until(page, READY, 30)
+        until(page, READY)
         return page, complaints
 
     yield open_one
@@ -88,8 +89,8 @@ def generate(page, seed: int) -> None:
         page.locator(field).press("Tab")
     page.locator("#adapter").select_option("adapter")
     page.locator("#generate").click()
-    until(page, f"document.querySelectorAll('#videos-list .thumb').length === {count + 1}", 120)
-    until(page, "document.querySelector('main').dataset.step === 'refine'", 20)
+    until(page, f"document.querySelectorAll('#videos-list .thumb').length === {count + 1}", 300)
+    until(page, "document.querySelector('main').dataset.step === 'refine'")
 
 
 def test_draw_move_generate_edit_and_generate_again(open_studio):
@@ -101,30 +102,30 @@ def test_draw_move_generate_edit_and_generate_again(open_studio):
     drag(page, (0.2, 0.7), (0.5, 0.3), (0.8, 0.7))
     until(page, "Number(document.documentElement.dataset.previewMs) > 0")
     generate(page, 1)
-    assert page.locator("#video-b video").evaluate("video => video.videoWidth") == 64
+    until(page, "document.querySelector('#video-b video')?.videoWidth === 64")
     page.locator("#refine-edit").click()
     page.locator("#double").click()
     page.locator("#bend").fill("0.2")
-    assert objects(page) == 2
+    until(page, "document.querySelectorAll('.object').length === 2")
     generate(page, 2)
-    until(page, "[...document.querySelectorAll('.result video')].every(video => video.readyState >= 2)", 20)
+    until(page, "[...document.querySelectorAll('.result video')].every(video => video.readyState >= 2)")
     assert page.locator("#video-a").is_visible() and page.locator("#video-b").is_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Settings").click()
     assert download.value.suggested_filename == "a-car-2.settings.json"
     page.reload()
-    until(page, READY, 30)
+    until(page, READY)
     assert objects(page) == 2 and page.locator("#videos-list .thumb").count() == 2
     page.locator("#tab-refine").click()
     page.locator("#refine-extend").click()
-    until(page, "document.querySelector('#frames').value === '7'", 20)
+    until(page, "document.querySelector('#frames').value === '7'")
     with page.expect_navigation():
         page.locator("#new").click()
-    until(page, f"{READY} && document.querySelectorAll('.object').length === 0", 30)
+    until(page, f"{READY} && document.querySelectorAll('.object').length === 0")
     page.locator("#sessions").click()
     with page.expect_navigation():
         page.locator("#session-list li:not(.current) .quiet").click()
-    until(page, f"{READY} && document.querySelectorAll('.object').length === 2", 30)
+    until(page, f"{READY} && document.querySelectorAll('.object').length === 2")
     other, _ = open_studio()
     assert objects(other) == 0 and other.locator("#videos-list .thumb").count() == 0
     assert complaints == []
@@ -160,7 +161,7 @@ def test_everything_can_be_done_with_the_keyboard(open_studio):
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none", "the focus can be seen"
     page.keyboard.press("Enter")
-    until(page, "document.querySelector('.job[data-state=running], .job[data-state=waiting]') === null", 60)
+    until(page, "document.querySelector('.job[data-state=running], .job[data-state=waiting]') === null")
     assert complaints == []
 
 

@@ -80,5 +80,6 @@ def test_the_report_asset_shows_its_picture_and_its_figures(browser, address, pa
     row.get_by_text("Show Markdown").click()
     picture = page.locator("img[src^='data:image/jpeg']").first
     picture.wait_for()
-    assert picture.evaluate("one => one.naturalWidth") > 100
+    handle = picture.element_handle()
+    page.wait_for_function("one => one.naturalWidth > 100", arg=handle)
     page.close()
