@@ -77,23 +77,23 @@ def walk_folder(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     Hidden files and folders are left out. Links to folders are followed, unless they lead to a folder that is read
     anyway, such as one that they are in themselves. The caller may remove subfolders from the list, to skip them.
     """
-    root, seen = os.path.realpath(folder), set[str]()
+    root, real_paths = os.path.realpath(folder), set[str]()
     for current, subfolders, files in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(current))
+        real_paths.add(os.path.realpath(current))
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and not _is_read_elsewhere(Path(current) / name, root, seen)
+            if not name.startswith(".") and not _is_read_elsewhere(Path(current) / name, root, real_paths)
         )
         yield Path(current), subfolders, sorted(name for name in files if not name.startswith("."))
 
 
-def _is_read_elsewhere(subfolder: Path, root: str, seen: set[str]) -> bool:
+def _is_read_elsewhere(subfolder: Path, root: str, real_paths: set[str]) -> bool:
     """Whether a link leads to a folder around `root`, to one inside it that is not hidden, or to one in `seen`."""
     if not subfolder.is_symlink():
         return False
     target = Path(os.path.realpath(subfolder))
-    if str(target) in seen or Path(root).is_relative_to(target):
+    if str(target) in real_paths or Path(root).is_relative_to(target):
         return True
     return target.is_relative_to(root) and not any(part.startswith(".") for part in target.relative_to(root).parts)
 

@@ -62,9 +62,9 @@ def read_csv(
     """
     path = Path(path)
     text = read_text(path)
-    first_line, _, rest = text.partition("\n")
+    first_line, _, remainder = text.partition("\n")
     separator = re.fullmatch(r'"?sep=(.)"?', first_line.strip(" ,"))
-    lines, skipped = (rest.split("\n"), 1) if separator else (text.split("\n"), 0)
+    lines, skipped = (remainder.split("\n"), 1) if separator else (text.split("\n"), 0)
     delimiter = separator.group(1) if separator else _choose_delimiter(lines, names)
     parsed = _parse_lines(path, lines, delimiter, skipped)
     header_line, header = next(parsed, (1, []))
@@ -124,26 +124,26 @@ def match_columns(
     """(spelling -> the column that it means, the spellings that mean none). Raises InputError as `read_csv` says."""
     columns: dict[str, str] = {}
     for column, others in names.items():
-        for wanted in (column, *others):
-            same = [spelling for spelling in spellings if normalize_column(spelling) == wanted]
+        for candidate in (column, *others):
+            same = [spelling for spelling in spellings if normalize_column(spelling) == candidate]
             if len(same) > 1 or (same and spellings.count(same[0]) > 1):
                 raise InputError(f"{path} has the column {same[0]!r} twice; delete one of them")
             if same:
                 columns[same[0]] = column
                 break
     unused = [spelling for spelling in spellings if spelling not in columns]
-    known = {name: column for column, others in names.items() for name in (column, *others)}
+    column_of_name = {name: column for column, others in names.items() for name in (column, *others)}
     missing = [column for column in names if column not in columns.values()]
     for spelling in unused:
-        near = difflib.get_close_matches(normalize_column(spelling), known, n=1, cutoff=_NEAR_NAME)
-        if near and known[near[0]] in missing:
+        near = difflib.get_close_matches(normalize_column(spelling), column_of_name, n=1, cutoff=_NEAR_NAME)
+        if near and column_of_name[near[0]] in missing:
             raise InputError(f"{path} has a column {spelling!r}; did you mean {near[0]!r}? Rename or delete it")
     absent = [column for column in required if column not in columns.values()]
     if absent:
-        given = ", ".join(spellings) or "none"
+        column_names = ", ".join(spellings) or "none"
         raise InputError(
             f"{path}: no column {absent[0]!r}; the first line should name the columns {', '.join(required)} "
-            f"(it names {given})"
+            f"(it names {column_names})"
         )
     return columns, unused
 
@@ -154,12 +154,12 @@ def normalize_column(name: str) -> str:
 
 
 def _choose_delimiter(lines: Sequence[str], names: Mapping[str, Sequence[str]]) -> str:
-    known = {name for column, others in names.items() for name in (column, *others)}
+    accepted_names = {name for column, others in names.items() for name in (column, *others)}
     header = next((line for line in lines if line.strip(f"{DELIMITERS} ")), "")
 
     def count_columns(delimiter: str) -> tuple[int, int]:
         fields = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
-        return len({normalize_column(name) for name in fields} & known), len(fields)
+        return len({normalize_column(name) for name in fields} & accepted_names), len(fields)
 
     return max(DELIMITERS, key=count_columns)
 
@@ -189,10 +189,10 @@ def _check_width(where: str, header: Sequence[str], values: Sequence[str], delim
     surplus = [value for value in values[len(header) :] if value.strip()]
     unnamed = [value for name, value in zip(header, values, strict=False) if value.strip() and not name.strip()]
     if surplus or unnamed or (len(values) > len(header) and header[-1].strip()):
-        named = sum(bool(name.strip()) for name in header)
+        name_count = sum(bool(name.strip()) for name in header)
         sign = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(delimiter, delimiter)
         raise InputError(
-            f"{where}: {len(values)} values for {named} columns; put quotes around a value that holds {sign}"
+            f"{where}: {len(values)} values for {name_count} columns; put quotes around a value that holds {sign}"
         )
 
 

@@ -54,7 +54,7 @@ def generate_videos(
         raise InputError(f"pack {pack.info.name} has no start adapter; train one and pass it with --adapter")
     backend = load_backend(pack)
     _use_threads(saved, backend.device)
-    options = {**(saved.config.model_dump() if saved else {}), **_given(choices.options)}
+    options = {**(saved.config.model_dump() if saved else {}), **_drop_unset_options(choices.options)}
     config = config_from_options(GenerationConfig, options).for_pack(pack.info)
     maker = _JobMaker(pack, backend, adapter, config, choices, saved, settings, requests)
     records, failures = list[dict[str, Any]](), list[str]()
@@ -78,7 +78,7 @@ def _use_threads(saved: VideoSettings | None, device: str) -> None:
         torch.set_num_threads(saved.threads)
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _drop_unset_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -86,8 +86,8 @@ def _load_pack(choices: Choices, saved: VideoSettings | None) -> Pack:
     name, size, memory = choices.pack, choices.size, choices.memory
     if saved is not None:
         folder = saved.pack_folder
-        known = folder if folder and (Path(folder) / "pack.json").exists() else saved.pack
-        name, size, memory = name or known, size or saved.size, memory or saved.memory
+        pack_name = folder if folder and (Path(folder) / "pack.json").exists() else saved.pack
+        name, size, memory = name or pack_name, size or saved.size, memory or saved.memory
     return load_pack(name, size=size, memory=memory or "auto")
 
 
@@ -198,8 +198,8 @@ class _JobMaker:
     def _check_models(self, saved: VideoSettings, job: VideoJob) -> None:
         """Raise InputError if models are not those of the settings and the user did not choose them."""
         differences = describe_differences(saved, job)
-        for option, chosen in (("--pack", self.choices.pack), ("--adapter", self.choices.adapter)):
-            if option in differences and not chosen:
+        for option, choice in (("--pack", self.choices.pack), ("--adapter", self.choices.adapter)):
+            if option in differences and not choice:
                 raise InputError(f"{self.settings}: {differences[option]}; give it with {option}")
         if saved.device not in (None, self.backend.device):
             remark = f"the settings were made on {saved.device}, and this is {self.backend.device}"

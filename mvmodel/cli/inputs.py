@@ -45,14 +45,16 @@ def config_from_options(
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        chosen = [option for option, setting in names.items() if options[option] is not None]
+        options_in_use = [option for option, setting in names.items() if options[option] is not None]
         # A rule about several settings has no place of its own; its message names them, or the options that were given.
         settings = (
-            [str(place) for place in first["loc"]] or [name for name in chosen if names[name] in message] or chosen
+            [str(place) for place in first["loc"]]
+            or [name for name in options_in_use if names[name] in message]
+            or options_in_use
         )
         options_of = {setting: option for option, setting in names.items()}
-        named = " and ".join(f"--{options_of.get(setting, setting).replace('_', '-')}" for setting in settings)
-        raise InputError(f"{named}: {message}") from error
+        option_names = " and ".join(f"--{options_of.get(setting, setting).replace('_', '-')}" for setting in settings)
+        raise InputError(f"{option_names}: {message}") from error
 
 
 def check_mask_options(masks: Path | None, instances: list[str]) -> None:

@@ -73,8 +73,8 @@ def extract_command(
             print_error(f"{path}: {info.note}")
         segmenters = choose_segmenters(segmenter, model_pack)
         video = decode_video(path, info=info if fps is None else set_frame_rate(info, fps))
-        known = model_pack.knows_footage(video.frames)
-        if not known:
+        is_known = model_pack.knows_footage(video.frames)
+        if not is_known:
             typer.echo(f"note: {describe_unknown_footage(model_pack.info, [path.name])}", err=True)
         extraction, made_by = segmenters.extract(video.frames, fps=video.fps)
         sequence, quality = extraction.sequence, extraction.quality.model_dump()
@@ -84,7 +84,7 @@ def extract_command(
     objects = len(sequence.per_instance) if sequence.masks.any() else 0
     if json:
         record = {"file": str(path), "out": str(out), **describe_dimensions(sequence)}
-        print_json({**record, "objects": objects, "segmenter": made_by, "known": known, **quality})
+        print_json({**record, "objects": objects, "segmenter": made_by, "known": is_known, **quality})
     else:
         print_record({"objects": objects, "segmenter": made_by, **quality})
         print(f"{sequence.frames} masks in {out}")

@@ -97,7 +97,7 @@ def select_motions(motions: list[Motion], names: list[str]) -> list[Motion]:
     return [by_name[name] for name in names]
 
 
-def load_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | None = None) -> list[Motion]:
+def load_motions(pack: Pack, clips: Path, requests: Path, names: list[str] | None = None) -> list[Motion]:
     """Every motion of a clip folder's manifest that has requests, with its usable clips; masks are found by the pack.
 
     Raises InputError when there is none.
@@ -109,7 +109,7 @@ def load_motions(pack: Pack, clips: Path, requests: Path, wanted: list[str] | No
     from mvmodel.text import motion_slug
     from mvmodel.training.clips import load_training_clips
 
-    slugs = {motion_slug(name) for name in wanted or ()}
+    slugs = {motion_slug(name) for name in names or ()}
     loaded = load_training_clips(
         pack, clips, lambda row: bool(row["motion"]) and (not slugs or motion_slug(row["motion"]) in slugs)
     )

@@ -84,8 +84,8 @@ class Bench:
         self.pack, self.motions, self.cache = pack, tuple(motions), cache
         self.backend = load_backend(pack)
         self.adapters = {name: Path(folder) for name, folder in adapters.items()}
-        plain = generation.model_copy(update=switch_off_later_frame_options())
-        self.generation, self.training, self.log = plain.for_pack(pack.info), training, log
+        neutral = generation.model_copy(update=switch_off_later_frame_options())
+        self.generation, self.training, self.log = neutral.for_pack(pack.info), training, log
         self.work = WorkCounts()
 
     @property

@@ -69,7 +69,7 @@ class FootageMasks:
         instances = np.stack([self._crop(masks_of_one, crop) for masks_of_one in self.objects])
         is_seen = np.array([bool(instance.any()) for instance in instances])
         _fill_seams(masks, instances)
-        seen_names = [name for name, seen in zip(self.names, is_seen, strict=True) if seen]
+        seen_names = [name for name, is_visible in zip(self.names, is_seen, strict=True) if is_visible]
         return MaskSequence.from_instances(instances[is_seen], self.fps, seen_names)
 
     def _crop(self, masks: np.ndarray, crop: Crop) -> np.ndarray:
@@ -100,13 +100,13 @@ def load_footage_masks(folder: Path, row: Mapping[str, Any]) -> FootageMasks | N
     if not row["masks"]:
         return None
     path, source = (locate_masks(folder, str(row[name])) for name in ("masks", "source_path"))
-    sampled = np.asarray(row["sampled"], int)
+    frame_indices = np.asarray(row["sampled"], int)
     names: tuple[str, ...] = ("",)
     if row["masks"] == row["source_path"]:
-        objects = _read_alpha(source, sampled)[None]
+        objects = _read_alpha(source, frame_indices)[None]
     else:
         sequence, numbers = read_numbered_masks(path)
-        indices = pair_masks(path, sequence.frames, numbers, source, int(row["source_frames"]), sampled)
+        indices = pair_masks(path, sequence.frames, numbers, source, int(row["source_frames"]), frame_indices)
         objects, names = sequence.per_instance[:, indices], sequence.names
     union = np.logical_or.reduce(objects, axis=0)
     masks, pixel_aspect, drawn_on_clip = _fit_masks(path, _turn_masks(union, source, row), row)
@@ -118,11 +118,11 @@ def load_footage_masks(folder: Path, row: Mapping[str, Any]) -> FootageMasks | N
     return FootageMasks(masks, np.stack(fitted), tuple(names), fps, pixel_aspect, size, path, drawn_on_clip)
 
 
-def _read_alpha(source: Path, sampled: np.ndarray) -> np.ndarray:
+def _read_alpha(source: Path, frame_indices: np.ndarray) -> np.ndarray:
     """The opaque pixels of a clip's frames, bool (frames, height, width). Raises InputError if they are no mask."""
     info = probe_video(source)
-    opaque = dict(iterate_alpha(source, info, sorted(set(sampled.tolist()))))
-    masks = np.stack([opaque[index] for index in sampled.tolist()])
+    opaque = dict(iterate_alpha(source, info, sorted(set(frame_indices.tolist()))))
+    masks = np.stack([opaque[index] for index in frame_indices.tolist()])
     if masks.all(axis=(1, 2)).any():
         raise InputError(f"{source} is opaque all over in some frames")
     check_foreground(source, masks)

@@ -136,8 +136,8 @@ def pan(sequence: MaskSequence, dx: float = 0.0, dy: float = 0.0) -> MaskSequenc
     """Moves everything as if a camera travelled dx, dy pixels over the sequence at a constant speed."""
     share = np.linspace(0, 1, sequence.frames) if sequence.frames > 1 else np.zeros(1)
     x, y = sequence.camera or (0.0, 0.0)
-    moved = move(sequence, -dx * share, -dy * share)
-    return replace(moved, camera=(x + dx / sequence.width, y + dy / sequence.height))
+    crop = move(sequence, -dx * share, -dy * share)
+    return replace(crop, camera=(x + dx / sequence.width, y + dy / sequence.height))
 
 
 def scale(sequence: MaskSequence, factor: Numbers = 1.0, outside: Outside = "clip") -> MaskSequence:

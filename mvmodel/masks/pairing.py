@@ -17,7 +17,7 @@ from mvmodel.video.probe import probe_video
 
 
 def pair_masks(
-    path: Path, masks: int, mask_numbers: Sequence[Decimal] | None, source: Path, frames: int, sampled: np.ndarray
+    path: Path, masks: int, mask_numbers: Sequence[Decimal] | None, source: Path, frames: int, frame_indices: np.ndarray
 ) -> np.ndarray:
     """The index of the mask of each sampled frame, int (sampled frames,).
 
@@ -34,9 +34,9 @@ def pair_masks(
     """
     frame_numbers = read_picture_numbers(source, frames)
     if mask_numbers is not None and frame_numbers is not None:
-        return _pair_numbers(path, mask_numbers, frame_numbers, sampled)
+        return _pair_numbers(path, mask_numbers, frame_numbers, frame_indices)
     if masks != frames and (pictures := _shown_pictures(source, masks)) is not None:
-        return pictures[sampled]
+        return pictures[frame_indices]
     if masks != frames:
         raise InputError(
             f"{path} has {masks} masks, but {source.name} has {frames} frames{_every_nth_hint(masks, frames)}; "
@@ -47,7 +47,7 @@ def pair_masks(
             f"{path} has {masks} masks for {frames} frames, but their numbers are not consecutive: "
             f"{list_numbers(missing)} missing; number them as the frames are counted"
         )
-    return sampled
+    return frame_indices
 
 
 def _shown_pictures(source: Path, masks: int) -> np.ndarray | None:
@@ -67,15 +67,15 @@ def read_picture_numbers(path: Path, count: int) -> list[Decimal] | None:
 
 
 def _pair_numbers(
-    path: Path, mask_numbers: Sequence[Decimal], frame_numbers: Sequence[Decimal], sampled: np.ndarray
+    path: Path, mask_numbers: Sequence[Decimal], frame_numbers: Sequence[Decimal], frame_indices: np.ndarray
 ) -> np.ndarray:
     places = {number: place for place, number in enumerate(mask_numbers)}
     shared = [number for number in frame_numbers if number in places]
     if not shared and len(mask_numbers) == len(frame_numbers) and not _missing_numbers(mask_numbers):
-        return sampled  # frames 1001 to 1016, masks 0 to 15: both consecutive, and no number says otherwise
-    missing = sorted({frame_numbers[index] for index in sampled.tolist()} - places.keys())
+        return frame_indices  # frames 1001 to 1016, masks 0 to 15: both consecutive, and no number says otherwise
+    missing = sorted({frame_numbers[index] for index in frame_indices.tolist()} - places.keys())
     if not missing:
-        return np.array([places[frame_numbers[index]] for index in sampled.tolist()])
+        return np.array([places[frame_numbers[index]] for index in frame_indices.tolist()])
     hint = _every_nth_hint(len(mask_numbers), len(frame_numbers))
     raise InputError(
         f"{path} has {len(mask_numbers)} masks for {len(frame_numbers)} frames{hint}, and none with the number of "
@@ -91,11 +91,11 @@ def _missing_numbers(numbers: Sequence[Decimal]) -> list[int]:
     """
     if any(number != int(number) for number in numbers) or len(numbers) < 2:
         return []
-    whole = sorted({int(number) for number in numbers})
-    step = min(later - earlier for earlier, later in pairwise(whole))
-    if whole[-1] - whole[0] > 100 * step * len(whole):
-        return [whole[0] + step]
-    return sorted(set(range(whole[0], whole[-1], step)) - set(whole))
+    integers = sorted({int(number) for number in numbers})
+    step = min(later - earlier for earlier, later in pairwise(integers))
+    if integers[-1] - integers[0] > 100 * step * len(integers):
+        return [integers[0] + step]
+    return sorted(set(range(integers[0], integers[-1], step)) - set(integers))
 
 
 def _every_nth_hint(masks: int, frames: int) -> str:

@@ -37,7 +37,8 @@ class MotionRecognizer:
             return ""
         descriptor = _describe(masks)
         distances = {
-            motion: float(compute_distance(known, descriptor).mean()) for motion, known in self.descriptors.items()
+            motion: float(compute_distance(reference, descriptor).mean())
+            for motion, reference in self.descriptors.items()
         }
         return min(distances, key=lambda motion: distances[motion])
 

@@ -66,10 +66,13 @@ def plot_trajectories(motion_map: MotionMap) -> str | None:
 
 def _shorten(motion_map: MotionMap) -> tuple[MotionMap, str]:
     """The map of what is drawn, and a clause that says what is not; "" if everything is drawn."""
-    drawn, motions = motion_map.largest(MAX_MOTIONS, MAX_CLIPS), motion_map.table["motion"].nunique()
-    if drawn is motion_map:
+    largest, motions = motion_map.largest(MAX_MOTIONS, MAX_CLIPS), motion_map.table["motion"].nunique()
+    if largest is motion_map:
         return motion_map, ""
-    return drawn, f" ({len(drawn.table)} of {len(motion_map.table)} clips, {len(drawn.groups())} of {motions} groups)"
+    return (
+        largest,
+        f" ({len(largest.table)} of {len(motion_map.table)} clips, {len(largest.groups())} of {motions} groups)",
+    )
 
 
 def _get_styles(motion_map: MotionMap, colours: PageColours) -> dict[str, tuple[Any, str]]:

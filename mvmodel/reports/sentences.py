@@ -40,12 +40,12 @@ def describe_tuning(rows: pd.DataFrame) -> str:
     keys = [name for name in ("slug", "name") if name in rows.columns]
     if not keys or "not_tuned" not in set(rows["condition"]):
         return ""
-    tuned, start = (rows[rows["condition"] == name].set_index(keys) for name in ("full", "not_tuned"))
+    full, start = (rows[rows["condition"] == name].set_index(keys) for name in ("full", "not_tuned"))
     parts = []
     for metric in ("iou", "motion_cosine"):
         if metric not in rows.columns:
             continue
-        gain = (tuned[metric] - start[metric]).dropna().to_numpy(float)
+        gain = (full[metric] - start[metric]).dropna().to_numpy(float)
         if not len(gain):
             continue
         low, high = bootstrap_interval(gain)

@@ -109,7 +109,9 @@ def estimate_camera_path(grey: list[np.ndarray], masks: Sequence[np.ndarray] | N
     backgrounds = [None] * len(grey) if masks is None else [_find_background(mask) for mask in masks]
     pairs = list(zip(pairwise(grey), pairwise(backgrounds), strict=True))
     hypotheses = [camera_hypotheses(a, b, background) for (a, b), (background, _) in pairs]
-    errors = [residuals(a, b, found, area) for ((a, b), (_, area)), found in zip(pairs, hypotheses, strict=True)]
+    errors = [
+        residuals(a, b, hypothesis, area) for ((a, b), (_, area)), hypothesis in zip(pairs, hypotheses, strict=True)
+    ]
     first_path = []
     for (_, (_, area)), matrices, pair_errors in zip(pairs, hypotheses, errors, strict=True):
         votes = count_votes(pair_errors, area)

@@ -41,8 +41,8 @@ def segment_frame(frames: np.ndarray, segmenters: SegmenterChoice, prompt: Promp
     frames: uint8 RGB (frames, height, width, 3). Returns bool (height, width). Raises InputError if no segmenter finds
     anything there.
     """
-    mask, _, named = _segment(frames, segmenters, prompt)
-    return mask, named.name
+    mask, _, candidate = _segment(frames, segmenters, prompt)
+    return mask, candidate.name
 
 
 def track_prompted(
@@ -56,26 +56,26 @@ def track_prompted(
 
     progress: called with (frames done, all frames). Raises InputError as `segment_frame` does.
     """
-    mask, score, named = _segment(frames, segmenters, prompt)
+    mask, score, candidate = _segment(frames, segmenters, prompt)
     if len(frames) == 1:
-        return mask[None], named.name
-    clip = EncodedClip(frames, named.load(), config)
+        return mask[None], candidate.name
+    clip = EncodedClip(frames, candidate.load(), config)
     rows, columns = np.nonzero(mask)
     seed = Seed(prompt.frame, mask, score, score, (prompt.frame, float(columns.mean()), float(rows.mean())))
     counter = iter(range(2, 2 * len(frames)))
     report = (lambda: progress(min(next(counter), len(frames)), len(frames))) if progress else None
     masks, _ = track_from_seed(clip, Saliency(frames, config.saliency), seed, report)
-    return masks, named.name
+    return masks, candidate.name
 
 
 def _segment(
     frames: np.ndarray, segmenters: SegmenterChoice, prompt: Prompt
 ) -> tuple[np.ndarray, float, NamedSegmenter]:
     check_frames(frames)
-    for named in segmenters.order(frames):
-        best = _best_mask(frames[prompt.frame], named.load(), prompt)
+    for candidate in segmenters.order(frames):
+        best = _best_mask(frames[prompt.frame], candidate.load(), prompt)
         if best is not None:
-            return *best, named
+            return *best, candidate
     raise InputError("no object was found there; click on its middle, or draw a box around it")
 
 

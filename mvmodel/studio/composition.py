@@ -99,8 +99,10 @@ def apply_motion(sequence: MaskSequence, motion: ObjectMotion) -> MaskSequence:
     """The sequence moved along the path, bent, resized and turned, each about the object's centre."""
     start = min(motion.start, sequence.frames - 1)
     if start:
-        moved = apply_motion(MaskSequence(sequence.masks[start:], sequence.fps), motion.model_copy(update={"start": 0}))
-        return MaskSequence(np.concatenate([sequence.masks[:start], moved.masks]), sequence.fps)
+        placed_masks = apply_motion(
+            MaskSequence(sequence.masks[start:], sequence.fps), motion.model_copy(update={"start": 0})
+        )
+        return MaskSequence(np.concatenate([sequence.masks[:start], placed_masks.masks]), sequence.fps)
     frames = sequence.frames
     if motion.sizes:
         sequence = scale(sequence, np.clip(_at_frames(motion.sizes, frames), 0.02, 50))

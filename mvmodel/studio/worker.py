@@ -199,8 +199,8 @@ class StudioWorker:
         prompt = self._prompt(job, frames)
         report.progress("looking at the clip", 0.02)
 
-        def on_progress(done: int, total: int) -> None:
-            report.progress(f"frame {done} of {total}", done / total)
+        def on_progress(frame: int, total: int) -> None:
+            report.progress(f"frame {frame} of {total}", frame / total)
 
         masks, name = track_prompted(frames, self.segmenters, prompt, on_progress)
         return self._masks_result(job, session, MaskSequence(masks), []) | {"segmenter": name}

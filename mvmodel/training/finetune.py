@@ -140,8 +140,10 @@ def _tune(
         processes.wait()
     torch.manual_seed(config.seed)
     trainee = build_trainee(backend, config, device).to(device).train()
-    plain = backend.attention_bytes(*clips[0].masks.shape) * config.clips_per_step <= MAX_PLAIN_ATTENTION_BYTES
-    with trainee.attached(), math_attention(device) if plain else nullcontext():
+    fits_plain_attention = (
+        backend.attention_bytes(*clips[0].masks.shape) * config.clips_per_step <= MAX_PLAIN_ATTENTION_BYTES
+    )
+    with trainee.attached(), math_attention(device) if fits_plain_attention else nullcontext():
         measure = partial(validation_loss, backend, trainee, held_out, config, device)
         loss_before = measure()
         losses = _train(backend, trainee, cached, config, work_dir, report, device, measure, loss_before)

@@ -111,9 +111,9 @@ def _share(arrays: list[memoryview]) -> int:
     try:
         start = 0
         for array in arrays:
-            written = 0
-            while written < array.nbytes:
-                written += os.pwrite(descriptor, array[written:], start + written)
+            bytes_sent = 0
+            while bytes_sent < array.nbytes:
+                bytes_sent += os.pwrite(descriptor, array[bytes_sent:], start + bytes_sent)
             start += _padded(array.nbytes)
         os.ftruncate(descriptor, start)
     except BaseException:

@@ -138,9 +138,9 @@ def choose_crop(
         scaled = (max(1, round(crop.scaled_width * factor)), max(1, round(crop.scaled_height * factor)))
     left = _slide(scaled[0], size.width, foreground.left, foreground.right)
     top = _slide(scaled[1], size.height, foreground.top, foreground.bottom)
-    chosen = Crop(*scaled, left, top, follows)
+    following_crop = Crop(*scaled, left, top, follows)
     is_centre = (*scaled, left, top) == (crop.scaled_width, crop.scaled_height, crop.left, crop.top)
-    return crop if is_centre else chosen
+    return crop if is_centre else following_crop
 
 
 def _slide(length: int, window: int, start: float, end: float) -> int:
@@ -202,9 +202,9 @@ def foreground_box(masks: np.ndarray) -> Box | None:
 
 def _span(mass: np.ndarray) -> tuple[float, float]:
     """First and last place, as shares of the length, between which nearly all of a mask's mass along an axis lies."""
-    before = np.cumsum(mass) / mass.sum()
-    first = int(np.searchsorted(before, _SPECK, side="right"))
-    last = int(np.searchsorted(before, 1 - _SPECK, side="left"))
+    cumulative = np.cumsum(mass) / mass.sum()
+    first = int(np.searchsorted(cumulative, _SPECK, side="right"))
+    last = int(np.searchsorted(cumulative, 1 - _SPECK, side="left"))
     return first / len(mass), (last + 1) / len(mass)
 
 
@@ -250,9 +250,9 @@ def crop_by_saliency(
     axis = 0 if lengths[0] - windows[0] > lengths[1] - windows[1] else 1  # a covering picture slides along one axis
     mass = mean_map.sum(axis=axis)
     edges = np.linspace(0, lengths[axis], len(mass) + 1)
-    before = np.concatenate([[0.0], np.cumsum(mass)])
+    cumulative = np.concatenate([[0.0], np.cumsum(mass)])
     starts = np.arange(lengths[axis] - windows[axis] + 1)
-    shares = np.interp(starts + windows[axis], edges, before) - np.interp(starts, edges, before)
+    shares = np.interp(starts + windows[axis], edges, cumulative) - np.interp(starts, edges, cumulative)
     middle, most = (lengths[axis] - windows[axis]) // 2, float(shares.max())
     if shares[middle] >= _HELD_SHARE or most < shares[middle] + _MIN_GAIN:
         return crop, float(shares[middle])

@@ -63,10 +63,10 @@ def _find_candidates(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    named = [path for name in _TABLE_NAMES for path in files if path.name.lower() == name]
+    tables = [path for name in _TABLE_NAMES for path in files if path.name.lower() == name]
     configurations = [path for path in files if path.suffix.lower() == ".toml" and _read_datasets(path)]
-    lines = [path for path in files if path.suffix.lower() == ".jsonl" and path not in named and _names_videos(path)]
-    return named + configurations + lines
+    lines = [path for path in files if path.suffix.lower() == ".jsonl" and path not in tables and _names_videos(path)]
+    return tables + configurations + lines
 
 
 def _read_candidate(path: Path, folder: Path) -> list[ManifestEntry] | None:

@@ -63,7 +63,7 @@ def _are_seconds(names: Sequence[PictureName]) -> bool:
         return False
     if not any(point for _, point, _ in texts) or len(set(numbers)) < len(numbers):
         return False
-    if len({whole for whole, _, _ in texts}) == 1:
+    if len({integer_part for integer_part, _, _ in texts}) == 1:
         parts = sorted(int(part or 0) for _, _, part in texts)
         return parts != list(range(parts[0], parts[0] + len(parts))) and len({len(part) for _, _, part in texts}) > 1
     ordered = sorted(numbers)

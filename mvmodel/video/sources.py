@@ -235,8 +235,8 @@ def _find_masks(current: Path, subfolders: list[str], files: list[str], videos: 
         owner = owner or likely_mask_owner(stem)
         if owner and (mask_owner(stem) or fold_name(owner) in owners):
             candidates.append(name_sibling(path, owner))
-        elif suffix and (whole := name_whole_clip(path)) is not None:
-            candidates.append(whole)
+        elif suffix and (candidate := name_whole_clip(path)) is not None:
+            candidates.append(candidate)
     return candidates
 
 
@@ -255,7 +255,7 @@ def _add_clips(contents: _FolderContents, folder: Path, current: Path, files: li
     frame_folder = read_frame_folder(current, pictures)
     contents.unused += frame_folder.unused
     for path in frame_folder.frames:
-        whole = path == current or len(frame_folder.frames) == 1
-        contents.clips[path] = _relative_name(current if whole else path, folder)
+        is_whole_folder = path == current or len(frame_folder.frames) == 1
+        contents.clips[path] = _relative_name(current if is_whole_folder else path, folder)
         if path in frame_folder.masks:
             contents.candidates.append(name_sequence(frame_folder.masks[path], path))

@@ -165,8 +165,8 @@ def assign_masks(
         else:
             by_clip.setdefault(owner, []).append(candidate)
     supplied = {}
-    for clip, found in by_clip.items():
-        first, *others = sorted(found, key=lambda candidate: (candidate.rank, candidate.path.as_posix()))
+    for clip, candidates in by_clip.items():
+        first, *others = sorted(candidates, key=lambda candidate: (candidate.rank, candidate.path.as_posix()))
         names = ", ".join(other.path.name for other in others)
         note = f"{names} not taken, because the clip has {first.path.name} too" if others else ""
         supplied[clip] = SuppliedMasks(first.path, note)

@@ -136,7 +136,7 @@ class _Server:
             self._send("error", guard.TaskError("clip", error.reason, details, error.path, error.info))
             return
         kinds = {InputError: "input", MemoryError: "memory"}
-        kind = next((name for known, name in kinds.items() if isinstance(error, known)), "other")
+        kind = next((name for error_class, name in kinds.items() if isinstance(error, error_class)), "other")
         reason = str(error) if kind == "input" else describe_error(error)
         self._send("error", guard.TaskError(kind, reason, details))
 
