@@ -171,18 +171,15 @@ def compare_appearance(frames: np.ndarray, true_frames: np.ndarray, masks: np.nd
 
     frames, true_frames: uint8 (F, H, W, 3). masks: bool (F, H, W).
     """
-    from mvmodel.backends.image_unet.draft import draw_drafts
-    from mvmodel.metrics.appearance import colour_distances, to_lab
+    from mvmodel.metrics.appearance import colour_drift_frame_2, identity, to_lab
 
     later = masks[1:]
     error = np.linalg.norm(to_lab(frames[1:]) - to_lab(true_frames[1:]), axis=-1)
-    drafts, coverage = draw_drafts(frames[0], [masks[0]], [later])
-    change = np.linalg.norm(to_lab(frames[1:]) - to_lab(drafts), axis=-1)
     sharpness, true_sharpness = (_laplacian(video[1:]) for video in (frames, true_frames))
     return {
-        "colour_frame_2": float(colour_distances(frames[:2], masks[:2])[0]),
+        "colour_frame_2": colour_drift_frame_2(frames, masks),
         "object_error": float(error[later].mean()),
-        "object_change": float(change[coverage].mean()) if coverage.any() else float("nan"),
+        "object_change": identity(frames, masks),
         "object_sharpness": float(sharpness[later].mean() / true_sharpness[later].mean()),
         "background_sharpness": float(sharpness[~later].mean() / true_sharpness[~later].mean()),
     }

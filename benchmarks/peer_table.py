@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,44 @@ EXTRA_DIGITS = {"object_error": 1, "object_change": 1}
 MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 REFERENCES = ("first_frame_repeated", "cut_out")
 """Methods without diffusion."""
+ROW_COLUMNS = {metric: metric for metric in TABLE_METRICS} | {"identity": "object_change"}
+"""Key of a method's row -> column of the videos' table."""
+
+
+def summarize_methods(rows: list[dict[str, Any]], methods: Mapping[str, tuple[str, bool]]) -> list[dict[str, Any]]:
+    """One row per method: means, 95 % intervals over videos (None for fewer than two), and what kind of method it is.
+
+    rows: one per video. methods: method -> its name, and whether it sees the masks of frames 2 to n.
+    """
+    import pandas as pd
+
+    from mvmodel.metrics.report_card import bootstrap_interval
+
+    data, summaries = pd.DataFrame(rows), []
+    for method in (name for name in methods if name in set(data["method"])):
+        videos = data[data["method"] == method]
+        label, sees_masks = methods[method]
+        summary: dict[str, Any] = {
+            "method": method,
+            "label": label,
+            "sees_masks": sees_masks,
+            "ours": is_ours(method),
+            "from_nothing": is_ours(method) and method not in ("ours", "plain"),
+            "no_diffusion": method in REFERENCES,
+            "videos": len(videos),
+        }
+        for key, column in ROW_COLUMNS.items():
+            if column in videos and videos[column].notna().any():
+                low, high = bootstrap_interval(videos[column].to_numpy(float))
+                summary[key] = round(float(videos[column].mean()), 5)
+                summary[f"{key}_interval"] = [round(low, 5), round(high, 5)] if np.isfinite(low) else None
+        summaries.append(summary)
+    return summaries
+
+
+def is_ours(method: str) -> bool:
+    """Whether a method is mvmodel's, with or without its options for later frames."""
+    return method.startswith(("ours", "plain"))
 
 
 def format_table(rows: list[dict[str, Any]], methods: Mapping[str, tuple[str, bool]], timed: bool) -> str:
@@ -118,6 +157,21 @@ def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: Ge
         "machine": {**describe_machine(), "card": None if pack.device == "cpu" else describe_machine()["card"]},
     }
     write_json(out.with_suffix(".json"), record)
+
+
+def read_rows(file: Path, setting: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of a file, with ours under `setting`, and what they were made with and on."""
+    import pandas as pd
+
+    data = pd.read_csv(file)
+    rows: list[dict[str, Any]] = data[data["setting"].isin(["-", setting])].to_dict("records")
+    return rows, json.loads(file.with_suffix(".json").read_text())
+
+
+def load_summary(file: Path, setting: str, methods: Mapping[str, tuple[str, bool]], reference: str) -> dict[str, Any]:
+    """What `--json` prints: one row per method, the reference of comparisons, and what they were made with and on."""
+    rows, record = read_rows(file, setting)
+    return {"rows": summarize_methods(rows, methods), "reference": reference, "setting": setting, **record}
 
 
 def _label(metric: str) -> str:

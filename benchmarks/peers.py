@@ -4,7 +4,7 @@
 Requests are held-out renders of the motions, so that the true clips are known. An interrupted run continues where it
 stopped. `--generators` spreads methods over processes, `--workers` the judges of their videos. `--settings` measures
 ours with several settings of `benchmarks.later_frames` instead of the pack's defaults. `--page` puts the tables into
-`benchmarks/peers.md`, and with `--table` nothing is measured.
+`benchmarks/peers.md`, and with `--table` nothing is measured. `--json` prints one row per method.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ import numpy as np
 
 from benchmarks.later_frames_settings import NEUTRAL, SETTINGS
 from benchmarks.peer_requests import load_first_frames, render_requests
-from benchmarks.peer_table import format_differences, format_table, replace_table, write_rows
+from benchmarks.peer_table import (
+    format_differences,
+    format_table,
+    is_ours,
+    load_summary,
+    read_rows,
+    replace_table,
+    write_rows,
+)
 from benchmarks.workers import load_pack_once, run_in_two_stages, use_one_thread
 from mvmodel.backends.generation_config import GenerationConfig, check_later_frames
 from mvmodel.backends.training_config import TrainConfig
@@ -88,12 +96,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="where videos and adapters are kept")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
     parser.add_argument("--table", action="store_true", help="print what --out holds, measure nothing")
+    parser.add_argument("--json", action="store_true", help="print one row per method, as JSON")
     parser.add_argument("--page", action="store_true", help="put the tables into benchmarks/peers.md")
     options = parser.parse_args(arguments)
     began = time.perf_counter()
     failed = 0 if options.table else measure(options)
     tables = print_tables(options.out, options.settings[0])
-    print(f"{tables}\n{(time.perf_counter() - began) / 60:.1f} minutes")
+    if options.json:
+        print(json.dumps(load_summary(options.out, options.settings[0], METHODS, REFERENCE), indent=2))
+    else:
+        print(f"{tables}\n{(time.perf_counter() - began) / 60:.1f} minutes")
     if options.page:
         replace_table(PAGE, tables)
     if failed:
@@ -161,12 +173,7 @@ def judge_video_in_process(pack: str, work: Path, *arguments: Any) -> dict[str, 
 
 def print_tables(file: Path, setting: str) -> str:
     """The tables of a file of rows, with ours under `setting`, as markdown."""
-    import pandas as pd
-
-    record = json.loads(file.with_suffix(".json").read_text())
-    data = pd.read_csv(file)
-    data = data[data["setting"].isin(["-", setting])]
-    rows: list[dict[str, Any]] = data.to_dict("records")
+    rows, record = read_rows(file, setting)
     timed = record["machine"]["card"] is None
     differences = format_differences(rows, METHODS, REFERENCE)
     pack = f"Pack `{record['pack']}` ({record['pack_hash'][:12]}), {record['optimiser_steps']} optimizer steps."
@@ -196,13 +203,15 @@ def make_videos(
 
     What an earlier run made is found.
     """
-    bench = Bench(pack, [motion], cache, {}, generation, training, log=lambda text: print(text, flush=True))
+    bench = Bench(
+        pack, [motion], cache, {}, generation, training, log=lambda text: print(text, file=sys.stderr, flush=True)
+    )
     pictures, latents = load_first_frames(pack, [task for task, _ in requests], generation, cache)
     made = []
     load_method = functools.cache(functools.partial(train_method, bench=bench, training=training, cache=cache))
     for name in METHODS if names is None else names:
-        is_ours = name in ("ours", "ours_from_nothing")
-        for setting in settings if is_ours else ["-"]:
+        has_settings = name in ("ours", "ours_from_nothing")
+        for setting in settings if has_settings else ["-"]:
             config = choose_generation(name, bench.generation, setting, pack.info)
             maker = functools.partial(get_method, name, config, load_method)
             for number, (task, true_frames) in enumerate(requests):
@@ -254,11 +263,7 @@ def get_method(
     makers, seconds = trained(family)
     if family == "animatediff":
         return makers[name.endswith("control")], seconds
-    return (functools.partial(makers, config) if _is_mvmodel(name) else makers), seconds
-
-
-def _is_mvmodel(name: str) -> bool:
-    return name.startswith(("ours", "plain"))
+    return (functools.partial(makers, config) if is_ours(name) else makers), seconds
 
 
 def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -> tuple[Any, float]:
@@ -276,7 +281,7 @@ def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -
     work = cache.path_of("peer_latents", recipe)
     began = time.perf_counter()
     method: Any = peers.draw_cut_out if name == "cut_out" else peers.repeat_first_frame
-    if _is_mvmodel(name):
+    if is_ours(name):
         changes: dict[str, Any] = PAPER_TRAINING if name == "ours_paper" else {}
         start = "start" if name in ("ours", "plain") and pack.start_adapter() is not None else None
         own_training = training.model_copy(update={**changes, "init_from": start})
@@ -289,7 +294,7 @@ def train_method(name: str, bench: Bench, training: TrainConfig, cache: Cache) -
         method = peers.text2video_zero(pack, config, name.endswith("control"))
     elif name.startswith("frame_by_frame"):
         method = peers.frame_by_frame(pack, config, name.endswith("control"))
-    if not _is_mvmodel(name) and name not in ("lamp_like", "animatediff"):
+    if not is_ours(name) and name not in ("lamp_like", "animatediff"):
         return method, 0.0
     timing = {"seconds": time.perf_counter() - began}  # of the run that trained: a later one finds the weights
     folder = cache.get_or_build("peer_seconds", recipe, lambda new: write_json(new / "taken.json", timing))

@@ -41,7 +41,11 @@ METRICS: dict[str, Metric] = {
         "Motion cosine", "cosine of the foreground's mean flow and the velocity of the mask's centre", 1
     ),
     "colour_drift": Metric("Colour drift", "mean CIELAB distance to frame 1 outside the masks", -1, 2),
+    "identity": Metric(
+        "Identity", "mean CIELAB distance of the object to its look in frame 1, moved to fit the mask, inside it", -1, 1
+    ),
     "flicker": Metric("Flicker", "mean grey-level change where the flow is still, 0..255", -1, 2),
+    "colour_drift_frame_2": Metric("Colour drift, frame 2", "colour drift of frame 2 alone", -1, 2),
     "consistency_adjacent": Metric("Consistency, adjacent", "mean cosine of neighbouring frames", 1),
     "consistency_first": Metric("Consistency, first", "mean cosine of later frames with frame 1", 1),
     "iou_prompted": Metric("IoU, prompted", "as IoU, but the segmenter is given the control mask's box", 1),
@@ -157,9 +161,12 @@ def _motion(frames: np.ndarray, masks: np.ndarray | None, foreground: np.ndarray
         "motion": flow.motion(field, region),
         "flicker": flow.flicker(frames, field),
         "colour_drift": appearance.colour_drift(frames, masks),
+        "colour_drift_frame_2": appearance.colour_drift_frame_2(frames, masks),
         "warping_error": stability.warping_error(frames, field),
         "smoothness": stability.smoothness(frames),
     }
+    if masks is not None:
+        out["identity"] = appearance.identity(frames, masks)
     if masks is not None and region is not None:
         out["motion_cosine"] = flow.motion_cosine(field, masks, region)
     return out

@@ -28,6 +28,7 @@ MAIN_METRICS = (
     "motion",
     "alignment",
     "motion_cosine",
+    "identity",
     "colour_drift",
     "flicker",
 )

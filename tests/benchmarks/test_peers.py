@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -53,6 +54,8 @@ def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     means, differences = peers.print_tables(tmp_path / "peers.csv", peers.DEFAULTS).split("minus the other methods")
     assert all(words in means for words, _ in peers.METHODS.values())
     assert all(words in differences for method, (words, _) in peers.METHODS.items() if method != peers.REFERENCE)
+    summary = peer_table.load_summary(tmp_path / "peers.csv", peers.DEFAULTS, peers.METHODS, peers.REFERENCE)
+    assert [row["method"] for row in summary["rows"]] == list(peers.METHODS)
     folders = list(tmp_path.glob("peer_videos/*"))
     second_rows = compare(small_pack, motion, generation, 1, tmp_path)
     assert list(tmp_path.glob("peer_videos/*")) == folders and second_rows == rows
@@ -91,6 +94,25 @@ def test_the_lamp_like_convolution_is_causal_leaves_frame_1_and_starts_as_nothin
     assert torch.equal(before[:, 0], hidden.unflatten(0, (2, 5))[:, 0])
     assert torch.equal(before[:, :3], after[:, :3])
     assert not torch.allclose(before[:, 4], after[:, 4])
+
+
+def test_a_row_per_method_has_means_intervals_and_the_kind_of_method():
+    figures = dict.fromkeys(peer_table.TABLE_METRICS, 0.5)
+    videos = [{"method": method, "name": f"video-{n}", **figures} for method in ("ours", "cut_out") for n in range(3)]
+    ours, cut_out = peer_table.summarize_methods([*videos, {**videos[0], "iou": 0.9}], peers.METHODS)
+    assert (ours["ours"], ours["from_nothing"], ours["no_diffusion"]) == (True, False, False)
+    assert (cut_out["ours"], cut_out["from_nothing"], cut_out["no_diffusion"]) == (False, False, True)
+    assert ours["iou"] == pytest.approx(0.6) and ours["iou_interval"][0] < 0.6 < ours["iou_interval"][1]
+    keys = ("iou", "iou_independent", "motion_cosine", "flicker", "colour_drift", "identity", "motion")
+    assert all(key in cut_out and f"{key}_interval" in cut_out for key in keys)
+    one = peer_table.summarize_methods(videos[:1], {"ours": peers.METHODS["ours"]})
+    assert one[0]["iou"] == 0.5 and one[0]["iou_interval"] is None
+
+
+def test_the_stored_rows_are_printed_as_json(capsys):
+    peers.main(["--table", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert {row["method"] for row in report["rows"] if row["from_nothing"]} >= {peers.REFERENCE, "ours_paper"}
 
 
 def test_the_table_goes_between_the_pages_marks(tmp_path):

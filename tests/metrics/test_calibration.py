@@ -48,6 +48,8 @@ def test_ceiling(ceiling):
     assert ceiling["motion"] > 2
     assert ceiling["motion_cosine"] > 0.9
     assert ceiling["colour_drift"] < 1.5
+    assert ceiling["colour_drift_frame_2"] < 1.5
+    assert ceiling["identity"] < 6
     assert ceiling["flicker"] < 1
     assert ceiling["area_ratio"] == pytest.approx(1, abs=0.15)
     assert ceiling["count_accuracy"] > 0.7
@@ -136,6 +138,8 @@ FLOORS = {
     "consistency_background": ("another halfway", -0.3),
     "motion": ("frozen", -5.0),
     "colour_drift": ("tinted", 5.0),
+    "colour_drift_frame_2": ("flickering", 5.0),
+    "identity": ("another halfway", 10.0),
     "flicker": ("flickering", 10.0),
     "warping_error": ("flickering", 0.01),
     "smoothness": ("flickering", -0.05),

@@ -21,9 +21,9 @@ def test_everything_on_a_perfect_video(clip, scorer, exact_segmenter):
 
 
 def test_only_what_the_inputs_allow(clip, scorer):
-    from_frames = {"motion", "flicker", "colour_drift", "warping_error", "smoothness"}
+    from_frames = {"motion", "flicker", "colour_drift", "colour_drift_frame_2", "warping_error", "smoothness"}
     assert set(judge_video(clip.frames).metrics) == from_frames
-    assert set(judge_video(clip.frames, clip.masks).metrics) == from_frames | {"motion_cosine"}
+    assert set(judge_video(clip.frames, clip.masks).metrics) == from_frames | {"motion_cosine", "identity"}
     assert "alignment" not in judge_video(clip.frames, scorer=scorer).metrics
     assert set(judge_video(clip.frames[:1], scorer=scorer, prompt="a car").metrics) == {"alignment"}
 

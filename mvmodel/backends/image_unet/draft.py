@@ -9,50 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-ECC_ITERATIONS = 50
-"""Upper limit of the refinement's iterations for one frame."""
-ECC_BLUR = 3.0
-"""Standard deviation in pixels of the blur under which two masks are aligned."""
-MIN_AREA = 16
-"""An object of fewer pixels, in frame 1 or in a later mask, gets no draft."""
-
-
-def register_mask(source: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """The affine motion (2, 3) that takes points of one mask to another; None if one of them is (nearly) empty.
-
-    Centre and second moments give a first estimate, which enhanced correlation (`cv2.findTransformECC`) refines.
-    source, target: bool (H, W).
-    """
-    if source.sum() < MIN_AREA or target.sum() < MIN_AREA:
-        return None
-    estimate = _match_moments(source, target)
-    template, moving = (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), ECC_BLUR) for mask in (source, target))
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ECC_ITERATIONS, 1e-4)
-    try:
-        _, refined = cv2.findTransformECC(template, moving, estimate.astype(np.float32), cv2.MOTION_AFFINE, criteria)
-    except cv2.error:  # it did not converge: the masks are too different
-        return estimate
-    candidates = [estimate, np.asarray(refined, np.float64)]
-    return max(candidates, key=lambda matrix: _overlap(source, target, matrix))
-
-
-def _match_moments(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The affine motion with the smallest deformation that matches centre and covariance."""
-    centres, roots = [], []
-    for mask in (source, target):
-        points = np.argwhere(mask)[:, ::-1].astype(np.float64)
-        centres.append(points.mean(axis=0))
-        values, vectors = np.linalg.eigh(np.cov(points.T) + 0.1 * np.eye(2))
-        roots.append((vectors * np.sqrt(values)) @ vectors.T)
-    linear = roots[1] @ np.linalg.inv(roots[0])
-    return np.column_stack([linear, centres[1] - linear @ centres[0]])
-
-
-def _overlap(source: np.ndarray, target: np.ndarray, matrix: np.ndarray) -> float:
-    """IoU of the moved source with the target."""
-    height, width = target.shape
-    warped = cv2.warpAffine(source.astype(np.uint8), matrix, (width, height)) > 0
-    return float((warped & target).sum() / max(1, (warped | target).sum()))
+from mvmodel.masks.registration import move_object
 
 
 def inpaint_objects(picture: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
@@ -80,11 +37,10 @@ def draw_drafts(
     pictures, coverage_masks = np.repeat(empty[None], frames, axis=0), np.zeros((frames, height, width), bool)
     for first_mask, later in zip(first_masks, masks, strict=True):
         for index, mask in enumerate(later):
-            matrix = register_mask(first_mask, mask)
-            if matrix is None:
+            moved_object = move_object(first_frame, first_mask, mask)
+            if moved_object is None:
                 continue
-            picture = cv2.warpAffine(first_frame, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-            visible = (cv2.warpAffine(first_mask.astype(np.uint8), matrix, (width, height)) > 0) & mask
+            picture, visible = moved_object
             pictures[index][visible] = picture[visible]
             coverage_masks[index] |= visible
     return pictures, coverage_masks

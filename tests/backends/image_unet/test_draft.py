@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from mvmodel.backends.image_unet.draft import DraftGuide, draw_drafts, register_mask
+from mvmodel.backends.image_unet.draft import DraftGuide, draw_drafts
+from mvmodel.masks.registration import register_mask
 
 SIDE = 96
 
