@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-ACTION_MS = 120_000
+ACTION_MS = 180_000
 """End of a click or a download, in milliseconds: for a page that hangs, not a bound on speed."""
 
 
@@ -46,7 +46,7 @@ def open_page(browser):
         tab.close()
 
 
-def until(page: Any, condition: str, seconds: float = 60) -> None:
+def until(page: Any, condition: str, seconds: float = 180) -> None:
     """Wait for a condition; the page's own policy forbids the browser library to poll in there.
 
     The end is for a page that hangs, not a bound on speed: a busy machine takes many times as long as an idle one.

@@ -52,7 +52,7 @@ def address(
         server.wait(timeout=30)
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 240) -> None:
+def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while True:
         assert server.poll() is None, f"the web server ended with {server.returncode}"
