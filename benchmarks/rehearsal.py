@@ -51,6 +51,10 @@ class MemorySample:
     gpu_gib: float = 0.0
 
 
+CPU_DETECTION_FRAMES = 2
+"""Frames of every video in which the judge looks for the object on a CPU, where SAM ViT-B takes a minute for each."""
+
+
 def run_rehearsal(
     pack: str,
     clips: Path,
@@ -73,7 +77,8 @@ def run_rehearsal(
     folder = home / "clips"
     link_clips(clips, count, folder, masks)
     settings = home / "settings.json"
-    write_json(settings, {**SETTINGS, "memory": memory, "device": device})
+    judge = {} if device.startswith("cuda") else {"judge": {"detection_frames": CPU_DETECTION_FRAMES}}
+    write_json(settings, {**SETTINGS, **judge, "memory": memory, "device": device})
     command = [sys.executable, "-m", "pipelines", "run", "--quick", "--pack", pack, "--clips", str(folder)]
     command += ["--config", str(settings), "--home", str(home / "home")]
     command += ["--segmenter", segmenter] if segmenter else []

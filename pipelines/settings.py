@@ -121,6 +121,7 @@ SECTIONS: dict[str, str] = {
     "generation": "mvmodel.backends.generation_config:GenerationConfig",
     "requests": "pipelines.settings:RequestsConfig",
     "evaluation": "pipelines.settings:EvaluationConfig",
+    "judge": "mvmodel.metrics.config:JudgeConfig",
     "gates": "pipelines.settings:GateConfig",
     "comparison": "pipelines.settings:ComparisonConfig",
     "experiments": "mvmodel.experiments.config:ExperimentsConfig",

@@ -21,6 +21,12 @@ def metrics(
         str | None, typer.Option("--object", help="The object to look for. Default: the one that the prompt names.")
     ] = None,
     fit: FitMasks = FitName.crop,
+    detection_frames: Annotated[
+        int | None,
+        typer.Option(
+            "--detection-frames", min=1, help="Look for the object in so many evenly spaced frames. Default: in all."
+        ),
+    ] = None,
     pack: PackName = None,
     json: AsJson = False,
 ) -> None:
@@ -30,13 +36,14 @@ def metrics(
     from mvmodel.masks.files import read_masks
     from mvmodel.masks.fit import describe_fit, fit_masks
     from mvmodel.metrics.appearance import diversity
+    from mvmodel.metrics.config import JudgeConfig, describe_detection_frames
     from mvmodel.metrics.judge import judge_with_pack
     from mvmodel.metrics.score import METRICS
     from mvmodel.packs import load_pack
     from mvmodel.progress import track
     from mvmodel.video.frames import read_frames
 
-    models = load_pack(pack)
+    models, config = load_pack(pack), JudgeConfig(detection_frames=detection_frames)
     scorer = models.scorer()
     judgements = []
     for video in track(videos, "measure videos"):
@@ -47,15 +54,17 @@ def metrics(
             if remark := describe_fit(sequence, size, fit.value):
                 typer.echo(f"{video}: {remark}", err=True)
             control = fit_masks(sequence, size, fit.value).masks
-        judgement = judge_with_pack(models, frames, control, prompt, object_word)
+        judgement = judge_with_pack(models, frames, control, prompt, object_word, config)
         judgements.append(judgement)
         if json:
-            row = {"video": str(video), "frames": len(frames), **judgement.metrics, **judgement.scorer}
+            row = {"video": str(video), "frames": len(frames), **judgement.metrics, **judgement.record}
             convention = {name: METRICS[name].meaning for name in judgement.metrics}
             row |= {"pack": models.info.name, "random": models.info.random, "convention": convention}
             print_json(row, line=True)
     if not json:
         _print_metrics(videos, [judgement.metrics for judgement in judgements])
+        if detection_frames and any("detection_frames" in judgement.record for judgement in judgements):
+            print(describe_detection_frames(detection_frames))
     if len(videos) > 1:
         value = diversity([judgement.embeddings for judgement in judgements if judgement.embeddings is not None])
         if json:

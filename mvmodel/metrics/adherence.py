@@ -100,11 +100,17 @@ class Detections:
     """Where the judge sees the object(s) of a video.
 
     foreground: bool (frames, height, width), all False in a frame where nothing is found. counts: int (frames,), the
-    number of objects, or None when they were not counted.
+    number of objects, or None when they were not counted. indices: int (detection frames,), the frames in which the
+    judge looked, if not in all; the others are all False and have the count 0.
     """
 
     foreground: np.ndarray
     counts: np.ndarray | None = None
+    indices: np.ndarray | None = None
+
+    def of(self, frames: np.ndarray) -> np.ndarray:
+        """The entries of an array (frames, ...) in which the judge looked."""
+        return frames if self.indices is None else frames[self.indices]
 
 
 @dataclass(frozen=True)
@@ -128,17 +134,21 @@ def detect(
 
     frames: uint8 (frames, height, width, 3). words: the objects to look for; with several, each gets its best candidate
     and the foreground is their union. distractors: words to compare with, the scorer's own list when None. encodings:
-    `segmenter.encode(frames)`, to save computing it again. Control masks are deliberately not an argument.
+    `segmenter.encode` of the frames that `get_detection_frames` names, to save computing it again. Control masks are
+    deliberately not an argument.
 
     A candidate beyond the best of its word counts as another object when it barely overlaps those already counted
     (`JudgeConfig.max_shared_area`) and its margin is close to the best one's (`JudgeConfig.max_similarity_gap`).
     """
     distractors = scorer.words if distractors is None else distractors
+    indices = get_detection_frames(len(frames), config)
     foreground, counts = np.zeros(frames.shape[:3], bool), np.zeros(len(frames), int)
     per_frame: dict[int, list[_Candidate]] = {}
-    for candidate in _find_candidates(frames, segmenter, scorer, words, distractors, config, encodings):
+    looked_at = frames if indices is None else frames[indices]
+    for candidate in _find_candidates(looked_at, segmenter, scorer, words, distractors, config, encodings):
         per_frame.setdefault(candidate.frame, []).append(candidate)
-    for index, candidates in per_frame.items():
+    for position, candidates in per_frame.items():
+        index = position if indices is None else indices[position]
         objects: list[np.ndarray] = []
         for word in range(len(words)):
             ranked = sorted(candidates, key=lambda candidate: -candidate.margins[word])
@@ -148,7 +158,18 @@ def detect(
                 if close and not any(_overlap(candidate.mask, mask, config.max_shared_area) for mask in objects):
                     objects.append(candidate.mask)
         counts[index] = len(objects)
-    return Detections(foreground, counts)
+    return Detections(foreground, counts, indices)
+
+
+def get_detection_frames(length: int, config: JudgeConfig) -> np.ndarray | None:
+    """The frames of a video of `length` frames in which the judge looks for the object: int, or None if in all."""
+    count = config.detection_frames
+    return None if count is None or count >= length else space_evenly(length, count)
+
+
+def space_evenly(length: int, count: int) -> np.ndarray:
+    """`count` of `length` frames, evenly spaced, each in the middle of its part: int (count,)."""
+    return ((np.arange(count) + 0.5) * length / count).astype(int)
 
 
 def _find_candidates(
@@ -251,7 +272,6 @@ def iou_independent(frames: np.ndarray, masks: np.ndarray, segmenter: U2NetSegme
     frames: uint8 (frames, height, width, 3). masks: bool (frames, height, width). The area is everything that U-2-Net
     takes for salient with a probability above one half: several objects count together, as in the mask.
     """
-    count = min(count, len(frames))
-    indices = ((np.arange(count) + 0.5) * len(frames) / count).astype(int)
+    indices = space_evenly(len(frames), min(count, len(frames)))
     areas = np.stack([segmenter.infer(frame) > _SALIENT for frame in frames[indices]])
     return float(iou(areas, masks[indices]).mean())

@@ -20,7 +20,19 @@ class JudgeConfig(Config):
     """Side in pixels of the square crops that the scorer sees."""
     max_shared_area: float = Field(0.2, ge=0, le=1)
     """Two candidates are two objects when they share at most this part of the smaller one."""
+    detection_frames: int | None = Field(None, ge=1)
+    """Frames of a video in which the judge looks for the object, evenly spaced; null is all of them. A large segmenter
+    takes about a minute a frame on a busy CPU. With fewer frames, metrics of the object are means over these frames,
+    which metrics and reports say, and `motion` is measured inside the control masks."""
     independent_frames: int = Field(3, ge=0)
     """Frames of a video on which the independent judge looks for the object, evenly spaced; 0 leaves it out."""
     max_similarity_gap: float = Field(0.1, ge=0)
     """A further candidate counts as an object when its margin is at most this far below the best one's, in cosine."""
+
+
+def describe_detection_frames(count: int) -> str:
+    """A sentence for metrics whose judge looked for the object in `count` frames of a video only."""
+    return (
+        f"The judge looked for the object in {count} evenly spaced frames of each video (detection_frames), not in "
+        f"all: metrics of the object are means over these frames, and motion is measured inside the control masks."
+    )

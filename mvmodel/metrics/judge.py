@@ -39,6 +39,13 @@ class Judgement:
     embeddings: np.ndarray | None = None
     scorer: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What is stored beside the metrics: the scorer's record, and `detection_frames`, the number of frames in which
+        the judge looked for the object, if it did not look in all."""
+        indices = None if self.detections is None else self.detections.indices
+        return self.scorer if indices is None else {"detection_frames": len(indices), **self.scorer}
+
 
 def judge_video(
     frames: np.ndarray,
@@ -66,7 +73,8 @@ def judge_video(
         encodings = None
         if detections is None and segmenter is not None and scorer is not None and (prompt or object_words):
             words = get_object_words(prompt, object_words, scorer)
-            encodings = segmenter.encode(frames)
+            indices = adherence.get_detection_frames(len(frames), config)
+            encodings = segmenter.encode(frames if indices is None else frames[indices])
             detections = adherence.detect(frames, segmenter, scorer, words, config=config, encodings=encodings)
         advance()
         embeddings = None if scorer is None else scorer.images(frames)
@@ -83,13 +91,15 @@ def judge_with_pack(
     masks: np.ndarray | None,
     prompt: str | None,
     object_words: str | Sequence[str] | None = None,
+    config: JudgeConfig = JudgeConfig(),
 ) -> Judgement:
     """`judge_video` by a pack's models, and by the independent segmenter where it is on this machine.
 
     Arguments and errors are those of `judge_video`.
     """
     independent = pack.independent_segmenter()
-    return judge_video(frames, masks, prompt, pack.scorer(), pack.segmenter(), object_words, independent=independent)
+    models = pack.scorer(), pack.segmenter()
+    return judge_video(frames, masks, prompt, *models, object_words, independent=independent, config=config)
 
 
 def judge_iou(
@@ -98,12 +108,14 @@ def judge_iou(
     scorer: ScorerProtocol,
     segmenter: SegmenterProtocol,
     object_words: Sequence[str],
+    config: JudgeConfig = JudgeConfig(),
 ) -> np.ndarray:
-    """The `iou` of `judge_video` alone, frame by frame: float (frames,), 0..1.
+    """The `iou` of `judge_video` alone, frame by frame: float (frames,), 0..1; (detection_frames,) of `config` if set.
 
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width).
     """
-    return adherence.iou(adherence.find_foreground(frames, segmenter, scorer, object_words), masks)
+    detections = adherence.detect(frames, segmenter, scorer, object_words, config=config)
+    return adherence.iou(detections.of(detections.foreground), detections.of(masks))
 
 
 def compute_frame_metrics(

@@ -85,13 +85,14 @@ def compute_metrics(
 
     frames: uint8 RGB (frames, height, width, 3). masks: control masks, bool (frames, height, width). detections: what
     `adherence.detect` found. embeddings: float (frames, size), `scorer.images(frames)`. segmenter: for `iou_prompted`.
-    independent: for `iou_independent`. encodings: `segmenter.encode(frames)`, to save computing it again.
+    independent: for `iou_independent`. encodings: `segmenter.encode` of the frames in which the judge looked, to save
+    computing it again.
 
-    motion is taken inside the detected foreground if there is one, else inside the masks, else everywhere.
+    motion is taken inside the detected foreground if the judge looked in all frames, else inside the masks, else
+    everywhere. Other metrics of the detected object are over the frames in which the judge looked.
     Raises InputError when frames and masks do not fit each other.
     """
     check_shapes(frames, masks)
-    foreground = None if detections is None else detections.foreground
     out: dict[str, float] = {}
     if masks is not None:
         out |= _adherence(frames, masks, detections, segmenter, encodings)
@@ -99,11 +100,12 @@ def compute_metrics(
             out["iou_independent"] = adherence.iou_independent(frames, masks, independent, config.independent_frames)
     if scorer is not None and embeddings is not None:
         if len(frames) > 1:
-            out |= _consistencies(frames, embeddings, foreground, scorer, config)
+            out |= _consistencies(frames, embeddings, detections, scorer, config)
         if prompt:
             out["alignment"] = appearance.alignment(embeddings, scorer.texts([prompt])[0])
     if len(frames) > 1:
-        out |= _motion(frames, masks, foreground)
+        everywhere = detections is not None and detections.indices is None
+        out |= _motion(frames, masks, detections.foreground if detections is not None and everywhere else None)
     return {name: out[name] for name in METRICS if name in out and math.isfinite(out[name])}
 
 
@@ -124,11 +126,13 @@ def _adherence(
 ) -> dict[str, float]:
     out: dict[str, float] = {}
     if detections is not None:
-        out["iou"] = float(adherence.iou(detections.foreground, masks).mean())
-        out["centroid_error"] = adherence.centroid_error(detections.foreground, masks)
-        out["area_ratio"] = adherence.area_ratio(detections.foreground, masks)
+        frames, masks = detections.of(frames), detections.of(masks)
+        foreground = detections.of(detections.foreground)
+        out["iou"] = float(adherence.iou(foreground, masks).mean())
+        out["centroid_error"] = adherence.centroid_error(foreground, masks)
+        out["area_ratio"] = adherence.area_ratio(foreground, masks)
         if detections.counts is not None:
-            out["count_accuracy"] = adherence.count_accuracy(detections.counts, masks)
+            out["count_accuracy"] = adherence.count_accuracy(detections.of(detections.counts), masks)
     if segmenter is not None:
         prompted = adherence.prompted_foreground(frames, masks, segmenter, encodings)
         out["iou_prompted"] = float(adherence.iou(prompted, masks).mean())
@@ -138,7 +142,7 @@ def _adherence(
 def _consistencies(
     frames: np.ndarray,
     embeddings: np.ndarray,
-    foreground: np.ndarray | None,
+    detections: adherence.Detections | None,
     scorer: ScorerProtocol,
     config: JudgeConfig,
 ) -> dict[str, float]:
@@ -148,7 +152,8 @@ def _consistencies(
         "consistency_first": appearance.consistency_first(embeddings),
         "consistency_vbench": appearance.consistency_vbench(embeddings),
     }
-    if foreground is not None:
+    if detections is not None:
+        frames, foreground = detections.of(frames), detections.of(detections.foreground)
         out["consistency_foreground"] = adherence.consistency_foreground(frames, foreground, scorer, config)
         out["consistency_background"] = appearance.consistency_background(frames, foreground, scorer)
     return out

@@ -15,7 +15,8 @@ from mvmodel.video.frames import read_frames
 
 
 def read_video_entries(metrics: Path, videos: Path, requests: Path, prefix: str = "") -> list[VideoEntry]:
-    """Every video of metrics.parquet, with its frames, masks, metrics and detections.
+    """Every video of metrics.parquet, with its frames, masks and metrics, and the detections if there are some in every
+    frame.
 
     Args:
         metrics: A folder with metrics.parquet and detections/CONDITION/NAME.npz.
@@ -29,6 +30,8 @@ def read_video_entries(metrics: Path, videos: Path, requests: Path, prefix: str 
         name, condition = str(row["name"]), str(row["condition"])
         frames = read_frames(videos / condition / f"{name}.npz")
         sequence = MaskSequence.load(by_name[name].masks)
+        detected = MaskSequence.load(metrics / "detections" / condition / f"{name}.npz").masks
+        partial = math.isfinite(row.get("detection_frames", math.nan))
         values = {metric: float(row[metric]) for metric in METRICS if row.get(metric) is not None}
         entries.append(
             VideoEntry(
@@ -39,7 +42,7 @@ def read_video_entries(metrics: Path, videos: Path, requests: Path, prefix: str 
                 masks=sequence.masks[: len(frames)],
                 fps=sequence.fps,
                 metrics={metric: value for metric, value in values.items() if math.isfinite(value)},
-                detected=MaskSequence.load(metrics / "detections" / condition / f"{name}.npz").masks,
+                detected=None if partial else detected,
                 seed=int(row["seed"]),
             )
         )

@@ -11,6 +11,7 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from mvmodel.errors import PackError
+from mvmodel.segmentation.sam_attention import fuse_attention
 
 TINY_SIDE = 128
 """Height and width, in pixels, of the tiny encoder's input."""
@@ -99,6 +100,8 @@ def load_sam(model_type: str, checkpoint: Path | None) -> Sam:
     if model_type not in MODEL_TYPES:
         raise PackError(f"there is no segment-anything model type {model_type!r}; use one of {', '.join(MODEL_TYPES)}")
     sam: Sam = build_tiny_sam() if model_type == "tiny" else sam_model_registry[model_type]()
+    if model_type != "tiny":
+        fuse_attention(sam.image_encoder)
     if checkpoint is None:
         return sam.eval()
     checkpoint = Path(checkpoint)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mvmodel.metrics.config import describe_detection_frames
 from pipelines.assets import ui_metadata
 from pipelines.assets.motion import read_motion_groups, read_motion_labels
+from pipelines.resources import PackResource, Settings
 from pipelines.store.materializations import latest_materialization, list_materializations, load_current
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, VersionStore
 
@@ -62,6 +64,12 @@ def describe_training_footage(store: VersionStore, motion: str, training_set: Ha
     clips = json.loads((training_set.folder / "clips.json").read_text())["clips"]
     names = [clip["clip"] for clip in clips if clip["clip"] in unknown]
     return [describe_unknown_footage(pack, names)] if names else []
+
+
+def describe_judge(rows: pd.DataFrame) -> list[str]:
+    """A sentence if the judge did not look for the object in all frames. rows: of metrics.parquet."""
+    counts = rows["detection_frames"].dropna() if "detection_frames" in rows else []
+    return [describe_detection_frames(int(min(counts)))] if len(counts) else []
 
 
 def read_ablation_videos(ablations: Sequence[Handle]) -> pd.DataFrame:
@@ -173,3 +181,32 @@ def describe_motions(videos: Mapping[str, Sequence[VideoEntry]], masks: Handle, 
     recognizer = MotionRecognizer(clips)
     pairs = [(motion, video) for motion, entries in videos.items() for video in entries]
     return describe_recognition(measure_recognition(pairs, recognizer), len(recognizer.motions))
+
+
+def describe_page(
+    clips: Handle,
+    masks: Handle,
+    motion_groups: Handle,
+    reports: Mapping[str, Handle],
+    settings: Settings,
+    pack: PackResource,
+) -> dict[str, Any]:
+    """What a leaderboard says beside its tables. waiting: the motions without a report. notes: a sentence if the pack's
+    image model does not know some clips, and one if the judge did not look for the object in all frames."""
+    import pandas as pd
+
+    from mvmodel.motion.config import GroupConfig
+    from mvmodel.packs.info import describe_unknown_footage
+    from mvmodel.reports.waiting import read_waiting_motions
+    from mvmodel.segmentation.catalogue_masks import find_unknown_clips
+    from pipelines.settings import TrainingSetConfig
+
+    needed = settings.read("groups", GroupConfig).min_clips, settings.read("training_set", TrainingSetConfig).min_clips
+    groups = read_motion_groups(motion_groups.folder)
+    unknown = find_unknown_clips(masks.folder)
+    footage = [describe_unknown_footage(pack.info, unknown)] if unknown else []
+    tables = [pd.read_parquet(handle.folder / "metrics.parquet") for handle in reports.values()]
+    return {
+        "waiting": read_waiting_motions(clips.folder, masks.folder, groups, reports, max(needed)),
+        "notes": [*footage, *(describe_judge(pd.concat(tables)) if tables else [])],
+    }

@@ -12,6 +12,7 @@ import dagster as dg
 
 from mvmodel.code_version import code_version
 from mvmodel.files import atomic_write, empty_folder
+from mvmodel.metrics.config import JudgeConfig
 from pipelines import checks
 from pipelines.assets import provenance, report_inputs, ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
@@ -51,7 +52,7 @@ MEASURED_INPUTS = {"requests": "generation_requests", "videos": "generated_video
     "parquet",
     partitions_def=motions,
     check_specs=checks.VIDEO_CHECKS,
-    sections={"gates": ("min_iou",)},
+    sections={"gates": ("min_iou",), "judge": ()},
     code_version=METRICS_CODE,
 )
 def video_metrics(
@@ -63,7 +64,7 @@ def video_metrics(
     store: ArtifactStore,
 ) -> dg.MaterializeResult[Handle]:
     """Every metric of every video, one row per video. The judge finds the object without seeing the control mask."""
-    judge = pack.recipe("scorer", "segmenter")
+    judge, config = pack.recipe("scorer", "segmenter"), settings.read("judge", JudgeConfig)
 
     import pandas as pd
 
@@ -71,19 +72,25 @@ def video_metrics(
         from mvmodel.generation.request_table import read_requests
 
         requests = read_requests(generation_requests.folder / "requests.csv")
-        rows = _judge_videos(folder, generated_videos.folder, requests, pack, store.store, judge["hash"])
+        rows = _judge_videos(folder, generated_videos.folder, requests, pack, store.store, judge["hash"], config)
         table = [{"slug": context.partition_key, **row} for row in rows]
         pd.DataFrame(table).to_parquet(folder / "metrics.parquet", index=False)
 
     inputs = {"generation_requests": generation_requests, "generated_videos": generated_videos}
-    recorded = {"independent_judge": evaluation.describe_independent_judge()}
+    recorded = {"independent_judge": evaluation.describe_independent_judge(), "judge": config.model_dump(mode="json")}
     result = store.step(context, inputs, recorded, build, _metrics_metadata, judge)
     rows = pd.read_parquet(result.value.folder / "metrics.parquet")
     return checks.with_checks(result, checks.check_videos(rows, settings.read("gates", GateConfig).min_iou))
 
 
 def _judge_videos(
-    folder: Path, videos: Path, requests: Sequence[Request], pack: PackResource, store: VersionStore, judge_hash: str
+    folder: Path,
+    videos: Path,
+    requests: Sequence[Request],
+    pack: PackResource,
+    store: VersionStore,
+    judge_hash: str,
+    config: JudgeConfig,
 ) -> list[dict[str, Any]]:
     """One row per video; what the judge detected is copied to `folder`/detections/CONDITION/NAME.npz."""
     calls: list[tuple[Any, ...]] = []
@@ -93,7 +100,7 @@ def _judge_videos(
             video = videos / condition / f"{request.name}.npz"
             if condition != "full" and not video.exists():
                 continue  # some conditions are generated for the first requests only
-            calls.append((store.cache, video, request, pack.load(), judge_hash))
+            calls.append((store.cache, video, request, pack.load(), judge_hash, config))
     rows = []
     for (_, video, request, *_), judgement in zip(calls, pack.get_workers().map(store_judgement, calls), strict=True):
         condition = video.parent.name
@@ -169,14 +176,16 @@ def _write_motion_report(
     from mvmodel.reports.stored_videos import read_video_entries
 
     sources = {name: inputs[asset] for name, asset in MEASURED_INPUTS.items()}
+    rows = pd.read_parquet(sources["metrics"].folder / "metrics.parquet")
+    footage = report_inputs.describe_training_footage(store, motion, inputs["training_set"], pack.load().info)
     write_motion_report_folder(
         folder,
         motion,
         read_video_entries(sources["metrics"].folder, sources["videos"].folder, sources["requests"].folder),
-        pd.read_parquet(sources["metrics"].folder / "metrics.parquet"),
+        rows,
         provenance.motion_provenance(pack, store, adapter, sources),
         provenance.training_provenance(inputs["training_set"], adapter),
-        notes=report_inputs.describe_training_footage(store, motion, inputs["training_set"], pack.load().info),
+        notes=[*footage, *report_inputs.describe_judge(rows)],
         study=None if ablation is None else report_inputs.read_ablation_videos([ablation]),
         study_command=report_inputs.ablation_command(motion),
         label=label,
@@ -238,7 +247,7 @@ def leaderboard(
     history = {motion: report_inputs.report_versions(context.instance, motion) for motion in reports}
 
     def build(folder: Path) -> None:
-        page = _describe_waiting(clips, foreground_masks, motion_groups, reports, settings, pack)
+        page = report_inputs.describe_page(clips, foreground_masks, motion_groups, reports, settings, pack)
         _write_leaderboard(
             empty_folder(folder), clips, foreground_masks, motion_groups, reports, history, pack, store.store, page
         )
@@ -294,27 +303,3 @@ def _write_leaderboard(
         recognition=report_inputs.describe_motions(videos, masks, motion_groups),
         **page,
     )
-
-
-def _describe_waiting(
-    clips: Handle,
-    masks: Handle,
-    motion_groups: Handle,
-    reports: Mapping[str, Handle],
-    settings: Settings,
-    pack: PackResource,
-) -> dict[str, Any]:
-    """waiting: the motions without a report. notes: a sentence if the pack's image model does not know some clips."""
-    from mvmodel.motion.config import GroupConfig
-    from mvmodel.packs.info import describe_unknown_footage
-    from mvmodel.reports.waiting import read_waiting_motions
-    from mvmodel.segmentation.catalogue_masks import find_unknown_clips
-    from pipelines.settings import TrainingSetConfig
-
-    needed = settings.read("groups", GroupConfig).min_clips, settings.read("training_set", TrainingSetConfig).min_clips
-    groups = read_motion_groups(motion_groups.folder)
-    unknown = find_unknown_clips(masks.folder)
-    return {
-        "waiting": read_waiting_motions(clips.folder, masks.folder, groups, reports, max(needed)),
-        "notes": [describe_unknown_footage(pack.info, unknown)] if unknown else [],
-    }

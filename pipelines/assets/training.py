@@ -14,6 +14,7 @@ import dagster as dg
 from mvmodel.code_version import SAMPLING_MODULES, code_version
 from mvmodel.errors import InputError
 from mvmodel.files import empty_folder
+from mvmodel.metrics.config import JudgeConfig
 from pipelines import checks
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
@@ -228,7 +229,7 @@ def read_training_curve(adapter: Path) -> list[dict[str, Any]]:
     "pytorch",
     partitions_def=motions,
     check_specs=checks.GATE_CHECKS,
-    sections=("evaluation", "generation", "gates"),
+    sections=("evaluation", "judge", "generation", "gates"),
     code_version=EVALUATION_CODE,
 )
 def adapter_evaluation(
@@ -241,13 +242,14 @@ def adapter_evaluation(
 ) -> dg.MaterializeResult[Handle]:
     """The adapter's metrics on held-out masks, with prompts of other objects. The promotion gates read them."""
     config, generation = settings.read("evaluation", EvaluationConfig), pack.generation(settings)
+    judge = settings.read("judge", JudgeConfig)
 
     def build(folder: Path) -> None:
         requests = empty_folder(folder) / "set"
         write_evaluation_requests(training_set.folder, requests, context.partition_key, config, pack.load())
         adapter = motion_adapter.folder / TUNED_ADAPTER
         evaluation = evaluate(
-            store.store, adapter, motion_adapter.sha, requests, generation, pack.load(), pack.get_workers()
+            store.store, adapter, motion_adapter.sha, requests, generation, pack.load(), pack.get_workers(), judge
         )
         for name in ("metrics.json", "rows.json"):
             shutil.copyfile(evaluation / name, folder / name)
@@ -257,7 +259,8 @@ def adapter_evaluation(
         return _evaluation_metadata(folder, context.partition_key)
 
     inputs = {"training_set": training_set, "motion_adapter": motion_adapter}
-    recorded = {"evaluation": config.model_dump(), "generation": generation.model_dump(mode="json")}
+    parts = {"evaluation": config, "judge": judge, "generation": generation}
+    recorded = {name: part.model_dump(mode="json") for name, part in parts.items()}
     result = store.step(context, inputs, recorded, build, describe, pack.recipe(), volatile=("videos/*.json",))
     gates = promotion.judge_adapter(context.instance, store.store, settings, pack, motion_adapter, result.value)
     metrics = read_json(result.value.folder / "metrics.json")

@@ -16,6 +16,7 @@ import dagster as dg
 import psutil
 
 from mvmodel.files import write_json
+from mvmodel.metrics.config import JudgeConfig, describe_detection_frames
 from mvmodel.outputs import Output, guarded_outputs
 from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
 from mvmodel.picture_size import parse_size_option
@@ -37,6 +38,7 @@ QUICK_SETTINGS = {
     "training": {"steps": 4},
     "generation": {"steps": 2, "first_frame_steps": 2},
     "evaluation": {"count": 1},
+    "judge": {"detection_frames": 4},
     "gates": {"min_iou": 0.0, "min_alignment": -1.0, "min_mask_gain": -2.0, "max_regression": 2.0},
     "comparison": {"scratch": False},
 }
@@ -119,6 +121,8 @@ class Driver:
         ingested = self._run_phase(jobs.ingest_job.name)
         notes: list[str] = []
         _add_note(notes, str(ingested.metadata.get("foreground_masks", {}).get(UNKNOWN_FOOTAGE) or ""))
+        looked_at = self.settings.read("judge", JudgeConfig).detection_frames
+        _add_note(notes, "" if looked_at is None else describe_detection_frames(looked_at))
         motions: dict[str, dict[str, Any]] = {}
         report = ""
         if not ingested.failures:

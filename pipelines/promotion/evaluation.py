@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder, hash_file, hash_folder
+from mvmodel.metrics.config import JudgeConfig
 from pipelines.promotion.gates import IOU_WITHOUT_MASK
 from pipelines.settings import EvaluationConfig
 from pipelines.store.version_store import VersionStore, recipe_hash
@@ -50,7 +51,7 @@ def describe_independent_judge() -> str:
     return "" if find_segmenter("u2netp") is None else U2NETP_SHA256
 
 
-def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgement:
+def judge_generated_video(video: Path, request: Request, pack: Pack, config: JudgeConfig) -> Judgement:
     """Measure one generated video with every metric. video: its .npz."""
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.judge import judge_with_pack
@@ -58,24 +59,28 @@ def judge_generated_video(video: Path, request: Request, pack: Pack) -> Judgemen
 
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
-    return judge_with_pack(pack, frames, masks, request.prompt)
+    return judge_with_pack(pack, frames, masks, request.prompt, config=config)
 
 
-def store_judgement(cache: Cache, video: Path, request: Request, pack: Pack, judge_hash: str) -> Path:
-    """A folder with metrics.json (metrics and the scorer's record) and detections.npz (where the judge saw the object).
+def store_judgement(
+    cache: Cache, video: Path, request: Request, pack: Pack, judge_hash: str, config: JudgeConfig
+) -> Path:
+    """A folder with metrics.json (metrics and the judgement's record) and detections.npz (where the object was seen).
 
-    Computed once for the same video, masks, prompt and judge. judge_hash: the hash of the pack's scorer and segmenter.
+    Computed once for the same video, masks, prompt, judge and settings. judge_hash: the hash of the pack's scorer and
+    segmenter.
     """
 
     def build(folder: Path) -> None:
         from mvmodel.masks import MaskSequence
 
-        judgement = judge_generated_video(video, request, pack)
+        judgement = judge_generated_video(video, request, pack, config)
         assert judgement.detections is not None  # a pack has a segmenter and a scorer
         MaskSequence(judgement.detections.foreground, float(pack.info.fps)).save(folder / "detections.npz")
-        (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.scorer}))
+        (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.record}))
 
     inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
+    inputs |= {"judge": config.model_dump(mode="json")}
     return cache.get_or_build(
         "scores",
         recipe_hash(**inputs, code=JUDGE_CODE, pack=judge_hash, independent=describe_independent_judge()),
@@ -91,13 +96,15 @@ def evaluate(
     generation: GenerationConfig,
     pack: Pack,
     workers: Workers,
+    judge: JudgeConfig,
 ) -> Path:
     """A folder with metrics.json, rows.json (one entry per video) and videos/; computed once for the same inputs.
 
     metrics.json: the mean of every metric over the videos that have it, the number of `videos`, how many of
     them each mean is over (`counts`), and the names of the others (`missing`).
 
-    adapter: an adapter's folder. requests: a folder with requests.csv and masks/.
+    adapter: an adapter's folder. requests: a folder with requests.csv and masks/. judge: how the videos are measured;
+    if it does not look at all frames, metrics.json has `detection_frames`.
     """
     recipe = recipe_hash(
         adapter=adapter_sha,
@@ -105,11 +112,12 @@ def evaluate(
         config=generation.model_dump(mode="json"),
         code=EVALUATION_CODE,
         pack=pack.hash,
+        judge=judge.model_dump(mode="json"),
         independent=describe_independent_judge(),
     )
 
     def build(folder: Path) -> None:
-        _generate_and_judge(folder, adapter, requests, generation, pack, workers)
+        _generate_and_judge(folder, adapter, requests, generation, pack, workers, judge)
 
     return store.cache.get_or_build("evaluation", recipe, build)
 
@@ -123,17 +131,18 @@ def _measure_without_mask(
     generation: GenerationConfig,
     pack: Pack,
     workers: Workers,
+    judge: JudgeConfig,
 ) -> float:
     """The mean IoU of the same videos with the mask term off: what an adapter that ignores its masks would reach."""
     from mvmodel.generation.requests import generate
 
     videos = folder / "videos_without_mask"
     generate(backend, adapter, requests, first_frames, generation, videos, mask_term=False, workers=workers)
-    values = workers.map(_measure_iou, [(videos / f"{request.name}.npz", request, pack) for request in requests])
+    values = workers.map(_measure_iou, [(videos / f"{request.name}.npz", request, pack, judge) for request in requests])
     return sum(values) / len(requests)
 
 
-def _measure_iou(video: Path, request: Request, pack: Pack) -> float:
+def _measure_iou(video: Path, request: Request, pack: Pack, config: JudgeConfig) -> float:
     """The `iou` of `judge_generated_video` alone, in a third of the time."""
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.judge import get_object_words, judge_iou
@@ -142,11 +151,17 @@ def _measure_iou(video: Path, request: Request, pack: Pack) -> float:
     frames = read_frames(video)
     masks = MaskSequence.load(request.masks).masks[: len(frames)]
     words = get_object_words(request.prompt, None, pack.scorer())
-    return float(judge_iou(frames, masks, pack.scorer(), pack.segmenter(), words).mean())
+    return float(judge_iou(frames, masks, pack.scorer(), pack.segmenter(), words, config).mean())
 
 
 def _generate_and_judge(
-    folder: Path, adapter: Path, table: Path, generation: GenerationConfig, pack: Pack, workers: Workers
+    folder: Path,
+    adapter: Path,
+    table: Path,
+    generation: GenerationConfig,
+    pack: Pack,
+    workers: Workers,
+    judge: JudgeConfig,
 ) -> None:
     from mvmodel.backends.load import load_backend
     from mvmodel.generation.request_table import read_requests
@@ -157,17 +172,19 @@ def _generate_and_judge(
     backend, videos = load_backend(pack), folder / "videos"
     (first,) = workers.map(first_frames, [(backend, requests, generation, folder / "first_frames")])
     generate(backend, adapter, requests, first, generation, videos, workers=workers)
-    judgements = workers.map(judge_generated_video, [(videos / f"{r.name}.npz", r, pack) for r in requests])
+    judgements = workers.map(judge_generated_video, [(videos / f"{r.name}.npz", r, pack, judge) for r in requests])
     metrics = {r.name: judgement.metrics for r, judgement in zip(requests, judgements, strict=True)}
     rows = [{"name": r.name, "prompt": r.prompt, **metrics[r.name]} for r in requests]
+    looked_at = {key: j.record[key] for j in judgements for key in ("detection_frames",) if key in j.record}
     card = average_metrics(metrics)
     (folder / "rows.json").write_text(json.dumps(rows, indent=1))
-    without_mask = _measure_without_mask(folder, backend, adapter, requests, first, generation, pack, workers)
+    without_mask = _measure_without_mask(folder, backend, adapter, requests, first, generation, pack, workers, judge)
     summary = {
         **card.means,
         IOU_WITHOUT_MASK: without_mask,
         "videos": card.videos,
         "counts": card.counts,
         "missing": card.missing,
+        **looked_at,
     }
     (folder / "metrics.json").write_text(json.dumps(summary, indent=1))

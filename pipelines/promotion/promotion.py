@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from mvmodel.errors import InputError
+from mvmodel.metrics.config import JudgeConfig
 from pipelines.promotion.evaluation import evaluate
 from pipelines.promotion.gates import GateResult, apply_gates
 from pipelines.resources import PackResource, Settings
@@ -56,7 +57,7 @@ def judge_adapter(
 ) -> list[GateResult]:
     """Apply the gates to an adapter. The promoted adapter is measured on the same videos first, once."""
     candidate = json.loads((evaluation.folder / "metrics.json").read_text())
-    config = settings.read("gates", GateConfig)
+    config, judge = settings.read("gates", GateConfig), settings.read("judge", JudgeConfig)
     promoted = find_promoted(instance, store, str(adapter.partition))
     if promoted is None or promoted.sha == adapter.sha:
         return apply_gates(candidate, config)
@@ -65,7 +66,7 @@ def judge_adapter(
         evaluation.folder / "set",
         pack.generation(settings),
     )
-    results = evaluate(store, weights, promoted.sha, requests, generation, pack.load(), pack.get_workers())
+    results = evaluate(store, weights, promoted.sha, requests, generation, pack.load(), pack.get_workers(), judge)
     return apply_gates(candidate, config, json.loads((results / "metrics.json").read_text()))
 
 

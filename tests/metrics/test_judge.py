@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvmodel.errors import InputError
-from mvmodel.metrics.adherence import Detections, detect, iou
+from mvmodel.metrics.adherence import Detections, detect, iou, space_evenly
 from mvmodel.metrics.config import JudgeConfig
 from mvmodel.metrics.judge import compute_frame_metrics, judge_iou, judge_video
 from mvmodel.metrics.score import METRICS
@@ -82,6 +82,28 @@ def test_metrics_frame_by_frame_agree_with_those_of_the_video(clip, scorer, exac
     assert frames["colour_drift"][1:].mean() == pytest.approx(judgement.metrics["colour_drift"])
     with pytest.raises(ValueError, match="without"):
         compute_frame_metrics(clip.frames, clip.masks, "a car", scorer, judge_video(clip.frames))
+
+
+def test_the_judge_can_look_in_some_frames_and_says_so(clip, scorer, exact_segmenter):
+    config = JudgeConfig(detection_frames=3)
+    looked_at = space_evenly(len(clip.frames), 3)
+    masks = clip.masks.copy()
+    masks[looked_at] = np.roll(masks[looked_at], 8, axis=2)
+    judgement = judge_video(clip.frames, masks, "a car", scorer, exact_segmenter, "car", config=config)
+    expected = iou(detect(clip.frames, exact_segmenter, scorer, ["car"]).foreground, masks)[looked_at]
+    assert judgement.metrics["iou"] == pytest.approx(expected.mean()) and expected.mean() < 0.95
+    assert (judge_iou(clip.frames, masks, scorer, exact_segmenter, ["car"], config) == expected).all()
+    assert judgement.detections.foreground.any(axis=(1, 2)).sum() == 3
+    assert judgement.record == {"detection_frames": 3, **scorer.record}
+    by_masks = judge_video(clip.frames, masks, "a car", scorer).metrics
+    assert judgement.metrics["motion"] == by_masks["motion"]
+
+
+def test_a_judge_that_looks_in_more_frames_than_there_are_looks_in_all(clip, scorer, exact_segmenter):
+    many = JudgeConfig(detection_frames=len(clip.frames))
+    arguments = (clip.frames, clip.masks, "a car", scorer, exact_segmenter)
+    judgement, usual = judge_video(*arguments, config=many), judge_video(*arguments)
+    assert judgement.metrics == usual.metrics and judgement.record == usual.record == scorer.record
 
 
 def test_iou_alone_is_the_iou_of_the_judge(clip, scorer, exact_segmenter):

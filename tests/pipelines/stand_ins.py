@@ -144,7 +144,7 @@ def generate(
     return folder
 
 
-def judge_generated_video(video: Path, request: Any, pack: Pack) -> Any:
+def judge_generated_video(video: Path, request: Any, pack: Pack, config: Any) -> Any:
     from mvmodel.masks import MaskSequence
     from mvmodel.metrics.adherence import Detections
     from mvmodel.metrics.judge import Judgement

@@ -33,6 +33,7 @@ WRONG_VALUES = {
     "generation": {"steps": 0},
     "requests": {"count": 0},
     "evaluation": {"count": 0},
+    "judge": {"detection_frames": 0},
     "gates": {"max_regression": -0.1},
     "comparison": {"scheduler_requests": -1},
     "experiments": {"mask_robustness": {"requests": 0}},

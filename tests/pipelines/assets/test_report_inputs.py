@@ -12,7 +12,7 @@ import pytest
 
 from mvmodel.packs.info import PackInfo
 from mvmodel.packs.sources import PACK_DESCRIPTIONS
-from pipelines.assets.report_inputs import describe_training_footage
+from pipelines.assets.report_inputs import describe_judge, describe_training_footage
 from pipelines.store.version_store import Handle, VersionStore
 
 PACK = PackInfo.model_validate({**PACK_DESCRIPTIONS["sd15"], "name": "cartoons"})
@@ -51,3 +51,11 @@ def test_masks_that_are_gone_leave_the_sentence_out(training_set):
     store, masks, handle = training_set
     shutil.rmtree(masks.folder)
     assert describe_training_footage(store, "run", handle, PACK) == []
+
+
+def test_a_report_says_that_the_judge_did_not_look_at_all_frames():
+    rows = pd.DataFrame({"iou": [0.5, 0.6], "detection_frames": [4, float("nan")]})
+    (sentence,) = describe_judge(rows)
+    assert "in 4 evenly spaced frames" in sentence
+    assert describe_judge(rows[["iou"]]) == []
+    assert describe_judge(rows[1:]) == []
