@@ -11,7 +11,10 @@ export async function generate(extra = {}) {
   if (!store.project.generation.prompt.trim()) { toast('say what the video shows'); return $('#prompt').focus(); }
   const project = { ...store.project, generation: { ...store.project.generation, ...extra } };
   const jobs = await startJob('generate', { project }, () => {});
-  if (jobs.length) store.followed = jobs[0];
+  if (jobs.length) {
+    store.followed = jobs[0];
+    notify('followed');
+  }
   return jobs;
 }
 

@@ -117,8 +117,7 @@ function showCaption() {
 }
 
 function apply(changes) {
-  const finished = changes.videos.find(video => !store.videos.some(known => known.id === video.id));
-  const isFirst = !store.device;
+  const finished = changes.videos.filter(video => !store.videos.some(({ id }) => id === video.id)).reverse();
   store.device = changes.device;
   store.jobs = changes.jobs;
   store.videos = changes.videos;
@@ -128,15 +127,22 @@ function apply(changes) {
   pill.title = pill.textContent;
   handleJobs(changes.jobs);
   showJobs();
-  if (finished && !isFirst) {
+  for (const video of finished) {
     view.before = view.current;
-    view.current = finished.id;
-    for (const remark of finished.remarks) toast(remark, true);
-    if (store.step === 'generate' && store.followed === finished.id) setStep('refine');
+    view.current = video.id;
+    for (const remark of video.remarks) toast(remark, true);
   }
+  if (finished.length) showFollowed();
   showVideos();
   showCaption();
   if (store.step === 'refine') resizeStage();
+}
+
+// Once the video that this page waits for is there. It can be finished before the answer that names it arrives.
+function showFollowed() {
+  if (!store.videos.some(video => video.id === store.followed)) return;
+  store.followed = null;
+  if (store.step === 'generate') setStep('refine');
 }
 
 function listen() {
@@ -226,6 +232,7 @@ async function start() {
   initGenerate();
   initRefine();
   onChange(reason => {
+    if (reason === 'followed') showFollowed();
     if (reason === 'project') { fitStage(); showObjects(); showKeys(); $('#frames').value = store.project.frames; showFrame(); }
     if (['masks', 'clip', 'step', 'preview'].includes(reason)) { showCaption(); showFrame(); }
     draw();

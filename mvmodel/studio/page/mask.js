@@ -14,6 +14,7 @@ const expected = new Map();
 export async function startJob(kind, parameters, onResult) {
   const answer = await attempt(() => request('/api/jobs', 'POST', { kind, parameters }));
   for (const job of answer?.jobs || []) expected.set(job, onResult);
+  handleJobs(store.jobs);  // a short job can be done before the answer that names it arrives
   return answer?.jobs || [];
 }
 export function handleJobs(jobs) {
