@@ -44,6 +44,7 @@ COMPARISONS = {
     "gpu": "training and generation at the size of Stable Diffusion 1.5 on a GPU",
     "later_frames": "ControlNet, background, noise, drafts and colours of the frames after frame 1",
     "mask_term": "what makes objects follow their masks",
+    "mask_steps": "how much sooner the masks are there if two steps compute them",
     "memory": "peak memory of every memory plan at the size of Stable Diffusion 1.5, without a GPU",
     "orchestration": "what Dagster costs on top of the library: seconds and records",
     "peers": "other methods on the same pack, by the same judge",

@@ -117,7 +117,9 @@ def build_defs(
     settings = load_settings((home or home_folder()).resolve()) if sections is None else sections
     config = parse_config(AutomationConfig, settings.get("automation") or {}, "automation")
     days = config.freshness_days if config.enabled else 0.0
-    executor = executor or choose_executor(settings.get("executor") or "in_process")
+    executor = executor or choose_executor(
+        settings.get("executor") or "in_process", with_gpu=settings.get("device") != "cpu"
+    )
     return dg.Definitions(
         assets=[
             ingestion.raw_folder,
@@ -135,9 +137,11 @@ def build_defs(
 
 def _ingestion_assets(sections: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
     """`INGESTION_ASSETS`, with the steps that share the computation of masks if the settings ask for some."""
-    is_alone = (sections.get("executor") or "in_process") == "in_process"
-    count = 1 if is_alone else sections.get("mask_steps") or 1
-    shares = masks.build_mask_shares(count, with_gpu=sections.get("device") != "cpu")
+    executor = sections.get("executor") or "in_process"
+    count = 1 if executor == "in_process" else sections.get("mask_steps") or 1
+    # Ray's executor tells a lost machine from a step that failed; Dagster's own one for Kubernetes does not.
+    retries = masks.SHARE_RETRIES if executor == "kubernetes" else 0
+    shares = masks.build_mask_shares(count, with_gpu=sections.get("device") != "cpu", retries=retries)
     if not shares:
         return INGESTION_ASSETS
     merged = masks.build_foreground_masks(shares)

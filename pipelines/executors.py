@@ -8,8 +8,10 @@ see docs/scaling.md.
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import dagster as dg
 
@@ -24,8 +26,10 @@ FORWARDED_PREFIXES = ("MVMODEL_", "AWS_")
 """Environment variables that Ray steps take over from the run: those that choose the home, the pack and the store."""
 
 
-def choose_executor(name: str = "in_process") -> dg.ExecutorDefinition:
+def choose_executor(name: str = "in_process", with_gpu: bool = True) -> dg.ExecutorDefinition:
     """The executor of that name.
+
+    with_gpu: steps of the GPU's pool ask the cluster for one; else no step does.
 
     Raises:
         InputError: The name is unknown, or what the executor needs is not installed.
@@ -42,15 +46,69 @@ def choose_executor(name: str = "in_process") -> dg.ExecutorDefinition:
         raise InputError(
             f"executor {name} needs {_EXTRAS[name].replace('_', '-')}: pip install 'mvmodel[{name}]'"
         ) from error
-    if name == "ray":
-        return _configure_ray(module.ray_executor)
-    executor: dg.ExecutorDefinition = module.k8s_job_executor
-    return executor
+    definition = _configure_ray(module.ray_executor) if name == "ray" else module.k8s_job_executor
+
+    def create(context: dg.InitExecutorContext) -> dg.Executor:
+        executor = definition.executor_creation_fn(context)
+        if name == "ray":
+            from pipelines.ray_executor import RayExecutor
+
+            executor = RayExecutor(executor, _ray_address())
+        return executor if with_gpu else CpuExecutor(executor)
+
+    return replace_executor(definition, create)
+
+
+def replace_executor(definition: dg.ExecutorDefinition, create: Any) -> dg.ExecutorDefinition:
+    """A definition with the same name and settings, whose executors `create` makes from the context."""
+    return dg.ExecutorDefinition(
+        name=definition.name,
+        config_schema=cast(Any, definition.config_schema),
+        requirements=definition.get_requirements,
+        executor_creation_fn=create,
+        description=definition.description,
+    )
+
+
+class CpuExecutor(dg.Executor):
+    """Executes with another executor; no step asks for a GPU, which a cluster of CPUs would never have."""
+
+    def __init__(self, executor: dg.Executor) -> None:
+        self.executor = executor
+
+    @property
+    def retries(self) -> Any:
+        return self.executor.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self.executor.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        """Execute the plan with the resource requests of steps that use no GPU."""
+        tags = {name: json.dumps(request) for name, request in resource_tags(gpu=False).items()}
+        steps = {
+            handle: step._replace(tags={**step.tags, **tags}) if asks_for_gpu(step) else step
+            for handle, step in execution_plan.step_dict.items()
+        }
+        by_key = {step.key: step for step in steps.values()}
+        yield from self.executor.execute(
+            plan_context, execution_plan._replace(step_dict=steps, step_dict_by_key=by_key)
+        )
+
+
+def asks_for_gpu(step: Any) -> bool:
+    """Whether a step of a plan asks a Ray cluster for a GPU."""
+    return bool(json.loads((step.tags or {}).get(RAY_TAG, "{}")).get("num_gpus"))
+
+
+def _ray_address() -> str:
+    return os.environ.get("RAY_ADDRESS", "auto")
 
 
 def _configure_ray(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     names = [name for name in os.environ if name in FORWARDED_VARIABLES or name.startswith(FORWARDED_PREFIXES)]
-    ray = {"address": os.environ.get("RAY_ADDRESS", "auto"), "env_vars": sorted(names)}
+    ray = {"address": _ray_address(), "env_vars": sorted(names)}
     configured: dg.ExecutorDefinition = executor.configured({"ray": ray}, name="ray")
     return configured
 

@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 import psutil
 
 from pipelines.driver.repair import process_tags
+from pipelines.executors import replace_executor
 
 WORKER_VARIABLE = "RUN_WORKER_PROCESS"
 """Environment variable that a run's process sets for its steps: its own number and when it was created. Its name has
@@ -58,13 +59,7 @@ def record_processes(definition: dg.ExecutorDefinition) -> dg.ExecutorDefinition
         assert definition.executor_creation_fn is not None
         return RecordedExecutor(definition.executor_creation_fn(context))
 
-    return dg.ExecutorDefinition(
-        name=definition.name,
-        config_schema=cast(Any, definition.config_schema),
-        requirements=definition.get_requirements,
-        executor_creation_fn=create,
-        description=definition.description,
-    )
+    return replace_executor(definition, create)
 
 
 def end_with_worker() -> threading.Thread | None:

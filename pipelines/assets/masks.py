@@ -23,7 +23,7 @@ UNKNOWN_FOOTAGE = "unknown_footage"
 SHEET_CLIPS = 32
 """Clips on the contact sheet."""
 SHARE_RETRIES = 2
-"""Times that a share of the masks is tried again, for example because its machine was lost."""
+"""Times that Kubernetes repeats a share of the masks, for example because its machine was lost."""
 
 
 def _open_inputs(clips: Handle, settings: Settings, pack: PackResource) -> tuple[Any, Any, Any, dict[str, str]]:
@@ -78,16 +78,17 @@ def build_foreground_masks(shares: Sequence[dg.AssetsDefinition] = ()) -> dg.Ass
     return foreground_masks
 
 
-def build_mask_shares(count: int, with_gpu: bool = True) -> list[dg.AssetsDefinition]:
+def build_mask_shares(count: int, with_gpu: bool = True, retries: int = 0) -> list[dg.AssetsDefinition]:
     """Assets that compute the masks of all clips side by side, each of every `count`-th clip; none if `count` is 1.
 
-    They leave the masks in the cache of single clips, where `foreground_masks` finds them. A step whose machine is lost
-    is repeated elsewhere; what it had finished is not computed again. with_gpu: each step asks for a GPU.
+    They leave the masks in the cache of single clips, where `foreground_masks` finds them. A step that is repeated
+    elsewhere does not compute again what it had finished. with_gpu: each step asks for a GPU. retries: of each step,
+    whatever it failed for.
     """
-    return [_build_mask_share(number, count, with_gpu) for number in range(count)] if count > 1 else []
+    return [_build_mask_share(number, count, with_gpu, retries) for number in range(count)] if count > 1 else []
 
 
-def _build_mask_share(number: int, count: int, with_gpu: bool) -> dg.AssetsDefinition:
+def _build_mask_share(number: int, count: int, with_gpu: bool, retries: int) -> dg.AssetsDefinition:
     on_cpu: dict[str, Any] = {} if with_gpu else {"pool": None, "op_tags": resource_tags(gpu=False)}
 
     @mvmodel_asset(
@@ -96,7 +97,7 @@ def _build_mask_share(number: int, count: int, with_gpu: bool) -> dg.AssetsDefin
         "parquet",
         name=f"mask_share_{number + 1}",
         description=f"The masks of clip {number + 1} and every {count}. clip after it, beside those of the others.",
-        retry_policy=dg.RetryPolicy(max_retries=SHARE_RETRIES),
+        retry_policy=dg.RetryPolicy(max_retries=retries) if retries else None,
         code_version=MASKS_CODE,
         **on_cpu,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from dagster._core.execution.api import create_execution_plan
 
 from mvmodel.cache import Cache
 from mvmodel.errors import InputError
@@ -19,7 +21,7 @@ from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.quality import measure_quality
 from mvmodel.segmentation.selection import SegmenterChoice
 from mvmodel.video.catalogue import Catalogue
-from pipelines import executors
+from pipelines import definitions, executors
 from pipelines.assets.decorator import GPU_POOL
 from pipelines.definitions import build_defs
 from pipelines.executors import KUBERNETES_TAG, RAY_TAG, choose_executor, resource_tags
@@ -74,7 +76,7 @@ def test_kubernetes_jobs_are_rendered_with_the_limits_of_their_step() -> None:
         assert (resources["limits"] or {}).get("nvidia.com/gpu") == ("1" if gpu else None)
 
 
-def test_masks_are_shared_by_steps_that_retry_and_are_put_together() -> None:
+def test_masks_are_shared_by_steps_and_are_put_together() -> None:
     settings = {"executor": "multiprocess", "mask_steps": 2}
     for device, pool in (("auto", GPU_POOL), ("cpu", None)):
         graph = build_defs(sections={**settings, "device": device}).resolve_asset_graph()
@@ -83,9 +85,38 @@ def test_masks_are_shared_by_steps_that_retry_and_are_put_together() -> None:
         assert all(graph.get(share).pools == ({pool} if pool else set()) for share in shares)
         steps = {step.name: step for step in all_steps({**settings, "device": device})}
         assert f'"num_gpus": {1 if pool else 0}' in steps["mask_share_1"].tags[RAY_TAG]
-        assert steps["mask_share_2"].retry_policy.max_retries == 2
     alone = build_defs(sections={"mask_steps": 2}).resolve_asset_graph()
     assert dg.AssetKey("mask_share_1") not in alone.get_all_asset_keys(), "in one process nothing runs side by side"
+
+
+@pytest.mark.parametrize(("executor", "retries"), [("multiprocess", 0), ("ray", 0), ("kubernetes", 2)])
+def test_a_share_is_repeated_whatever_it_failed_for_only_on_kubernetes(executor: str, retries: int) -> None:
+    """Ray's executor repeats any step whose node was lost; a process of this machine is not lost."""
+    share = definitions._ingestion_assets({"executor": executor, "mask_steps": 2})[0]
+    assert share.key == dg.AssetKey("mask_share_1") and isinstance(share.op, dg.OpDefinition)
+    assert (share.op.retry_policy.max_retries if share.op.retry_policy else 0) == retries
+
+
+class RecordingExecutor(dg.Executor):
+    """Keeps the tags of the steps that it is given, and runs none."""
+
+    retries = step_dependency_config = None
+    tags: dict[str, Any] = {}
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        self.tags = {step.key: step.tags for step in execution_plan.step_dict.values()}
+        assert self.tags == {step.key: step.tags for step in execution_plan.step_dict_by_key.values()}
+        yield from ()
+
+
+def test_on_cpus_no_step_asks_a_cluster_for_a_gpu() -> None:
+    job = build_defs(sections={"device": "cpu"}).resolve_implicit_global_asset_job_def()
+    plan = create_execution_plan(job.get_subset(asset_selection={dg.AssetKey("foreground_masks")}))
+    assert [executors.asks_for_gpu(step) for step in plan.step_dict.values()] == [True]
+    recorder = RecordingExecutor()
+    list(executors.CpuExecutor(recorder).execute(None, plan))
+    tags = recorder.tags["foreground_masks"]
+    assert '"num_gpus": 0' in tags[RAY_TAG] and "nvidia.com/gpu" not in tags[KUBERNETES_TAG]
 
 
 def test_shares_of_the_masks_leave_nothing_to_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

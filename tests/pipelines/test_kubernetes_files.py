@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from pipelines.settings import read_settings_file
 
@@ -43,6 +48,42 @@ def test_the_dockerfile_pins_what_the_makefile_pins(dockerfile: str, repository:
     pins = (repository / "constraints.txt").read_text()
     for name in re.findall(r"s/\^(\w+)==//p", dockerfile):
         assert re.search(rf"^{name}==\d", pins, re.M), name
+
+
+def test_the_dockerfile_has_a_python_that_fits(dockerfile: str, repository: Path) -> None:
+    (version,) = re.findall(r"^FROM python:(\d+\.\d+)-slim$", dockerfile, re.M)
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    assert Version(version) in SpecifierSet(project["requires-python"])
+    assert Version(version) < Version("3.13"), "the wheel with U-2-Netp is for 3.12 and older"
+
+
+def test_everything_that_the_image_installs_for_the_extras_is_pinned(dockerfile: str, repository: Path) -> None:
+    """The extra `ray`, too: nodes of a cluster must not differ in their versions."""
+    (extras,) = re.findall(r"'\.\[([a-z,]+)\]'", dockerfile)
+    optional = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = dict(line.split("==") for line in (repository / "constraints.txt").read_text().splitlines() if "==" in line)
+    for requirement in (Requirement(text) for extra in (*extras.split(","), "ray") for text in optional[extra]):
+        assert Version(pins[requirement.name]) in requirement.specifier, requirement.name
+
+
+def test_the_command_of_the_image_exists(dockerfile: str) -> None:
+    """Dagster's command line parses the image's command, and the module that it names holds the definitions."""
+    from dagster._cli import create_dagster_cli
+
+    (command,) = re.findall(r"^CMD (.+)$", dockerfile, re.M)
+    program, *arguments = json.loads(command)
+    assert program in {script.name for script in entry_points(group="console_scripts")}
+    group, name, *options = arguments
+    cli = create_dagster_cli().commands[group].commands[name]
+    parameters = cli.make_context(name, options).params
+    assert (parameters["host"], parameters["port"]) == ("0.0.0.0", 3030)
+    assert "pipelines.definitions" in parameters["module_name"]
+
+
+def test_the_variables_of_the_image_are_read(dockerfile: str, repository: Path) -> None:
+    (line,) = re.findall(r"^ENV (.+)$", dockerfile, re.M)
+    names = {part.partition("=")[0] for part in line.split()} - {"DAGSTER_DISABLE_TELEMETRY"}
+    assert names and all(f'"{name}"' in (repository / "pipelines" / "settings.py").read_text() for name in names)
 
 
 def test_pods_serve_the_definitions_with_settings_that_are_valid(

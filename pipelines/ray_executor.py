@@ -1,0 +1,66 @@
+"""Ray's executor with two additions: a step whose node is lost is repeated, and steps that wait for a GPU say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import EngineEventData, StepRetryData
+from dagster._core.executor.step_delegating import StepDelegatingExecutor
+from ray.util.state import list_nodes
+
+from pipelines.executors import asks_for_gpu
+
+LOST_NODE_RETRIES = 2
+"""Times that a step is repeated because its node was lost."""
+LOST_NODE_ERRORS = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE")
+"""What Ray calls the end of a job whose node is gone. A step's process that ends by itself, for example because memory
+ran out, is another error, and the same step would end in the same way again."""
+REQUEST_SECONDS = 30
+"""Longest wait for the answer of the cluster's dashboard."""
+
+
+class RayExecutor(StepDelegatingExecutor):
+    """Runs each step as a job of a Ray cluster, as dagster-ray does.
+
+    address: of the cluster, as in RAY_ADDRESS.
+    """
+
+    def __init__(self, executor: StepDelegatingExecutor, address: str) -> None:
+        super().__init__(executor._step_handler, retries=executor.retries, should_verify_step=True)
+        self.address = address
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        """Record a sentence if steps ask for a GPU and the cluster has none, then run the steps."""
+        names = ", ".join(step.key for step in execution_plan.step_dict.values() if asks_for_gpu(step))
+        if names and self._offers_no_gpu():
+            dg.DagsterEvent.engine_event(
+                plan_context,
+                f"No node of the Ray cluster offers a GPU: {names} will wait until a node with one joins. To run them "
+                f"on CPUs, write `device: cpu` in the settings of the home.",
+                EngineEventData(),
+            )
+        yield from super().execute(plan_context, execution_plan)
+
+    def _offers_no_gpu(self) -> bool:
+        try:
+            return not count_gpus(self.address)
+        except Exception:  # only a sentence depends on the answer; if the cluster is gone, submitting a step says so
+            return False
+
+    def log_failure_or_retry_event_after_error(
+        self, step_context: Any, err_info: Any, known_state: Any
+    ) -> dg.DagsterEvent:
+        """Repeat a step whose node was lost, whether or not it has a retry policy of its own."""
+        attempts = known_state.get_retry_state().get_attempt_count(step_context.step.key)
+        is_lost = any(error in err_info.message for error in LOST_NODE_ERRORS)
+        if is_lost and attempts < LOST_NODE_RETRIES and not step_context.retry_mode.disabled:
+            return dg.DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=None))
+        return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
+
+
+def count_gpus(address: str) -> int:
+    """GPUs that the living nodes of a cluster offer. address: as in RAY_ADDRESS."""
+    nodes = list_nodes(address=address, timeout=REQUEST_SECONDS)
+    return int(sum((node.resources_total or {}).get("GPU", 0) for node in nodes if node.state == "ALIVE"))
