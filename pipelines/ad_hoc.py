@@ -15,9 +15,9 @@ from mvmodel.errors import InputError
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import GPU_POOL, user_errors_as_failures
 from pipelines.assets.generation import write_listed_requests
-from pipelines.executors import resource_tags
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
+from pipelines.resource_requests import resource_tags
 from pipelines.resources import PackResource, Settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import latest_materialization, load_current

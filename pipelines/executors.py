@@ -1,4 +1,4 @@
-"""Where steps run: the executor that the setting `executor` names, and the resources that steps ask a cluster for.
+"""Where steps run: the executor that the setting `executor` names.
 
 `multiprocess` and `in_process` are Dagster's own. `ray` runs every step as a job of a Ray cluster (RAY_ADDRESS),
 `kubernetes` as a Kubernetes job. Both need the instance's storage and the store on something that all machines reach;
@@ -16,10 +16,9 @@ from typing import Any, cast
 import dagster as dg
 
 from mvmodel.errors import InputError
+from pipelines.resource_requests import asks_for_gpu, resource_tags
 
 EXECUTORS = ("in_process", "multiprocess", "ray", "kubernetes")
-RAY_TAG, KUBERNETES_TAG = "dagster-ray/config", "dagster-k8s/config"
-"""Tags of steps that dagster-ray and dagster-k8s read resource requests from."""
 _EXTRAS = {"ray": "dagster_ray", "kubernetes": "dagster_k8s"}
 FORWARDED_VARIABLES = ("DAGSTER_HOME", "PYTHONPATH")
 FORWARDED_PREFIXES = ("MVMODEL_", "AWS_")
@@ -97,11 +96,6 @@ class CpuExecutor(dg.Executor):
         )
 
 
-def asks_for_gpu(step: Any) -> bool:
-    """Whether a step of a plan asks a Ray cluster for a GPU."""
-    return bool(json.loads((step.tags or {}).get(RAY_TAG, "{}")).get("num_gpus"))
-
-
 def _ray_address() -> str:
     return os.environ.get("RAY_ADDRESS", "auto")
 
@@ -111,17 +105,3 @@ def _configure_ray(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     ray = {"address": _ray_address(), "env_vars": sorted(names)}
     configured: dg.ExecutorDefinition = executor.configured({"ray": ray}, name="ray")
     return configured
-
-
-def resource_tags(gpu: bool, memory_gib: int = 4) -> dict[str, Any]:
-    """What a step asks a Ray or Kubernetes cluster for; other executors ignore it.
-
-    gpu: one GPU. memory_gib: memory that Kubernetes sets aside for the step.
-    """
-    resources: dict[str, Any] = {"requests": {"cpu": "1", "memory": f"{memory_gib}Gi"}}
-    if gpu:
-        resources["limits"] = {"nvidia.com/gpu": 1}
-    return {
-        RAY_TAG: {"num_cpus": 1, "num_gpus": 1 if gpu else 0},
-        KUBERNETES_TAG: {"container_config": {"resources": resources}},
-    }

@@ -10,7 +10,7 @@ from dagster._core.events import EngineEventData, StepRetryData
 from dagster._core.executor.step_delegating import StepDelegatingExecutor
 from ray.util.state import list_nodes
 
-from pipelines.executors import asks_for_gpu
+from pipelines.resource_requests import asks_for_gpu
 
 LOST_NODE_RETRIES = 2
 """Times that a step is repeated because its node was lost."""

@@ -15,7 +15,7 @@ import dagster as dg
 from mvmodel.errors import MvmodelError
 from mvmodel.files import DISK_FULL, is_disk_full
 from pipelines.driver.progress import step_timings
-from pipelines.executors import resource_tags
+from pipelines.resource_requests import resource_tags
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.stage_config import plain_values, stage_config
 

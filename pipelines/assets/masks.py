@@ -12,7 +12,7 @@ from mvmodel.code_version import code_version
 from pipelines import checks
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
-from pipelines.executors import resource_tags
+from pipelines.resource_requests import resource_tags
 from pipelines.resources import PackResource, Settings
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle

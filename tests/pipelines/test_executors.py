@@ -24,7 +24,8 @@ from mvmodel.video.catalogue import Catalogue
 from pipelines import definitions, executors
 from pipelines.assets.decorator import GPU_POOL
 from pipelines.definitions import build_defs
-from pipelines.executors import KUBERNETES_TAG, RAY_TAG, choose_executor, resource_tags
+from pipelines.executors import choose_executor
+from pipelines.resource_requests import KUBERNETES_TAG, RAY_TAG, asks_for_gpu, resource_tags
 
 
 def all_steps(sections: Mapping[str, object] | None = None) -> list[dg.OpDefinition]:
@@ -112,7 +113,7 @@ class RecordingExecutor(dg.Executor):
 def test_on_cpus_no_step_asks_a_cluster_for_a_gpu() -> None:
     job = build_defs(sections={"device": "cpu"}).resolve_implicit_global_asset_job_def()
     plan = create_execution_plan(job.get_subset(asset_selection={dg.AssetKey("foreground_masks")}))
-    assert [executors.asks_for_gpu(step) for step in plan.step_dict.values()] == [True]
+    assert [asks_for_gpu(step) for step in plan.step_dict.values()] == [True]
     recorder = RecordingExecutor()
     list(executors.CpuExecutor(recorder).execute(None, plan))
     tags = recorder.tags["foreground_masks"]

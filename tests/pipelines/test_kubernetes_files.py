@@ -108,7 +108,7 @@ def test_the_chart_asks_for_no_gpu_and_names_the_driver(values: dict[str, Any]) 
 def test_the_launcher_of_the_values_renders_jobs(values: dict[str, Any]) -> None:
     """A run's pod has the image, variables and volumes of the deployment; a step of the GPU's pool adds its limit."""
     job = pytest.importorskip("dagster_k8s.job", reason="the extra `kubernetes` (dagster-k8s) is not installed")
-    from pipelines.executors import KUBERNETES_TAG, resource_tags
+    from pipelines.resource_requests import KUBERNETES_TAG, resource_tags
 
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     image = f"{deployment['image']['repository']}:{deployment['image']['tag']}"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,10 +183,12 @@ def _masks_hash(instance: dg.DagsterInstance) -> str:
 
 
 @contextmanager
-def _started(home: Path, cluster: Cluster, repository: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run that materializes the masks with the settings of a home; killed at the end if it goes on."""
+def _started(
+    home: Path, cluster: Cluster, repository: Path, steps: Sequence[str] = STEPS
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of the steps with the settings of a home; killed at the end if it goes on."""
     environment = {**_environment(repository), "DAGSTER_HOME": str(home / "dagster"), "RAY_ADDRESS": cluster.address}
-    arguments = ["asset", "materialize", "-m", "pipelines.definitions", "--select", ",".join(STEPS)]
+    arguments = ["asset", "materialize", "-m", "pipelines.definitions", "--select", ",".join(steps)]
     command = [sys.executable, "-m", "dagster", *arguments]
     with open(home / "run.log", "w") as output:
         run = subprocess.Popen(command, env=environment, cwd=repository, stdout=output, stderr=output)
@@ -222,6 +224,21 @@ def test_both_nodes_compute_masks_and_the_result_is_that_of_one_process(
         shares = [latest_materialization(instance, dg.AssetKey(name)) for name in STEPS[:2]]
         assert sorted(share.metadata["clips"].value for share in shares if share) == [3, 4]
         assert not any("GPU" in (event.message or "") for event in events), "with `device: cpu` no step asks for one"
+
+
+@pytest.mark.slow
+def test_a_run_that_waits_for_a_gpu_says_so(
+    cluster: Cluster, ingested: Path, sections: dict[str, Any], tmp_path: Path, repository: Path
+) -> None:
+    home = shutil.copytree(ingested, tmp_path / "home")
+    write_settings(home, {**sections, "device": "auto", "executor": "ray"})
+    with _open_home(home) as instance, _started(home, cluster, repository, ["foreground_masks"]) as run:
+        deadline, sentences = time.time() + SECONDS, []
+        while not sentences:
+            assert time.time() < deadline and run.poll() is None, (home / "run.log").read_text()[-4000:]
+            messages = [event.message or "" for event in _latest_run(instance)[1]]
+            sentences = [message for message in messages if "offers a GPU" in message]
+    assert "foreground_masks will wait" in sentences[0] and "`device: cpu`" in sentences[0]
 
 
 @pytest.mark.slow
