@@ -100,6 +100,11 @@ def test_pods_serve_the_definitions_with_settings_that_are_valid(
     assert {mount["name"] for mount in deployment["volumeMounts"]} == {v["name"] for v in deployment["volumes"]}
 
 
+def test_the_settings_for_ray_are_valid(repository: Path) -> None:
+    settings = read_settings_file(repository / "deploy" / "ray" / "settings.yaml")
+    assert settings["executor"] == "ray" and settings["mask_steps"] > 1
+
+
 def test_the_chart_asks_for_no_gpu_and_names_the_driver(values: dict[str, Any]) -> None:
     assert "nvidia.com/gpu" not in yaml.safe_dump(values), "steps ask for it themselves, and only those that need it"
     assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
