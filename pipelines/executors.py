@@ -45,7 +45,7 @@ def choose_executor(name: str = "in_process", with_gpu: bool = True) -> dg.Execu
         raise InputError(
             f"executor {name} needs {_EXTRAS[name].replace('_', '-')}: pip install 'mvmodel[{name}]'"
         ) from error
-    definition = _configure_ray(module.ray_executor) if name == "ray" else module.k8s_job_executor
+    definition: Any = _configure_ray(module.ray_executor) if name == "ray" else module.k8s_job_executor
 
     def create(context: dg.InitExecutorContext) -> dg.Executor:
         executor = definition.executor_creation_fn(context)

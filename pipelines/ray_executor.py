@@ -17,6 +17,8 @@ LOST_NODE_RETRIES = 2
 LOST_NODE_ERRORS = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE")
 """What Ray calls the end of a job whose node is gone. A step's process that ends by itself, for example because memory
 ran out, is another error, and the same step would end in the same way again."""
+OUT_OF_MEMORY = "low on memory"
+"""In Ray's message about a job that it ended because its node's memory ran out."""
 REQUEST_SECONDS = 30
 """Longest wait for the answer of the cluster's dashboard."""
 
@@ -55,6 +57,7 @@ class RayExecutor(StepDelegatingExecutor):
         """Repeat a step whose node was lost, whether or not it has a retry policy of its own."""
         attempts = known_state.get_retry_state().get_attempt_count(step_context.step.key)
         is_lost = any(error in err_info.message for error in LOST_NODE_ERRORS)
+        is_lost = is_lost and OUT_OF_MEMORY not in err_info.message
         if is_lost and attempts < LOST_NODE_RETRIES and not step_context.retry_mode.disabled:
             return dg.DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=None))
         return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)

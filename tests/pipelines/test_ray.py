@@ -114,6 +114,8 @@ def _start_node(*arguments: str, environment: dict[str, str], log: Path) -> None
         result = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=SECONDS
         )
+    if result.returncode and "timed out during startup" in log.read_text():
+        pytest.skip("this machine is so busy that Ray's node gave up after the 30 seconds that Ray allows it")
     assert result.returncode == 0, log.read_text()[-3000:]
 
 
