@@ -66,7 +66,8 @@ test: $(READY)
 	exit $$failed
 
 # One thread a worker, so that workers do not compete for cores. A file's tests stay together: they share fixtures.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+# tests/conftest.py orders the files, the longest first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)
 	$(PYTEST) -m "not slow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,45 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A pass of the independent judge takes a second: tests that are not about it go without, in other processes too.
 os.environ.setdefault("MVMODEL_U2NETP", "none")
 REPOSITORY = Path(__file__).resolve().parent.parent
+LONGEST_FILES = (
+    "tests/pipelines/driver/test_run.py",
+    "tests/experiments/test_run.py",
+    "tests/foundation/test_stages.py",
+    "tests/training/test_finetune.py",
+    "tests/benchmarks/test_cost.py",
+    "tests/browser/test_studio.py",
+    "tests/browser/test_ui.py",
+    "tests/pipelines/test_experiments.py",
+    "tests/pipelines/test_requests.py",
+    "tests/cli/test_readme.py",
+    "tests/packs/test_full_size.py",
+    "tests/benchmarks/test_rehearsal.py",
+    "tests/segmentation/test_full_size.py",
+    "tests/benchmarks/test_imports.py",
+    "tests/segmentation/test_video_segmenter.py",
+    "tests/pipelines/store/test_artifact_store.py",
+    "tests/benchmarks/test_sampling.py",
+    "tests/benchmarks/test_drift.py",
+    "tests/training/test_processes.py",
+    "tests/segmentation/test_track.py",
+    "tests/benchmarks/test_peers.py",
+    "tests/benchmarks/test_two_objects.py",
+    "tests/metrics/test_calibration.py",
+    "tests/cli/test_masks.py",
+    "tests/cli/test_cli.py",
+)
+"""Files that take longest, the longest first. One that took minutes and began last would leave other processes idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files: those of `LONGEST_FILES`, then by their number of tests. The order within a file stays."""
+    if missing := [file for file in LONGEST_FILES if not (REPOSITORY / file).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py lists {missing[0]} in LONGEST_FILES, which does not exist")
+    places = {file: place for place, file in enumerate(LONGEST_FILES)}
+    files = [item.path.relative_to(REPOSITORY).as_posix() for item in items]
+    counts = Counter(files)
+    keys = {file: (places.get(file, len(places)), -counts[file], file) for file in counts}
+    items[:] = [item for _, item in sorted(zip(files, items, strict=True), key=lambda entry: keys[entry[0]])]
 
 
 @pytest.fixture(scope="session")

@@ -66,5 +66,5 @@ def test_the_python_example_writes_its_video(repository, tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text(), re.DOTALL)
     assert len([line for line in example.splitlines() if line and not line.startswith("from ")]) == 5
     (tmp_path / "datasets").symlink_to(repository / "datasets")
-    subprocess.run([sys.executable, "-c", example], check=True, cwd=tmp_path, timeout=300)
+    subprocess.run([sys.executable, "-c", example], check=True, cwd=tmp_path, timeout=1200)
     assert (tmp_path / "rabbit.mp4").stat().st_size > 0

@@ -223,7 +223,7 @@ def test_a_controlnet_that_nobody_publishes_is_refused():
 def test_no_network_is_one_sentence_and_leaves_no_pack(tmp_path):
     nowhere = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
     command = [sys.executable, "-m", "mvmodel.cli", "packs", "pull", "sd15", "--to", str(tmp_path / "sd15")]
-    ran = subprocess.run(command, capture_output=True, text=True, env=nowhere, timeout=300)
+    ran = subprocess.run(command, capture_output=True, text=True, env=nowhere, timeout=1200)
     assert ran.returncode == 2
     assert "cannot be fetched" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -112,7 +112,7 @@ def test_runs_side_by_side_are_recorded(server: str, tmp_path: Path, repository:
         subprocess.Popen([*command, str(n)], env=environment, cwd=repository, stderr=subprocess.PIPE) for n in (1, 2)
     ]
     for run in runs:
-        _, errors = run.communicate(timeout=240)
+        _, errors = run.communicate(timeout=900)
         assert run.returncode == 0, errors.decode()[-2000:]
     engine = sqlalchemy.create_engine(add_driver(server))
     with engine.connect() as connection:

@@ -31,7 +31,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 def read(address: str, **headers: str) -> str:
     request = urllib.request.Request(address, headers=headers)
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert response.headers["Cache-Control"] == "no-store"
         return response.read().decode()
 

@@ -70,12 +70,12 @@ class Page:
     def add_disc(self, name: str = "", **motion: Any) -> dict[str, Any]:
         return self.add_object({"kind": "drawn", "keys": {"0": self.draw(draw_disc(20, 40))}}, name, **motion)
 
-    def run(self, kind: str, parameters: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+    def run(self, kind: str, parameters: dict[str, Any], seconds: float = 600) -> dict[str, Any]:
         """Queue a job and wait for it; returns the job."""
         identifier = self.post("jobs", {"kind": kind, "parameters": parameters})["jobs"][-1]
         return self.wait(identifier, seconds)
 
-    def wait(self, identifier: str, seconds: float = 120) -> dict[str, Any]:
+    def wait(self, identifier: str, seconds: float = 600) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             job = next(job for job in self.get("state")["jobs"] if job["id"] == identifier)

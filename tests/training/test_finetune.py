@@ -130,7 +130,7 @@ def test_killed_run_resumes_to_the_same_weights(small_pack_folder, clips, tmp_pa
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
     unbroken = start(tmp_path / "whole", 0)
-    steps = [int(line) for line in unbroken.communicate(timeout=240)[0].split()]
+    steps = [int(line) for line in unbroken.communicate(timeout=900)[0].split()]
     assert unbroken.returncode == 0 and steps == list(range(1, 11))
     broken = start(tmp_path / "broken", 0.3)
     assert broken.stdout is not None
@@ -141,7 +141,7 @@ def test_killed_run_resumes_to_the_same_weights(small_pack_folder, clips, tmp_pa
     broken.wait()
     assert not (tmp_path / "broken" / "adapter").exists()
     resumed_run = start(tmp_path / "broken", 0)
-    resumed = [int(line) for line in resumed_run.communicate(timeout=240)[0].split()]
+    resumed = [int(line) for line in resumed_run.communicate(timeout=900)[0].split()]
     assert resumed_run.returncode == 0 and resumed[0] > 1
     name = "adapter/diffusion_pytorch_model.safetensors"
     assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

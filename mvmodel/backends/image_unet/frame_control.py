@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,6 +32,7 @@ class FrameControl:
     start: float = 0.0
     end: float = 1.0
     branches: ControlBranches = "masked"
+    _embedding: _CachedEmbedding | None = field(default=None, init=False, repr=False)
 
     def is_active(self, start_progress: float, end_progress: float) -> bool:
         """Whether it acts in a step. The arguments are the shares of the steps that are done before and after."""
@@ -57,14 +60,15 @@ class FrameControl:
         self.pictures = self.pictures.to(rows)  # once a video, not once a step
         pictures = self.pictures[None].expand(len(active), -1, -1, -1, -1, -1).flatten(0, 2)
         active_text = text.unflatten(0, (branches, clips))[active].flatten(0, 1)
-        down, middle = self.controlnet(
-            rows,
-            t[clean_frames:].repeat(len(active) * clips),
-            encoder_hidden_states=active_text.repeat_interleave(new_frames, dim=0),
-            controlnet_cond=pictures,
-            conditioning_scale=self.scale,
-            return_dict=False,
-        )
+        with self._cached_embedding():
+            down, middle = self.controlnet(
+                rows,
+                t[clean_frames:].repeat(len(active) * clips),
+                encoder_hidden_states=active_text.repeat_interleave(new_frames, dim=0),
+                controlnet_cond=pictures,
+                conditioning_scale=self.scale,
+                return_dict=False,
+            )
 
         def fill(residual: torch.Tensor) -> torch.Tensor:
             """Zeros for the other branches and frames, so that there is one row for each of the UNet's."""
@@ -76,3 +80,28 @@ class FrameControl:
             "down_block_additional_residuals": tuple(fill(residual) for residual in down),
             "mid_block_additional_residual": fill(middle),
         }
+
+    @contextmanager
+    def _cached_embedding(self) -> Iterator[None]:
+        """A context in which the ControlNet embeds the pictures in the first step only: they are the same in all."""
+        original = self.controlnet.controlnet_cond_embedding
+        self._embedding = self._embedding or _CachedEmbedding(original)
+        self.controlnet.controlnet_cond_embedding = self._embedding
+        try:
+            yield
+        finally:
+            self.controlnet.controlnet_cond_embedding = original
+
+
+class _CachedEmbedding(torch.nn.Module):
+    """A ControlNet's embedding of the pictures of one video, computed in the first call."""
+
+    def __init__(self, embedding: torch.nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.embedded: torch.Tensor | None = None
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        if self.embedded is None:
+            self.embedded = self.embedding(pictures)
+        return self.embedded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import fields
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from mvmodel.backends.generation_config import GenerationConfig
 from mvmodel.backends.image_unet.build import build_pipeline
+from mvmodel.backends.image_unet.frame_control import FrameControl
 from mvmodel.backends.image_unet.later_frames import FrameLayout, FrameOptions, draw_control_pictures
 from mvmodel.backends.image_unet.long_video import pipeline_options
 from mvmodel.backends.image_unet.pipeline import MaskVideoPipeline
@@ -164,6 +166,19 @@ def test_control_acts_on_branches_that_see_the_mask_and_on_new_frames(pipeline, 
     run(pipeline, arguments, control_frames="every", mask_term=False)
     hook.remove()
     assert calls == [(rows, (rows, 3, HEIGHT, WIDTH)) for rows in (3, 3, 6, 6, 3)]
+
+
+def test_control_pictures_are_embedded_once_a_video_and_change_no_bit(pipeline, arguments, monkeypatch):
+    embedding, calls = pipeline.controlnet.controlnet_cond_embedding, list[int]()
+    embedding.register_forward_hook(lambda *_: calls.append(1))
+    video = run(pipeline, arguments, control_frames="every")
+    assert len(calls) == 1 and pipeline.controlnet.controlnet_cond_embedding is embedding
+    monkeypatch.setattr(FrameControl, "_cached_embedding", nullcontext)
+    assert np.array_equal(run(pipeline, arguments, control_frames="every"), video)
+    assert len(calls) == 1 + CONFIG.steps
+    arguments["masks"] = np.roll(arguments["masks"], 8, axis=1)
+    monkeypatch.undo()
+    assert not np.array_equal(run(pipeline, arguments, control_frames="every"), video)
 
 
 def test_control_pictures_are_those_of_frame_1_frame_by_frame(arguments):
