@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,17 @@ def _update_partitions(instance: dg.DagsterInstance, slugs: list[str]) -> tuple[
     schedules, automation and the leaderboard pass it by.
     """
     name = str(motions.name)
-    current = instance.get_dynamic_partitions(name)
-    added = [slug for slug in slugs if slug not in current]
-    retired = [slug for slug in current if slug not in slugs]
+    added, retired = compare_partitions(instance, slugs)
     instance.add_dynamic_partitions(name, added)
     for slug in retired:
         instance.delete_dynamic_partition(name, slug)
     return added, retired
+
+
+def compare_partitions(instance: dg.DagsterInstance, slugs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The motions that have no partition yet, and the partitions that are no motions any more."""
+    current = instance.get_dynamic_partitions(str(motions.name))
+    return [slug for slug in slugs if slug not in current], [slug for slug in current if slug not in slugs]
 
 
 def _write_groups(folder: Path, clips: Path, descriptors_folder: Path, config: Any) -> None:

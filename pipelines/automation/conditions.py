@@ -24,6 +24,8 @@ def when_inputs_change() -> Condition:
       content would retrain every motion.
     - `since` latches changes until the asset is requested or updated, so that a change during an upstream run is not
       forgotten.
+    - What was in progress at the last tick waits for the next one. Dagster reads what is materialized before it reads
+      what is in progress, so that a step which ends in between would seem to be neither, and would be requested again.
     - No parent may be missing, running, or stopped by a blocking check, such as a gate. Experiments run by hand: a
       report uses their metrics if there are any and does not wait for them.
     """
@@ -32,10 +34,12 @@ def when_inputs_change() -> Condition:
         Condition.newly_requested() | Condition.newly_updated() | Condition.initial_evaluation()
     )
     never_built = Condition.missing() & ~Condition.execution_failed() & ~Condition.newly_requested()
+    just_ended = (~Condition.in_progress()).newly_true() & ~Condition.newly_missing()
     buildable = (
         ~Condition.any_deps_missing().ignore(dg.AssetSelection.groups("experiments"))
         & ~Condition.any_deps_in_progress()
         & ~Condition.in_progress()
+        & ~just_ended
         & Condition.all_deps_blocking_checks_passed()
     )
     return ((never_built | changed) & buildable).with_label("inputs or code changed")

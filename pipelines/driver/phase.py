@@ -28,6 +28,15 @@ class PhaseResult:
     failures: list[str] = field(default_factory=list)
     failed_gates: list[str] = field(default_factory=list)
 
+    def add_asset(self, name: str, metadata: dict[str, Any], partition: str | None) -> None:
+        """Note that an asset was materialized, or is up to date. metadata: plain values of its event."""
+        self.metadata[name] = metadata
+        seconds = step_timings.steps.get((name, partition), 0.0) or step_timings.steps.get((name, None), 0.0)
+        ended = step_timings.ended.get((name, partition)) or step_timings.ended.get((name, None))
+        stage = {"name": name, "seconds": round(seconds, 3), "computed": bool(metadata.get("computed", False))}
+        version = str(metadata.get("sha256", ""))[:16]
+        self.stages.append({**stage, "ended": ended, "partition": partition, "version": version})
+
 
 def run_phase(
     defs: dg.Definitions,
@@ -41,8 +50,7 @@ def run_phase(
 
     tags: of the run, besides those that say where it runs.
     """
-    step_timings.steps.clear()
-    step_timings.ended.clear()
+    step_timings.forget_steps()
     tags = {**(tags or {}), **process_tags(), "mvmodel/driver": "run"}
     execution = defs.resolve_job_def(job).execute_in_process(
         run_config=QUIET,
@@ -65,7 +73,9 @@ def run_phase(
 
 def _add_event(result: PhaseResult, event: dg.DagsterEvent, partition: str | None) -> None:
     if event.is_step_materialization:
-        _add_materialization(result, event.step_materialization_data.materialization, partition)
+        materialization = event.step_materialization_data.materialization
+        metadata = {name: entry.value for name, entry in materialization.metadata.items()}
+        result.add_asset(materialization.asset_key.path[-1], metadata, partition)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         if not check.passed and check.blocking:
@@ -74,18 +84,6 @@ def _add_event(result: PhaseResult, event: dg.DagsterEvent, partition: str | Non
         raise KeyboardInterrupt  # Dagster has ended the run properly, and does not pass the signal on.
     elif event.is_step_failure and not _is_check_failure(event):
         result.failures.append(f"{event.step_key}: {describe_failure(event)}")
-
-
-def _add_materialization(result: PhaseResult, event: dg.AssetMaterialization, partition: str | None) -> None:
-    name = event.asset_key.path[-1]
-    metadata = {key: entry.value for key, entry in event.metadata.items()}
-    result.metadata[name] = metadata
-    seconds = step_timings.steps.get((name, partition), 0.0) or step_timings.steps.get((name, None), 0.0)
-    ended = step_timings.ended.get((name, partition)) or step_timings.ended.get((name, None))
-    stage = {"name": name, "seconds": round(seconds, 3), "computed": bool(metadata.get("computed", False))}
-    result.stages.append(
-        {**stage, "ended": ended, "partition": partition, "version": str(metadata.get("sha256", ""))[:16]}
-    )
 
 
 def _is_check_failure(event: dg.DagsterEvent) -> bool:

@@ -33,6 +33,11 @@ class StageTimings:
         self.steps[name, partition] = self.steps.get((name, partition), 0.0) + seconds
         self.ended[name, partition] = time.time()
 
+    def forget_steps(self) -> None:
+        """Begin another phase; the total stays."""
+        self.steps.clear()
+        self.ended.clear()
+
 
 step_timings = StageTimings()
 

@@ -28,10 +28,12 @@ from pipelines.driver.home import dagster_instance, home_lock
 from pipelines.driver.phase import PhaseResult, run_phase
 from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import repair
+from pipelines.driver.up_to_date import find_finished_phase
 from pipelines.promotion.promotion import find_promoted
 from pipelines.request_rows import describe_unused_rows, find_request_table, read_all_requests
 from pipelines.resources import Settings
 from pipelines.store.force import FORCE_TAG
+from pipelines.store.verified_files import verify_once
 from pipelines.store.version_store import VersionStore
 
 QUICK_SETTINGS = {
@@ -87,6 +89,7 @@ def run_pipeline(
         guarded_outputs([output], [Path(sections["clips"]), config], overwrite),
         home_lock(home),
         dagster_instance(home) as instance,
+        verify_once(),
     ):
         settings.write_settings(home, sections)
         for sentence in repair(instance):
@@ -108,9 +111,9 @@ class Driver:
         """tags: of every Dagster run."""
         self.home, self.instance, self.started, self.tags = home, instance, started, tags or {}
         self.defs = build_defs(home=home, sections=sections)
-        resources = build_resources(home, sections)
-        self.store: VersionStore = resources["store"].store
-        self.settings: Settings = resources["settings"]
+        self.resources = build_resources(home, sections)
+        self.store: VersionStore = self.resources["store"].store
+        self.settings: Settings = self.resources["settings"]
         find_request_table(self.settings)  # raises if the settings name one that is not there
         self.stages: list[dict[str, Any]] = []
         self.failures: list[str] = []
@@ -164,7 +167,13 @@ class Driver:
     def _run_phase(
         self, job: str, partition: str | None = None, assets: Sequence[dg.AssetKey] | None = None
     ) -> PhaseResult:
-        result = run_phase(self.defs, self.instance, job, partition, assets, self.tags)
+        result = None
+        if FORCE_TAG not in self.tags:
+            result = find_finished_phase(self.defs, self.instance, self.resources, job, partition, assets)
+        if result is not None:
+            print_progress("  up to date", job=job, partition=partition)
+        else:
+            result = run_phase(self.defs, self.instance, job, partition, assets, self.tags)
         self.failures += result.failures
         self.stages += result.stages
         return result

@@ -7,7 +7,9 @@ Dagster's event log records which version of an asset is current; the version st
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,11 +23,47 @@ from mvmodel.training.checkpoint_events import checkpoint_listener
 from pipelines.driver.progress import print_progress
 from pipelines.store.address import resolve_options
 from pipelines.store.repeated_metadata import repeat_metadata
-from pipelines.store.verified_files import VERIFY_HOURS
+from pipelines.store.verified_files import VERIFY_HOURS, verify_once
 from pipelines.store.version_store import SHORT, BrokenVersion, Handle, Version, VersionStore, recipe_hash
 
 Inputs = Mapping[str, Handle | Mapping[str, Handle]]
 """Name -> handle, or name -> partition -> handle where all partitions of an asset are read."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the content of a version.
+
+    parts: asset, partition, code version and settings. inputs: name -> asset, partition and sha. hash: of all of it.
+    """
+
+    parts: dict[str, Any]
+    inputs: dict[str, dict[str, Any]]
+    hash: str
+
+    @classmethod
+    def of_step(
+        cls,
+        context: dg.AssetExecutionContext,
+        inputs: Inputs,
+        config: BaseModel | Mapping[str, Any],
+        pack: Mapping[str, str] | None,
+    ) -> Recipe:
+        """The recipe of a step; the arguments are those of `ArtifactStore.step`."""
+        parts: dict[str, Any] = {
+            "asset": context.asset_key.path[-1],
+            "partition": context.partition_key if context.has_partition_key else None,
+            "code": context.assets_def.code_versions_by_key[context.asset_key] or "",
+            "config": config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config),
+        }
+        versions = _list_input_versions(inputs)
+        shas = {name: version["sha"] for name, version in versions.items()}
+        return cls(parts, versions, recipe_hash(**parts, inputs=shas, pack=dict(pack or {}).get("hash", "")))
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Asset and partition."""
+        return {name: self.parts[name] for name in ("asset", "partition")}
 
 
 class ArtifactStore(dg.ConfigurableResource):
@@ -39,6 +77,12 @@ class ArtifactStore(dg.ConfigurableResource):
     """Options of the fsspec file system. {"env": NAME} stands for the value of an environment variable."""
     verify_hours: float = VERIFY_HOURS
     """Hours after which a version's files are hashed again when it is used."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[ArtifactStore]:
+        """For the steps of a run in this process: they need not verify what one of them has just verified."""
+        with verify_once():
+            yield self
 
     @property
     def store(self) -> VersionStore:
@@ -66,25 +110,11 @@ class ArtifactStore(dg.ConfigurableResource):
         differ between builds of the same recipe. source: recorded in the manifest, but not part of the recipe.
         rebuild: build although the version is stored.
         """
-        key: dict[str, Any] = {
-            "asset": context.asset_key.path[-1],
-            "partition": context.partition_key if context.has_partition_key else None,
-        }
-        recipe_parts: dict[str, Any] = {
-            **key,
-            "code": context.assets_def.code_versions_by_key[context.asset_key] or "",
-            "config": config.model_dump(mode="json") if isinstance(config, BaseModel) else dict(config),
-        }
-        versions = _list_input_versions(inputs)
-        recipe = recipe_hash(
-            **recipe_parts,
-            inputs={name: version["sha"] for name, version in versions.items()},
-            pack=dict(pack or {}).get("hash", ""),
-        )
+        recipe = Recipe.of_step(context, inputs, config, pack)
         store, started, seconds = self.store, time.perf_counter(), 0.0
-        with store.build_lock(recipe) as work:
-            version = None if rebuild else _find_intact(store, context, recipe=recipe, **key)
-            if computed := version is None:
+        with store.build_lock(recipe.hash) as work:
+            stored = None if rebuild else _open_intact(store, context, recipe)
+            if computed := stored is None:
                 if store.builds is not None:
                     store.builds.restore(work.name)
                 work.mkdir(parents=True, exist_ok=True)
@@ -94,9 +124,9 @@ class ArtifactStore(dg.ConfigurableResource):
                 version = store.commit(
                     work,
                     volatile,
-                    **recipe_parts,
-                    recipe=recipe,
-                    inputs=versions,
+                    **recipe.parts,
+                    recipe=recipe.hash,
+                    inputs=recipe.inputs,
                     pack=dict(pack or {}),
                     libraries=library_versions(),
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,15 +136,17 @@ class ArtifactStore(dg.ConfigurableResource):
                 )
                 if store.builds is not None:
                     store.builds.discard(work.name)
-        handle = store.open(**key, sha=version.sha, recipe=recipe)
+                handle = store.open(**recipe.key, sha=version.sha, recipe=recipe.hash)
+            else:
+                version, handle = stored
         repeated = None if computed else repeat_metadata(context.instance, handle)
         metadata = describe(handle.folder) if repeated is None else repeated
         line = f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'reused'}"
-        print_progress(line, **key, version=version.sha, computed=computed, seconds=round(seconds, 3))
+        print_progress(line, **recipe.key, version=version.sha, computed=computed, seconds=round(seconds, 3))
         return dg.MaterializeResult(
             value=handle,
             data_version=dg.DataVersion(version.sha),
-            metadata={**metadata, **version_metadata(handle, version, computed, seconds, versions)},
+            metadata={**metadata, **version_metadata(handle, version, computed, seconds, recipe.inputs)},
         )
 
 
@@ -141,16 +173,15 @@ def with_metadata(result: dg.MaterializeResult[Handle], **metadata: Any) -> dg.M
     return dg.MaterializeResult(value=result.value, data_version=result.data_version, metadata={**metadata, **others})
 
 
-def _find_intact(
-    store: VersionStore, context: dg.AssetExecutionContext, asset: str, partition: str | None, recipe: str
-) -> Version | None:
+def _open_intact(
+    store: VersionStore, context: dg.AssetExecutionContext, recipe: Recipe
+) -> tuple[Version, Handle] | None:
     """The version that a recipe made, if all of its files are intact; a broken one is set apart."""
-    version = store.find(asset, partition, recipe)
+    version = store.find(**recipe.key, recipe=recipe.hash)
     if version is None:
         return None
     try:
-        store.open(asset, partition, version.sha)
-        return version
+        return version, store.open(**recipe.key, sha=version.sha, recipe=recipe.hash)
     except BrokenVersion as error:
         renamed = store.set_apart(version)
         context.log.warning(f"{error}; the broken version was set apart as {renamed}, and is now built again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pipelines.store.artifact_store import ArtifactStore
-from pipelines.store.materializations import load_current
+from pipelines.store.materializations import load_current, load_partitions
 from pipelines.store.version_store import Handle
 
 
@@ -28,6 +28,4 @@ class HandleIOManager(dg.ConfigurableIOManager):
             return load_current(instance, store, key)
         if context.has_partition_key:
             return load_current(instance, store, key, context.asset_partition_key)
-        materialized = instance.get_materialized_partitions(key)
-        partitions = [partition for partition in context.asset_partition_keys if partition in materialized]
-        return {partition: load_current(instance, store, key, partition) for partition in partitions}
+        return load_partitions(instance, store, key, context.asset_partition_keys)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import dagster as dg
 
 from pipelines.store.version_store import BrokenVersion, Handle, VersionStore, format_key
@@ -24,6 +26,14 @@ def load_current(
         return store.open(key.path[-1], partition, sha, recipe)
     except BrokenVersion as error:
         raise dg.Failure(f"{error}{_set_apart(store, key.path[-1], partition, sha)}", allow_retries=False) from error
+
+
+def load_partitions(
+    instance: dg.DagsterInstance, store: VersionStore, key: dg.AssetKey, partitions: Iterable[str]
+) -> dict[str, Handle]:
+    """Partition -> a handle on its current version, of those that have been materialized. Raises as `load_current`."""
+    materialized = instance.get_materialized_partitions(key)
+    return {name: load_current(instance, store, key, name) for name in partitions if name in materialized}
 
 
 def _set_apart(store: VersionStore, asset: str, partition: str | None, sha: str) -> str:

@@ -201,6 +201,7 @@ class VersionStore:
         """Rename a broken version's folder, so that the version can be built again; returns the new path."""
         path = self.path_of(version.asset, version.partition, version.sha)
         shutil.rmtree(self.fetched_folder(version), ignore_errors=True)
+        self._verified.forget(Path(str(path)) if self.local else self.fetched_folder(version))
         number = 1
         while self.file_system.exists(renamed := path.parent / f"{BROKEN_PREFIX}{number}-{path.name}"):
             number += 1

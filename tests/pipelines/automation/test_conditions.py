@@ -28,8 +28,14 @@ def instance() -> dg.DagsterInstance:
 class Ticks:
     """Evaluates the conditions tick by tick, and materialises by hand what a daemon would have run."""
 
-    def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
-        self.defs, self.instance, self.cursor = defs, instance, None
+    def __init__(
+        self,
+        defs: dg.Definitions,
+        instance: dg.DagsterInstance,
+        selection: dg.AssetSelection = dg.AssetSelection.all(),  # noqa: B008
+    ) -> None:
+        """selection: the assets whose conditions are evaluated."""
+        self.defs, self.instance, self.cursor, self.selection = defs, instance, None, selection
         nodes = defs.resolve_asset_graph()
         self.code = {key.path[-1]: nodes.get(key).code_version for key in nodes.get_all_asset_keys()}
 
@@ -62,7 +68,7 @@ class Ticks:
 
     def tick(self) -> dict[str, set[str | None]]:
         """Asset -> partitions that are requested."""
-        result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
+        result = dg.evaluate_automation_conditions(self.defs, self.instance, self.selection, cursor=self.cursor)
         self.cursor = result.cursor
         requested_partitions: dict[str, set[str | None]] = {}
         for evaluation in result.results:
@@ -122,16 +128,30 @@ def test_a_failure_is_not_asked_for_again_until_an_input_changes(defs: dg.Defini
     ticks = Ticks(defs, instance)
     ticks.report_ingestion("1", "gallop")
     assert ticks.tick()["training_set"] == {"gallop"}
-    failed = instance.create_run_for_job(
-        defs.resolve_job_def("process_motion"),
-        tags={"dagster/partition": "gallop"},
-        asset_selection=frozenset({dg.AssetKey("training_set")}),
-    )
-    instance.report_run_failed(failed)
+    instance.report_run_failed(create_run(defs, instance, "training_set", "gallop"))
     assert [ticks.tick().get("training_set") for _ in range(3)] == [None, None, None]
     ticks.report_ingestion("2")
     assert ticks.tick().get("training_set") == {"gallop"}
     assert ticks.tick().get("training_set") is None
+
+
+def create_run(defs: dg.Definitions, instance: dg.DagsterInstance, asset: str, motion: str) -> dg.DagsterRun:
+    """A run that will materialize an asset, as the daemon creates it for a request."""
+    job, keys = defs.resolve_job_def("process_motion"), frozenset({dg.AssetKey(asset)})
+    return instance.create_run_for_job(job, tags={"dagster/partition": motion}, asset_selection=keys)
+
+
+def test_what_has_just_ended_is_looked_at_twice(defs: dg.Definitions, instance) -> None:
+    """Dagster may see that a run has ended before it sees what the run made. At that moment the records look as they
+    look after a run that was canceled."""
+    ticks = Ticks(defs, instance, dg.AssetSelection.assets("training_set"))
+    ticks.report_ingestion("1", "gallop")
+    assert ticks.tick()["training_set"] == {"gallop"}
+    run = create_run(defs, instance, "training_set", "gallop")
+    assert [ticks.tick() for _ in range(2)] == [{}, {}], "it is in progress"
+    instance.report_run_canceled(run)
+    assert ticks.tick() == {}
+    assert ticks.tick()["training_set"] == {"gallop"}, "nothing came"
 
 
 def test_an_adapter_that_failed_a_gate_is_not_promoted_and_others_are(defs: dg.Definitions, instance) -> None:

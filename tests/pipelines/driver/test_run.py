@@ -184,6 +184,25 @@ def test_other_settings_make_what_they_change_and_no_more(finished_lab) -> None:
     assert computed(finished_lab.run()) == []
 
 
+def test_a_run_that_computes_nothing_leaves_no_record_and_the_same_summary(finished_lab) -> None:
+    first = finished_lab.run()  # records where the home lies now
+    with finished_lab.instance as instance:
+        runs = len(instance.get_runs())
+    (finished_lab.home / "reports" / "slide.html").unlink()
+    second = finished_lab.run()
+    with finished_lab.instance as instance:
+        assert len(instance.get_runs()) == runs
+    names = ("motions", "quarantined", "report", "failures", "notes", "pack")
+    assert [first[name] for name in names] == [second[name] for name in names]
+    stages = [{(s["name"], s["partition"], s["version"]) for s in summary["stages"]} for summary in (first, second)]
+    assert stages[0] == stages[1] and computed(second) == []
+    assert (finished_lab.home / "reports" / "slide.html").exists()
+    finished_lab.settings = {"gates": {"min_iou": 0.1}}
+    finished_lab.run()
+    with finished_lab.instance as instance:
+        assert len(instance.get_runs()) == runs + 1, "only the motion's checks have another threshold"
+
+
 def test_rollback_stays_until_another_adapter_is_trained(finished_lab) -> None:
     with finished_lab.instance as instance:
         first = promotion.find_promoted(instance, finished_lab.store, "slide")

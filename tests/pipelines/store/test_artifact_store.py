@@ -14,6 +14,7 @@ import torch
 from mvmodel.training.loop import train
 from mvmodel.training.optimizer import LoopConfig
 from pipelines.assets.decorator import mvmodel_asset
+from pipelines.store import verified_files
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.io_manager import HandleIOManager
 from pipelines.store.version_store import Handle
@@ -89,6 +90,23 @@ def test_another_machine_goes_on_with_a_training_and_a_third_reads_it(
         assert done and steps == [], "the version is found by its recipe"
     files = machine("d").store.file_system
     assert {files.relative(file).split("/")[0] for file in files.files(files.root)} == {"adapter", "reader", "recipes"}
+
+
+def test_a_run_looks_at_every_file_once_and_the_next_run_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    stamp = verified_files._stamp
+    store = ArtifactStore(root=str(tmp_path / "store"), work=str(tmp_path / "work"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(instance, store)
+        monkeypatch.setattr(verified_files, "_stamp", lambda path: names.append(path.name) or stamp(path))
+        done, steps, _ = materialize(instance, store)
+        assert done and steps == []
+        assert names.count("weight") == 1, "not once more for the reader"
+        next(path for path in (tmp_path / "store").rglob("weight")).write_text("[0.0]")
+        done, steps, texts = materialize(instance, store)
+        assert done and steps == list(range(8)) and texts != ["[0.0]"], "the damage was found"
 
 
 @pytest.mark.parametrize(
