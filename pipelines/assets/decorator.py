@@ -18,6 +18,13 @@ from pipelines.driver.progress import step_timings
 from pipelines.resource_requests import resource_tags
 from pipelines.resources import Gpu, PackResource, Settings
 from pipelines.stage_config import plain_values, stage_config
+from pipelines.step_processes import (
+    LOST_STEP_RETRIES,
+    RETRY_SECONDS,
+    LostStepPolicy,
+    is_separate_step,
+    was_killed_for_memory,
+)
 
 OWNERS = ["team:mvmodel"]
 GPU_POOL = "gpu"
@@ -25,8 +32,8 @@ GPU_POOL = "gpu"
 MODEL_RESOURCES = (PackResource, Gpu)
 """The resources that load models. A function that takes one is a step in the pool."""
 
-MAX_RETRIES, RETRY_SECONDS = 1, 5.0
-"""Retries of a step after an error that may be temporary, and seconds before each."""
+MAX_RETRIES = 1
+"""Retries of a step after an error that may be temporary."""
 RETRYABLE_ERRORS = ("AcceleratorError",)
 """Names of PyTorch's errors that may be temporary; `OSError` may be, too."""
 PERMANENT_OS_ERRORS = (errno.ENOMEM, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -57,6 +64,7 @@ def mvmodel_asset(
         "kinds": set(kinds),
         "owners": OWNERS,
         "io_manager_key": "handles",
+        "retry_policy": LostStepPolicy(max_retries=LOST_STEP_RETRIES, delay=RETRY_SECONDS),
         **options,
     }
 
@@ -142,14 +150,17 @@ def describe_out_of_memory(error: BaseException) -> str:
 def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an asset's or a check's function: a `MvmodelError` fails the step with its one sentence and without retries.
 
-    Errors that may be temporary are retried. There is no `RetryPolicy`, because with one Dagster would also restart an
-    interrupted step.
+    Errors that may be temporary are retried, as are steps whose process was killed, unless that was for lack of memory.
+    Dagster would apply the policy for lost steps to all other errors, too.
     """
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         start = time.perf_counter()
+        context: Any = kwargs.get("context", args[0] if args else None)
         try:
+            if is_separate_step() and was_killed_for_memory(context.retry_number):
+                raise MemoryError("the process of the step was killed while the machine's memory was full")
             return _add_step_seconds(function(*args, **kwargs), start)
         except MvmodelError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
@@ -164,9 +175,10 @@ def user_errors_as_failures(function: Callable[..., Any]) -> Callable[..., Any]:
                 raise dg.Failure(description=describe_out_of_memory(error), allow_retries=False) from error
             if is_temporary(error):
                 raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
+            if is_separate_step() and not isinstance(error, dg.Failure | dg.RetryRequested | dg.DagsterError):
+                raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
             raise
         finally:
-            context: Any = kwargs.get("context", args[0] if args else None)
             partition = context.partition_key if getattr(context, "has_partition_key", False) else None
             step_timings.add(function.__name__, partition, time.perf_counter() - start)
 

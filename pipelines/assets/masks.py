@@ -89,6 +89,7 @@ def build_mask_shares(count: int, with_gpu: bool = True, retries: int = 0) -> li
 
 
 def _build_mask_share(number: int, count: int, with_gpu: bool, retries: int) -> dg.AssetsDefinition:
+    repeats: dict[str, Any] = {"retry_policy": dg.RetryPolicy(max_retries=retries)} if retries else {}
     on_cpu: dict[str, Any] = {} if with_gpu else {"pool": None, "op_tags": resource_tags(gpu=False)}
 
     @mvmodel_asset(
@@ -97,9 +98,9 @@ def _build_mask_share(number: int, count: int, with_gpu: bool, retries: int) -> 
         "parquet",
         name=f"mask_share_{number + 1}",
         description=f"The masks of clip {number + 1} and every {count}. clip after it, beside those of the others.",
-        retry_policy=dg.RetryPolicy(max_retries=retries) if retries else None,
         code_version=MASKS_CODE,
         **on_cpu,
+        **repeats,
     )
     def mask_share(
         context: dg.AssetExecutionContext, clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore

@@ -273,11 +273,13 @@ def _compare_checks(
 ) -> None:
     """Raise OutOfDate if a check has another result than the one in the records, or a blocking one does not pass."""
     checks = [dg.AssetCheckKey(key, str(result.check_name)) for result in results]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks, PartitionKeyFilter(key=partition))
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        checks, PartitionKeyFilter(key=partition)
+    )
     for check, result in zip(checks, results, strict=True):
         event = records[check].event if check in records else None
         evaluation = event.dagster_event.asset_check_evaluation_data if event and event.dagster_event else None
-        if evaluation is None or not result.passed and check.name in blocking:
+        if evaluation is None or (not result.passed and check.name in blocking):
             raise OutOfDate(f"the check {check.name} has no result, or stops the run")
         recorded = (evaluation.passed, evaluation.description, dict(evaluation.metadata))
         if recorded != (result.passed, result.description, dict(result.metadata or {})):

@@ -113,8 +113,11 @@ class ArtifactStore(dg.ConfigurableResource):
         recipe = Recipe.of_step(context, inputs, config, pack)
         store, started, seconds = self.store, time.perf_counter(), 0.0
         with store.build_lock(recipe.hash) as work:
-            stored = None if rebuild else _open_intact(store, context, recipe)
-            if computed := stored is None:
+            stored_version = None if rebuild else _open_intact(store, context, recipe)
+            computed = stored_version is None
+            if stored_version is not None:
+                version, handle = stored_version
+            else:
                 if store.builds is not None:
                     store.builds.restore(work.name)
                 work.mkdir(parents=True, exist_ok=True)
@@ -137,8 +140,6 @@ class ArtifactStore(dg.ConfigurableResource):
                 if store.builds is not None:
                     store.builds.discard(work.name)
                 handle = store.open(**recipe.key, sha=version.sha, recipe=recipe.hash)
-            else:
-                version, handle = stored
         repeated = None if computed else repeat_metadata(context.instance, handle)
         metadata = describe(handle.folder) if repeated is None else repeated
         line = f"  {handle.key:<32} {f'{seconds:.1f} s' if computed else 'reused'}"

@@ -1,8 +1,8 @@
 """Remembers which files have been hashed, so that a version is not read again for every step that uses it.
 
 A file counts as unchanged while the file system says so: device, inode, times of change, size. What changes on the disk
-without a word of the file system is found because every file is hashed again after some hours. Within one run, the steps
-of a process ask the file system once a minute: many motions use the files of all clips.
+without a word of the file system is found because every file is hashed again after some hours. Within one run, a
+process asks the file system once a minute: every motion uses the files of all clips.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from pipelines.assets.decorator import GPU_POOL
 from pipelines.definitions import build_defs
 from pipelines.executors import choose_executor
 from pipelines.resource_requests import KUBERNETES_TAG, RAY_TAG, asks_for_gpu, resource_tags
+from pipelines.step_processes import LostStepPolicy
 
 
 def all_steps(sections: Mapping[str, object] | None = None) -> list[dg.OpDefinition]:
@@ -75,6 +76,11 @@ def test_kubernetes_jobs_are_rendered_with_the_limits_of_their_step() -> None:
         resources = rendered["spec"]["template"]["spec"]["containers"][0]["resources"]
         assert resources["requests"]["memory"] == "4Gi"
         assert (resources["limits"] or {}).get("nvidia.com/gpu") == ("1" if gpu else None)
+
+
+def test_every_step_is_tried_again_when_it_is_lost() -> None:
+    for step in all_steps({"executor": "multiprocess", "mask_steps": 2}):
+        assert isinstance(step.retry_policy, LostStepPolicy) and step.retry_policy.max_retries == 2, step.name
 
 
 def test_masks_are_shared_by_steps_and_are_put_together() -> None:

@@ -32,7 +32,7 @@ class Ticks:
         self,
         defs: dg.Definitions,
         instance: dg.DagsterInstance,
-        selection: dg.AssetSelection = dg.AssetSelection.all(),  # noqa: B008
+        selection: dg.AssetSelection = dg.AssetSelection.all(),
     ) -> None:
         """selection: the assets whose conditions are evaluated."""
         self.defs, self.instance, self.cursor, self.selection = defs, instance, None, selection

@@ -54,7 +54,8 @@ class Home:
             metadata = {**(result.metadata or {}), "unit": self.unit}
             result = dg.MaterializeResult(value=result.value, data_version=result.data_version, metadata=metadata)
             return checks.with_checks(
-                result, [dg.AssetCheckResult(check_name="enough", passed=count >= self.enough, metadata={"count": count})]
+                result,
+                [dg.AssetCheckResult(check_name="enough", passed=count >= self.enough, metadata={"count": count})],
             )
 
         jobs = [
