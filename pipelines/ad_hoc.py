@@ -6,7 +6,7 @@ Unlike the assets, it belongs to no motion's report and is not measured: it is f
 # Dagster does not take the text of an annotation for the type of an op's context: no `annotations` from __future__.
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import dagster as dg
 from pydantic import Field
@@ -19,6 +19,7 @@ from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
 from pipelines.resource_requests import resource_tags
 from pipelines.resources import PackResource, Settings
+from pipelines.stage_config import plain_values, section_form, without_empty_tables
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import latest_materialization, load_current
 
@@ -43,6 +44,22 @@ class GenerateConfig(dg.Config):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$",
         description="Name of the file in the home's folder `generated`. A number is added if there is one already.",
     )
+    generation: Optional[section_form("generation")] = Field(  # type: ignore[valid-type]  # noqa: UP045
+        default=None,
+        description="How it is generated. What is left out is as in the settings of the home.",
+    )
+
+
+EXAMPLE = {
+    "prompt": "a photo of a dog on a beach",
+    "masks": "words: the object moves from left to right",
+    "motion": "gallop",
+    "seed": 0,
+    "negative_prompt": "",
+    "name": "video",
+    "generation": {},
+}
+"""What the launchpad opens with."""
 
 
 @dg.op(pool=GPU_POOL, tags=resource_tags(gpu=True), description="Generates one video by a promoted adapter.")
@@ -55,6 +72,8 @@ def generate_video(
     from mvmodel.generation.request_table import read_requests
     from mvmodel.video.frames import read_frames
 
+    form = plain_values(context.op_config.get("generation") or {})
+    settings = settings.with_override({"generation": without_empty_tables(form)})
     adapter = promotion.find_promoted(context.instance, store.store, config.motion)
     if adapter is None:
         names = ", ".join(sorted(context.instance.get_dynamic_partitions("motion"))) or "none yet"
@@ -102,7 +121,10 @@ def _free_path(path: Path) -> Path:
     return free
 
 
-@dg.job(description="Generates one video from a prompt, masks and a seed, by the promoted adapter of a motion.")
+@dg.job(
+    config={"ops": {"generate_video": {"config": EXAMPLE}}},
+    description="Generates one video from a prompt, masks and a seed, by the promoted adapter of a motion.",
+)
 def generate() -> None:
     """The job."""
     generate_video()

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import dagster as dg
 
+from pipelines.assets import generation, ingestion, masks, motion, reports, training
+from pipelines.assets.foundation import FOUNDATION_MODELS
 from pipelines.partitions import motions
 
 INGESTION_ASSETS = dg.AssetSelection.groups("ingestion", "masks", "motion") | dg.AssetSelection.assets("raw_folder")
 MOTION_ASSETS = dg.AssetSelection.groups("training", "generation", "reports") - dg.AssetSelection.assets("leaderboard")
 LEADERBOARD_ASSETS = dg.AssetSelection.assets("leaderboard")
 
+FOUNDATION_CONFIG = {"ops": {name: {"config": {"train": True}} for name in (*FOUNDATION_MODELS, "tiny_pack")}}
+"""Asks for trainings that take hours; without it, a run skips them."""
+
+
+def name_sections(assets: Sequence[dg.AssetsDefinition]) -> dict[str, Any]:
+    """Run config that names the sections of every form and sets nothing, for the launchpad to open with.
+
+    It has no values: those of the home's settings would be out of date as soon as somebody edits them.
+    """
+    sections: dict[str, Any] = {}
+    for asset in assets:
+        schema: Any = asset.op.config_schema
+        if names := list(getattr(schema.config_type, "fields", {})):
+            sections[asset.op.name] = {"config": {name: {} for name in names}}
+    return {"ops": sections}
+
+
 ingest_job = dg.define_asset_job(
     "ingest",
     INGESTION_ASSETS,
+    config=name_sections([ingestion.clips, masks.foreground_masks, motion.motion_groups]),
     description="Ingests the raw clips, extracts masks and groups clips by motion. Adds a partition for every motion "
     "that has enough clips.",
 )
 motion_job = dg.define_asset_job(
     "process_motion",
     MOTION_ASSETS,
+    config=name_sections(
+        [
+            training.training_set,
+            training.motion_adapter,
+            training.adapter_evaluation,
+            training.promoted_adapter,
+            generation.generation_requests,
+            generation.first_frames,
+            generation.generated_videos,
+            reports.video_metrics,
+        ]
+    ),
     partitions_def=motions,
     description="Processes one motion: trains its adapter, applies the gates, generates and measures its videos, "
     "and writes its report.",
@@ -31,6 +66,7 @@ leaderboard_job = dg.define_asset_job(
 foundation_job = dg.define_asset_job(
     "train_tiny_pack",
     dg.AssetSelection.groups("foundation"),
+    config=FOUNDATION_CONFIG,
     description="Trains the tiny pack from scratch. Takes hours on a CPU.",
 )
 

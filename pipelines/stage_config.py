@@ -33,14 +33,17 @@ def stage_config(stage: str, sections: Mapping[str, Sequence[str]]) -> type[dg.C
     """
     fields: dict[str, Any] = {}
     for section, names in sections.items():
-        model = section_model(section)
-        omitted = set(SET_OUTSIDE_OF_SECTIONS.get(section, ()))
-        omitted |= set(model.model_fields) - set(names) if names else set()
-        form = _section_form(section, frozenset(omitted))
-        summary = " ".join((model.__doc__ or "").split("\n\n")[0].split())
+        summary = " ".join((section_model(section).__doc__ or "").split("\n\n")[0].split())
         description = f"{summary} What is left out is as in the settings of the home."
-        fields[section] = (form, Field(description=description))
+        fields[section] = (section_form(section, names), Field(description=description))
     return create_model(f"{stage}_config", __base__=dg.Config, **fields)
+
+
+def section_form(section: str, names: Sequence[str] = ()) -> type[dg.Config]:
+    """The form of a section. names: the settings of it that the form has; all of them if there are none."""
+    omitted = set(SET_OUTSIDE_OF_SECTIONS.get(section, ()))
+    omitted |= set(section_model(section).model_fields) - set(names) if names else set()
+    return _section_form(section, frozenset(omitted))
 
 
 @cache
@@ -98,6 +101,12 @@ def _convert_type(name: str, annotation: Any) -> Any:
 
 def _choices(name: str, values: Sequence[str]) -> type[enum.Enum]:
     return enum.Enum(name, {value: value for value in values})  # type: ignore[return-value]
+
+
+def without_empty_tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values without the nested tables in which nothing is set: Dagster adds those to every form."""
+    tables = {name: without_empty_tables(v) if isinstance(v, Mapping) else v for name, v in values.items()}
+    return {name: value for name, value in tables.items() if value != {}}
 
 
 def plain_values(config: Any) -> Any:

@@ -17,7 +17,7 @@ from mvmodel.files import DISK_FULL, is_disk_full
 from pipelines.driver.progress import step_timings
 from pipelines.resource_requests import resource_tags
 from pipelines.resources import Gpu, PackResource, Settings
-from pipelines.stage_config import plain_values, stage_config
+from pipelines.stage_config import plain_values, stage_config, without_empty_tables
 from pipelines.step_processes import (
     LOST_STEP_RETRIES,
     RETRY_SECONDS,
@@ -48,7 +48,12 @@ Sections = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 def mvmodel_asset(
-    group: str, *kinds: str, trains: bool = False, sections: Sections = (), **options: Any
+    group: str,
+    *kinds: str,
+    trains: bool = False,
+    sections: Sections = (),
+    output_required: bool = True,
+    **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` with the settings that all assets share. The function's user errors become failures of the step.
 
@@ -56,8 +61,9 @@ def mvmodel_asset(
     if it trains models without one.
 
     group, kinds: as in `dg.asset`. trains: whether the step trains models of its own. sections: of the settings, which
-    the launchpad's form can change for one run; or section -> those of its settings that the form has. options: of
-    `dg.asset`.
+    the launchpad's form can change for one run; or section -> those of its settings that the form has.
+    output_required: False lets the function return None; then nothing is materialized, and what is downstream is
+    skipped. options: of `dg.asset`.
     """
     settings = {
         "group_name": group,
@@ -78,9 +84,23 @@ def mvmodel_asset(
         wrapped = user_errors_as_failures(function)
         loads_models = trains or any(kind in MODEL_RESOURCES for kind in wrapped.__annotations__.values())
         pool = {"pool": GPU_POOL} if loads_models else {}
-        return dg.asset(**{"op_tags": resource_tags(loads_models), **pool, **form, **settings})(wrapped)
+        form["output_required"] = output_required
+        compute = wrapped if output_required else _skip_none(wrapped)
+        return dg.asset(**{"op_tags": resource_tags(loads_models), **pool, **form, **settings})(compute)
 
     return decorate
+
+
+def _skip_none(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator of the function's result, or of nothing if that is None: so Dagster wants to be told."""
+
+    @functools.wraps(function)
+    def skip_none(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if result is not None:
+            yield result
+
+    return skip_none
 
 
 def _with_form(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +110,7 @@ def _with_form(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def with_form(context: dg.AssetExecutionContext, *args: Any, settings: Settings, **kwargs: Any) -> Any:
         form = plain_values(context.op_execution_context.op_config or {})
-        changed = {name: table for name, values in form.items() if (table := _without_empty_tables(values))}
+        changed = {name: table for name, values in form.items() if (table := without_empty_tables(values))}
         result = function(context, *args, settings=settings.with_override(changed), **kwargs)
         if isinstance(result, dg.MaterializeResult):
             metadata = {name: value for name, value in (result.metadata or {}).items() if name != RUN_SETTINGS}
@@ -100,12 +120,6 @@ def _with_form(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return with_form
-
-
-def _without_empty_tables(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values without the nested tables in which nothing is set: Dagster adds those to every form."""
-    tables = {name: _without_empty_tables(v) if isinstance(v, Mapping) else v for name, v in values.items()}
-    return {name: value for name, value in tables.items() if value != {}}
 
 
 def _add_step_seconds(result: Any, start: float) -> Any:

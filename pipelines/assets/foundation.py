@@ -3,6 +3,9 @@
 Every stage trains in its own folder below `MVMODEL_FOUNDATION`, by default .mvmodel/foundation in the repository, where
 `make foundation` trains too. An interrupted stage resumes from its checkpoint and a finished one is used as it is;
 delete its folder to train it again. Assets pass models on by the hash of their files.
+
+"Materialize all" in the UI includes these assets. They train only in a run whose config says so, as that of the job
+`train_tiny_pack` does; in other runs they are skipped, unless what they make is stored already.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
@@ -32,6 +37,19 @@ class FoundationModel:
     stage: str
     inputs: tuple[str, ...]
     description: str
+
+
+class FoundationConfig(dg.Config):
+    """What a run may do that takes hours."""
+
+    train: bool = Field(
+        default=False,
+        description="Train what is not stored yet, which takes hours. False skips it, and what is made from it.",
+    )
+
+
+class NotAsked(Exception):
+    """A training would have to start, and nobody has asked for it."""
 
 
 FOUNDATION_MODELS = {
@@ -94,20 +112,21 @@ def world_renders(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg
 
 def _model_asset(name: str, model: FoundationModel) -> dg.AssetsDefinition:
     def train(
-        context: dg.AssetExecutionContext, store: ArtifactStore, **inputs: Handle
-    ) -> dg.MaterializeResult[Handle]:
+        context: dg.AssetExecutionContext, config: FoundationConfig, store: ArtifactStore, **inputs: Handle
+    ) -> dg.MaterializeResult[Handle] | None:
         def build(work: Path) -> None:
             from mvmodel.foundation.stages import run_stage
 
             _copy_results(run_stage(model.stage, foundation_folder()), empty_folder(work))
 
-        return store.step(context, inputs, {}, build, _training_metadata, volatile=VOLATILE_FILES)
+        return _train_if_asked(context, config, store, inputs, build, _training_metadata, VOLATILE_FILES)
 
     train.__name__ = name
     decorate = mvmodel_asset(
         "foundation",
         "pytorch",
         trains=True,
+        output_required=False,
         name=name,
         ins={upstream: dg.AssetIn() for upstream in model.inputs},
         deps=["world_renders"],
@@ -115,6 +134,33 @@ def _model_asset(name: str, model: FoundationModel) -> dg.AssetsDefinition:
         code_version=code_version(f"mvmodel.foundation.{model.stage}", files=(__file__,)),
     )
     return decorate(train)
+
+
+def _train_if_asked(
+    context: dg.AssetExecutionContext,
+    config: FoundationConfig,
+    store: ArtifactStore,
+    inputs: Mapping[str, Handle],
+    build: Callable[[Path], None],
+    describe: Callable[[Path], Mapping[str, Any]],
+    volatile: tuple[str, ...] = (),
+) -> dg.MaterializeResult[Handle] | None:
+    """What `ArtifactStore.step` returns; None if it would have to build and the config does not say `train`."""
+
+    def build_if_asked(work: Path) -> None:
+        if not config.train:
+            raise NotAsked
+        build(work)
+
+    try:
+        return store.step(context, inputs, {}, build_if_asked, describe, volatile=volatile)
+    except NotAsked:
+        name = context.asset_key.to_user_string()
+        context.log.warning(
+            f"{name} is skipped, because training it takes hours; start the job train_tiny_pack, or set `train: true` "
+            f"in the config of {name}"
+        )
+        return None
 
 
 def _copy_results(folder: Path, target: Path) -> None:
@@ -148,12 +194,13 @@ model_assets = [_model_asset(name, model) for name, model in FOUNDATION_MODELS.i
     "foundation",
     "pytorch",
     trains=True,
+    output_required=False,
     ins={name: dg.AssetIn() for name in PACK_MODELS},
     code_version=code_version("mvmodel.foundation.pack_assembly", files=(__file__,)),
 )
 def tiny_pack(
-    context: dg.AssetExecutionContext, store: ArtifactStore, **inputs: Handle
-) -> dg.MaterializeResult[Handle]:
+    context: dg.AssetExecutionContext, config: FoundationConfig, store: ArtifactStore, **inputs: Handle
+) -> dg.MaterializeResult[Handle] | None:
     """The models as one fp16 pack with its measured quality. Copy it to `mvmodel/packs/tiny` to ship it."""
 
     def build(work: Path) -> None:
@@ -167,4 +214,4 @@ def tiny_pack(
         size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
         return {"megabytes": round(size / 1e6, 2), **ui_metadata.finite_numbers(info.get("quality", {}))}
 
-    return store.step(context, inputs, {}, build, describe)
+    return _train_if_asked(context, config, store, inputs, build, describe)

@@ -97,7 +97,9 @@ def _build_mask_share(number: int, count: int, with_gpu: bool, retries: int) -> 
         "pytorch",
         "parquet",
         name=f"mask_share_{number + 1}",
-        description=f"The masks of clip {number + 1} and every {count}. clip after it, beside those of the others.",
+        description=f"The masks of clip {number + 1} and every {count}. clip after it, beside those of the others. "
+        "Give the forms of all shares and of foreground_masks the same settings.",
+        sections=("masks",),
         code_version=MASKS_CODE,
         **on_cpu,
         **repeats,

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from pipelines.assets.decorator import RUN_SETTINGS, mvmodel_asset
-from pipelines.definitions import EXPERIMENT_ASSETS, INGESTION_ASSETS, MOTION_ASSETS
+from pipelines.definitions import EXPERIMENT_ASSETS, INGESTION_ASSETS, MOTION_ASSETS, build_defs
 from pipelines.resources import Settings
 from pipelines.settings import SECTIONS, TrainingSetConfig, merge_settings, section_model
 from pipelines.stage_config import SET_OUTSIDE_OF_SECTIONS, stage_config
@@ -115,6 +115,18 @@ def test_every_section_is_in_the_form_of_a_stage() -> None:
         fields = getattr(schema.config_type, "fields", {}) if schema else {}
         sections |= set(fields)
     assert sections == set(SECTIONS) - {"automation"}
+
+
+def test_the_launchpad_opens_with_the_sections_of_every_form_and_sets_nothing() -> None:
+    """A value there would be launched instead of the home's setting."""
+    defs = build_defs(sections={})
+    for name, assets in (("ingest", INGESTION_ASSETS), ("process_motion", MOTION_ASSETS)):
+        schemas = {asset.op.name: asset.op.config_schema.as_field().config_type for asset in assets}
+        forms = {stage: schema.fields for stage, schema in schemas.items() if hasattr(schema, "fields")}
+        sections = {stage: {"config": {section: {} for section in form}} for stage, form in forms.items()}
+        job = defs.resolve_job_def(name)
+        assert job.run_config == {"ops": sections}
+        dg.validate_run_config(job, job.run_config)
 
 
 def test_merging_keeps_nested_tables() -> None:

@@ -130,7 +130,7 @@ def test_a_step_that_the_system_killed_for_its_memory_is_known(
 
 
 def test_linux_says_how_often_memory_was_full() -> None:
-    if os.path.exists("/proc/vmstat"):
+    if Path("/proc/vmstat").exists():
         assert step_processes._count_memory_kills().rpartition(":")[2].isdigit()
 
 
@@ -154,14 +154,14 @@ def lost_once(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Mat
 @mvmodel_asset("training", code_version="1", retry_policy=LostStepPolicy(max_retries=2))
 def wrong(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Fails in its own function, which no other attempt would change."""
-    with open(os.path.join(os.environ[LOST_FOLDER], "attempts"), "a") as file:
+    with (Path(os.environ[LOST_FOLDER]) / "attempts").open("a") as file:
         file.write("x")
     raise ValueError("it is wrong")
 
 
 def build_lost_job() -> dg.JobDefinition:
-    folder = os.environ[LOST_FOLDER]
-    store = ArtifactStore(root=os.path.join(folder, "store"), work=os.path.join(folder, "work"))
+    folder = Path(os.environ[LOST_FOLDER])
+    store = ArtifactStore(root=str(folder / "store"), work=str(folder / "work"))
     return dg.Definitions(
         assets=[lost_once, wrong],
         jobs=[dg.define_asset_job("lost_job")],
