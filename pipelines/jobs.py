@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets import generation, ingestion, masks, motion, reports, training
+from pipelines.assets import ingestion, masks, motion
 from pipelines.assets.foundation import FOUNDATION_MODELS
 from pipelines.partitions import motions
 
@@ -42,18 +42,6 @@ ingest_job = dg.define_asset_job(
 motion_job = dg.define_asset_job(
     "process_motion",
     MOTION_ASSETS,
-    config=name_sections(
-        [
-            training.training_set,
-            training.motion_adapter,
-            training.adapter_evaluation,
-            training.promoted_adapter,
-            generation.generation_requests,
-            generation.first_frames,
-            generation.generated_videos,
-            reports.video_metrics,
-        ]
-    ),
     partitions_def=motions,
     description="Processes one motion: trains its adapter, applies the gates, generates and measures its videos, "
     "and writes its report.",
