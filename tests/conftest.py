@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if missing := [file for file in LONGEST_FILES if not (REPOSITORY / file).exists()]:
         raise pytest.UsageError(f"tests/conftest.py lists {missing[0]} in LONGEST_FILES, which does not exist")
     places = {file: place for place, file in enumerate(LONGEST_FILES)}
-    files = [item.path.relative_to(REPOSITORY).as_posix() for item in items]
+    files = [Path(os.path.relpath(item.path, REPOSITORY)).as_posix() for item in items]  # some may lie elsewhere
     counts = Counter(files)
     keys = {file: (places.get(file, len(places)), -counts[file], file) for file in counts}
     items[:] = [item for _, item in sorted(zip(files, items, strict=True), key=lambda entry: keys[entry[0]])]
