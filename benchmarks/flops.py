@@ -17,7 +17,8 @@ def count_unet_flops() -> dict[str, float]:
     training_ratio: a forward pass of tuning (backward adds alike to both). denoising_ratio: a denoising run of 20
     steps, frame 1 and the text going through once and frames 2..16 at every step; without_memory is the same without
     the KV cache. denoising_ratio_with_control: with the ControlNet on every frame 2..16 in the one of guidance's two
-    branches that sees the mask, against the two branches of the image UNet.
+    branches that sees the mask, against the two branches of the image UNet. noisy_half: the same with the adapter in
+    half of the steps only, as `timestep_range: (0.5, 1)` has it; frame 1 then goes through once with and once without.
     """
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -43,9 +44,11 @@ def count_unet_flops() -> dict[str, float]:
         pictures = torch.empty(frames, 3, HEIGHT, WIDTH, device="meta")
         controlnet(sample, t, encoder_hidden_states=text, controlnet_cond=pictures)
 
-    def context(frames: int, kv_cache: KVCache | None = None, cache_out: KVCache | None = None) -> FrameContext:
+    def context(
+        frames: int, kv_cache: KVCache | None = None, cache_out: KVCache | None = None, uses_adapters: bool = True
+    ) -> FrameContext:
         term = adapter.mask_term(torch.empty(frames, HEIGHT, WIDTH, device="meta"))
-        return FrameContext(frames, {DEFAULT: (term,)}, kv_cache or {}, cache_out)
+        return FrameContext(frames, {DEFAULT: (term,)}, kv_cache or {}, cache_out, uses_adapters=uses_adapters)
 
     image = count_flops(lambda: call(FRAMES, FRAMES))
     with attach_adapter(unet, adapter):
@@ -53,18 +56,25 @@ def count_unet_flops() -> dict[str, float]:
         kv_cache: KVCache = {}
         once = count_flops(lambda: call(1, 1, context(1, cache_out=kv_cache)))
         step = count_flops(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, kv_cache)))
+        plain_cache: KVCache = {}
+        plain_once = count_flops(lambda: call(1, 1, context(1, cache_out=plain_cache, uses_adapters=False)))
+        plain_step = count_flops(lambda: call(FRAMES - 1, 1, context(FRAMES - 1, plain_cache, uses_adapters=False)))
     control = count_flops(lambda: call_controlnet(FRAMES - 1))
     trainable = adapter.parameter_counts()["total"]
+    every_step = once + STEPS * step
+    noisy_half = once + plain_once + STEPS / 2 * (step + plain_step)
     return {
         "image_unet_tflop": image / 1e12,
         "training_tflop": training / 1e12,
         "denoising_step_tflop": step / 1e12,
         "first_frame_once_tflop": once / 1e12,
         "training_ratio": training / image,
-        "denoising_ratio": (once + STEPS * step) / (STEPS * image),
+        "denoising_ratio": every_step / (STEPS * image),
         "denoising_ratio_without_memory": training / image,
         "controlnet_step_tflop": control / 1e12,
-        "denoising_ratio_with_control": (2 * (once + STEPS * step) + STEPS * control) / (2 * STEPS * image),
+        "denoising_ratio_with_control": (2 * every_step + STEPS * control) / (2 * STEPS * image),
+        "denoising_ratio_noisy_half": noisy_half / (STEPS * image),
+        "denoising_ratio_noisy_half_with_control": (2 * noisy_half + STEPS * control) / (2 * STEPS * image),
         "trainable_millions": trainable / 1e6,
         "adapter_megabytes_fp16": trainable * 2 / 1e6,
     }

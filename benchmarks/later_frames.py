@@ -233,7 +233,7 @@ def main(arguments: list[str] | None = None) -> None:
         "camera": "rendered",
     }
     log = MeasurementLog(options.out, recipe)
-    names = [PLAIN] if options.only else []
+    names = [options.against] if options.only else []
     every = (PLAIN, *REFERENCES, *(name for name in SETTINGS if name != PLAIN))
     names += [n for n in every if n not in names and (not options.only or any(part in n for part in options.only))]
     if not options.table:

@@ -61,6 +61,13 @@ WITHOUT_MASKS: dict[str, Any] = {
     "appearance_anchor": 0.0,
 }
 """What switches off the options that read the masks, for videos without the mask term."""
+_IDLE_WITH: dict[str, tuple[str, Any]] = {
+    "noise_follow": ("noise_prior", "independent"),
+    "background_paste": ("background", "none"),
+    "background_inpaint": ("background", "none"),
+    "appearance_anchor": ("first_frame_attention", False),
+}
+"""Option -> another option and the value of it under which the first has nothing to act on."""
 
 
 class GenerationConfig(Config):
@@ -211,11 +218,15 @@ class GenerationConfig(Config):
         recommended = {name: GENERIC_SAMPLING[name] if v is None else v for name, v in recommended.items()}
         recommended["control"] = info.control
         later_frames = check_later_frames(info)
-        return self.model_copy(
+        filled = self.model_copy(
             update={
                 **{name: v for name, v in recommended.items() if getattr(self, name) is None},
                 **{name: v for name, v in later_frames.items() if name not in self.model_fields_set},
             }
+        )
+        idle = [name for name, (other, value) in _IDLE_WITH.items() if getattr(filled, other) == value]
+        return filled.model_copy(  # whoever switches the background off need not know the pack's options for it
+            update={name: GenerationConfig.model_fields[name].default for name in idle if name in later_frames}
         )
 
 
@@ -234,8 +245,8 @@ def check_later_frames(info: PackInfo) -> dict[str, Any]:
             f"it may set {', '.join(LATER_FRAME_OPTIONS)}"
         )
     try:
-        GenerationConfig.model_validate(values)
+        config = GenerationConfig.model_validate(values)
     except ValidationError as error:
         reason = describe_validation_error(error, GenerationConfig)
         raise PackError(f"pack.json of the pack {info.name}, generation.later_frames: {reason}") from error
-    return values
+    return {name: getattr(config, name) for name in values}

@@ -74,6 +74,25 @@ def test_wrong_defaults_of_a_pack_are_refused_by_name(small_pack, values):
         GenerationConfig().for_pack(change_pack_defaults(small_pack, **values))
 
 
+@pytest.mark.parametrize(
+    "off", [{"background": "none"}, {"noise_prior": "independent"}, {"first_frame_attention": False}]
+)
+def test_what_needs_an_option_goes_with_it(small_pack, off):
+    info = change_pack_defaults(
+        small_pack,
+        noise_prior="mixed",
+        noise_follow=True,
+        background="plate",
+        background_paste=True,
+        background_inpaint=0.6,
+        appearance_anchor=0.5,
+        timestep_range=[0.5, 1.0],
+    )
+    filled = GenerationConfig(**off).for_pack(info)
+    assert GenerationConfig.model_validate_json(filled.model_dump_json()) == filled  # a record can be read again
+    assert {name: getattr(filled, name) for name in off} == off and filled.timestep_range == (0.5, 1.0)
+
+
 def test_options_that_read_masks_are_known(small_pack):
     assert set(WITHOUT_MASKS) <= set(LATER_FRAME_OPTIONS) <= set(GenerationConfig.model_fields)
     assert {name: getattr(GenerationConfig(), name) for name in WITHOUT_MASKS} == WITHOUT_MASKS
