@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
             "cost": lambda: measure_cost(CostConfig.quick()),
             "masks": lambda: measure_masks(MasksConfig.quick()),
         }
-    elif options.clips or options.sequences or options.segmenter:
+    elif options.clips or options.sequences or options.segmenter or options.variants:
         sized = {"masks": lambda: measure_masks(_masks_config(options))}
     figures = {name: round_numbers({**BENCHMARKS, **sized}[name]()) for name in names}
     content = (
@@ -95,12 +95,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _masks_config(options: argparse.Namespace) -> MasksConfig:
-    """The size of the masks benchmark. With --sequences or --segmenter, only real sequences are measured."""
+    """The size of the masks benchmark. --sequences, --segmenter and --variants leave out all but real sequences."""
     changes: dict[str, Any] = {"clips": options.clips} if options.clips else {}
     if options.sequences:
         changes["sequences"] = options.sequences
-    if options.sequences or options.segmenter:
+    if options.sequences or options.segmenter or options.variants:
         changes |= {"segmenters": tuple(options.segmenter or ()), "renders": False}
+    changes |= {"variants": options.variants}
     return MasksConfig(**changes)
 
 
@@ -120,6 +121,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--sequences", type=Path, help="folder of NAME/frames and NAME/masks for masks, without renders"
     )
     parser.add_argument("--segmenter", action="append", help="segmenter for masks on real sequences; may be repeated")
+    parser.add_argument(
+        "--variants",
+        action="store_true",
+        help="measure masks on real sequences, also mirrored, dark, reversed and so on",
+    )
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     return parser.parse_args(arguments)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from benchmarks.measurements import MeasurementLog
 from benchmarks.oracle import OracleSegmenter
+from benchmarks.sequence_variants import VARIANTS, make_variant
 from benchmarks.throughput import measure_throughput
 from benchmarks.workers import load_pack_once
 from mvmodel.code_version import code_version
@@ -41,6 +43,8 @@ class MasksConfig(Config):
     """Folder of real sequences. Default: `REAL_SEQUENCES`."""
     segmenters: tuple[str, ...] = ()
     """Segmenters for the real sequences, as in the settings of masks. Default: pack, u2netp if it is here, oracle."""
+    variants: bool = False
+    """Also measure every real sequence mirrored, at half size and so on, see `benchmarks.sequence_variants`."""
     renders: bool = True
     """Also measure renders, throughput and sentences."""
     throughput: dict[str, int] = {"tiny": 32, "vit_b": 4}
@@ -84,8 +88,11 @@ def measure_render(kind: str, number: int, frames: int) -> Figures:
     return figures | ({"each": _per_object(extraction.sequence, clip.instances)} if kind == "two" else {})
 
 
-def measure_real_sequence(folder: Path, name: str, frames: int | None) -> Figures:
-    """The same on the first `frames` frames of a real sequence. name: of a segmenter, or "oracle"."""
+def measure_real_sequence(folder: Path, name: str, frames: int | None, variant: str = "") -> Figures:
+    """The same on the first `frames` frames of a real sequence, or on a variant of them.
+
+    name: of a segmenter, or "oracle".
+    """
     from mvmodel.segmentation.davis_metrics import contour_accuracy, region_similarity
     from mvmodel.segmentation.selection import choose_segmenters
     from mvmodel.segmentation.tracking import extract_masks
@@ -93,6 +100,7 @@ def measure_real_sequence(folder: Path, name: str, frames: int | None) -> Figure
 
     sequence_frames = decode_video(folder / "frames", end=frames).frames
     truth = decode_video(folder / "masks", end=frames).frames[..., 0] > 127
+    sequence_frames, truth = make_variant(variant, sequence_frames, truth)
     if name == "oracle":
         oracle: Any = OracleSegmenter(sequence_frames, truth)
         extraction = extract_masks(sequence_frames, oracle)
@@ -121,7 +129,7 @@ def measure_masks(
     from benchmarks.sentences import measure_sentences
 
     config = config or MasksConfig()
-    parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "throughput"))
+    parts = (Path(__file__).with_name(f"{name}.py") for name in ("masks", "oracle", "sequence_variants", "throughput"))
     code = code_version(*parts)
     recipe = {"frames": config.frames, "code": code, "pack": load_pack_once(None).hash, "machine": platform.node()}
     measure_once = MeasurementLog(file, recipe).measure_here
@@ -141,15 +149,19 @@ def measure_masks(
 
 
 def _measure_real_sequences(config: MasksConfig, measure_once: Callable[..., Figures]) -> dict[str, Any]:
-    """real: sequence -> segmenter -> J. real_summary: mean J, mean F and share of prompts inside, by segmenter."""
+    """real: sequence -> segmenter -> J. real_summary: mean J, mean F and share of prompts inside, by segmenter.
+
+    With variants also variants: sequence -> variant -> segmenter -> J; variants_summary: variant -> segmenter -> mean.
+    """
     from mvmodel.segmentation.downloads import find_segmenter
 
     has_u2netp = find_segmenter("u2netp") is not None
     names = config.segmenters or ("pack", *(("u2netp",) if has_u2netp else ()), "oracle")
+    length = f"{config.real_frames or 'all'} frames"
     folders = sorted(path for path in (config.sequences or REAL_SEQUENCES).glob("*") if (path / "masks").is_dir())
     figures = {
         (folder.name, name): measure_once(
-            f"{folder.name} {config.real_frames or 'all'} frames {name}",
+            f"{folder.name} {length} {name}",
             measure_real_sequence,
             folder,
             name,
@@ -164,7 +176,18 @@ def _measure_real_sequences(config: MasksConfig, measure_once: Callable[..., Fig
         for key in ("j", "f", "prompt_inside")
         if folders
     }
-    return {"real": real, "real_summary": summary}
+    if not config.variants:
+        return {"real": real, "real_summary": summary}
+    variants: dict[str, Any] = {folder.name: {variant: {} for variant in VARIANTS} for folder in folders}
+    for folder, variant, name in product(folders, VARIANTS, names):
+        call = measure_real_sequence, folder, name, config.real_frames, variant
+        variants[folder.name][variant][name] = measure_once(f"{folder.name} {variant} {length} {name}", *call)["j"]
+    means = {
+        variant: {name: float(np.mean([rows[variant][name] for rows in variants.values()])) for name in names}
+        for variant in VARIANTS
+        if folders
+    }
+    return {"real": real, "real_summary": summary, "variants": variants, "variants_summary": means}
 
 
 def summarize(rows: list[Figures], objects: int) -> Figures:

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import psutil
 
+from mvmodel.backends.generation_config import GenerationConfig
+from mvmodel.backends.training_config import TrainConfig
 from mvmodel.errors import MvmodelError
-from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_pack_info
+from mvmodel.packs.device import resolve_device
+from mvmodel.packs.info import find_pack_folder, get_default_pack_name, has_large_unet, read_pack_info
 from mvmodel.segmentation.downloads import SEGMENTER_SOURCES, find_segmenter
 
 LIBRARIES = {
@@ -58,7 +61,8 @@ def run_checks() -> list[Finding]:
     checks: list[Callable[[], Finding]] = [check_python, check_processor, check_memory, check_disk, check_accelerator]
     findings = [check() for check in checks]
     findings += [check_library(name, required) for name, required in LIBRARIES.items()]
-    return [*findings, check_video_encoder(), check_pack(), check_photograph_masks(), check_studio(), check_browser()]
+    findings += [check_video_encoder(), check_pack(), *check_speed()]
+    return [*findings, check_photograph_masks(), check_studio(), check_browser()]
 
 
 def check_python() -> Finding:
@@ -130,6 +134,25 @@ def check_pack() -> Finding:
     detail = f"{info.name}, {info.size}, {info.frames} frames"
     limits = "" if info.min_reconstruction is None else ", draws its own kind of pictures only: no photographs"
     return Finding("model pack", True, f"{detail}{', random weights' if info.random else ''}{limits}")
+
+
+def check_speed() -> list[Finding]:
+    """How long the default pack takes on this machine; nothing on a GPU or for small models, which are fast."""
+    try:
+        folder = find_pack_folder(get_default_pack_name())
+        if not has_large_unet(folder):
+            return []
+        cpu_time = importlib.import_module("mvmodel.packs.cpu_time")  # imports torch, which may be missing or broken
+        info, device = read_pack_info(folder), resolve_device("auto")
+        sentence = cpu_time.describe_slow_stages(
+            *(folder, info, device),
+            training_steps=TrainConfig().for_pack(info).steps,
+            denoising_steps=GenerationConfig().for_pack(info).steps,
+            judge=True,
+        )
+    except (ImportError, OSError, MvmodelError):
+        return []  # another check says so
+    return [Finding("speed", False, sentence, "Use a machine with a CUDA GPU.", required=False)] if sentence else []
 
 
 def check_photograph_masks() -> Finding:

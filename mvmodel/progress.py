@@ -219,7 +219,7 @@ class _Display:
         text = f"{task.description}: {self._share:.0%}"
         if task.total > 1:
             text += f", {task.position} of {task.total}"
-        return f"{text}, about {_format_seconds(seconds * (1 - self._share) / gain)} left" if gain > 0 else text
+        return f"{text}, about {format_seconds(seconds * (1 - self._share) / gain)} left" if gain > 0 else text
 
 
 @dataclass
@@ -249,7 +249,8 @@ def _start_bar(stream: TextIO, description: str, share: float) -> Progress:
     return bar
 
 
-def _format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
+    """A duration for people: "45 s", "12 min", "60 h 5 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

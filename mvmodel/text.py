@@ -120,3 +120,8 @@ def _plural_forms(word: str) -> tuple[str, ...]:
     """A word's regular spellings in the plural, and its irregular one where it has one."""
     forms = dict.fromkeys((f"{word}s", f"{word}es", pluralize(word)))
     return tuple(form for form in forms if form != word)
+
+
+def describe_cut_text(model: str, text: str, cut: str) -> str:
+    """A sentence for a prompt whose end, `cut`, a model does not read."""
+    return f'{model} does not read the end of "{text[:40]}…": "{cut}"; shorten it'

@@ -22,6 +22,7 @@ from mvmodel.packs.info import (
     check_parts,
     find_pack_folder,
     get_default_pack_name,
+    has_large_unet,
     hash_pack,
     read_run_info,
 )
@@ -163,6 +164,24 @@ class PackResource(dg.ConfigurableResource):
         from mvmodel.backends.generation_config import GenerationConfig
 
         return settings.read("generation", GenerationConfig).for_pack(self.info)
+
+    def describe_slow_stages(self, settings: Settings) -> str:
+        """How long training, videos and the judge take on a CPU with large models, as a sentence; else ""."""
+        try:
+            folder, info = self._read()
+        except (InputError, PackError):
+            return ""  # the stage that needs the pack says what is wrong with it
+        if not has_large_unet(folder):
+            return ""  # without importing PyTorch, which takes seconds
+        from mvmodel.backends.training_config import TrainConfig
+        from mvmodel.packs.cpu_time import describe_slow_stages
+
+        return describe_slow_stages(
+            *(folder, info, resolve_device(self.device)),
+            training_steps=settings.read("training", TrainConfig).for_pack(info).steps,
+            denoising_steps=self.generation(settings).steps,
+            judge=True,
+        )
 
     def recipe(self, *parts: str) -> dict[str, str]:
         """The pack's name and hash, for a recipe: of the given parts if the pack lists their hashes, else of all."""

@@ -21,6 +21,7 @@ from mvmodel.backends.instances import Instance
 from mvmodel.backends.training_config import TrainConfig, TrainingClip
 from mvmodel.config import Config
 from mvmodel.errors import InputError
+from mvmodel.text import describe_cut_text
 
 GENERATION_SETTINGS = frozenset({"batch", "first_frame_min_iou", "first_frame_latents"})
 """Fields of `GenerationConfig` that `mvmodel.generation` reads itself, so that every backend supports them."""
@@ -253,7 +254,7 @@ def report_cut_texts(backend: Backend, texts: Iterable[str]) -> dict[str, str]:
     """Text -> the part of it that the model does not read. Says so on standard error, once for each text."""
     cut_texts = {text: cut for text in dict.fromkeys(texts) if (cut := backend.find_cut_text(text))}
     for text, cut in cut_texts.items():
-        print(f'the model {backend.name} does not read the end of "{text[:40]}…": "{cut}"; shorten it', file=sys.stderr)
+        print(describe_cut_text(f"the model {backend.name}", text, cut), file=sys.stderr)
     return cut_texts
 
 

@@ -56,6 +56,8 @@ def generate_videos(
     _use_threads(saved, backend.device)
     options = {**(saved.config.model_dump() if saved else {}), **_drop_unset_options(choices.options)}
     config = config_from_options(GenerationConfig, options).for_pack(pack.info)
+    if remark := pack.describe_slow_stages(denoising_steps=config.steps):
+        typer.echo(f"note: {remark}", err=True)
     maker = _JobMaker(pack, backend, adapter, config, choices, saved, settings, requests)
     records, failures = list[dict[str, Any]](), list[str]()
     for video in videos:

@@ -11,6 +11,7 @@ from mvmodel.cli.inputs import check_inputs_exist
 from mvmodel.cli.options import AsJson, FitMasks, FitName, PackName
 from mvmodel.cli.output import print_json, print_table
 from mvmodel.picture_size import PictureSize
+from mvmodel.text import describe_cut_text
 
 
 def metrics(
@@ -45,6 +46,8 @@ def metrics(
 
     models, config = load_pack(pack), JudgeConfig(detection_frames=detection_frames)
     scorer = models.scorer()
+    if prompt and (cut := scorer.find_cut_text(prompt)):
+        typer.echo(describe_cut_text(f"the scorer {scorer.name}", prompt, cut), err=True)
     judgements = []
     for video in track(videos, "measure videos"):
         frames = read_frames(video)

@@ -130,6 +130,9 @@ def _train(
     if sanity and processes.count > 1:
         raise InputError("--sanity trains in one process; run it without accelerate launch")
     models = load_pack(pack, size=size, memory=memory)
+    config_steps = 1 if sanity else config.for_pack(models.info).steps
+    if processes.is_main and (remark := models.describe_slow_stages(training_steps=config_steps)):
+        typer.echo(f"note: {remark}", err=True)
     if config.init_from == "start" and (scratch or models.start_adapter() is None):
         config = config.model_copy(update={"init_from": None})
     with stdout_to_stderr():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -68,6 +69,18 @@ class Scorer:
             embeddings = self._unit(self.model.encode_text(self.tokenizer(new).to(self.device)))
             self._text_cache.update(zip(new, embeddings, strict=True))
         return np.stack([self._text_cache[text] for text in texts])
+
+    def find_cut_text(self, text: str) -> str:
+        """The words at the end of a text that do not fit into the text encoder; "" if all of it fits.
+
+        Tokenizers cut without a word, each in its way: a word that is not read is one that changes no token.
+        """
+        words = text.split()
+        tokens = self.tokenizer([" ".join(words)])
+        read = bisect_left(
+            range(len(words)), True, key=lambda count: self.tokenizer([" ".join(words[:count])]).equal(tokens)
+        )
+        return " ".join(words[read:])
 
     @property
     def record(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, CLIPTextModel, PreTrainedTokenizerBase
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file
 from mvmodel.metrics.scorer import Scorer
+from mvmodel.packs.cpu_time import describe_slow_stages
 from mvmodel.packs.device import ModuleT, empty_gpu_cache, move_model, resolve_device, resolve_dtype
 from mvmodel.packs.info import (
     PackInfo,
@@ -92,6 +93,17 @@ class Pack:
         """
         unet_bytes = count_half_precision_bytes(self.folder / "unet")
         return choose_plan(self._memory_level, self.info, unet_bytes, self.device)
+
+    def describe_slow_stages(
+        self, *, training_steps: int | None = None, denoising_steps: int | None = None, judge: bool = False
+    ) -> str:
+        """How long a run takes on a CPU, see `mvmodel.packs.cpu_time`; "" on a GPU and for small models."""
+        return describe_slow_stages(
+            *(self.folder, self.info, self.device),
+            training_steps=training_steps,
+            denoising_steps=denoising_steps,
+            judge=judge,
+        )
 
     def with_size(self, size: PictureSize) -> Pack:
         """This pack for videos of another size. Both use the same models if both have the same memory plan.

@@ -23,7 +23,7 @@ from mvmodel.reports.conditions import CONDITIONS
 from mvmodel.reports.entries import VideoEntry
 from mvmodel.reports.pages import write_motion_report
 from mvmodel.reports.paper_tables import ABLATION_STUDY
-from mvmodel.text import motion_slug
+from mvmodel.text import describe_cut_text, motion_slug
 from mvmodel.video.frames import read_frames
 
 _SUFFIXES = (".npz", ".mp4")
@@ -70,9 +70,17 @@ def write_folder_report(
         entries,
         table,
         provenance,
+        notes=_describe_cut_prompts(pack, selected),
         study=None if study is None else read_study(study),
         study_command=f"python -m mvmodel.experiments {ABLATION_STUDY} --motion {name}",
     )
+
+
+def _describe_cut_prompts(pack: Pack, requests: Sequence[Request]) -> list[str]:
+    """A sentence for each prompt whose end the scorer does not read."""
+    scorer = pack.scorer()
+    cut_texts = {prompt: scorer.find_cut_text(prompt) for prompt in dict.fromkeys(one.prompt for one in requests)}
+    return [describe_cut_text(f"the scorer {scorer.name}", prompt, cut) for prompt, cut in cut_texts.items() if cut]
 
 
 def read_study(folder: Path) -> pd.DataFrame:

@@ -31,8 +31,8 @@ class FusedAttention(torch.nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Attention among tokens, float (batch, height, width, channels), of the same shape."""
         if tokens.device.type != "cpu":
-            attended: torch.Tensor = Attention.forward(self, tokens)
-            return attended
+            published: torch.Tensor = Attention.forward(self, tokens)
+            return published
         batch, height, width, _ = tokens.shape
         qkv = self.qkv(tokens).reshape(batch, height * width, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         queries, keys, values = qkv.contiguous().unbind(0)  # each (batch, heads, height * width, channels)
@@ -50,8 +50,8 @@ class FusedAttention(torch.nn.Module):
             rows.append(
                 F.scaled_dot_product_attention(part.flatten(2, 3), keys, values, attn_mask=bias, scale=self.scale)
             )
-        attended = torch.cat(rows, dim=2).transpose(1, 2).reshape(batch, height, width, -1)
-        return self.proj(attended)
+        projected: torch.Tensor = self.proj(torch.cat(rows, dim=2).transpose(1, 2).reshape(batch, height, width, -1))
+        return projected
 
 
 def fuse_attention(encoder: ImageEncoderViT) -> None:

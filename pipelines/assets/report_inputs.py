@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mvmodel.metrics.config import describe_detection_frames
+from mvmodel.text import describe_cut_text
 from pipelines.assets import ui_metadata
 from pipelines.assets.motion import read_motion_groups, read_motion_labels
 from pipelines.resources import PackResource, Settings
@@ -70,6 +71,13 @@ def describe_judge(rows: pd.DataFrame) -> list[str]:
     """A sentence if the judge did not look for the object in all frames. rows: of metrics.parquet."""
     counts = rows["detection_frames"].dropna() if "detection_frames" in rows else []
     return [describe_detection_frames(int(min(counts)))] if len(counts) else []
+
+
+def describe_cut_prompts(videos: Path, pack: PackInfo) -> list[str]:
+    """A sentence for each prompt whose end the image model did not read. videos: folder of a `generated_videos`."""
+    records = [json.loads(file.read_text()) for file in sorted((videos / "full").glob("*.json"))]
+    cut_texts = {record["prompt"]: record["prompt_cut"] for record in records if record.get("prompt_cut")}
+    return [describe_cut_text(f"the model {pack.name}", prompt, cut) for prompt, cut in cut_texts.items()]
 
 
 def read_ablation_videos(ablations: Sequence[Handle]) -> pd.DataFrame:

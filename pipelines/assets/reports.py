@@ -177,7 +177,8 @@ def _write_motion_report(
 
     sources = {name: inputs[asset] for name, asset in MEASURED_INPUTS.items()}
     rows = pd.read_parquet(sources["metrics"].folder / "metrics.parquet")
-    footage = report_inputs.describe_training_footage(store, motion, inputs["training_set"], pack.load().info)
+    footage = report_inputs.describe_training_footage(store, motion, inputs["training_set"], pack.info)
+    cut_prompts = report_inputs.describe_cut_prompts(sources["videos"].folder, pack.info)
     write_motion_report_folder(
         folder,
         motion,
@@ -185,7 +186,7 @@ def _write_motion_report(
         rows,
         provenance.motion_provenance(pack, store, adapter, sources),
         provenance.training_provenance(inputs["training_set"], adapter),
-        notes=[*footage, *report_inputs.describe_judge(rows)],
+        notes=[*footage, *cut_prompts, *report_inputs.describe_judge(rows)],
         study=None if ablation is None else report_inputs.read_ablation_videos([ablation]),
         study_command=report_inputs.ablation_command(motion),
         label=label,

@@ -31,7 +31,7 @@ from pipelines.driver.repair import repair
 from pipelines.driver.up_to_date import find_finished_phase
 from pipelines.promotion.promotion import find_promoted
 from pipelines.request_rows import describe_unused_rows, find_request_table, read_all_requests
-from pipelines.resources import Settings
+from pipelines.resources import PackResource, Settings
 from pipelines.store.force import FORCE_TAG
 from pipelines.store.verified_files import verify_once
 from pipelines.store.version_store import VersionStore
@@ -114,12 +114,15 @@ class Driver:
         self.resources = build_resources(home, sections)
         self.store: VersionStore = self.resources["store"].store
         self.settings: Settings = self.resources["settings"]
+        self.pack: PackResource = self.resources["pack"]
         find_request_table(self.settings)  # raises if the settings name one that is not there
         self.stages: list[dict[str, Any]] = []
         self.failures: list[str] = []
 
     def run_phases(self) -> int:
         """Ingest, process every motion, rebuild the leaderboard, write the summary; returns the exit status."""
+        if slow := self.pack.describe_slow_stages(self.settings):
+            print_progress(f"note: {slow}")
         print_progress("ingestion to groups", job=jobs.ingest_job.name)
         ingested = self._run_phase(jobs.ingest_job.name)
         notes: list[str] = []

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import masks as bench
 from benchmarks.masks import MasksConfig, measure_masks, measure_render, summarize
+from benchmarks.sequence_variants import VARIANTS, make_variant
 
 
 @pytest.fixture
@@ -55,6 +58,26 @@ def test_figures_are_summed_over_clips() -> None:
     ]
     expected = {"clips": 2, "j": 0.7, "f": 0.7, "j_worst": 0.5, "j_above_0.8": 0.5, "prompt_inside": 0.5}
     assert summarize(rows, 2) == pytest.approx({**expected, "objects_right": 0.5, "j_per_object": 0.5})
+
+
+def test_variants_of_real_sequences_are_made_and_measured(tmp_path: Path, tiny_pack: Any) -> None:
+    folder = tmp_path / "sequences" / "disc"
+    frames, truth = np.full((6, 64, 96, 3), 90, np.uint8), np.zeros((6, 64, 96), bool)
+    for number in range(6):
+        truth[number, 20:44, 10 + 8 * number : 34 + 8 * number] = True
+    frames[truth] = (200, 60, 40)
+    for kind, pictures in (("frames", frames), ("masks", truth.astype(np.uint8) * 255)):
+        (folder / kind).mkdir(parents=True)
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(folder / kind / f"{number:02}.png")
+    config = MasksConfig(sequences=folder.parent, segmenters=("oracle",), variants=True, renders=False)
+    out = measure_masks(config, tmp_path / "kept.jsonl")
+    assert set(out["variants"]["disc"]) == set(VARIANTS) == set(out["variants_summary"])
+    assert all(row["oracle"] > 0.9 for row in out["variants_summary"].values())
+    made = {name: make_variant(name, frames, truth) for name in VARIANTS}
+    assert made["half size"][0].shape == (6, 32, 48, 3) and made["square"][0].shape == (6, 64, 64, 3)
+    assert len(made["late start"][0]) == 4 and made["dark"][0].max() == 70
+    assert (made["reversed"][1][0] == truth[-1]).all() and (made["mirrored"][1][..., ::-1] == truth).all()
 
 
 @pytest.mark.slow

@@ -144,3 +144,9 @@ def test_damaged_weights_are_named_not_scored(random_clip_model, clip):
         broken.visual.proj.fill_(float("nan"))
     with pytest.raises(InputError, match="damaged"):
         Scorer(broken, preprocess, tokenizer, "broken", "0").images(clip.frames[:1])
+
+
+def test_words_beyond_the_text_encoder_are_found(small_scorer):
+    assert small_scorer.find_cut_text("one two three four five six") == ""
+    assert small_scorer.find_cut_text("one two  three four five six seven\neight") == "seven eight"
+    assert small_scorer.find_cut_text("") == ""

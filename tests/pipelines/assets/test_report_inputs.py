@@ -12,7 +12,7 @@ import pytest
 
 from mvmodel.packs.info import PackInfo
 from mvmodel.packs.sources import PACK_DESCRIPTIONS
-from pipelines.assets.report_inputs import describe_judge, describe_training_footage
+from pipelines.assets.report_inputs import describe_cut_prompts, describe_judge, describe_training_footage
 from pipelines.store.version_store import Handle, VersionStore
 
 PACK = PackInfo.model_validate({**PACK_DESCRIPTIONS["sd15"], "name": "cartoons"})
@@ -59,3 +59,12 @@ def test_a_report_says_that_the_judge_did_not_look_at_all_frames():
     assert "in 4 evenly spaced frames" in sentence
     assert describe_judge(rows[["iou"]]) == []
     assert describe_judge(rows[1:]) == []
+
+
+def test_a_report_names_the_words_that_the_model_did_not_read(tmp_path):
+    (tmp_path / "full").mkdir()
+    for name, cut in (("one", "on the moon"), ("two", None), ("three", "on the moon")):
+        record = {"prompt": f"a horse {'two' if cut is None else ''}", "prompt_cut": cut}
+        (tmp_path / "full" / f"{name}.json").write_text(json.dumps(record))
+    (sentence,) = describe_cut_prompts(tmp_path, PACK)
+    assert sentence.startswith("the model cartoons does not read the end") and '"on the moon"' in sentence
