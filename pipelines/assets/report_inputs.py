@@ -69,8 +69,9 @@ def describe_training_footage(store: VersionStore, motion: str, training_set: Ha
 
 def describe_judge(rows: pd.DataFrame) -> list[str]:
     """A sentence if the judge did not look for the object in all frames. rows: of metrics.parquet."""
-    counts = rows["detection_frames"].dropna() if "detection_frames" in rows else []
-    return [describe_detection_frames(int(min(counts)))] if len(counts) else []
+    if "detection_frames" not in rows or rows["detection_frames"].isna().all():
+        return []
+    return [describe_detection_frames(int(rows["detection_frames"].min()))]
 
 
 def describe_cut_prompts(videos: Path, pack: PackInfo) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder, hash_file, hash_folder
@@ -79,8 +79,8 @@ def store_judgement(
         MaskSequence(judgement.detections.foreground, float(pack.info.fps)).save(folder / "detections.npz")
         (folder / "metrics.json").write_text(json.dumps({**judgement.metrics, **judgement.record}))
 
-    inputs = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
-    inputs |= {"judge": config.model_dump(mode="json")}
+    inputs: dict[str, Any] = {"video": hash_file(video), "masks": hash_file(request.masks), "prompt": request.prompt}
+    inputs["judge"] = config.model_dump(mode="json")
     return cache.get_or_build(
         "scores",
         recipe_hash(**inputs, code=JUDGE_CODE, pack=judge_hash, independent=describe_independent_judge()),
