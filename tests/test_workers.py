@@ -51,7 +51,15 @@ def test_a_process_that_the_system_ends_is_named_and_replaced(workers):
     assert workers.map(abs, [(-3,), (2,)]) == [3, 2]
 
 
-def test_a_signal_ends_the_processes(workers):
+@pytest.fixture
+def keyboard_interrupt():
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background of a shell, which ignores it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_a_signal_ends_the_processes(workers, keyboard_interrupt):
     numbers = workers.map(abs, [(1,), (2,)])
     assert numbers == [1, 2]
     processes = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]

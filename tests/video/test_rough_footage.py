@@ -42,7 +42,7 @@ def _write(
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixels
         if codec == "libx265":
-            stream.options = {"x265-params": "log-level=error:pools=1"}
+            stream.options = {"x265-params": "log-level=error:pools=1:frame-threads=1:crf=12"}
         if at:
             stream.codec_context.time_base = Fraction(1, 1000)
         for index, frame in enumerate(frames):
