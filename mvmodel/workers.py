@@ -125,7 +125,7 @@ def get_workers(count: int) -> Workers:
 def _begin(threads: int, parent: int) -> None:
     """Runs first in every process, before torch is imported."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what it means
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a parent in the background of a shell may have passed on to ignore it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a parent may have passed on to ignore it
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ[name] = str(threads)
