@@ -131,6 +131,24 @@ def test_draw_move_generate_edit_and_generate_again(open_studio):
     assert complaints == []
 
 
+def test_what_ends_before_its_answer_arrives_is_shown(open_studio):
+    """The answers that name the jobs are held back: the page's stream of events tells first that they have ended."""
+    page, complaints = open_studio()
+
+    def answer_late(route):
+        response = route.fetch()
+        time.sleep(4)
+        route.fulfill(response=response)
+
+    page.route("**/api/jobs*", answer_late)
+    page.locator("#words").fill("a car runs from left to right")
+    page.locator("#words").press("Enter")
+    until(page, "document.body.textContent.includes('have no foreground')")  # the models of the test draw no car
+    page.locator("#shape-disc").click()
+    generate(page, 3)
+    assert complaints == []
+
+
 def test_everything_can_be_done_with_the_keyboard(open_studio):
     page, complaints = open_studio()
     page.locator("#shape-disc").focus()
