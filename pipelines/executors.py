@@ -69,8 +69,8 @@ def replace_executor(definition: dg.ExecutorDefinition, create: Any) -> dg.Execu
     )
 
 
-class CpuExecutor(dg.Executor):
-    """Executes with another executor; no step asks for a GPU, which a cluster of CPUs would never have."""
+class WrappedExecutor(dg.Executor):
+    """Executes with another executor; subclasses add what happens around its `execute`."""
 
     def __init__(self, executor: dg.Executor) -> None:
         self.executor = executor
@@ -82,6 +82,10 @@ class CpuExecutor(dg.Executor):
     @property
     def step_dependency_config(self) -> Any:
         return self.executor.step_dependency_config
+
+
+class CpuExecutor(WrappedExecutor):
+    """Executes with another executor; no step asks for a GPU, which a cluster of CPUs would never have."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Execute the plan with the resource requests of steps that use no GPU."""

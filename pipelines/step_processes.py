@@ -20,7 +20,7 @@ import psutil
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from pipelines.driver.repair import process_tags
-from pipelines.executors import replace_executor
+from pipelines.executors import WrappedExecutor, replace_executor
 
 WORKER_VARIABLE = "RUN_WORKER_PROCESS"
 """Environment variable that a run's process sets for its steps: its own number and when it was created. Its name has
@@ -46,24 +46,13 @@ class LostStepPolicy(dg.RetryPolicy):
         return RecordedExecutor.has_separate_steps or is_separate_step()
 
 
-class RecordedExecutor(dg.Executor):
+class RecordedExecutor(WrappedExecutor):
     """Executes with another executor, after the run has recorded where it is executed.
 
     has_separate_steps: whether this process executes a run whose steps have processes of their own on this machine.
     """
 
     has_separate_steps = False
-
-    def __init__(self, executor: dg.Executor) -> None:
-        self.executor = executor
-
-    @property
-    def retries(self) -> Any:
-        return self.executor.retries
-
-    @property
-    def step_dependency_config(self) -> Any:
-        return self.executor.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Tag the run with its host and process, and tell both to the processes of its steps."""

@@ -104,8 +104,8 @@ def compute_metrics(
         if prompt:
             out["alignment"] = appearance.alignment(embeddings, scorer.texts([prompt])[0])
     if len(frames) > 1:
-        everywhere = detections is not None and detections.indices is None
-        out |= _motion(frames, masks, detections.foreground if detections is not None and everywhere else None)
+        foreground = detections.foreground if detections is not None and detections.indices is None else None
+        out |= _motion(frames, masks, foreground)
     return {name: out[name] for name in METRICS if name in out and math.isfinite(out[name])}
 
 
