@@ -59,6 +59,8 @@ def _describe_entry(entry: Any, model: type[BaseModel]) -> str:
         else:
             hint = f"the settings are {', '.join(fields)}"
         return f"no setting {'.'.join(location)!r}; {hint}"
+    if entry["type"] == "missing":
+        return f"{'.'.join(location)} is missing"
     message = entry["msg"].removeprefix("Value error, ")
     return f"{'.'.join(location)}: {message}" if location else message
 

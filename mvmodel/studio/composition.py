@@ -174,6 +174,12 @@ def find_remarks(sequence: MaskSequence) -> list[str]:
     if not sequence.masks.any():
         return ["nothing is left of the masks: the object has moved out of the picture"]
     remarks = []
+    nameless = [str(number) for number, name in enumerate(sequence.names, 1) if not name]
+    if 0 < len(nameless) < len(sequence.names):
+        remarks.append(
+            f"object {' and '.join(nameless)} has no words, so no object is tied to words of the prompt; write some "
+            f"under every object"
+        )
     if not sequence.masks[0].any():
         remarks.append("the first frame is empty, but the video begins with it; move the object into the picture")
     empty = int((~sequence.masks.any(axis=(1, 2))).sum())

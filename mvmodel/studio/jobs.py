@@ -64,6 +64,7 @@ class Job:
         """What the page shows. place: 0 for the running job, 1 for the next one."""
         record = {name: value for name, value in self.to_record().items() if name not in ("session", "parameters")}
         record |= {"seed": self.parameters.get("seed") if self.kind == "generate" else None}
+        record |= {"cancelling": self.state == "running" and self.cancel}
         record |= {"place": place, "preview": self.preview_number, "seconds_left": self.seconds_left()}
         return record | {"seconds": round((self.finished or time.time()) - self.started, 1) if self.started else 0.0}
 
@@ -148,6 +149,10 @@ class JobQueue:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
+    def is_working(self) -> bool:
+        """Whether the thread still runs, after `stop` too: a step or the loading of models ends in its own time."""
+        return self._thread.is_alive()
+
     def add(self, session: Session, kind: str, parameters: Mapping[str, Any]) -> Job:
         """Queue a job. Raises InputError if the session has too many unfinished ones."""
         with self._condition:
@@ -224,6 +229,10 @@ class JobQueue:
             self.worker_state = "ready"
         except MvmodelError as error:
             self.worker_state = str(error)
+            worker = None
+        except Exception as error:  # without a sentence in the page, people would wait for ever
+            logger.exception("the models cannot be loaded")
+            self.worker_state = f"the models cannot be loaded ({type(error).__name__}: {error}); see the terminal"
             worker = None
         self._bump()
         if worker is not None:

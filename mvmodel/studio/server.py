@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import sys
 import threading
 import webbrowser
 
@@ -30,7 +33,7 @@ def find_address(port: int) -> tuple[str, int]:
 
 
 def serve(app: Starlette, address: tuple[str, int], open_browser: bool) -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C, which is the usual end and no error."""
     host, port = address
     url = f"http://{host}:{port}/"
     print(f"The studio is at {url} (Ctrl-C stops it; the work stays)", flush=True)
@@ -41,4 +44,9 @@ def serve(app: Starlette, address: tuple[str, int], open_browser: bool) -> None:
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_STOP, server_header=False
     )
-    uvicorn.Server(config).run()
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()
+    print("The studio has stopped; mvmodel studio goes on where it was", flush=True)
+    if app.state.studio.queue.is_working():  # torch aborts the process if Python ends below it in the middle of a step
+        sys.stderr.flush()
+        os._exit(0)

@@ -86,12 +86,17 @@ def check_picture_size(size: tuple[int, int], limits: DecodeLimits = DecodeLimit
 
 
 def is_pillow_format(path: Path) -> bool:
-    """Whether Pillow knows the format: not OpenEXR, and not TIFF with several float channels. Raises OSError."""
+    """Whether Pillow knows the format: not OpenEXR, and not TIFF with several float channels.
+
+    Raises OSError, and ValueError for a picture beyond the size that Pillow opens at all.
+    """
     try:
         with Image.open(path):
             return True
     except UnidentifiedImageError:
         return False
+    except Image.DecompressionBombError as error:  # Pillow's own sentence speaks of an attack
+        raise ValueError(f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; scale it down") from error
 
 
 def read_rgb(path: Path) -> np.ndarray:

@@ -107,6 +107,12 @@ def test_draw_move_generate_edit_and_generate_again(open_studio):
     page.locator("#double").click()
     page.locator("#bend").fill("0.2")
     until(page, "document.querySelectorAll('.object').length === 2")
+    words = page.locator(".object input")
+    for number, text in enumerate(("a car", "a car")):
+        words.nth(number).click()
+        page.keyboard.type(text)
+    page.keyboard.press("Tab")
+    assert [field.input_value() for field in words.all()] == ["a car", "a car"]
     generate(page, 2)
     until(page, "[...document.querySelectorAll('.result video')].every(video => video.readyState >= 2)")
     assert page.locator("#video-a").is_visible() and page.locator("#video-b").is_visible()
@@ -141,6 +147,19 @@ def test_what_ends_before_its_answer_arrives_is_shown(open_studio):
         route.fulfill(response=response)
 
     page.route("**/api/jobs*", answer_late)
+    stored = []
+    page.on("response", lambda response: stored.append(response) if "/api/keys" in response.url else None)
+    page.route("**/api/keys*", answer_late)
+    for x in (0.2, 0.5, 0.8):
+        drag(page, (x, 0.3), (x, 0.35))
+    while len(stored) < 3:
+        page.wait_for_timeout(50)
+    painted = "((x, y) => document.querySelector('#stage').getContext('2d').getImageData(x, y, 1, 1).data[0] > 100)"
+    size = page.evaluate("[document.querySelector('#stage').width, document.querySelector('#stage').height]")
+    page.unroute("**/api/keys*")
+    assert objects(page) == 1
+    for x in (0.2, 0.5, 0.8):  # the second and third were painted before the first was stored
+        until(page, f"{painted}({x * size[0]}, {0.32 * size[1]})")
     page.locator("#words").fill("a car runs from left to right")
     page.locator("#words").press("Enter")
     until(page, "document.body.textContent.includes('have no foreground')")  # the models of the test draw no car

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import struct
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -77,6 +78,38 @@ def test_jobs_wait_for_each_other_and_can_be_cancelled(serve, idle):
     assert mine.wait(first)["state"] == "cancelled" and mine.wait(third)["state"] == "cancelled"
     theirs.post(f"jobs/{second}/cancel")
     assert theirs.wait(second)["state"] == "cancelled"
+
+
+def test_a_cancelled_job_says_so_until_its_step_has_ended(serve):
+    is_over = threading.Event()
+
+    class Slow:
+        def run(self, job, session, report):
+            is_over.wait(600)
+            report.check()
+            return {}
+
+        def warm_up(self):
+            return ()
+
+    page = Page(serve(Slow))
+    job = page.post("jobs", {"kind": "words", "parameters": {}})["jobs"][0]
+    while page.get("state")["jobs"][0]["state"] != "running":
+        pass
+    page.post(f"jobs/{job}/cancel")
+    assert page.get("state")["jobs"][0]["cancelling"]
+    is_over.set()
+    assert page.wait(job)["state"] == "cancelled" and not page.get("state")["jobs"][0]["cancelling"]
+
+
+def test_models_that_cannot_be_loaded_are_said_in_the_page(serve):
+    def fail():
+        raise RuntimeError("no room")
+
+    page = Page(serve(fail))
+    while (device := page.get("state")["device"]) == "starting":
+        pass
+    assert "models cannot be loaded" in device and "no room" in device
 
 
 def test_a_job_that_was_running_waits_again_after_a_restart(serve, idle):
@@ -154,14 +187,14 @@ HUGE += png_chunk(b"IDAT", LARGE) + png_chunk(b"IEND", b"")
         ("masks", "notes.txt", b"hello", "no mask sequence"),
         ("masks", "empty.png", base64.b64decode(encode_png(BLANK)), "no foreground"),
         ("masks", "full.png", base64.b64decode(encode_png(BLANK + 255)), "invert it first"),
-        ("masks", "huge.png", HUGE, "huge.png cannot be read"),
+        ("masks", "huge.png", HUGE, "huge.png cannot be read (it has more than 178,956,970 pixels; scale it down)"),
         ("first_frame", "huge.png", HUGE, "huge.png cannot be read"),
         ("clip", "clip.mp4", b"", "empty"),
         ("clip", "clip.mp4", b"no video" * 99, "not a video file"),
         ("clip", "header.gif", b"GIF89a\x08\x00\x08\x00\x00\x00\x00;", "cannot be read"),
         ("first_frame", "notes.txt", b"hello", "not a video file"),
         ("settings", "a.json", b'{"prompt": "x", "masks": "/etc/passwd"}', "names other files"),
-        ("settings", "a.json", b'{"prompt": "x"}', "masks: Field required"),
+        ("settings", "a.json", b'{"prompt": "x"}', "masks is missing"),
         ("nothing", "a.png", b"", "nothing is uploaded as"),
     ],
 )

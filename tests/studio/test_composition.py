@@ -84,6 +84,12 @@ def test_what_leaves_the_picture_is_said():
     )
 
 
+def test_words_of_only_some_objects_are_said_to_do_nothing():
+    assert describe_masks(compose({"name": "a dog"}, {"name": "a cat"}))["remarks"] == []
+    [remark] = describe_masks(compose({"name": "a dog"}, {}))["remarks"]
+    assert "object 2 has no words" in remark
+
+
 def test_masks_that_did_not_change_are_not_computed_again():
     computed = []
 

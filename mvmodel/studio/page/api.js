@@ -5,12 +5,13 @@ export const $$ = (selector, root = document) => [...root.querySelectorAll(selec
 export const cssColour = index => `rgb(${COLOURS[index % COLOURS.length].join(',')})`;
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-export function toast(text, note = false) {
+export function toast(text, note = false, milliseconds = note ? 4000 : 9000) {
   const box = document.createElement('div');
   box.className = note ? 'toast note' : 'toast';
   box.textContent = text;
   $('#toasts').append(box);
-  setTimeout(() => box.remove(), note ? 4000 : 9000);
+  if (Number.isFinite(milliseconds)) setTimeout(() => box.remove(), milliseconds);
+  return box;
 }
 
 // Which of the person's sessions this page shows; every address names it, so that two pages may show two sessions.
@@ -52,8 +53,16 @@ export async function encodeFiles(list) {
   return { files };
 }
 
+// Sends files. What takes longer than a moment is said for as long as it takes.
 export async function upload(role, list) {
-  return request(`/api/uploads/${role}`, 'POST', await encodeFiles(list));
+  let busy = null;
+  const timer = setTimeout(() => { busy = toast(`reading ${list.length === 1 ? list[0].name : `${list.length} files`}…`, true, Infinity); }, 400);
+  try {
+    return await request(`/api/uploads/${role}`, 'POST', await encodeFiles(list));
+  } finally {
+    clearTimeout(timer);
+    busy?.remove();
+  }
 }
 
 // The masks of all frames from what the server described: {width, height, frames: [Uint8Array of object numbers]}.

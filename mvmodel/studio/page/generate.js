@@ -155,7 +155,9 @@ const NAMES = { generate: 'Video', first_frames: 'First frames', words: 'Masks f
 const seconds = value => (value < 90 ? `${Math.ceil(value)} s` : `${Math.round(value / 60)} min`);
 
 export function showJobs() {
-  const shown = store.jobs.filter(job => !(job.kind === 'measure' && job.state !== 'running')).filter(job => job.state !== 'done' || Date.now() / 1000 - job.finished < 6).slice(-8);
+  const isOld = job => ['done', 'cancelled'].includes(job.state) && Date.now() / 1000 - job.finished > 6;
+  const isRepeated = job => ['failed', 'cancelled'].includes(job.state) && store.jobs.some(({ kind, created }) => kind === job.kind && created > job.created);
+  const shown = store.jobs.filter(job => !(job.kind === 'measure' && job.state !== 'running') && !isOld(job) && !isRepeated(job)).slice(-8);
   const cards = shown.map(job => {
     const card = document.createElement('div'), line = document.createElement('div'), title = document.createElement('b'), note = document.createElement('span');
     card.className = 'job';
@@ -168,6 +170,7 @@ export function showJobs() {
     const button = document.createElement('button');
     button.className = 'small';
     button.textContent = isActive ? 'Cancel' : 'Dismiss';
+    button.disabled = job.cancelling;
     button.onclick = () => attempt(() => request(`/api/jobs/${job.id}/cancel`, 'POST'));
     line.append(button);
     card.append(line);
@@ -177,9 +180,9 @@ export function showJobs() {
       bar.value = job.share;
       bar.setAttribute('aria-label', title.textContent);
       card.append(bar);
-      note.textContent = `${job.note || 'starting'}${job.seconds_left !== null ? `, about ${seconds(job.seconds_left)} left` : ''}`;
+      note.textContent = job.cancelling ? 'cancelling: it ends after this step' : `${job.note || 'starting'}${job.seconds_left !== null ? `, about ${seconds(job.seconds_left)} left` : ''}`;
     } else if (job.state === 'waiting') {
-      note.textContent = store.device === 'starting' ? 'waiting for the models to load' : `waiting, number ${job.place} in the queue`;
+      note.textContent = store.device === 'starting' ? 'waiting for the models to load' : store.device === 'ready' ? `waiting, number ${job.place} in the queue` : store.device;
     } else note.textContent = { failed: job.error, cancelled: 'cancelled', done: `done in ${seconds(job.seconds)}` }[job.state];
     card.append(note);
     return card;

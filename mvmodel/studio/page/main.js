@@ -2,7 +2,7 @@
 import { $, $$, address, attempt, clamp, cssColour, request, sessionKey, toast, upload } from './api.js';
 import { initSessions } from './sessions.js';
 import { canRedo, canUndo, change, notify, onChange, redo, replaceProject, save, selectedObject, store, undo, videoSize } from './store.js';
-import { clip, draw, resizeStage } from './stage.js';
+import { clip, draw, isClipMode, resizeStage } from './stage.js';
 import { addKey, handleJobs, initMask, setTool } from './mask.js';
 import { deleteObject, doubleObject, initMotion } from './motion.js';
 import { generate, hasPreview, initGenerate, showJobs } from './generate.js';
@@ -62,30 +62,37 @@ function tick(now) {
   requestAnimationFrame(tick);
 }
 
+// The list is filled anew only if objects came or went: what is being typed in it, and the focus, stay.
 function showObjects() {
-  $('#object-list').replaceChildren(...store.project.objects.map((object, index) => {
-    const item = document.createElement('li'), dot = document.createElement('span'), title = document.createElement('span'), eye = document.createElement('button'), words = document.createElement('input');
+  const { objects } = store.project, list = $('#object-list'), visible = objects.filter(entry => entry.visible);
+  if ($$('.object').map(item => item.dataset.id).join() !== objects.map(({ id }) => id).join()) list.replaceChildren(...objects.map(makeItem));
+  objects.forEach((object, index) => {
+    const item = list.children[index], eye = $('.eye', item), words = $('input', item);
     item.className = `object${object.id === store.selected ? ' selected' : ''}`;
-    dot.className = 'dot';
-    const visible = store.project.objects.filter(entry => entry.visible);
-    dot.style.background = object.visible ? cssColour(visible.indexOf(object)) : '#555';
-    title.className = 'title';
-    title.textContent = `${index + 1}. ${object.name || { drawn: 'drawn', sequence: 'sequence' }[object.masks.kind]}`;
-    eye.className = 'eye';
+    $('.dot', item).style.background = object.visible ? cssColour(visible.indexOf(object)) : '#555';
+    $('.title', item).textContent = `${index + 1}. ${object.name || { drawn: 'drawn', sequence: 'masks' }[object.masks.kind]}`;
     eye.textContent = object.visible ? '👁' : '–';
     eye.setAttribute('aria-label', object.visible ? 'Hide' : 'Show');
-    eye.onclick = event => { event.stopPropagation(); change(() => { object.visible = !object.visible; }); };
-    Object.assign(words, { type: 'text', value: object.name, placeholder: 'words, as in: a dog' });
+    eye.title = object.visible ? 'In the video; click to leave this object out' : 'Left out of the video; click to put this object back';
     words.setAttribute('aria-label', `Words of the prompt for object ${index + 1}`);
-    words.onchange = () => change(() => { object.name = words.value.trim(); });
-    words.onfocus = () => select(object.id, false);
-    item.onclick = () => select(object.id);
-    item.append(dot, title, eye, words);
-    return item;
-  }));
+    if (document.activeElement !== words) words.value = object.name;
+  });
   $('#object-hint').hidden = store.project.objects.length > 0;
   $('#undo').disabled = !canUndo();
   $('#redo').disabled = !canRedo();
+}
+
+function makeItem({ id }) {
+  const item = document.createElement('li'), words = document.createElement('input');
+  const changeOwn = edit => change(project => { const object = project.objects.find(entry => entry.id === id); if (object) edit(object); });
+  item.dataset.id = id;
+  item.append(...[['span', 'dot'], ['span', 'title'], ['button', 'eye']].map(([tag, className]) => Object.assign(document.createElement(tag), { className })), words);
+  $('.eye', item).onclick = event => { event.stopPropagation(); changeOwn(object => { object.visible = !object.visible; }); };
+  Object.assign(words, { type: 'text', placeholder: 'words, as in: a dog' });
+  words.onchange = () => changeOwn(object => { object.name = words.value.trim(); });
+  words.onfocus = () => select(id, false);
+  item.onclick = () => select(id);
+  return item;
 }
 
 function select(id, redrawList = true) {
@@ -112,6 +119,8 @@ function showCaption() {
   const names = { mask: 'Paint the object; press Play to see it move', motion: 'Draw the path of the object; drag its points with Move', generate: 'The masks that the video follows', refine: 'Masks' };
   const motion = selectedObject()?.motion;
   if (motion && (motion.points.length || motion.bend || motion.offset.some(Boolean))) names.mask = 'Bright: the shape that you paint. Faint: where it moves';
+  if (isClipMode()) names.mask = 'Click on the object, or drag a box around it';
+  else if (selectedObject()?.masks.kind === 'sequence') names.mask = 'These masks are not drawn by hand: press + Add to paint another object';
   const running = store.jobs.some(job => job.state === 'running' && job.kind === 'generate');
   $('#stage-caption').textContent = store.remarks.length && store.step !== 'refine' ? store.remarks[0] : store.step === 'generate' && running ? (hasPreview() ? 'Live: what the video will look like' : 'The first frame is being drawn') : names[store.step];
 }
@@ -234,7 +243,7 @@ async function start() {
   onChange(reason => {
     if (reason === 'followed') showFollowed();
     if (reason === 'project') { fitStage(); showObjects(); showKeys(); $('#frames').value = store.project.frames; showFrame(); }
-    if (['masks', 'clip', 'step', 'preview'].includes(reason)) { showCaption(); showFrame(); }
+    if (['masks', 'clip', 'step', 'preview', 'select'].includes(reason)) { showCaption(); showFrame(); }
     draw();
   });
   notify('project');

@@ -53,8 +53,15 @@ export function initMask() {
   };
   $('#known-objects').textContent = store.state.pack.objects.join(', ') || 'any word';
   $('#upload-masks').onchange = event => attempt(async () => addSequence(await upload('masks', event.target.files))).then(() => { event.target.value = ''; });
+  onChange(reason => { if (['project', 'select'].includes(reason)) showKeyButtons(); });
+  showKeyButtons();
   initClip();
   initLibrary();
+}
+
+function showKeyButtons() {
+  const isDrawn = selectedObject()?.masks.kind === 'drawn';
+  for (const button of $$('#key-add, #key-remove, #key-clear')) button.disabled = !isDrawn;
 }
 
 export function addKey() {
@@ -67,7 +74,7 @@ export function addKey() {
 function initClip() {
   const select = $('#clip');
   const fill = () => {
-    select.replaceChildren(new Option('none', ''), ...store.state.clips.map(entry => new Option(`${entry.name} (${entry.frames} frames)`, entry.id)));
+    select.replaceChildren(new Option('none', ''), ...store.state.clips.map(entry => new Option(`${entry.name} (${entry.frames === 1 ? '1 frame' : `${entry.frames} frames`})`, entry.id)));
     select.value = clip.id;
     $('#clip-tools').hidden = !clip.id;
     $('#first-clip').disabled = !clip.id;

@@ -126,9 +126,11 @@ function show() {
   if (isCurve) $$('#speed-curve input').forEach((input, index) => { input.value = speed[index] ?? 1; });
   $('#edit-list').replaceChildren(...(object?.edits ?? []).map((edit, index) => {
     const item = document.createElement('li'), remove = document.createElement('button');
-    item.textContent = edit;
+    const known = $$('#edits button').find(button => button.dataset.edit === edit);
+    item.textContent = known?.textContent ?? edit;
+    item.title = edit;
     remove.textContent = '✕';
-    remove.setAttribute('aria-label', `Remove ${edit}`);
+    remove.setAttribute('aria-label', `Remove ${known?.textContent ?? edit}`);
     remove.onclick = () => change(() => { object.edits.splice(index, 1); });
     item.append(remove);
     return item;

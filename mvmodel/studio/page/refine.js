@@ -70,7 +70,7 @@ function showPlayer(selector, id, word) {
     screen.src = address(`/api/videos/${id}/video.mp4`);
     screen.play().catch(() => {});
   }
-  $('figcaption', figure).textContent = `${word ? `${word}: ` : ''}${video.prompt}, seed ${video.seed}, ${video.seconds} s`;
+  $('figcaption', figure).textContent = `${word ? `${word}: ` : ''}${video.prompt}, seed ${video.seed}, made in ${Math.round(video.seconds)} s`;
   attempt(() => loadDetails(id));
 }
 
@@ -129,10 +129,11 @@ function showFigures() {
 function showExports() {
   $('#exports').replaceChildren(...Object.entries(EXPORTS).map(([kind, title]) => {
     const link = Object.assign(document.createElement('a'), { className: 'button', textContent: title });
-    if (kind === 'request' && view.current && !find(view.current).is_table_row) {
+    if (!view.current) link.setAttribute('disabled', '');
+    else if (kind === 'request' && !find(view.current).is_table_row) {
       link.setAttribute('disabled', '');
       link.title = 'A request table has neither pictures for frame 1 nor a switch for the mask term: download the settings';
-    } else if (view.current) { link.href = address(`/api/videos/${view.current}/export/${kind}`); link.download = ''; }
+    } else Object.assign(link, { href: address(`/api/videos/${view.current}/export/${kind}`), download: '' });
     return link;
   }));
 }

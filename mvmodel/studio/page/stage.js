@@ -7,6 +7,7 @@ const context = canvas.getContext('2d');
 const keyCanvases = new Map();      // file of a key mask and size -> canvas with it in white
 let backdrop = null, backdropUrl = '', preview = null;
 let stroke = null, cursor = null, drag = null;
+const unsaved = [];                 // painted strokes that the server has not stored yet, the oldest first
 export const clip = { id: '', frames: 0, points: [], labels: [], box: null, mask: null };
 
 const scale = () => canvas.width / videoSize().width;
@@ -15,7 +16,7 @@ export const isClipMode = () => store.step === 'mask' && clip.id && $('#clip-car
 export function resizeStage() {
   const box = $('#stages').getBoundingClientRect();
   const ratio = videoSize().width / videoSize().height;
-  const narrow = window.innerWidth <= 1100;
+  const narrow = window.innerWidth <= 960;
   const count = store.step === 'refine' ? Math.max(1, document.querySelectorAll('#stages figure:not([hidden])').length) : 1;
   const room = { width: (box.width - 36 - 18 * (count - 1)) / count, height: narrow ? window.innerHeight * 0.46 : box.height - 70 };
   const width = Math.floor(Math.max(160, Math.min(room.width, room.height * ratio)));
@@ -63,7 +64,8 @@ export function draw() {
   else drawGrid();
   if (clipMode) { drawClipMarks(); return; }
   const sheet = store.sheet, object = selectedObject();
-  const editsKey = store.step === 'mask' && object?.masks.kind === 'drawn' && object.visible;
+  const painted = stroke || unsavedStroke(object);
+  const editsKey = store.step === 'mask' && (painted || (object?.masks.kind === 'drawn' && object.visible));
   if (sheet) {
     if ($('#onion').checked && !store.playing) drawOnion(sheet);
     context.globalAlpha = editsKey ? 0.35 : backdrop ? 0.55 : 1;
@@ -71,9 +73,9 @@ export function draw() {
     context.globalAlpha = 1;
     if (!store.playing) context.drawImage(paintOutline(sheet, store.frame, scale(), '#fff9'), 0, 0);
   }
-  if (editsKey || stroke) drawKey(object);
+  if (editsKey) drawKey(object, painted);
   if (store.step === 'motion' && object) drawMotion(object);
-  if (!store.project.objects.length && !stroke) drawEmpty();
+  if (!store.project.objects.length && !painted) drawEmpty();
   drawCursor();
 }
 
@@ -121,8 +123,8 @@ function drawPreview() {
   context.drawImage(preview, 0, index * part, preview.naturalWidth, part, 0, 0, canvas.width, canvas.height);
 }
 
-function drawKey(object) {
-  const source = stroke?.canvas || keyCanvas(object, store.frame);
+function drawKey(object, painted) {
+  const source = painted?.canvas || keyCanvas(object, store.frame);
   if (!source) return;
   context.globalAlpha = 0.9;
   context.drawImage(tint(source, object ? visibleIndex(object) : store.project.objects.length), 0, 0, canvas.width, canvas.height);
@@ -226,13 +228,14 @@ async function loadKey(name, key) {
   draw();
 }
 
-// Stores a canvas as the key mask of the selected object, or of a new one, at this frame.
+// Stores a canvas as the key mask of the selected object, or of a new one, at this frame. Returns the object's id.
 export async function storeKey(source, target = selectedObject(), frame = null) {
   const blob = await source.convertToBlob({ type: 'image/png' });
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const data = btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ''));
   const answer = await attempt(() => request('/api/keys', 'POST', { files: [{ name: 'key.png', data }] }));
-  if (!answer) { draw(); return; }
+  if (!answer) { draw(); return null; }
+  let stored = null;
   keyCanvases.set(keyName(answer.masks), source);
   change(project => {
     let object = target && project.objects.find(entry => entry.id === target.id);
@@ -243,7 +246,9 @@ export async function storeKey(source, target = selectedObject(), frame = null) 
     } else {
       object.masks.keys[frame ?? keyFrameOf(object, store.frame)] = answer.masks;
     }
+    stored = object.id;
   });
+  return stored;
 }
 
 export function shapeCanvas(kind) {
@@ -260,10 +265,33 @@ export function shapeCanvas(kind) {
 
 export function copyKey(object, frame) {
   const source = keyCanvas(object, frame);
-  if (!source) return null;
+  return source && copyCanvas(source);
+}
+
+function copyCanvas(source) {
   const own = new OffscreenCanvas(source.width, source.height);
   own.getContext('2d').drawImage(source, 0, 0);
   return own;
+}
+
+// The last stroke on an object that is not stored yet, so that the next one is added to it. object: null for a new one.
+function unsavedStroke(object) {
+  const last = unsaved.at(-1);
+  return last && last.target === (object?.id ?? null) && last.frame === (object ? keyFrameOf(object, store.frame) : null) ? last : null;
+}
+
+// Stores strokes one after the other: people paint faster than a busy server answers.
+async function saveStrokes() {
+  while (unsaved.length) {
+    const [{ canvas: painted, target, frame }] = unsaved;
+    const object = store.project.objects.find(({ id }) => id === target) ?? null;
+    const stored = await storeKey(painted, object, frame);
+    unsaved.shift();
+    if (target === null && stored) {
+      for (const later of [...unsaved, ...(stroke ? [stroke] : [])]) if (later.target === null) Object.assign(later, { target: stored, frame: 0 });
+    }
+  }
+  draw();
 }
 
 function emptyCanvas() { return new OffscreenCanvas(videoSize().width, videoSize().height); }
@@ -283,9 +311,9 @@ canvas.addEventListener('pointerdown', event => {
   if (isClipMode()) { drag = { start: point, box: null, negative: event.shiftKey }; return; }
   if (store.step === 'mask') {
     if (object && object.masks.kind !== 'drawn') return attempt(() => { throw new Error('these masks are not drawn by hand; press + Add to draw another object'); });
-    const source = object ? copyKey(object, store.frame) : emptyCanvas();
+    const earlier = unsavedStroke(object), source = earlier ? copyCanvas(earlier.canvas) : object ? copyKey(object, store.frame) : emptyCanvas();
     if (!source) return;
-    stroke = { canvas: source, last: point, from: point, to: point, points: [point], shape: ['ellipse', 'box', 'outline'].includes(store.tool) ? store.tool : null };
+    stroke = { canvas: source, target: object?.id ?? null, frame: object ? keyFrameOf(object, store.frame) : null, last: point, from: point, to: point, points: [point], shape: ['ellipse', 'box', 'outline'].includes(store.tool) ? store.tool : null };
     if (!stroke.shape) dab(point, point);
   } else if (store.step === 'motion' && object) {
     const handle = store.tool === 'move' ? object.motion.points.findIndex(([x, y]) => object.motion.points.length <= 8 &&
@@ -315,13 +343,14 @@ canvas.addEventListener('pointermove', event => {
   draw();
 });
 
-canvas.addEventListener('pointerup', async event => {
+canvas.addEventListener('pointerup', event => {
   if (stroke) {
     const finished = stroke;
     if (finished.shape) fillShape(finished);
     finished.shape = null;
-    await storeKey(finished.canvas);
     stroke = null;
+    unsaved.push(finished);
+    if (unsaved.length === 1) saveStrokes();
   } else if (drag?.path) {
     const points = simplify(drag.path, 0.012).map(point => point.map(value => Number(clamp(value, -1, 2).toFixed(4))));
     if (points.length > 1) change(() => { const object = selectedObject(); object.motion.points = points; object.motion.offset = [0, 0]; });
