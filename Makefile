@@ -88,9 +88,9 @@ audit: $(READY)
 	@$(AUDIT) --version >/dev/null 2>&1 || { $(NOT_AUDITED); exit 1; }
 	@log=$$(mktemp); \
 	$(AUDIT) --requirement constraints.txt --no-deps --disable-pip --progress-spinner off >"$$log" 2>&1; status=$$?; \
-	cat "$$log"; \
-	echo "$$(grep -c 'could not be audited' "$$log") packages are not in the database"; \
-	grep -qiE 'connection|timed out|name resolution' "$$log" && { $(NOT_AUDITED); status=1; }; \
+	unknown=$$(grep -c 'could not be audited' "$$log"); \
+	if [ "$$unknown" -ge "$$(grep -c == constraints.txt)" ] || grep -qiE 'connection|timed out|name resolution' "$$log"; \
+		then $(NOT_AUDITED); status=1; else cat "$$log"; echo "$$unknown packages are not in the database"; fi; \
 	rm -f "$$log"; exit $$status
 
 bench: $(READY)

@@ -26,7 +26,7 @@ class AutomationConfig(Config):
     time_zone: str = "UTC"
     """Time zone of the schedules, such as Europe/Berlin."""
     force: bool = False
-    """Train every adapter again at that time even if nothing changed; otherwise stored results are used."""
+    """Train every adapter again at that time even if nothing changed. Else motions that are up to date get no run."""
     failure_command: str = ""
     """Program with arguments that is run when a run failed. It gets the failure as JSON on standard input. Variables of
     the environment, such as $HOME, are replaced."""
@@ -36,7 +36,8 @@ class AutomationConfig(Config):
     hook_timeout_s: float = Field(default=20.0, gt=0)
     """Seconds after which the command or the webhook is given up."""
     freshness_days: float = Field(default=8.0, ge=0)
-    """Days after which Dagster's UI calls an asset overdue, while `enabled`; 0 is never."""
+    """Days after which Dagster's UI calls clips, masks, groups and the leaderboard overdue, while `enabled`; 0 is
+    never. Assets of a motion are not: the weekly retraining leaves them alone while nothing changes."""
     event_log_days: int = Field(default=30, ge=0)
     """Days that Dagster's records of a run are kept if no current or earlier adapter, report or result needs them; 0
     keeps them for ever."""

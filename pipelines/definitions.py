@@ -43,8 +43,8 @@ MOTION_ASSETS = [
     generation.generated_videos,
     reports.video_metrics,
     reports.metric_report,
-    reports.leaderboard,
 ]
+"""Those that the leaderboard ranks."""
 EXPERIMENT_ASSETS = [*experiments.motion_experiments, experiments.zero_shot_motion]
 """Run on demand only."""
 FOUNDATION_ASSETS = [foundation.world_renders, *foundation.model_assets, foundation.tiny_pack]
@@ -120,15 +120,19 @@ def build_defs(
     executor = executor or choose_executor(
         settings.get("executor") or "in_process", with_gpu=settings.get("device") != "cpu"
     )
+    ingestion_assets = _ingestion_assets(settings)
+    ingest_job = jobs.build_ingest_job(ingestion_assets)
     return dg.Definitions(
         assets=[
             ingestion.raw_folder,
-            *conditions.with_freshness(_ingestion_assets(settings), days),
-            *conditions.with_freshness(conditions.with_automation(MOTION_ASSETS), days),
+            *conditions.with_freshness(ingestion_assets, days),
+            # Of a motion that nothing has changed in, the weekly retraining makes no new records: no age is too old.
+            *conditions.with_automation(MOTION_ASSETS),
+            *conditions.with_freshness(conditions.with_automation([reports.leaderboard]), days),
             *EXPERIMENT_ASSETS,
             *FOUNDATION_ASSETS,
         ],
-        jobs=[*jobs.all_jobs, generate, purge_old_runs],
+        jobs=[ingest_job, *jobs.other_jobs, generate, purge_old_runs],
         **build_automation(config),
         resources={**build_resources(home, sections), **(resources or {})},
         executor=record_processes(executor),
@@ -139,9 +143,7 @@ def _ingestion_assets(sections: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
     """`INGESTION_ASSETS`, with the steps that share the computation of masks if the settings ask for some."""
     executor = sections.get("executor") or "in_process"
     count = 1 if executor == "in_process" else sections.get("mask_steps") or 1
-    # Ray's executor tells a lost machine from a step that failed; Dagster's own one for Kubernetes does not.
-    retries = masks.SHARE_RETRIES if executor == "kubernetes" else 0
-    shares = masks.build_mask_shares(count, with_gpu=sections.get("device") != "cpu", retries=retries)
+    shares = masks.build_mask_shares(count, with_gpu=sections.get("device") != "cpu")
     if not shares:
         return INGESTION_ASSETS
     merged = masks.build_foreground_masks(shares)

@@ -53,6 +53,10 @@ def choose_executor(name: str = "in_process", with_gpu: bool = True) -> dg.Execu
             from pipelines.ray_executor import RayExecutor
 
             executor = RayExecutor(executor, _ray_address())
+        else:
+            from pipelines.kubernetes_executor import KubernetesExecutor
+
+            executor = KubernetesExecutor(executor)
         return executor if with_gpu else CpuExecutor(executor)
 
     return replace_executor(definition, create)

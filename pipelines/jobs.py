@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets import ingestion, masks, motion
+from pipelines.assets import experiments, generation, reports, training
 from pipelines.assets.foundation import FOUNDATION_MODELS
 from pipelines.partitions import motions
 
@@ -15,6 +15,7 @@ INGESTION_ASSETS = dg.AssetSelection.groups("ingestion", "masks", "motion") | dg
 MOTION_ASSETS = dg.AssetSelection.groups("training", "generation", "reports") - dg.AssetSelection.assets("leaderboard")
 LEADERBOARD_ASSETS = dg.AssetSelection.assets("leaderboard")
 
+INGEST_JOB = "ingest"
 FOUNDATION_CONFIG = {"ops": {name: {"config": {"train": True}} for name in (*FOUNDATION_MODELS, "tiny_pack")}}
 """Asks for trainings that take hours; without it, a run skips them."""
 
@@ -27,21 +28,37 @@ def name_sections(assets: Sequence[dg.AssetsDefinition]) -> dict[str, Any]:
     sections: dict[str, Any] = {}
     for asset in assets:
         schema: Any = asset.op.config_schema
-        if names := list(getattr(schema.config_type, "fields", {})):
+        if names := list(getattr(schema and schema.config_type, "fields", {})):
             sections[asset.op.name] = {"config": {name: {} for name in names}}
     return {"ops": sections}
 
 
-ingest_job = dg.define_asset_job(
-    "ingest",
-    INGESTION_ASSETS,
-    config=name_sections([ingestion.clips, masks.foreground_masks, motion.motion_groups]),
-    description="Ingests the raw clips, extracts masks and groups clips by motion. Adds a partition for every motion "
-    "that has enough clips.",
-)
+def build_ingest_job(assets: Sequence[dg.AssetsDefinition]) -> Any:
+    """The first phase of a run. assets: its assets, which depend on the settings."""
+    return dg.define_asset_job(
+        INGEST_JOB,
+        INGESTION_ASSETS,
+        config=name_sections(assets),
+        description="Ingests the raw clips, extracts masks and groups clips by motion. Adds a partition for every "
+        "motion that has enough clips.",
+    )
+
+
 motion_job = dg.define_asset_job(
     "process_motion",
     MOTION_ASSETS,
+    config=name_sections(
+        [
+            training.training_set,
+            training.motion_adapter,
+            training.adapter_evaluation,
+            training.promoted_adapter,
+            generation.generation_requests,
+            generation.first_frames,
+            generation.generated_videos,
+            reports.video_metrics,
+        ]
+    ),
     partitions_def=motions,
     description="Processes one motion: trains its adapter, applies the gates, generates and measures its videos, "
     "and writes its report.",
@@ -51,6 +68,20 @@ leaderboard_job = dg.define_asset_job(
     LEADERBOARD_ASSETS,
     description="Updates the leaderboard of all motions and all their versions.",
 )
+experiments_job = dg.define_asset_job(
+    "run_experiments",
+    dg.AssetSelection.assets(*experiments.MOTION_EXPERIMENTS),
+    config=name_sections(experiments.motion_experiments),
+    partitions_def=motions,
+    description="Runs all experiments on the promoted adapter of one motion, which takes hours on a CPU. Choose some "
+    "of its assets to run only those.",
+)
+zero_shot_job = dg.define_asset_job(
+    "run_zero_shot_motion",
+    dg.AssetSelection.assets("zero_shot_motion"),
+    config=name_sections([experiments.zero_shot_motion]),
+    description="Compares one adapter for many motions with one adapter per motion, which trains several adapters.",
+)
 foundation_job = dg.define_asset_job(
     "train_tiny_pack",
     dg.AssetSelection.groups("foundation"),
@@ -58,5 +89,5 @@ foundation_job = dg.define_asset_job(
     description="Trains the tiny pack from scratch. Takes hours on a CPU.",
 )
 
-all_jobs = [ingest_job, motion_job, leaderboard_job, foundation_job]
-"""The phases of a run in order, then the training of the tiny pack."""
+other_jobs = [motion_job, leaderboard_job, experiments_job, zero_shot_job, foundation_job]
+"""The phases of a run after the first in order, then what takes hours."""

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import EngineEventData, StepRetryData
+from dagster._core.events import EngineEventData
 from dagster._core.executor.step_delegating import StepDelegatingExecutor
 from ray.util.state import list_nodes
 
+from pipelines.repeating_executor import RepeatingExecutor
 from pipelines.resource_requests import asks_for_gpu
 
-LOST_NODE_RETRIES = 2
-"""Times that a step is repeated because its node was lost."""
 LOST_NODE_ERRORS = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE")
 """What Ray calls the end of a job whose node is gone. A step's process that ends by itself, for example because memory
 ran out, is another error, and the same step would end in the same way again."""
@@ -23,14 +22,14 @@ REQUEST_SECONDS = 30
 """Longest wait for the answer of the cluster's dashboard."""
 
 
-class RayExecutor(StepDelegatingExecutor):
+class RayExecutor(RepeatingExecutor):
     """Runs each step as a job of a Ray cluster, as dagster-ray does.
 
     address: of the cluster, as in RAY_ADDRESS.
     """
 
     def __init__(self, executor: StepDelegatingExecutor, address: str) -> None:
-        super().__init__(executor._step_handler, retries=executor.retries, should_verify_step=True)
+        super().__init__(executor)
         self.address = address
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
@@ -51,16 +50,9 @@ class RayExecutor(StepDelegatingExecutor):
         except Exception:  # only a sentence depends on the answer; if the cluster is gone, submitting a step says so
             return False
 
-    def log_failure_or_retry_event_after_error(
-        self, step_context: Any, err_info: Any, known_state: Any
-    ) -> dg.DagsterEvent:
-        """Repeat a step whose node was lost, whether or not it has a retry policy of its own."""
-        attempts = known_state.get_retry_state().get_attempt_count(step_context.step.key)
-        is_lost = any(error in err_info.message for error in LOST_NODE_ERRORS)
-        is_lost = is_lost and OUT_OF_MEMORY not in err_info.message
-        if is_lost and attempts < LOST_NODE_RETRIES and not step_context.retry_mode.disabled:
-            return dg.DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=None))
-        return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
+    def is_lost(self, message: str) -> bool:
+        """Whether Ray says that a step's node is gone, other than by ending the step because memory ran out."""
+        return any(error in message for error in LOST_NODE_ERRORS) and OUT_OF_MEMORY not in message
 
 
 def count_gpus(address: str) -> int:

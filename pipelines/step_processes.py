@@ -38,8 +38,8 @@ class LostStepPolicy(dg.RetryPolicy):
     """Tries a step again whose process was killed, with the executor `multiprocess`.
 
     Elsewhere it counts as no policy. Where steps are executed in the process of their run, nothing can be lost alone,
-    and Dagster would restart a step that the user has interrupted. Ray's executor knows itself what was lost. On
-    Kubernetes, a step that was lost looks like one whose memory was full, and would be repeated unchanged.
+    and Dagster would restart a step that the user has interrupted. On Ray and Kubernetes, `RepeatingExecutor` knows
+    what was lost.
     """
 
     def __bool__(self) -> bool:

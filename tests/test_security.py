@@ -133,6 +133,11 @@ def test_no_server_listens_on_the_network(repository: Path) -> None:
     [
         ("exit 1", 2, "nothing was audited"),
         ("echo x; case $* in *version*) ;; *) echo ConnectionError; exit 1;; esac", 2, "nothing was audited"),
+        (
+            "echo No known vulnerabilities found; sed -n 's/==.*/ could not be audited/p' constraints.txt",
+            2,
+            "nothing was audited",
+        ),
         ("echo No known vulnerabilities found", 0, "No known vulnerabilities found"),
         ("echo x; case $* in *version*) ;; *) echo PYSEC-1; exit 1;; esac", 2, "PYSEC-1"),
     ],

@@ -1,5 +1,8 @@
 """Experiments on the promoted adapters. They run on demand only, and resume cell by cell.
 
+They take hours, so they run if they are chosen alone, without assets of other groups, or by their jobs. In other runs,
+such as that of "Materialize all" in the UI, they do nothing, unless what they make is stored already.
+
 The section `experiments` of the settings holds their sizes: `{"quick": true}` for the smallest ones, or sizes by
 experiment, such as `{"mask_robustness": {"requests": 4}}`.
 """
@@ -17,6 +20,7 @@ import dagster as dg
 from mvmodel.code_version import code_version
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.on_demand import Build, is_chosen_alone, not_built, step_if_asked
 from pipelines.partitions import motions
 from pipelines.promotion import promotion
 from pipelines.promotion.promotion import TUNED_ADAPTER
@@ -45,6 +49,9 @@ MOTION_EXPERIMENTS = {
     "long_video_drift": "Videos of 24 to 200 frames, extended window by window, and the errors that add up.",
 }
 """Experiment -> description of its asset."""
+EXPERIMENT_NAMES = (*MOTION_EXPERIMENTS, "zero_shot_motion")
+RUNS = "Only if experiments are chosen without other assets, or by the job {job}."
+"""Entry `runs` of a definition's metadata, and end of its description."""
 VOLATILE_FILES = ("timing.json",)
 """Run times differ between two runs with the same results."""
 MAX_PLOTTED_GROUPS = 12
@@ -78,6 +85,13 @@ class ExperimentSettings:
         }
 
 
+def _on_demand(description: str, job: str) -> dict[str, Any]:
+    """What the UI says about an experiment. job: the one that runs it."""
+    runs = RUNS.format(job=job)
+    text = f"{description} It takes long, so it runs on demand: {runs[0].lower()}{runs[1:]}"
+    return {"description": text, "metadata": {"runs": runs}}
+
+
 def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
     def run(
         context: dg.AssetExecutionContext,
@@ -85,7 +99,7 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
         pack: PackResource,
         store: ArtifactStore,
         **inputs: Handle,
-    ) -> dg.MaterializeResult[Handle]:
+    ) -> dg.MaterializeResult[Handle] | dg.Output[object]:
         adapter = promotion.open_promoted(inputs["promoted_adapter"], store.store)
         config = ExperimentSettings.read(name, settings, pack)
 
@@ -98,16 +112,7 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
             _run_experiment(name, context, pack, store, config, [motion], adapters, folder)
 
         source = {"adapter": adapter.sha}
-        return store.step(
-            context,
-            inputs,
-            config.as_json(),
-            build,
-            experiment_metadata,
-            pack.recipe(),
-            VOLATILE_FILES,
-            source=source,
-        )
+        return _step(context, store, inputs, config, build, pack, source)
 
     run.__name__ = name
     decorate = mvmodel_asset(
@@ -115,13 +120,40 @@ def _motion_experiment(name: str, description: str) -> dg.AssetsDefinition:
         "pytorch",
         "parquet",
         name=name,
-        description=description,
+        **_on_demand(description, "run_experiments"),
         partitions_def=motions,
         sections=_form_sections(name),
         ins={upstream: dg.AssetIn() for upstream in ("training_set", "generation_requests", "promoted_adapter")},
         code_version=EXPERIMENT_CODE,
     )
     return decorate(run)
+
+
+def _step(
+    context: dg.AssetExecutionContext,
+    store: ArtifactStore,
+    inputs: Mapping[str, Any],
+    config: ExperimentSettings,
+    build: Build,
+    pack: PackResource,
+    source: Mapping[str, Any] | None = None,
+) -> dg.MaterializeResult[Handle] | dg.Output[object]:
+    """What `ArtifactStore.step` returns; an empty output if the experiment would have to run and was not asked for."""
+
+    def step(build_if_asked: Build) -> dg.MaterializeResult[Handle]:
+        values, recipe = config.as_json(), pack.recipe()
+        return store.step(
+            context, inputs, values, build_if_asked, experiment_metadata, recipe, VOLATILE_FILES, source=source
+        )
+
+    result = step_if_asked(step, build, is_chosen_alone(context, EXPERIMENT_NAMES))
+    if result is None:
+        name = context.asset_key.to_user_string()
+        context.log.warning(
+            f"{name} is not run, because it takes long and was chosen together with other assets; choose {name} alone"
+        )
+        return not_built()
+    return result
 
 
 def _form_sections(name: str) -> dict[str, tuple[str, ...]]:
@@ -165,6 +197,10 @@ motion_experiments = [_motion_experiment(name, description) for name, descriptio
     "experiments",
     "pytorch",
     "parquet",
+    **_on_demand(
+        "One adapter for many motions compared with one adapter per motion, on motions that the former has not seen.",
+        "run_zero_shot_motion",
+    ),
     ins={
         "training_set": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
         "generation_requests": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
@@ -179,8 +215,8 @@ def zero_shot_motion(
     settings: Settings,
     pack: PackResource,
     store: ArtifactStore,
-) -> dg.MaterializeResult[Handle]:
-    """One adapter for many motions compared with one adapter per motion, on motions that the former has not seen."""
+) -> dg.MaterializeResult[Handle] | dg.Output[object]:
+    """One adapter for many motions compared with one adapter per motion."""
     config = ExperimentSettings.read("zero_shot_motion", settings, pack)
     names = sorted(set(training_set) & set(generation_requests))
 
@@ -193,8 +229,7 @@ def zero_shot_motion(
         "training_set": {name: training_set[name] for name in names},
         "generation_requests": {name: generation_requests[name] for name in names},
     }
-    recorded = config.as_json()
-    return store.step(context, inputs, recorded, build, experiment_metadata, pack.recipe(), VOLATILE_FILES)
+    return _step(context, store, inputs, config, build, pack)
 
 
 def experiment_metadata(folder: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from mvmodel.code_version import code_version
 from mvmodel.files import empty_folder
 from pipelines.assets import ui_metadata
 from pipelines.assets.decorator import mvmodel_asset
+from pipelines.assets.on_demand import Build, step_if_asked
 from pipelines.settings import REPOSITORY
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.version_store import Handle
@@ -46,10 +47,6 @@ class FoundationConfig(dg.Config):
         default=False,
         description="Train what is not stored yet, which takes hours. False skips it, and what is made from it.",
     )
-
-
-class NotAsked(Exception):
-    """A training would have to start, and nobody has asked for it."""
 
 
 FOUNDATION_MODELS = {
@@ -147,20 +144,17 @@ def _train_if_asked(
 ) -> dg.MaterializeResult[Handle] | None:
     """What `ArtifactStore.step` returns; None if it would have to build and the config does not say `train`."""
 
-    def build_if_asked(work: Path) -> None:
-        if not config.train:
-            raise NotAsked
-        build(work)
-
-    try:
+    def step(build_if_asked: Build) -> dg.MaterializeResult[Handle]:
         return store.step(context, inputs, {}, build_if_asked, describe, volatile=volatile)
-    except NotAsked:
+
+    result = step_if_asked(step, build, config.train)
+    if result is None:
         name = context.asset_key.to_user_string()
         context.log.warning(
             f"{name} is skipped, because training it takes hours; start the job train_tiny_pack, or set `train: true` "
             f"in the config of {name}"
         )
-        return None
+    return result
 
 
 def _copy_results(folder: Path, target: Path) -> None:

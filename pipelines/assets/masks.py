@@ -22,8 +22,6 @@ UNKNOWN_FOOTAGE = "unknown_footage"
 """Metadata entry: a sentence if the pack's image model cannot draw some of the clips."""
 SHEET_CLIPS = 32
 """Clips on the contact sheet."""
-SHARE_RETRIES = 2
-"""Times that Kubernetes repeats a share of the masks, for example because its machine was lost."""
 
 
 def _open_inputs(clips: Handle, settings: Settings, pack: PackResource) -> tuple[Any, Any, Any, dict[str, str]]:
@@ -78,18 +76,16 @@ def build_foreground_masks(shares: Sequence[dg.AssetsDefinition] = ()) -> dg.Ass
     return foreground_masks
 
 
-def build_mask_shares(count: int, with_gpu: bool = True, retries: int = 0) -> list[dg.AssetsDefinition]:
+def build_mask_shares(count: int, with_gpu: bool = True) -> list[dg.AssetsDefinition]:
     """Assets that compute the masks of all clips side by side, each of every `count`-th clip; none if `count` is 1.
 
     They leave the masks in the cache of single clips, where `foreground_masks` finds them. A step that is repeated
-    elsewhere does not compute again what it had finished. with_gpu: each step asks for a GPU. retries: of each step,
-    whatever it failed for.
+    elsewhere does not compute again what it had finished. with_gpu: each step asks for a GPU.
     """
-    return [_build_mask_share(number, count, with_gpu, retries) for number in range(count)] if count > 1 else []
+    return [_build_mask_share(number, count, with_gpu) for number in range(count)] if count > 1 else []
 
 
-def _build_mask_share(number: int, count: int, with_gpu: bool, retries: int) -> dg.AssetsDefinition:
-    repeats: dict[str, Any] = {"retry_policy": dg.RetryPolicy(max_retries=retries)} if retries else {}
+def _build_mask_share(number: int, count: int, with_gpu: bool) -> dg.AssetsDefinition:
     on_cpu: dict[str, Any] = {} if with_gpu else {"pool": None, "op_tags": resource_tags(gpu=False)}
 
     @mvmodel_asset(
@@ -102,7 +98,6 @@ def _build_mask_share(number: int, count: int, with_gpu: bool, retries: int) -> 
         sections=("masks",),
         code_version=MASKS_CODE,
         **on_cpu,
-        **repeats,
     )
     def mask_share(
         context: dg.AssetExecutionContext, clips: Handle, settings: Settings, pack: PackResource, store: ArtifactStore

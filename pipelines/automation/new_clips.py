@@ -55,7 +55,7 @@ def new_clips(status: dg.DefaultSensorStatus, config: AutomationConfig) -> dg.Se
 
     @dg.sensor(
         name="new_clips",
-        job=jobs.ingest_job,
+        job_name=jobs.INGEST_JOB,
         minimum_interval_seconds=config.interval_s,
         default_status=status,
         description="Ingests after the folder of raw clips changed and then stayed unchanged for one interval. Tries a "

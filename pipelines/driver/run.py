@@ -123,8 +123,8 @@ class Driver:
         """Ingest, process every motion, rebuild the leaderboard, write the summary; returns the exit status."""
         if slow := self.pack.describe_slow_stages(self.settings):
             print_progress(f"note: {slow}")
-        print_progress("ingestion to groups", job=jobs.ingest_job.name)
-        ingested = self._run_phase(jobs.ingest_job.name)
+        print_progress("ingestion to groups", job=jobs.INGEST_JOB)
+        ingested = self._run_phase(jobs.INGEST_JOB)
         notes: list[str] = []
         _add_note(notes, str(ingested.metadata.get("foreground_masks", {}).get(UNKNOWN_FOOTAGE) or ""))
         looked_at = self.settings.read("judge", JudgeConfig).detection_frames

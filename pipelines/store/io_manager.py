@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from pipelines.store.artifact_store import ArtifactStore
 from pipelines.store.materializations import load_current, load_partitions
 from pipelines.store.version_store import Handle
+
+NOT_BUILT = object()
+"""Output of an asset that was not built: see `pipelines.assets.on_demand.not_built`."""
 
 
 class HandleIOManager(dg.ConfigurableIOManager):
@@ -14,9 +19,9 @@ class HandleIOManager(dg.ConfigurableIOManager):
 
     store: ArtifactStore
 
-    def handle_output(self, context: dg.OutputContext, obj: Handle) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Check that the asset returned what `ArtifactStore.step` made; the files are stored already."""
-        if not isinstance(obj, Handle):
+        if obj is not NOT_BUILT and not isinstance(obj, Handle):
             raise dg.Failure(
                 f"{context.asset_key.to_user_string()} returned {type(obj).__name__}, not a handle", allow_retries=False
             )

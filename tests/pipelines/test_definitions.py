@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from pipelines.assets.reports import leaderboard
 from pipelines.definitions import (
     EXPERIMENT_ASSETS,
     FOUNDATION_ASSETS,
@@ -90,7 +91,7 @@ def test_no_step_uses_an_io_manager_that_pickles(defs: dg.Definitions) -> None:
 
 def test_assets_are_short() -> None:
     """An asset declares what it needs and which function computes it; how it is computed belongs in mvmodel."""
-    assets = [*INGESTION_ASSETS, *MOTION_ASSETS, *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS]
+    assets = [*INGESTION_ASSETS, *MOTION_ASSETS, leaderboard, *EXPERIMENT_ASSETS, *FOUNDATION_ASSETS]
     functions = {asset.key.to_user_string(): inspect.unwrap(asset.op.compute_fn.decorated_fn) for asset in assets}
     lengths = {name: len(inspect.getsourcelines(function)[0]) for name, function in functions.items()}
     decorators = {name: _decorator_lines(function) for name, function in functions.items()}

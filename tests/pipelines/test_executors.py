@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -21,7 +22,7 @@ from mvmodel.segmentation.config import ExtractConfig
 from mvmodel.segmentation.quality import measure_quality
 from mvmodel.segmentation.selection import SegmenterChoice
 from mvmodel.video.catalogue import Catalogue
-from pipelines import definitions, executors
+from pipelines import executors
 from pipelines.assets.decorator import GPU_POOL
 from pipelines.definitions import build_defs
 from pipelines.executors import choose_executor
@@ -96,12 +97,17 @@ def test_masks_are_shared_by_steps_and_are_put_together() -> None:
     assert dg.AssetKey("mask_share_1") not in alone.get_all_asset_keys(), "in one process nothing runs side by side"
 
 
-@pytest.mark.parametrize(("executor", "retries"), [("multiprocess", 0), ("ray", 0), ("kubernetes", 2)])
-def test_a_share_is_repeated_whatever_it_failed_for_only_on_kubernetes(executor: str, retries: int) -> None:
-    """Ray's executor repeats any step whose node was lost; a process of this machine is not lost."""
-    share = definitions._ingestion_assets({"executor": executor, "mask_steps": 2})[0]
-    assert share.key == dg.AssetKey("mask_share_1") and isinstance(share.op, dg.OpDefinition)
-    assert (share.op.retry_policy.max_retries if share.op.retry_policy else 0) == retries
+def test_on_kubernetes_lost_pods_are_told_from_steps_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the limits that the executor was configured with."""
+    dagster_k8s = pytest.importorskip("dagster_k8s", reason="the extra `kubernetes` (dagster-k8s) is not installed")
+    from pipelines.kubernetes_executor import KubernetesExecutor, PodReportingHandler
+
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    config = {**dagster_k8s.k8s_job_executor.config_schema.resolve_config({}).value, "max_concurrent": 3}
+    context: Any = SimpleNamespace(instance=SimpleNamespace(run_launcher=None), executor_config=config)
+    executor = choose_executor("kubernetes").executor_creation_fn(context)
+    assert isinstance(executor, KubernetesExecutor) and isinstance(executor._step_handler, PodReportingHandler)
+    assert executor._max_concurrent == 3 and executor._step_handler.name == "K8sStepHandler"
 
 
 class RecordingExecutor(dg.Executor):

@@ -46,13 +46,21 @@ def quick_bench(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def materialise(lab: Any, name: str, experiments: dict[str, Any], partition: str | None = None) -> dict[str, Any]:
-    """Run one experiment's asset against the lab's home; the metadata of its latest materialisation."""
+def materialise(
+    lab: Any, name: str, experiments: dict[str, Any], partition: str | None = None, also: str = ""
+) -> dict[str, Any]:
+    """Run one experiment's asset against the lab's home; the metadata of its latest materialisation.
+
+    also: another asset of the same run.
+    """
     sections = {**json.loads((lab.home / "settings.json").read_text()), "experiments": experiments}
     job = build_defs(home=lab.home, sections=sections).resolve_implicit_global_asset_job_def()
     with lab.instance as instance:
         result = job.execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey(name)], partition_key=partition, raise_on_error=True
+            instance=instance,
+            asset_selection=[dg.AssetKey(asset) for asset in (name, also) if asset],
+            partition_key=partition,
+            raise_on_error=True,
         )
         return dict(result.asset_materializations_for_node(name)[0].metadata)
 
@@ -95,6 +103,8 @@ def test_an_ablation_comes_into_the_motions_report_and_the_leaderboard(lab, quic
     before = materialise(lab, "metric_report", {}, "slide")
     assert before["computed"].value is False and before["ablation"].value.startswith("not run on this adapter")
     assert "To measure the missing values, run" in Path(before["report"].value).read_text()
+    beside_other_assets = materialise(lab, "metric_report", {}, "slide", also="ablation_study")
+    assert beside_other_assets["ablation"].value.startswith("not run") and not quick_bench, "nobody asked for it alone"
     materialise(lab, "ablation_study", {"ablation_study": {"requests": 2, "seeds": 2}}, "slide")
     after = materialise(lab, "metric_report", {}, "slide")
     assert after["computed"].value is True and after["ablation"].value == "ablation_study[slide]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from fnmatch import fnmatch
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,14 @@ def test_the_command_of_the_image_exists(dockerfile: str) -> None:
     assert "pipelines.definitions" in parameters["module_name"]
 
 
+def test_the_volume_belongs_to_the_group_of_the_images_user(values: dict[str, Any], dockerfile: str) -> None:
+    (number,) = re.findall(r"useradd --uid (\d+)", dockerfile)
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    contexts = [deployment["podSecurityContext"], launcher["runK8sConfig"]["podSpecConfig"]["securityContext"]]
+    assert contexts == [{"fsGroup": int(number)}] * 2
+
+
 def test_the_variables_of_the_image_are_read(dockerfile: str, repository: Path) -> None:
     (line,) = re.findall(r"^ENV (.+)$", dockerfile, re.M)
     names = {part.partition("=")[0] for part in line.split()} - {"DAGSTER_DISABLE_TELEMETRY"}
@@ -110,25 +119,74 @@ def test_the_chart_asks_for_no_gpu_and_names_the_driver(values: dict[str, Any]) 
     assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
 
 
+def test_a_run_whose_pod_was_lost_is_resumed_and_never_repeated_as_a_whole(values: dict[str, Any]) -> None:
+    daemon = values["dagsterDaemon"]
+    assert daemon["runMonitoring"]["enabled"] and daemon["runMonitoring"]["maxResumeRunAttempts"] > 0
+    assert daemon["runRetries"]["maxRetries"] == 0
+
+
 def test_the_launcher_of_the_values_renders_jobs(values: dict[str, Any]) -> None:
     """A run's pod has the image, variables and volumes of the deployment; a step of the GPU's pool adds its limit."""
     job = pytest.importorskip("dagster_k8s.job", reason="the extra `kubernetes` (dagster-k8s) is not installed")
+    from dagster_k8s.container_context import K8sContainerContext
+
     from pipelines.resource_requests import KUBERNETES_TAG, resource_tags
 
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     image = f"{deployment['image']['repository']}:{deployment['image']['tag']}"
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    pod = job.UserDefinedDagsterK8sConfig.from_dict({"pod_spec_config": launcher["runK8sConfig"]["podSpecConfig"]})
     config = job.DagsterK8sJobConfig(
         job_image=image,
         dagster_home=values["global"]["dagsterHome"],
         env_secrets=[secret["name"] for secret in deployment["envSecrets"]],
         volumes=deployment["volumes"],
         volume_mounts=deployment["volumeMounts"],
-        resources=values["runLauncher"]["config"]["k8sRunLauncher"]["resources"],
+        resources=launcher["resources"],
     )
     for gpu in (True, False):
         step = job.UserDefinedDagsterK8sConfig.from_dict(resource_tags(gpu)[KUBERNETES_TAG])
+        step = K8sContainerContext(run_k8s_config=pod).merge(K8sContainerContext(run_k8s_config=step)).run_k8s_config
         rendered = job.construct_dagster_k8s_job(config, [], "step-1", step).to_dict()["spec"]["template"]["spec"]
+        assert rendered["security_context"]["fs_group"] == 1000, "the user of the image may write to the volume"
         (container,) = rendered["containers"]
         assert container["image"] == image
         assert (container["resources"]["limits"] or {}).get("nvidia.com/gpu") == ("1" if gpu else None)
         assert {"/data", "/etc/mvmodel"} <= {mount["mount_path"] for mount in container["volume_mounts"]}
+
+
+def is_ignored(path: str, patterns: list[str]) -> bool:
+    """As Docker decides it: the last pattern counts that names a path or one of the folders above it."""
+    parts = path.split("/")
+    above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+    ignored = False
+    for line in patterns:
+        pattern = line.removeprefix("!").removeprefix("**/")
+        names = [name for path_above in above for name in path_above.split("/")] if "**/" in line else above
+        if any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for name in names):
+            ignored = not line.startswith("!")
+    return ignored
+
+
+def test_the_build_context_is_what_the_dockerfile_copies(dockerfile: str, repository: Path) -> None:
+    """What is ignored cannot be copied; all else, such as homes, clips and secrets, is not sent to the builder."""
+    lines = (repository / ".dockerignore").read_text().splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    copied = [name for line in re.findall(r"^COPY (.+)$", dockerfile, re.M) for name in line.split()[:-1]]
+    assert {line[1:] for line in patterns if line.startswith("!")} == set(copied)
+    for name in copied:
+        files = sorted(
+            path for path in (repository / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        )
+        for path in files or [repository / name]:
+            assert not is_ignored(path.relative_to(repository).as_posix(), patterns), path
+    for secret in (
+        ".env",
+        ".mvmodel/demo/settings.json",
+        "datasets/raw/clip.mp4",
+        "configs/.env",
+        "mvmodel/.env",
+        "a.pem",
+    ):
+        assert is_ignored(secret, patterns), secret
+    assert is_ignored("mvmodel/__pycache__/cli.pyc", patterns) and not is_ignored("mvmodel/cli/masks.py", patterns)

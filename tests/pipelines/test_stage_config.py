@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from pydantic import BaseModel
 
 from pipelines.assets.decorator import RUN_SETTINGS, mvmodel_asset
@@ -117,16 +118,31 @@ def test_every_section_is_in_the_form_of_a_stage() -> None:
     assert sections == set(SECTIONS) - {"automation"}
 
 
-def test_the_launchpad_of_ingestion_opens_with_the_sections_of_its_forms_and_sets_nothing() -> None:
+@pytest.mark.parametrize(
+    ("job_name", "settings"),
+    [
+        ("ingest", {}),
+        ("ingest", {"executor": "multiprocess", "mask_steps": 2}),
+        ("process_motion", {}),
+        ("run_experiments", {}),
+        ("run_zero_shot_motion", {}),
+    ],
+)
+def test_launchpads_open_with_the_sections_of_all_forms_and_set_nothing(job_name: str, settings: dict) -> None:
     """A value there would be launched instead of the home's setting."""
-    defs = build_defs(sections={})
-    schemas = {asset.op.name: asset.op.config_schema.as_field().config_type for asset in INGESTION_ASSETS}
-    forms = {stage: schema.fields for stage, schema in schemas.items() if hasattr(schema, "fields")}
-    job = defs.resolve_job_def("ingest")
-    assert job.run_config == {
-        "ops": {stage: {"config": {section: {} for section in form}} for stage, form in forms.items()}
-    }
-    dg.validate_run_config(job, job.run_config)
+    job = build_defs(sections=settings).resolve_job_def(job_name)
+    schemas = {node.name: node.definition.config_schema.as_field().config_type for node in job.nodes}
+    forms = {stage: schema.fields for stage, schema in schemas.items() if getattr(schema, "fields", None)}
+    assert forms and ("mask_share_2" in forms) == bool(settings)
+    if job.partitions_def is None:
+        config = job.run_config
+    else:
+        with dg.DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions("motion", ["gallop"])
+            with partition_loading_context(dynamic_partitions_store=instance):
+                config = job.get_run_config_for_partition_key("gallop")
+    assert config == {"ops": {stage: {"config": {section: {} for section in form}} for stage, form in forms.items()}}
+    dg.validate_run_config(job, config)
 
 
 def test_merging_keeps_nested_tables() -> None:

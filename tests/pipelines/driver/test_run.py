@@ -17,6 +17,7 @@ import pytest
 from mvmodel.masks import MaskSequence
 from mvmodel.video.frames import read_frames
 from pipelines.assets import report_inputs
+from pipelines.automation.finished_motions import find_finished_motions
 from pipelines.driver.cli import main
 from pipelines.promotion import promotion
 from pipelines.store.materializations import load_current
@@ -192,6 +193,7 @@ def test_a_run_that_computes_nothing_leaves_no_record_and_the_same_summary(finis
     second = finished_lab.run()
     with finished_lab.instance as instance:
         assert len(instance.get_runs()) == runs
+        assert find_finished_motions(instance, ["slide"]) == {"slide": True}, "the weekly retraining passes it by, too"
     names = ("motions", "quarantined", "report", "failures", "notes", "pack")
     assert [first[name] for name in names] == [second[name] for name in names]
     stages = [{(s["name"], s["partition"], s["version"]) for s in summary["stages"]} for summary in (first, second)]
