@@ -61,7 +61,7 @@ motion_job = dg.define_asset_job(
     ),
     partitions_def=motions,
     description="Processes one motion: trains its adapter, applies the gates, generates and measures its videos, "
-    "and writes its report.",
+    "and writes its report. Choose the motion in the launchpad first: then the forms of its stages appear.",
 )
 leaderboard_job = dg.define_asset_job(
     "update_leaderboard",

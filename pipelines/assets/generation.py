@@ -142,7 +142,7 @@ def _requests_metadata(folder: Path) -> dict[str, Any]:
     return {
         "requests": len(requests),
         "default_requests": not assumptions.exists(),
-        "assumptions": dg.MetadataValue.json(json.loads(assumptions.read_text()) if assumptions.exists() else {}),
+        "assumptions": ui_metadata.listing(json.loads(assumptions.read_text()) if assumptions.exists() else {}),
         "prompts": ui_metadata.table(pd.DataFrame(describe_requests(requests))),
         "sheet": ui_metadata.video_rows(masks, "control masks"),
     }

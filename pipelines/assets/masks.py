@@ -138,7 +138,7 @@ def _masks_metadata(folder: Path, clips_folder: Path, pack: PackResource) -> dic
     made_by = {str(name) or "supplied": int(count) for name, count in quality["segmenter"].value_counts().items()}
     metadata |= {
         "weak": int(quality["weak"].sum()),
-        "segmenters": dg.MetadataValue.json(made_by),
+        "segmenters": ui_metadata.listing(made_by),
         **ui_metadata.finite_numbers(means, "mean_"),
     }
     pictures = []

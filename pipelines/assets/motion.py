@@ -87,7 +87,7 @@ def motion_groups(
     slugs = sorted(check_slug(name) for name in groups["motions"])
     added, retired = _update_partitions(context.instance, slugs)
     partitions = {"added_partitions": added, "retired_partitions": retired}
-    result = with_metadata(result, **{name: dg.MetadataValue.json(value) for name, value in partitions.items()})
+    result = with_metadata(result, **{name: ui_metadata.listing(slugs) for name, slugs in partitions.items()})
     return checks.with_checks(result, checks.check_groups(groups))
 
 
@@ -141,8 +141,8 @@ def _groups_metadata(folder: Path) -> dict[str, Any]:
         "motions": len(groups["motions"]),
         "undersized": len(groups["undersized"]),
         "disagreements": len(groups["disagreements"]),
-        "partitions": dg.MetadataValue.json(sorted(groups["motions"])),
-        "labels": dg.MetadataValue.json(read_motion_labels(folder)),
+        "partitions": ui_metadata.listing(sorted(groups["motions"])),
+        "labels": ui_metadata.listing(read_motion_labels(folder)),
         "groups": ui_metadata.table(pd.read_parquet(folder / "groups.parquet"), rows=60),
     }
     if (folder / "groups.png").exists():

@@ -255,7 +255,7 @@ def leaderboard(
 
     def describe(folder: Path) -> dict[str, Any]:
         title = "control masks above videos: the best first, the worst last"
-        missing = {"without_report": dg.MetadataValue.json(sorted(set(slugs) - set(reports)))}
+        missing = {"without_report": ui_metadata.listing(sorted(set(slugs) - set(reports)))}
         return {**_report_metadata(folder, title, report_inputs.leaderboard_table), "motions": len(reports), **missing}
 
     inputs: dict[str, Handle | Mapping[str, Handle]] = {

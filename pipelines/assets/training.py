@@ -277,7 +277,7 @@ def _evaluation_metadata(folder: Path, motion: str) -> dict[str, Any]:
     videos = (read_frames(folder / "videos" / f"{row['name']}.npz") for row in rows)
     return {
         **ui_metadata.finite_numbers(metrics),
-        "missing": dg.MetadataValue.json(metrics["missing"]),
+        "missing": ui_metadata.listing(metrics["missing"]),
         "videos_table": ui_metadata.table(pd.DataFrame(rows)),
         "sheet": ui_metadata.video_rows(videos, motion),
     }

@@ -23,6 +23,19 @@ MAX_IMAGE_BYTES = 100_000
 MAX_TABLE_ROWS = 30
 
 
+def listing(values: Mapping[str, Any] | Iterable[str]) -> dg.TextMetadataValue:
+    """Names, or names with what belongs to each, as text that the UI shows at once; JSON would open in a dialog."""
+    return dg.MetadataValue.text(_join(values) or "none")
+
+
+def _join(values: Any) -> str:
+    if isinstance(values, Mapping):
+        return "; ".join(f"{name}: {_join(value)}" for name, value in values.items())
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        return str(values)
+    return ", ".join(map(str, values))
+
+
 def inline_image(image: Image.Image, title: str = "") -> dg.MarkdownMetadataValue:
     """An image inside a markdown entry under its title, compressed and scaled down to at most `MAX_IMAGE_BYTES`."""
     from mvmodel.reports.media import data_url
