@@ -93,8 +93,7 @@ def test_what_was_chosen_for_a_backfill_counts(run: list[str], backfill: list[st
 def test_every_experiment_says_when_it_runs_and_its_job_is_there() -> None:
     assert {asset.key.to_user_string() for asset in EXPERIMENT_ASSETS} == set(EXPERIMENT_NAMES)
     chosen_by_jobs = {
-        RUNS.format(job=job.name): job.selection.resolve(EXPERIMENT_ASSETS)
-        for job in (jobs.experiments_job, jobs.zero_shot_job)
+        RUNS.format(job=job.name): job.selection.selected_keys for job in (jobs.experiments_job, jobs.zero_shot_job)
     }
     for asset in EXPERIMENT_ASSETS:
         (spec,) = asset.specs
