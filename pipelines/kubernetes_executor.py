@@ -85,7 +85,8 @@ def describe_end(pods: list[Any]) -> str:
     """
     if not pods:
         return f"{LOST_POD.capitalize()}: it was deleted, for example because its node was drained."
-    status = max(pods, key=lambda pod: str(pod.metadata.creation_timestamp)).status
+    pod = max(pods, key=lambda pod: str(pod.metadata.creation_timestamp))
+    status = pod.status
     ends = [container.state.terminated for container in status.container_statuses or () if container.state]
     reasons = [end.reason or "" for end in ends if end is not None]
     if "OOMKilled" in reasons:
@@ -99,6 +100,7 @@ def describe_end(pods: list[Any]) -> str:
     causes = [status.reason] if status.reason in LOST_POD_REASONS else []
     causes += [condition.reason or condition.type for condition in conditions]
     causes += [reason for reason in reasons if reason in LOST_CONTAINER_REASONS]
+    causes += ["it is being deleted"] if pod.metadata.deletion_timestamp is not None else []
     if causes:
         return f"{LOST_POD.capitalize()}: {causes[0]}."
     codes = ", ".join(str(end.exit_code) for end in ends if end is not None) or "unknown"

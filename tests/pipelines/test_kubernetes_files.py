@@ -119,6 +119,11 @@ def test_the_chart_asks_for_no_gpu_and_names_the_driver(values: dict[str, Any]) 
     assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
 
 
+def test_the_chart_has_the_version_of_the_images_dagster(repository: Path) -> None:
+    (chart,) = re.findall(r"helm install .*--version (\S+)", (repository / FOLDER / "values.yaml").read_text())
+    assert f"\ndagster=={chart}\n" in (repository / "constraints.txt").read_text()
+
+
 def test_a_run_whose_pod_was_lost_is_resumed_and_never_repeated_as_a_whole(values: dict[str, Any]) -> None:
     daemon = values["dagsterDaemon"]
     assert daemon["runMonitoring"]["enabled"] and daemon["runMonitoring"]["maxResumeRunAttempts"] > 0

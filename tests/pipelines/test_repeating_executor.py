@@ -15,14 +15,23 @@ from pipelines.repeating_executor import LOST_STEP_RETRIES, RepeatingExecutor
 
 
 def pod(
-    reason: str = "", message: str = "", ended: str = "", code: int = 137, disrupted: str = "", minute: int = 0
+    reason: str = "",
+    message: str = "",
+    ended: str = "",
+    code: int = 137,
+    disrupted: str = "",
+    minute: int = 0,
+    is_deleted: bool = False,
 ) -> Any:
     """A pod that has ended, as kubernetes' client shows it. ended: reason of its container."""
     end = SimpleNamespace(reason=ended or None, exit_code=code)
     condition = SimpleNamespace(type="DisruptionTarget", status="True", reason=disrupted)
     ready = SimpleNamespace(type="Ready", status="False", reason="PodFailed")
     return SimpleNamespace(
-        metadata=SimpleNamespace(creation_timestamp=datetime(2026, 1, 1, 0, minute, tzinfo=UTC)),
+        metadata=SimpleNamespace(
+            creation_timestamp=datetime(2026, 1, 1, 0, minute, tzinfo=UTC),
+            deletion_timestamp=datetime(2026, 1, 1, 1, tzinfo=UTC) if is_deleted else None,
+        ),
         status=SimpleNamespace(
             reason=reason or None,
             message=message or None,
@@ -42,7 +51,9 @@ def pod(
         ([pod(ended="ContainerStatusUnknown")], True),
         ([pod(disrupted="PreemptionByScheduler", ended="Error")], True),
         ([pod(disrupted="DeletionByTaintManager")], True),
+        ([pod(ended="Error", code=143, is_deleted=True)], True),
         ([pod(ended="OOMKilled")], False),
+        ([pod(ended="OOMKilled", is_deleted=True)], False),
         ([pod(ended="OOMKilled", disrupted="DeletionByTaintManager")], False),
         ([pod("Evicted", "The node was low on resource: memory. Container mvmodel was using 9Gi.")], False),
         ([pod("Evicted", "The node was low on resource: ephemeral-storage.", disrupted="TerminationByKubelet")], False),
