@@ -6,6 +6,7 @@ its memory, nor wait for it longer than Dagster lets a sensor take.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def find_finished_motions(instance: dg.DagsterInstance, motions: Sequence[str]) 
     if not instance.is_persistent:  # in memory, which no other process can read
         return unfinished
     question = json.dumps({"instance": serialize_value(instance.get_ref()), "motions": list(motions)})
-    command = [sys.executable, "-m", __name__]
+    command = [sys.executable, "-c", f"import sys; from {__name__} import answer; answer(sys.stdin.read())"]
     try:
         output = subprocess.run(command, input=question.encode(), stdout=subprocess.PIPE, timeout=ANSWER_SECONDS).stdout
     except subprocess.TimeoutExpired as error:
@@ -47,9 +48,6 @@ def answer(question: str) -> None:
     defs, resources = build_defs(), build_resources()
     with dg.DagsterInstance.from_ref(deserialize_value(asked["instance"], InstanceRef)) as instance:
         for name in asked["motions"]:
-            phase = find_finished_phase(defs, instance, resources, jobs.motion_job.name, name)
+            with contextlib.redirect_stdout(sys.stderr):  # standard output is for answers only
+                phase = find_finished_phase(defs, instance, resources, jobs.motion_job.name, name)
             print(json.dumps([name, phase is not None]), flush=True)
-
-
-if __name__ == "__main__":
-    answer(sys.stdin.read())
