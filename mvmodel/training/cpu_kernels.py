@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 @contextmanager
 def math_attention(device: str = "cpu") -> Iterator[None]:
-    """Plain batched attention on a CPU, where the fused kernel's backward pass is several times slower."""
+    """Plain batched attention on a CPU, where the fused kernel's backward pass is slower in bf16."""
     if device != "cpu":
         yield
     else:

@@ -31,8 +31,8 @@ Report = Callable[[dict[str, Any]], None]
 VALIDATION_DRAWS = 8
 VALIDATION_SEED = 12_345
 MAX_PLAIN_ATTENTION_BYTES = 2**30
-"""Attention scores of a training step, in bytes, above which a CPU does not store them; the fused kernel is slower but
-stores none."""
+"""Attention scores of a training step in bf16, in bytes, above which a CPU does not store them; the fused kernel is
+slower in bf16 but stores none."""
 
 
 def finetune(
@@ -140,10 +140,11 @@ def _tune(
         processes.wait()
     torch.manual_seed(config.seed)
     trainee = build_trainee(backend, config, device).to(device).train()
-    fits_plain_attention = (
+    # in float32 the fused kernel is the faster one, forward and backward
+    takes_plain_attention = mixed_precision(config, device) == "bf16" and (
         backend.attention_bytes(*clips[0].masks.shape) * config.clips_per_step <= MAX_PLAIN_ATTENTION_BYTES
     )
-    with trainee.attached(), math_attention(device) if fits_plain_attention else nullcontext():
+    with trainee.attached(), math_attention(device) if takes_plain_attention else nullcontext():
         measure = partial(validation_loss, backend, trainee, held_out, config, device)
         loss_before = measure()
         losses = _train(backend, trainee, cached, config, work_dir, report, device, measure, loss_before)
