@@ -128,7 +128,8 @@ def cache_latents(vae: AutoencoderKL, folder: Path, count: int = PICTURE_COUNT, 
     if not file.exists():
         latents, masks, bits, captions = [], [], [], []
         for first in range(start, start + count, 50):
-            stills = list(render_stills(TRAIN, first, 50, second_object=SECOND_OBJECT, standing=STANDING))
+            batch = min(50, start + count - first)
+            stills = list(render_stills(TRAIN, first, batch, second_object=SECOND_OBJECT, standing=STANDING))
             captions += [f"{s.caption}\t{compose_caption(s.objects, s.background)}" for s in stills]
             x = frames_to_tensor(np.stack([s.image for s in stills]))
             with torch.autocast("cpu", torch.bfloat16):

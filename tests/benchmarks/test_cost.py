@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from benchmarks import cost, measurements
 from benchmarks.cost import TRAINING_STEPS, CostConfig, fit_exponent, measure_cost, time_interleaved
 from benchmarks.measurements import MeasurementLog, run_in_fresh_process
 from benchmarks.variants import VARIANTS, make_call
@@ -47,12 +50,14 @@ def test_a_remembered_step_gives_the_later_frames_of_the_whole_pass(small):
     torch.testing.assert_close(make_call("remembered", unet, adapter, 3, 8)(), whole[1:], atol=1e-4, rtol=1e-4)
 
 
-def test_the_first_run_does_not_count():
-    import time
+def test_the_first_run_does_not_count(monkeypatch):
+    clock, durations = [0.0], iter([0.0, 4.0, 1.0])
 
-    waits = iter([0.0, 0.2, 0.05])
-    seconds = time_interleaved({"a": lambda: time.sleep(next(waits))}, 2)
-    assert 0.05 <= seconds["a"] < 0.2
+    def run() -> None:
+        clock[0] += next(durations)
+
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert time_interleaved({"a": run}, 2) == {"a": 1.0}
 
 
 def test_what_was_measured_is_kept_and_other_recipes_measure_anew(tmp_path):
@@ -75,8 +80,15 @@ def test_memory_is_what_the_run_needs_at_its_highest_and_no_more():
 
 
 @pytest.mark.slow
-def test_the_smallest_run_gives_every_figure_and_is_not_made_twice(tmp_path, capfd):
-    config, file = CostConfig.quick(), tmp_path / "cost.jsonl"
+def test_the_smallest_run_gives_every_figure_and_is_not_made_twice(tmp_path, capfd, monkeypatch):
+    timings = (cost.variants_seconds, cost.training_seconds, cost.growth_seconds)
+
+    def run(measure, *arguments):
+        """Memory needs a fresh process; seconds do not, and a process takes long to start."""
+        return measure(*arguments) if measure in timings else run_in_fresh_process(measure, *arguments)
+
+    monkeypatch.setattr(measurements, "run_in_fresh_process", run)
+    config, file = CostConfig.quick().model_copy(update={"memory_of": ("ours",)}), tmp_path / "cost.jsonl"
     figures = measure_cost(config, file)
     assert set(figures["tiny"]["ratio"]) == set(VARIANTS)
     assert set(figures["tiny"]["peak_megabytes"]) == set(config.memory_of)

@@ -10,7 +10,7 @@ import pytest
 
 from mvmodel.errors import InputError
 
-PICTURES = 50
+PICTURES = 10
 EVALUATION_PICTURES = 4
 
 
@@ -33,11 +33,12 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae.train_autoencoder(folder / "vae", _short(vae.AUTOENCODER_LOOP), **evaluation)
     model = AutoencoderKL.from_pretrained(folder / "vae" / "model").eval()
     # bfloat16, as in the other stages, takes these minutes on CPUs that only emulate it.
-    text_loop, control_loop, adapter_loop = (
+    text_loop, control_loop, decoder_loop, adapter_loop = (
         _short(loop, precision="no")
         for loop in (
             text_to_image.TEXT_TO_IMAGE_LOOP,
             controlnet.CONTROLNET_LOOP,
+            decoder.DECODER_LOOP,
             start_adapter.START_ADAPTER_LOOP,
         )
     )
@@ -46,8 +47,9 @@ def foundation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = load_text_to_image_models(folder)
     controlnet.train_controlnet(folder / "controlnet", models, text_folder, control_loop, pictures=PICTURES, **sampling)
     data = StartAdapterData(clips=3, exclude_motions=("bounce",))
+    adapter_loop = replace(adapter_loop, batch=1)
     start_adapter.train_start_adapter(folder / "start_adapter", load_text_to_image_models(folder), adapter_loop, data)
-    decoder.train_decoder(folder / "decoder", model, _short(decoder.DECODER_LOOP), **evaluation)
+    decoder.train_decoder(folder / "decoder", model, decoder_loop, **evaluation)
     segmenter.train_segmenter(folder / "segmenter", _short(segmenter.SEGMENTER_LOOP), **evaluation)
     scorer.train_scorer(folder / "scorer", _short(scorer.SCORER_LOOP), **evaluation)
     return folder
@@ -82,7 +84,7 @@ def test_a_broken_off_stage_ends_with_the_weights_of_an_unbroken_one(tmp_path, m
 
     from mvmodel.foundation import vae
 
-    config = replace(_short(vae.AUTOENCODER_LOOP), steps=3)
+    config = replace(_short(vae.AUTOENCODER_LOOP, precision="no"), steps=3)
     uninterrupted = vae.train_autoencoder(tmp_path / "whole", config, evaluation_pictures=1)
     make = vae.make_batch
 

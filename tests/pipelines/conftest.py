@@ -113,13 +113,13 @@ class Lab:
     def kill_at(self, line: str, with_signal: signal.Signals = signal.SIGKILL) -> tuple[int, str]:
         """Start it, signal it as soon as the log says `line`; (exit status, what it printed)."""
         process = self.start(line)
-        deadline = time.time() + 120
+        deadline = time.time() + 600
         try:
             while line not in self.calls():
                 assert time.time() < deadline and process.poll() is None, process.communicate()[0]
                 time.sleep(0.05)
             process.send_signal(with_signal)
-            output = process.communicate(timeout=40)[0]
+            output = process.communicate(timeout=300)[0]
         finally:
             process.kill()
         return process.returncode, output
@@ -162,3 +162,26 @@ def lab(tmp_path: Path, shared_clips: Path, small_pack: Path, stand_ins: ModuleT
     yield lab
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, shared_clips: Path, small_pack: Path, stand_ins: ModuleType
+) -> Path:
+    """What one whole run leaves: home, clips, and the summary of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(shared_clips, folder / "clips")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DAGSTER_HOME", raising=False)
+        stand_ins.install(patch.setattr)
+        summary = Lab(folder / "home", folder / "clips", small_pack).run()
+        patch.setenv("DAGSTER_HOME", "")
+    assert summary["status"] == 0, summary["failures"]
+    return folder
+
+
+@pytest.fixture
+def finished_lab(lab: Lab, finished: Path) -> Lab:
+    """A lab whose home has been run through once (copied, so nothing in it may hang on where it lies)."""
+    shutil.copytree(finished, lab.home.parent, dirs_exist_ok=True)
+    return lab

@@ -65,10 +65,9 @@ def materialise(
         return dict(result.asset_materializations_for_node(name)[0].metadata)
 
 
-def test_an_experiment_shows_its_conclusion_figures_and_pictures(lab, quick_bench) -> None:
-    assert lab.run()["status"] == 0
+def test_an_experiment_shows_its_conclusion_figures_and_pictures(finished_lab, quick_bench) -> None:
     sizes = {"mask_robustness": {"requests": 2, "distances": [0.03], "shifts": [0.1], "dropped": [0.4]}}
-    metadata = materialise(lab, "mask_robustness", sizes, "slide")
+    metadata = materialise(finished_lab, "mask_robustness", sizes, "slide")
     assert metadata["videos"].value == 16
     assert metadata["computed"].value is True
     assert "change the IoU with the true masks by" in metadata["conclusion"].value
@@ -79,49 +78,46 @@ def test_an_experiment_shows_its_conclusion_figures_and_pictures(lab, quick_benc
     assert columns[:3] == ["damage", "level", "metric"]
     assert Path(metadata["report"].value).read_text().startswith("<!doctype html>")
     before = len(quick_bench)
-    repeated = materialise(lab, "mask_robustness", sizes, "slide")
+    repeated = materialise(finished_lab, "mask_robustness", sizes, "slide")
     assert repeated["computed"].value is False and repeated["sha256"].value == metadata["sha256"].value
     changed = materialise(
-        lab, "mask_robustness", {"mask_robustness": {**sizes["mask_robustness"], "shifts": [0.2]}}, "slide"
+        finished_lab, "mask_robustness", {"mask_robustness": {**sizes["mask_robustness"], "shifts": [0.2]}}, "slide"
     )
     assert changed["computed"].value is True
     assert len(quick_bench) - before == 2, "only the new level's two videos are made"
 
 
-def test_sizes_come_from_the_settings_and_what_cannot_be_is_said(lab, quick_bench) -> None:
-    assert lab.run()["status"] == 0
-    quick = materialise(lab, "first_frame_sensitivity", {"quick": True}, "slide")
+def test_sizes_come_from_the_settings_and_what_cannot_be_is_said(finished_lab, quick_bench) -> None:
+    quick = materialise(finished_lab, "first_frame_sensitivity", {"quick": True}, "slide")
     assert quick["videos"].value <= 7
     with pytest.raises(dg.Failure, match="experiments: no setting 'mask_robustness.level'"):
-        materialise(lab, "mask_robustness", {"mask_robustness": {"level": 3}}, "slide")
+        materialise(finished_lab, "mask_robustness", {"mask_robustness": {"level": 3}}, "slide")
     with pytest.raises(dg.Failure, match="needs clips of two motions or more"):
-        materialise(lab, "zero_shot_motion", {"quick": True})
+        materialise(finished_lab, "zero_shot_motion", {"quick": True})
 
 
-def test_an_ablation_comes_into_the_motions_report_and_the_leaderboard(lab, quick_bench) -> None:
-    assert lab.run()["status"] == 0
-    before = materialise(lab, "metric_report", {}, "slide")
+def test_an_ablation_comes_into_the_motions_report_and_the_leaderboard(finished_lab, quick_bench) -> None:
+    before = materialise(finished_lab, "metric_report", {}, "slide")
     assert before["computed"].value is False and before["ablation"].value.startswith("not run on this adapter")
     assert "To measure the missing values, run" in Path(before["report"].value).read_text()
-    beside_other_assets = materialise(lab, "metric_report", {}, "slide", also="ablation_study")
+    beside_other_assets = materialise(finished_lab, "metric_report", {}, "slide", also="ablation_study")
     assert beside_other_assets["ablation"].value.startswith("not run") and not quick_bench, "nobody asked for it alone"
-    materialise(lab, "ablation_study", {"ablation_study": {"requests": 2, "seeds": 2}}, "slide")
-    after = materialise(lab, "metric_report", {}, "slide")
+    materialise(finished_lab, "ablation_study", {"ablation_study": {"requests": 2, "seeds": 2}}, "slide")
+    after = materialise(finished_lab, "metric_report", {}, "slide")
     assert after["computed"].value is True and after["ablation"].value == "ablation_study[slide]"
     assert "ablation_study" in after["inputs"].value
-    board = materialise(lab, "leaderboard", {})
+    board = materialise(finished_lab, "leaderboard", {})
     for metadata in (after, board):
         page = Path(metadata["report"].value).read_text()
         assert "in ablation_study: an adapter tuned without it" in page and "To measure the missing values" not in page
         assert "4 videos" in page and "2 prompts" in page
-    assert materialise(lab, "metric_report", {}, "slide")["computed"].value is False
+    assert materialise(finished_lab, "metric_report", {}, "slide")["computed"].value is False
 
 
-def test_the_leaderboards_foot_says_what_it_was_made_from(lab) -> None:
-    assert lab.run()["status"] == 0
-    page = (lab.home / "reports" / "index.html").read_text()
+def test_the_leaderboards_foot_says_what_it_was_made_from(finished_lab) -> None:
+    page = (finished_lab.home / "reports" / "index.html").read_text()
     foot = page[page.index("<footer>") :]
-    adapter = next(lab.store.versions("motion_adapter", "slide"))
+    adapter = next(finished_lab.store.versions("motion_adapter", "slide"))
     expected = ["<dt>scorer weights</dt>", "<dt>scorer preprocess</dt>", "<summary>Pack</summary>", adapter.sha[:16]]
     assert all(words in foot for words in expected)
     made_of = [value["sha"][:16] for value in adapter.inputs.values()]

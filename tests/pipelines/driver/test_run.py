@@ -21,7 +21,6 @@ from pipelines.automation import finished_motions
 from pipelines.driver.cli import main
 from pipelines.promotion import promotion
 from pipelines.store.materializations import load_current
-from tests.pipelines.conftest import SIZE
 
 pytestmark = pytest.mark.slow
 PER_MOTION = [
@@ -32,44 +31,6 @@ PER_MOTION = [
 
 def computed(summary: dict) -> list[str]:
     return [stage["name"] for stage in summary["stages"] if stage["computed"]]
-
-
-@pytest.fixture
-def finished_lab(lab, finished: Path):
-    """A lab whose home has been run through once (copied, so nothing in it may hang on where it lies)."""
-    shutil.copytree(finished, lab.home.parent, dirs_exist_ok=True)
-    return lab
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, shared_clips, small_pack, stand_ins) -> Path:
-    """What one whole run leaves: home, clips, and the summary of it."""
-    folder = tmp_path_factory.mktemp("finished")
-    shutil.copytree(shared_clips, folder / "clips")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DAGSTER_HOME", raising=False)
-        stand_ins.install(patch.setattr)
-        lab = lab_in(folder, small_pack)
-        summary = lab.run()
-        patch.setenv("DAGSTER_HOME", "")
-    assert summary["status"] == 0, summary["failures"]
-    return folder
-
-
-def lab_in(folder: Path, pack: Path):
-    from types import SimpleNamespace
-
-    config = folder / "config.json"
-    settings = {"size": SIZE, "requests": {"file": "", "count": 2}, "evaluation": {"count": 1}}
-    config.write_text(json.dumps(settings))
-    home, clips = folder / "home", folder / "clips"
-
-    def run() -> dict:
-        where = ["--clips", str(clips), "--home", str(home), "--pack", str(pack), "--config", str(config)]
-        status = main(["run", *where])
-        return {"status": status, **json.loads((home / "summary.json").read_text())}
-
-    return SimpleNamespace(run=run)
 
 
 def test_a_run_makes_everything_and_sums_it_up(finished: Path) -> None:
