@@ -24,10 +24,10 @@ TimestepShare = Annotated[float, Field(ge=0, le=1)]
 TimestepRange = tuple[TimestepShare, TimestepShare]
 
 
-def check_timestep_range(value: tuple[float, float]) -> tuple[float, float]:
+def check_timestep_range(value: tuple[float, float], name: str = "timestep_range") -> tuple[float, float]:
     """The range itself. Raises ValueError if it is empty."""
     if value[0] >= value[1]:
-        raise ValueError(f"timestep_range {value} is empty; the first share must be smaller than the second")
+        raise ValueError(f"{name} {value} is empty; the first share must be smaller than the second")
     return value
 
 

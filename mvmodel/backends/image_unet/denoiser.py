@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ class Denoiser:
         cache_first_frame: Whether to cache frame 1's keys and values; always done if there is a context.
         control: The ControlNet on the new frames, or None.
         guidance_rescale: See `GenerationConfig.guidance_rescale`.
+        guidance_interval: See `GenerationConfig.guidance_interval`.
         timestep_range: See `GenerationConfig.timestep_range`.
         guides: What is changed in the prediction of the clean latents.
         anchors: Objects whose appearance is anchored to frame 1.
@@ -65,6 +67,7 @@ class Denoiser:
         cache_first_frame: bool = True,
         control: FrameControl | None = None,
         guidance_rescale: float = 0.0,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
         timestep_range: tuple[float, float] = (0.0, 1.0),
         guides: Sequence[CleanLatentGuide] = (),
         anchors: Sequence[ObjectAnchor] = (),
@@ -77,12 +80,12 @@ class Denoiser:
         self.uses_cache = (cache_first_frame or context is not None) and bool(self.adapters)
         self.control, self.guidance_rescale, self.guides = control, guidance_rescale, guides
         self.anchors = anchors
-        self.timestep_range = (float(timestep_range[0]), float(timestep_range[1]))
+        self.timestep_range, self.guidance_interval = tuple(timestep_range), tuple(guidance_interval)
         self.mask_terms: dict[str, list[MaskTerm]] = {}
-        self.kv_caches: dict[bool, KVCache] = {}  # by whether adapters act
-        # on the device once: a copy at every step would make the host wait for the GPU
-        self.weights = torch.tensor(branches.weights, device=first.device, dtype=first.dtype).view(-1, 1, 1, 1, 1, 1)
-        self.masked = torch.tensor(branches.masked, device=first.device, dtype=first.dtype)
+        self.branch_rows = {branches: BranchRows.allocate(branches, first)}
+        if self.guidance_interval != (0, 1):
+            alone = branches.without_guidance()
+            self.branch_rows[alone] = BranchRows.allocate(alone, first)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -120,18 +123,22 @@ class Denoiser:
 
         prompt, negative: (B, L, D) each, or (1, L, D) for all clips.
         """
-        rows = [prompt if prompted else negative for prompted in self.branches.prompted]
-        self.text = torch.cat([row.expand(len(self.first), -1, -1) for row in rows])
-        if not self.uses_cache:
-            return
-        self.kv_caches = {}
+        for branches, rows in self.branch_rows.items():
+            texts = [prompt if prompted else negative for prompted in branches.prompted]
+            rows.text = torch.cat([text.expand(len(self.first), -1, -1) for text in texts])
+            rows.kv_caches = {}
+            if self.uses_cache:
+                self._fill_caches(branches)
+
+    def _fill_caches(self, branches: Branches) -> None:
+        """Cache frame 1 and the context for some branches, with adapters and, where they do not always act, without."""
         clean = torch.zeros(1, device=self.first.device).long()
         for uses_adapters in (True,) if self.timestep_range == (0, 1) else (True, False):
-            self._run(self.first[:, None], clean, slice(0, 1), 0, True, uses_adapters=uses_adapters)
+            self._run(branches, self.first[:, None], clean, slice(0, 1), 0, True, uses_adapters=uses_adapters)
             if self.context is not None:
                 t = torch.full((1,), self.context_timestep, device=self.first.device).long()
                 span = slice(1, 1 + self.context.shape[1])
-                self._run(self.context, t, span, self.first_index, True, uses_adapters=uses_adapters)
+                self._run(branches, self.context, t, span, self.first_index, True, uses_adapters=uses_adapters)
 
     def predict(self, latents: torch.Tensor, t: torch.Tensor, step: int = 0, steps: int = 1) -> torch.Tensor:
         """The guided prediction for the new frames, (B, F - 1 - K, C, h, w), at timestep `t`.
@@ -141,20 +148,22 @@ class Denoiser:
         sample = self.scheduler.scale_model_input(latents, t)
         control = self.control if self.control and self.control.is_active(step / steps, (step + 1) / steps) else None
         noise_level = float(t) / self.scheduler.config.num_train_timesteps
-        low, high = self.timestep_range
-        uses_adapters = low <= noise_level < high or noise_level >= high == 1
-        if not self.adapters or (self.uses_cache and self.kv_caches):
+        uses_adapters = _contains(self.timestep_range, noise_level)
+        branches = self.branches
+        if not _contains(self.guidance_interval, noise_level):
+            branches = branches.without_guidance()
+        if not self.adapters or (self.uses_cache and self.branch_rows[branches].kv_caches):
             cached_frames = 1 if self.context is None else 1 + self.context.shape[1]
             first_index = self.first_index + cached_frames - 1
             span = slice(cached_frames, None)
-            out = self._run(sample, t[None], span, first_index, control=control, uses_adapters=uses_adapters)
+            out = self._run(branches, sample, t[None], span, first_index, control=control, uses_adapters=uses_adapters)
         else:
             all_frames = torch.cat([self.first[:, None], sample], dim=1)
             timesteps = t.expand(all_frames.shape[1]).clone()
             timesteps[0] = 0
-            out = self._run(all_frames, timesteps, slice(None), 0, False, control, 1, uses_adapters)[:, :, 1:]
-        guided = (out * self.weights).sum(dim=0)
-        if self.guidance_rescale and len(self.branches) > 1:
+            out = self._run(branches, all_frames, timesteps, slice(None), 0, False, control, 1, uses_adapters)[:, :, 1:]
+        guided = (out * self.branch_rows[branches].weights).sum(dim=0)
+        if self.guidance_rescale and len(branches) > 1:
             guided = rescale_noise_cfg(guided, out[-1], self.guidance_rescale)
         if self.guides:
             rate = compute_signal_rate(self.scheduler, t)
@@ -192,6 +201,7 @@ class Denoiser:
 
     def _run(
         self,
+        branches: Branches,
         sample: torch.Tensor,
         t: torch.Tensor,
         span: slice,
@@ -201,37 +211,60 @@ class Denoiser:
         clean_frames: int = 0,
         uses_adapters: bool = True,
     ) -> torch.Tensor:
-        """The UNet's output for every branch, (branches, B, F, C, h, w).
+        """The UNet's output for each of some branches, (branches, B, F, C, h, w).
 
         sample: latents (B, F, C, h, w). t: timesteps, (1,) or (F,). span: the frames' place in the mask sequence.
         clean_frames: how many frames at the start of `sample` the ControlNet does not act on.
         uses_adapters: whether the adapters' weights act.
         """
-        branches, (clips, frames) = len(self.branches), sample.shape[:2]
-        rows = sample[None].expand(branches, *sample.shape).flatten(0, 2)
+        count, (clips, frames) = len(branches), sample.shape[:2]
+        given = self.branch_rows[branches]
+        rows = sample[None].expand(count, *sample.shape).flatten(0, 2)
         options: dict[str, Any] = {}
         cache_out: KVCache | None = {} if fill_cache else None
         if self.adapters:
-            terms = {name: [self._branch_rows(term, span) for term in terms] for name, terms in self.mask_terms.items()}
-            anchors = [select_rows(anchor, span, branches) for anchor in self.anchors]
-            kv_cache = self.kv_caches.get(uses_adapters, {})
+            terms = {name: [given.repeat_term(term, span) for term in terms] for name, terms in self.mask_terms.items()}
+            anchors = [select_rows(anchor, span, count) for anchor in self.anchors]
+            kv_cache = given.kv_caches.get(uses_adapters, {})
             context = FrameContext(
                 frames, terms, kv_cache, cache_out, first_index, anchors=anchors, uses_adapters=uses_adapters
             )
             options["cross_attention_kwargs"] = {"context": context}
         if control is not None:
-            options |= control.compute_residuals(
-                sample, t.expand(frames), self.text, self.branches.masked, clean_frames
-            )
-        text = self.text if self.adapters else self.text.repeat_interleave(frames, dim=0)
-        out = self.unet(rows, t.expand(frames).repeat(branches * clips), encoder_hidden_states=text, **options).sample
+            options |= control.compute_residuals(sample, t.expand(frames), given.text, branches.masked, clean_frames)
+        text = given.text if self.adapters else given.text.repeat_interleave(frames, dim=0)
+        out = self.unet(rows, t.expand(frames).repeat(count * clips), encoder_hidden_states=text, **options).sample
         if cache_out is not None:
-            self.kv_caches[uses_adapters] = cache_out
-        return out.unflatten(0, (branches, clips, frames))
+            given.kv_caches[uses_adapters] = cache_out
+        return out.unflatten(0, (count, clips, frames))
 
-    def _branch_rows(self, term: MaskTerm, span: slice) -> MaskTerm:
+
+@dataclass
+class BranchRows:
+    """What the rows of some branches have in common in all steps.
+
+    Attributes:
+        weights: Of the branches in the guided prediction, (branches, 1, 1, 1, 1, 1).
+        masked: 1 where a branch sees the mask, else 0, (branches,).
+        text: Text embeddings of all branches, (branches * B, L, D).
+        kv_caches: Whether adapters act -> what frame 1 and the context left for later frames.
+    """
+
+    weights: torch.Tensor
+    masked: torch.Tensor
+    text: torch.Tensor = field(init=False)
+    kv_caches: dict[bool, KVCache] = field(default_factory=dict)
+
+    @classmethod
+    def allocate(cls, branches: Branches, like: torch.Tensor) -> BranchRows:
+        """On the device and with the dtype of a tensor, once: a copy at every step would make the host wait."""
+        weights = torch.tensor(branches.weights, device=like.device, dtype=like.dtype)
+        masked = torch.tensor(branches.masked, device=like.device, dtype=like.dtype)
+        return cls(weights.view(-1, 1, 1, 1, 1, 1), masked)
+
+    def repeat_term(self, term: MaskTerm, span: slice) -> MaskTerm:
         """The term's frames in `span`, one row for each branch, clip and frame; zero where the branch has no mask."""
-        branches = len(self.branches)
+        branches = len(self.masked)
 
         def repeat(levels: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
             frames = {tokens: value[:, span] for tokens, value in levels.items()}
@@ -241,6 +274,12 @@ class Denoiser:
         return MaskTerm(repeat(term.features), repeat(term.coverage), term.token_weights).scale_rows(
             self.masked.repeat_interleave(clips * frames)
         )
+
+
+def _contains(interval: tuple[float, ...], noise_level: float) -> bool:
+    """Whether a share of the noise schedule is in an interval, whose end is part of it only if that is pure noise."""
+    low, high = interval
+    return low <= noise_level < high or noise_level >= high == 1
 
 
 def _split_rows(term: MaskTerm, clips: int, frames: int) -> MaskTerm:

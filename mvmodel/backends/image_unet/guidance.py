@@ -20,6 +20,10 @@ class Branches:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def without_guidance(self) -> Branches:
+        """The last branch alone: the prediction with the prompt and, where any branch sees it, the mask."""
+        return Branches(self.prompted[-1:], self.masked[-1:], (1.0,))
+
 
 def guidance_branches(
     guidance_scale: float, mask_guidance: bool, mask_guidance_scale: float | None = None, mask_term: bool = True

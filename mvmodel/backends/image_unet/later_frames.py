@@ -92,6 +92,7 @@ class FrameOptions:
     draft_end: float = 0.6
     guidance_rescale: float = 0.0
     appearance_anchor: float = 0.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
     timestep_range: tuple[float, float] = (0.0, 1.0)
 
     @classmethod

@@ -252,6 +252,7 @@ class MaskVideoPipeline(  # type: ignore[misc]
             cache_first_frame=cache_first_frame,
             control=control,
             guidance_rescale=options.guidance_rescale,
+            guidance_interval=options.guidance_interval,
             timestep_range=options.timestep_range,
             guides=list(guides.values()),
             anchors=options.build_anchors(layout, first, len(self.unet.config.block_out_channels)),

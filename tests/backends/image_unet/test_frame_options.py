@@ -60,6 +60,8 @@ NEUTRAL = [
     {"draft_strength": 1.0, "draft_end": 0.0},
     {"appearance_anchor": 0.0},
     {"timestep_range": (0.0, 1.0)},
+    {"guidance_interval": (0.0, 1.0)},
+    {"guidance_interval": (0.01, 1.0)},
     {"background_inpaint": 1.0},
 ]
 
@@ -89,6 +91,7 @@ ACTIVE = [
     {"guidance_rescale": 0.7},
     {"appearance_anchor": 0.7},
     {"timestep_range": (0.7, 1.0)},
+    {"guidance_interval": (0.7, 1.0)},
     {"background": "plate", "background_inpaint": 1.0, "camera": (0.25, 0.0)},
 ]
 
@@ -104,9 +107,26 @@ def test_every_option_changes_the_video_and_also_without_the_cache(small_pack, p
         assert video.isfinite().all() and (video - base)[:, 1:].abs().max() > 1e-5, options
         assert torch.equal(video[:, 0], base[:, 0])
     options = {"control_frames": "every", "background": "plate", "guidance_rescale": 0.5, "output_type": "latent"}
-    options |= {"appearance_anchor": 0.5, "timestep_range": (0.7, 1.0)}
+    options |= {"appearance_anchor": 0.5, "timestep_range": (0.7, 1.0), "guidance_interval": (0.5, 1.0)}
     slow = run(pipeline, arguments, **options, cache_first_frame=False)
     torch.testing.assert_close(run(pipeline, arguments, **options), slow, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mask_guidance_scale", [None, 3.0])
+def test_guidance_acts_in_its_interval_alone(pipeline, arguments, mask_guidance_scale):
+    options = {"control_frames": "every", "mask_guidance_scale": mask_guidance_scale, "output_type": "latent"}
+    rows = []
+    hook = pipeline.unet.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[0])))
+    try:
+        never = run(pipeline, arguments, **options, guidance_interval=(0.0, 0.01))  # no step is as clean
+    finally:
+        hook.remove()
+    assert rows[-1] == 3  # three new frames in one branch
+    unguided = {**options, "guidance_scale": 1.0, "mask_guidance_scale": None}
+    torch.testing.assert_close(never, run(pipeline, arguments, **unguided), atol=1e-5, rtol=1e-5)
+    assert (never - run(pipeline, arguments, **options))[:, 1:].abs().max() > 1e-4
+    with pytest.raises(ValueError, match=r"guidance_interval.*is empty"):
+        GenerationConfig(guidance_interval=(0.5, 0.5))
 
 
 def test_adapters_act_in_their_timestep_range_alone(pipeline, arguments):
