@@ -85,7 +85,8 @@ class FrameControl:
     def _cached_embedding(self) -> Iterator[None]:
         """A context in which the ControlNet embeds the pictures in the first step only: they are the same in all."""
         original = self.controlnet.controlnet_cond_embedding
-        self._embedding = self._embedding or _CachedEmbedding(original)
+        count = self.pictures.shape[:2].numel()
+        self._embedding = self._embedding or _CachedEmbedding(original, count)
         self.controlnet.controlnet_cond_embedding = self._embedding
         try:
             yield
@@ -94,14 +95,18 @@ class FrameControl:
 
 
 class _CachedEmbedding(torch.nn.Module):
-    """A ControlNet's embedding of the pictures of one video, computed in the first call."""
+    """A ControlNet's embedding of the pictures of one video, computed in the first call.
 
-    def __init__(self, embedding: torch.nn.Module) -> None:
+    Later calls may have other numbers of branches. Every branch has the same pictures, so one of them is embedded.
+    """
+
+    def __init__(self, embedding: torch.nn.Module, count: int) -> None:
+        """count: pictures of a branch."""
         super().__init__()
-        self.embedding = embedding
+        self.embedding, self.count = embedding, count
         self.embedded: torch.Tensor | None = None
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         if self.embedded is None:
-            self.embedded = self.embedding(pictures)
-        return self.embedded
+            self.embedded = self.embedding(pictures[: self.count])
+        return self.embedded.repeat(len(pictures) // self.count, 1, 1, 1)

@@ -112,6 +112,14 @@ def test_every_option_changes_the_video_and_also_without_the_cache(small_pack, p
     torch.testing.assert_close(run(pipeline, arguments, **options), slow, atol=1e-4, rtol=1e-4)
 
 
+def test_branches_come_and_go_under_a_controlnet_on_all_of_them(pipeline, arguments):
+    options = {"control_frames": "every", "control_branches": "all", "output_type": "latent"}
+    levels = [float(t) / 1000 for t in pipeline.scheduler.timesteps]
+    assert 0.5 < max(levels) and min(levels) < 0.5  # guidance ends in mid-video
+    video = run(pipeline, arguments, **options, guidance_interval=(0.5, 1.0))
+    assert video.isfinite().all() and (video - run(pipeline, arguments, **options))[:, 1:].abs().max() > 1e-4
+
+
 @pytest.mark.parametrize("mask_guidance_scale", [None, 3.0])
 def test_guidance_acts_in_its_interval_alone(pipeline, arguments, mask_guidance_scale):
     options = {"control_frames": "every", "mask_guidance_scale": mask_guidance_scale, "output_type": "latent"}
