@@ -17,6 +17,7 @@ NEUTRAL: dict[str, Any] = {
     "guidance_rescale": 0.0,
     "appearance_anchor": 0.0,
     "draft_end": 0.6,
+    "guidance_interval": (0.0, 1.0),
     "timestep_range": (0.0, 1.0),
 }
 """Every option off, whatever the defaults are."""
@@ -30,11 +31,14 @@ C: dict[str, Any] = {**A, **PLATE, **DRAFT}
 E: dict[str, Any] = {**C, **FINISH}
 F: dict[str, Any] = {**E, "draft_end": 1.0, "background_inpaint": 1.0}
 G: dict[str, Any] = {**E, "timestep_range": (0.5, 1.0), "appearance_anchor": 0.5, "draft_end": 0.8}
+H: dict[str, Any] = {**E, "guidance_interval": (0.3, 1.0), "draft_end": 0.8}
 CHANGES: dict[str, dict[str, Any]] = {
     PLAIN: {},
     "E: C with colour fix and paste": E,
     "F: E, draft to the end, background inpainted": F,
     "G: E, adapter in the noisy half, anchor 0.5, draft until 0.8": G,
+    "H: E, guidance above 0.3 of the noise, draft until 0.8": H,
+    "E, guidance above 0.3 of the noise": {**E, "guidance_interval": (0.3, 1.0)},
     "E without ControlNet on later frames": {**E, "control_frames": "first"},
     "E without mixed noise": {**E, "noise_prior": "independent", "noise_follow": False},
     "E without background": {**E, "background": "none", "background_paste": False},
