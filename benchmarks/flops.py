@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 FRAMES, HEIGHT, WIDTH, TOKENS, STEPS = 16, 320, 512, 77, 20
+GUIDED = 0.7
+"""Share of the steps with guidance under `guidance_interval: (0.3, 1)`, with evenly spaced timesteps."""
 
 
 def count_unet_flops() -> dict[str, float]:
@@ -19,6 +21,8 @@ def count_unet_flops() -> dict[str, float]:
     the KV cache. denoising_ratio_with_control: with the ControlNet on every frame 2..16 in the one of guidance's two
     branches that sees the mask, against the two branches of the image UNet. noisy_half: the same with the adapter in
     half of the steps only, as `timestep_range: (0.5, 1)` has it; frame 1 then goes through once with and once without.
+    limited_guidance: with guidance in the 70 % of the steps that `guidance_interval: (0.3, 1)` leaves, against guidance
+    in all steps of the image UNet; frame 1 then goes through for three branches.
     """
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -63,6 +67,7 @@ def count_unet_flops() -> dict[str, float]:
     trainable = adapter.parameter_counts()["total"]
     every_step = once + STEPS * step
     noisy_half = once + plain_once + STEPS / 2 * (step + plain_step)
+    limited_guidance = 3 * once + STEPS * (1 + GUIDED) * step
     return {
         "image_unet_tflop": image / 1e12,
         "training_tflop": training / 1e12,
@@ -75,6 +80,8 @@ def count_unet_flops() -> dict[str, float]:
         "denoising_ratio_with_control": (2 * every_step + STEPS * control) / (2 * STEPS * image),
         "denoising_ratio_noisy_half": noisy_half / (STEPS * image),
         "denoising_ratio_noisy_half_with_control": (2 * noisy_half + STEPS * control) / (2 * STEPS * image),
+        "denoising_ratio_limited_guidance": limited_guidance / (2 * STEPS * image),
+        "denoising_ratio_limited_guidance_with_control": (limited_guidance + STEPS * control) / (2 * STEPS * image),
         "trainable_millions": trainable / 1e6,
         "adapter_megabytes_fp16": trainable * 2 / 1e6,
     }

@@ -102,7 +102,7 @@ def test_every_shipped_pack_recommends(tiny_pack):
     assert (tiny_pack.info.generation.steps, tiny_pack.info.generation.guidance_scale) == (10, 2.5)
     assert tiny_pack.info.generation.first_frame_guidance == 1.5
     assert tiny_pack.info.generation.model_dump(exclude_none=True) == GENERATION
-    measured = {**SETTINGS["E: C with colour fix and paste"], "background": "plate"}
+    measured = {**SETTINGS["H: E, guidance above 0.3 of the noise, draft until 0.8"], "background": "plate"}
     filled = GenerationConfig().for_pack(tiny_pack.info)
     assert {name: getattr(filled, name) for name in measured} == measured
     assert PACK_DESCRIPTIONS["sd15"]["generation"] == {"guidance_scale": 7.5, "first_frame_guidance": 7.5}
