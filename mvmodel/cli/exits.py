@@ -131,5 +131,6 @@ def _print_usage_error(error: Exception, program: str) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]
     else:
-        print_error(" ".join(error.format_message().split()), program)  # type: ignore[attr-defined]
+        message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+        print_error(message.replace(": Value error, ", ": "), program)
     return int(error.exit_code)  # type: ignore[attr-defined]

@@ -21,6 +21,13 @@ def check_inputs_exist(inputs: Mapping[str, Path | None]) -> None:
             raise InputError(f"{path} does not exist; give {option} a file or folder that does")
 
 
+def check_folders(folders: Mapping[str, Path]) -> None:
+    """Raise InputError if the folder of one of these options is a file. It need not exist."""
+    for option, folder in folders.items():
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; give {option} a folder")
+
+
 def check_adapter(option: str, folder: Path | None) -> None:
     """Raise InputError unless this option's folder is an adapter; None is left out."""
     if folder is None or (folder / "config.json").is_file():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mvmodel.cli.inputs import check_inputs_exist
+from mvmodel.cli.inputs import check_folders, check_inputs_exist
 from mvmodel.cli.options import LibraryFolder, Memory, PackName, RunSize, SegmenterName
 from mvmodel.errors import InputError
 from mvmodel.picture_size import parse_size_option
@@ -42,7 +42,11 @@ def studio(
         if importlib.util.find_spec(package) is None:
             raise InputError(f"the studio needs {package}; install the extra: pip install 'mvmodel[studio]'")
     video_size = parse_size_option(size)
-    check_inputs_exist({"--library": library, **{f"--adapters {path}": path for path in adapters or []}})
+    check_folders({"--folder": folder})
+    check_inputs_exist({"--library": library})
+    for path in adapters or []:
+        check_inputs_exist({"--adapters": path})
+        check_folders({"--adapters": path})
     from mvmodel.cli.mask_library import load_library
     from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info, read_size_multiple
     from mvmodel.studio.app import create_app

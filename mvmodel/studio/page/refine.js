@@ -141,6 +141,7 @@ function showExports() {
 async function editVideo() {
   if (!view.current) return;
   const { project } = await loadDetails(view.current);
+  store.frame = 0;
   replaceProject(clone(project));
   toast('this video’s project is open; change it and generate again', true);
   document.querySelector('[data-step="motion"]').click();
