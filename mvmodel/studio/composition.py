@@ -176,8 +176,9 @@ def find_remarks(sequence: MaskSequence) -> list[str]:
     remarks = []
     nameless = [str(number) for number, name in enumerate(sequence.names, 1) if not name]
     if 0 < len(nameless) < len(sequence.names):
+        subject = f"object {nameless[0]} has" if len(nameless) == 1 else f"objects {', '.join(nameless)} have"
         remarks.append(
-            f"object {' and '.join(nameless)} has no words, so no object is tied to words of the prompt; write some "
+            f"{subject} no words, so no object is tied to words of the prompt; write some "
             f"under every object"
         )
     if not sequence.masks[0].any():
