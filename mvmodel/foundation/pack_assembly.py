@@ -33,7 +33,7 @@ LATER_FRAMES = {
     "color_fix": "lowpass",
     "draft_strength": 1.0,
     "draft_end": 0.8,
-    "guidance_interval": (0.3, 1.0),
+    "guidance_interval": [0.3, 1.0],
 }
 """The best of `python -m benchmarks later_frames`, "H" there; the camera stands still where it is unknown."""
 GENERATION = {"steps": 10, "guidance_scale": 2.5, "first_frame_guidance": 1.5, "later_frames": LATER_FRAMES}
