@@ -270,7 +270,9 @@ class JobQueue:
             logger.exception("the job %s failed", job.kind)
             state, job.error = "failed", f"something went wrong ({type(error).__name__}: {error}); see the terminal"
         with self._condition:
-            job.state, job.finished, job.note, job.preview = state, time.time(), "", b""
+            for other in self._jobs.values():  # the last preview may still be asked for; earlier ones only take memory
+                other.preview = other.preview if other is job else b""
+            job.state, job.finished, job.note = state, time.time(), ""
             job.postponed = False
             follow = job.result.pop("follow", None)
             if follow and state == "done":

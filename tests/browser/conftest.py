@@ -35,7 +35,7 @@ def open_page(browser):
         page.set_default_timeout(ACTION_MS)
         complaints: list[str] = []
         requests: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: remember_error(message, complaints))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(path.as_uri(), wait_until="load")
@@ -55,3 +55,9 @@ def until(page: Any, condition: str, seconds: float = 180) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"never became true: {condition}"
         page.wait_for_timeout(30)
+
+
+def remember_error(message, complaints: list[str]) -> None:
+    """Keep an error of the page's console, with the address of what it is about."""
+    if message.type == "error":
+        complaints.append(f"{message.text} {message.location.get('url', '')}".rstrip())

@@ -14,7 +14,7 @@ from mvmodel.packs.info import read_run_info
 from mvmodel.studio.app import create_app
 from mvmodel.studio.config import StudioConfig
 from mvmodel.studio.server import find_address
-from tests.browser.conftest import ACTION_MS, until
+from tests.browser.conftest import ACTION_MS, remember_error, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 READY = "document.documentElement.dataset.ready === 'true'"
@@ -54,7 +54,7 @@ def open_studio(browser, address):
             contexts.append(context)
         page, complaints = context.new_page(), []
         page.set_default_timeout(ACTION_MS)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: remember_error(message, complaints))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         until(page, READY)

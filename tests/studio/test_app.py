@@ -289,6 +289,8 @@ def test_a_generation_can_be_cancelled_and_says_what_is_wrong(serve):
     assert Image.open(io.BytesIO(preview.content)).width == SIDE
     page.post(f"jobs/{job}/cancel")
     assert page.wait(job)["state"] == "cancelled" and page.get("state")["videos"] == []
+    late = page.client.get(f"/api/jobs/{job}/preview", headers=HEADERS)
+    assert late.status_code == 200 and late.content  # the page may ask when the job has just ended
 
 
 def test_an_object_in_a_clip_is_found_by_a_click_or_a_box(serve):
