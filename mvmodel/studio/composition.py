@@ -178,8 +178,7 @@ def find_remarks(sequence: MaskSequence) -> list[str]:
     if 0 < len(nameless) < len(sequence.names):
         subject = f"object {nameless[0]} has" if len(nameless) == 1 else f"objects {', '.join(nameless)} have"
         remarks.append(
-            f"{subject} no words, so no object is tied to words of the prompt; write some "
-            f"under every object"
+            f"{subject} no words, so no object is tied to words of the prompt; write some under every object"
         )
     if not sequence.masks[0].any():
         remarks.append("the first frame is empty, but the video begins with it; move the object into the picture")

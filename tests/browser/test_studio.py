@@ -195,6 +195,8 @@ def test_everything_can_be_done_with_the_keyboard(open_studio):
     page.keyboard.press("Control+Enter")
     until(page, "document.querySelector('.job') !== null")
     page.get_by_role("button", name="Cancel").first.focus()
+    page.wait_for_timeout(1500)  # the job's progress is updated meanwhile
+    assert page.evaluate("document.activeElement.textContent") == "Cancel", "the focus stays"
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none", "the focus can be seen"
     page.keyboard.press("Enter")

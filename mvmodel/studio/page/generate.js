@@ -158,37 +158,40 @@ export function showJobs() {
   const isOld = job => ['done', 'cancelled'].includes(job.state) && Date.now() / 1000 - job.finished > 6;
   const isRepeated = job => ['failed', 'cancelled'].includes(job.state) && store.jobs.some(({ kind, created }) => kind === job.kind && created > job.created);
   const shown = store.jobs.filter(job => !(job.kind === 'measure' && job.state !== 'running') && !isOld(job) && !isRepeated(job)).slice(-8);
-  const cards = shown.map(job => {
-    const card = document.createElement('div'), line = document.createElement('div'), title = document.createElement('b'), note = document.createElement('span');
-    card.className = 'job';
-    card.dataset.state = job.state;
-    line.className = 'line';
-    title.textContent = `${NAMES[job.kind] || job.kind}${job.seed == null ? '' : `, seed ${job.seed}`}`;
-    note.className = job.state === 'failed' ? 'failed hint' : 'hint';
-    line.append(title);
-    const isActive = ['waiting', 'running'].includes(job.state);
-    const button = document.createElement('button');
-    button.className = 'small';
-    button.textContent = isActive ? 'Cancel' : 'Dismiss';
-    button.disabled = job.cancelling;
-    button.onclick = () => attempt(() => request(`/api/jobs/${job.id}/cancel`, 'POST'));
-    line.append(button);
-    card.append(line);
-    if (job.state === 'running') {
-      const bar = document.createElement('progress');
-      bar.max = 1;
-      bar.value = job.share;
-      bar.setAttribute('aria-label', title.textContent);
-      card.append(bar);
-      note.textContent = job.cancelling ? 'cancelling: it ends after this step' : `${job.note || 'starting'}${job.seconds_left !== null ? `, about ${seconds(job.seconds_left)} left` : ''}`;
-    } else if (job.state === 'waiting') {
-      note.textContent = store.device === 'starting' ? 'waiting for the models to load' : store.device === 'ready' ? `waiting, number ${job.place} in the queue` : store.device;
-    } else note.textContent = { failed: job.error, cancelled: 'cancelled', done: `done in ${seconds(job.seconds)}` }[job.state];
-    card.append(note);
-    return card;
-  });
-  $('#jobs').replaceChildren(...cards);
+  const list = $('#jobs'), focused = document.activeElement;
+  const cards = shown.map(job => showCard([...list.children].find(card => card.dataset.id === job.id) || makeCard(job.id), job));
+  if (cards.length !== list.children.length || cards.some((card, index) => card !== list.children[index])) list.replaceChildren(...cards);
+  if (list.contains(focused)) focused.focus();
   showPreview();
+}
+
+// A job keeps its card, so that whoever is about to press Cancel keeps the focus while the progress is updated.
+function makeCard(id) {
+  const card = document.createElement('div'), line = document.createElement('div'), button = document.createElement('button');
+  card.className = 'job';
+  card.dataset.id = id;
+  line.className = 'line';
+  button.className = 'small';
+  button.onclick = () => attempt(() => request(`/api/jobs/${id}/cancel`, 'POST'));
+  line.append(document.createElement('b'), button);
+  card.append(line, Object.assign(document.createElement('progress'), { max: 1 }), document.createElement('span'));
+  return card;
+}
+
+function showCard(card, job) {
+  const title = `${NAMES[job.kind] || job.kind}${job.seed == null ? '' : `, seed ${job.seed}`}`, button = $('button', card), bar = $('progress', card), note = $('span', card);
+  card.dataset.state = job.state;
+  $('b', card).textContent = title;
+  button.textContent = ['waiting', 'running'].includes(job.state) ? 'Cancel' : 'Dismiss';
+  button.disabled = job.cancelling;
+  bar.hidden = job.state !== 'running';
+  bar.value = job.share;
+  bar.setAttribute('aria-label', title);
+  note.className = job.state === 'failed' ? 'failed hint' : 'hint';
+  if (job.state === 'running') note.textContent = job.cancelling ? 'cancelling: it ends after this step' : `${job.note || 'starting'}${job.seconds_left !== null ? `, about ${seconds(job.seconds_left)} left` : ''}`;
+  else if (job.state === 'waiting') note.textContent = store.device === 'starting' ? 'waiting for the models to load' : store.device === 'ready' ? `waiting, number ${job.place} in the queue` : store.device;
+  else note.textContent = { failed: job.error, cancelled: 'cancelled', done: `done in ${seconds(job.seconds)}` }[job.state];
+  return card;
 }
 
 async function showPreview() {
