@@ -12,7 +12,7 @@ from mvmodel.config import parse_config
 from mvmodel.picture_size import parse_size
 from pipelines import jobs
 from pipelines.ad_hoc import generate
-from pipelines.assets import experiments, foundation, generation, ingestion, library, masks, motion, reports, training
+from pipelines.assets import experiments, foundation, ingestion, library, masks, motion, reports
 from pipelines.automation import build_automation, conditions
 from pipelines.automation.event_log import purge_old_runs
 from pipelines.automation_config import HOOKS, AutomationConfig
@@ -33,17 +33,7 @@ INGESTION_ASSETS = [
     motion.motion_groups,
     library.mask_library,
 ]
-MOTION_ASSETS = [
-    training.training_set,
-    training.motion_adapter,
-    training.adapter_evaluation,
-    training.promoted_adapter,
-    generation.generation_requests,
-    generation.first_frames,
-    generation.generated_videos,
-    reports.video_metrics,
-    reports.metric_report,
-]
+MOTION_ASSETS = [*jobs.MOTION_STAGES, reports.metric_report]
 """Those that the leaderboard ranks."""
 EXPERIMENT_ASSETS = [*experiments.motion_experiments, experiments.zero_shot_motion]
 """Run on demand only."""

@@ -44,21 +44,21 @@ def build_ingest_job(assets: Sequence[dg.AssetsDefinition]) -> Any:
     )
 
 
+MOTION_STAGES = [
+    training.training_set,
+    training.motion_adapter,
+    training.adapter_evaluation,
+    training.promoted_adapter,
+    generation.generation_requests,
+    generation.first_frames,
+    generation.generated_videos,
+    reports.video_metrics,
+]
+"""The assets of a motion that have a form in the launchpad: all but its report."""
 motion_job = dg.define_asset_job(
     "process_motion",
     MOTION_ASSETS,
-    config=name_sections(
-        [
-            training.training_set,
-            training.motion_adapter,
-            training.adapter_evaluation,
-            training.promoted_adapter,
-            generation.generation_requests,
-            generation.first_frames,
-            generation.generated_videos,
-            reports.video_metrics,
-        ]
-    ),
+    config=name_sections(MOTION_STAGES),
     partitions_def=motions,
     description="Processes one motion: trains its adapter, applies the gates, generates and measures its videos, "
     "and writes its report. Choose the motion in the launchpad first: then the forms of its stages appear.",
