@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import dagster as dg
@@ -19,12 +20,12 @@ class RepeatingExecutor(StepDelegatingExecutor):
         # Everything that the other executor was configured with, in place of what its class would make of arguments.
         self.__dict__.update(executor.__dict__)
 
+    @abstractmethod
     def is_lost(self, message: str) -> bool:
         """Whether a step was lost with its machine. Steps that ended by themselves would end in the same way again.
 
         message: of the error with which the cluster says that the step has ended.
         """
-        raise NotImplementedError
 
     def log_failure_or_retry_event_after_error(
         self, step_context: Any, err_info: Any, known_state: Any
