@@ -85,6 +85,8 @@ def train(
 ) -> None:
     """Fine-tune a motion adapter on a handful of clips. Run the same command again to resume an interrupted run."""
     from mvmodel.backends.training_config import TrainConfig
+    from mvmodel.packs.info import find_pack_folder, get_default_pack_name, read_run_info
+    from mvmodel.segmentation.downloads import locate_segmenter
 
     check_inputs_exist({"--config": config_file})
     values = read_section(config_file, "training", TrainConfig) if config_file else {}
@@ -96,6 +98,8 @@ def train(
     config_from_options(TrainConfig, options, renamed=renamed)
     config = parse_config(TrainConfig, {**values, **chosen_values}, "--config and --set")
     clip_size = parse_size_option(size)
+    read_run_info(find_pack_folder(pack or get_default_pack_name()), clip_size)
+    locate_segmenter(segmenter)
     with guarded_outputs([] if sanity else [adapter_output(out)], [clips, init_from, config_file], overwrite):
         check_inputs_exist({"CLIPS": clips, "--init-from": init_from})
         check_adapter("--init-from", init_from)

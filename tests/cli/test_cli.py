@@ -114,6 +114,22 @@ def test_a_mistake_is_one_sentence_and_exit_code_two(run, arguments, sentence):
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--pack", "nope", "no model pack 'nope'"),
+        ("--size", "33", "multiples of 32"),
+        ("--segmenter", "nope", "no segmenter 'nope'"),
+        ("--segmenter", "sam_vit_h", "run `mvmodel packs pull sam_vit_h`"),
+    ],
+)
+def test_train_refuses_wrong_names_before_it_imports_models(run, tmp_path, monkeypatch, option, value, sentence):
+    monkeypatch.setenv("MVMODEL_HOME", str(tmp_path / "no-segmenters"))
+    monkeypatch.setitem(sys.modules, "mvmodel.backends.load", None)  # an import of it fails
+    result = run("train", tmp_path, "--out", tmp_path / "adapter", option, value)
+    assert result.code == 2 and sentence in result.err and len(result.err.splitlines()) == 1
+
+
 def test_an_option_out_of_range_is_named(run, small_pack_folder, masks, tmp_path):
     result = run(
         *("generate", "--prompt", "a car", "--masks", masks, "--out", tmp_path / "v.mp4"),

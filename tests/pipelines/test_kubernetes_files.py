@@ -26,6 +26,12 @@ def dockerfile(repository: Path) -> str:
     return re.sub(r"\\\n", " ", (repository / FOLDER / "Dockerfile").read_text())
 
 
+def read_variables(dockerfile: str) -> dict[str, str]:
+    """The image's environment variables."""
+    (line,) = re.findall(r"^ENV (.+)$", dockerfile, re.M)
+    return dict(part.split("=", 1) for part in line.split())
+
+
 @pytest.fixture
 def values(repository: Path) -> dict[str, Any]:
     return yaml.safe_load((repository / FOLDER / "values.yaml").read_text())
@@ -47,8 +53,12 @@ def test_the_dockerfile_pins_what_the_makefile_pins(dockerfile: str, repository:
     assert f"--no-deps {wheel}" in dockerfile
     assert "--constraint constraints.txt" in dockerfile and "--editable" in dockerfile
     pins = (repository / "constraints.txt").read_text()
-    for name in re.findall(r"s/\^(\w+)==//p", dockerfile):
-        assert re.search(rf"^{name}==\d", pins, re.M), name
+    (chosen,) = re.findall(
+        r"^RUN pip install .*\$\{TORCH_INDEX:\+.*--constraint constraints\.txt +(.+)$", dockerfile, re.M
+    )
+    assert chosen.split() == ["torch", "torchvision"], "from one index: builds of different kinds cannot be imported"
+    assert all(re.search(rf"^{name}==\d", pins, re.M) for name in chosen.split())
+    assert "://" not in dockerfile, "the addresses of registries are the builder's to choose"
 
 
 def test_the_dockerfile_has_a_python_that_fits(dockerfile: str, repository: Path) -> None:
@@ -89,10 +99,11 @@ def test_the_volume_belongs_to_the_group_of_the_images_user(values: dict[str, An
     assert contexts == [{"fsGroup": int(number)}] * 2
 
 
-def test_the_variables_of_the_image_are_read(dockerfile: str, repository: Path) -> None:
-    (line,) = re.findall(r"^ENV (.+)$", dockerfile, re.M)
-    names = {part.partition("=")[0] for part in line.split()} - {"DAGSTER_DISABLE_TELEMETRY"}
+def test_the_variables_of_the_image_are_read(dockerfile: str, values: dict[str, Any], repository: Path) -> None:
+    variables = read_variables(dockerfile)
+    names = variables.keys() - {"DAGSTER_DISABLE_TELEMETRY"}
     assert names and all(f'"{name}"' in (repository / "pipelines" / "settings.py").read_text() for name in names)
+    assert variables["DAGSTER_HOME"] == values["global"]["dagsterHome"], "commands in a pod use the home of its runs"
 
 
 def test_pods_serve_the_definitions_with_settings_that_are_valid(
@@ -102,7 +113,7 @@ def test_pods_serve_the_definitions_with_settings_that_are_valid(
     assert deployment["dagsterApiGrpcArgs"] == ["-m", "pipelines.definitions"]
     (command,) = re.findall(r"^CMD (.+)$", dockerfile, re.M)
     assert f'"{deployment["port"]}", "-m", "pipelines.definitions"' in command
-    (settings,) = re.findall(r"MVMODEL_CONFIG=(\S+)", dockerfile)
+    settings = read_variables(dockerfile)["MVMODEL_CONFIG"]
     assert Path(settings).parent.as_posix() in {mount["mountPath"] for mount in deployment["volumeMounts"]}
     assert read_settings_file(repository / FOLDER / Path(settings).name)["executor"] == "kubernetes"
     assert values["global"]["dagsterHome"].startswith("/data/") and values["global"]["dagsterHome"].endswith("/dagster")
