@@ -23,10 +23,10 @@ SALT = 74
 CODE = code_version("mvmodel.backends.image_unet.first_frame")
 
 
-def render_requests(motion: Motion, count: int, frames: int) -> list[tuple[Task, np.ndarray]]:
+def render_requests(motion: Motion, count: int, frames: int, first: int = 0) -> list[tuple[Task, np.ndarray]]:
     """Requests of a motion of the motion world, each with its true clip, uint8 (F, H, W, 3).
 
-    The camera stands still, and no object is one of the motion's training clips'.
+    The camera stands still, and no object is one of the motion's training clips'. first: number of the first request.
     """
     from mvmodel.text import find_object_words
     from mvmodel.world.render import HELD_OUT, random_clip
@@ -35,7 +35,7 @@ def render_requests(motion: Motion, count: int, frames: int) -> list[tuple[Task,
     trained = {word for clip in motion.clips for word in find_object_words(clip.caption, list(OBJECTS))}
     free = [name for name in OBJECTS if name not in trained]
     requests = []
-    for number in range(count):
+    for number in range(first, first + count):
         name = free[(number * 5 + len(motion.name)) % len(free)]
         clip = random_clip((HELD_OUT, number, SALT), frames=frames, motion=motion.name, objects=(name,), pan=0.0)
         task = Task(f"{motion.name}-{name}-{number}", clip.caption, clip.masks, 100 + number, clip.objects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def format_table(rows: list[dict[str, Any]], methods: Mapping[str, tuple[str, bo
 
     data = pd.DataFrame(rows)
     names = [name for name in TABLE_METRICS if name in data.columns]
-    heads = ["method", "sees masks 2..n", *(_label(name) for name in names)]
+    heads = ["method", "sees masks 2..n", "videos", *(_label(name) for name in names)]
     heads += ["training, s", "a video, s"] if timed else []
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for method in data.groupby("method")["iou"].mean().sort_values(ascending=False).index:
@@ -99,8 +99,9 @@ def format_table(rows: list[dict[str, Any]], methods: Mapping[str, tuple[str, bo
             cells[0] += f" ({low:.2f} to {high:.2f})"
         if timed:
             cells += [f"{method_rows['seconds_training'].max():.0f}", f"{method_rows['seconds_video'].mean():.1f}"]
-        lines.append("| " + " | ".join([words, "yes" if sees else "no", *cells]) + " |")
-    count = f"{data['name'].nunique()} requests of {data['slug'].nunique()} motions, one video per method and request."
+        lines.append("| " + " | ".join([words, "yes" if sees else "no", str(len(method_rows)), *cells]) + " |")
+    requests, motions = data["name"].nunique(), data["slug"].nunique()
+    count = f"{requests} requests of {motions} motions, at most one video of each per method."
     return "\n".join([*lines, "", count])
 
 
@@ -140,31 +141,56 @@ def replace_table(page: Path, text: str) -> None:
         temporary_file.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}")
 
 
-def write_rows(rows: list[dict[str, Any]], out: Path, pack: Pack, generation: GenerationConfig, steps: int) -> None:
-    """The rows as CSV, and beside it what they were made with and on."""
+def write_rows(
+    rows: list[dict[str, Any]],
+    out: Path,
+    pack: Pack,
+    generation: GenerationConfig,
+    steps: int,
+    kept: Sequence[dict[str, Any]] = (),
+) -> None:
+    """The rows as CSV, with the machine in the column `device`, and beside it what they were made with and on.
+
+    kept: rows of an earlier run, which stay where no new row has the same method, setting and request.
+    """
     import pandas as pd
 
     from benchmarks.machine import describe_machine
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).round(5).to_csv(out, index=False)
+    machine = describe_machine()
+    machine["card"] = None if pack.device == "cpu" else machine["card"]
+    new = [{**row, "device": machine["card"] or machine["processor"]} for row in rows]
+    measured = {_identify(row) for row in new}
+    data = pd.DataFrame([row for row in kept if _identify(row) not in measured] + new)
+    with atomic_write(out) as temporary_file:
+        data.round(5).to_csv(temporary_file, index=False)
     record = {
         "pack": pack.info.name,
         "pack_hash": pack.hash,
         "random_pack": pack.info.random,
         "optimiser_steps": steps,
         "generation": generation.model_dump(mode="json"),
-        "machine": {**describe_machine(), "card": None if pack.device == "cpu" else describe_machine()["card"]},
+        "machine": machine,
     }
     write_json(out.with_suffix(".json"), record)
 
 
-def read_rows(file: Path, setting: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of a file, with ours under `setting`, and what they were made with and on."""
+def _identify(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("method", "setting", "slug", "name"))
+
+
+def read_all_rows(file: Path) -> list[dict[str, Any]]:
+    """The rows of a file; none if there is no file."""
     import pandas as pd
 
-    data = pd.read_csv(file)
-    rows: list[dict[str, Any]] = data[data["setting"].isin(["-", setting])].to_dict("records")
+    rows: list[dict[str, Any]] = pd.read_csv(file).to_dict("records") if file.exists() else []
+    return rows
+
+
+def read_rows(file: Path, setting: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of a file, with ours under `setting`, and what they were made with and on."""
+    rows = [row for row in read_all_rows(file) if row["setting"] in ("-", setting)]
     return rows, json.loads(file.with_suffix(".json").read_text())
 
 

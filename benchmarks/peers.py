@@ -27,6 +27,7 @@ from benchmarks.peer_table import (
     format_table,
     is_ours,
     load_summary,
+    read_all_rows,
     read_rows,
     replace_table,
     write_rows,
@@ -85,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--requests", type=Path, default=Path("datasets/prompts/requests.csv"), help="names motions")
     parser.add_argument("--steps", type=int, default=120, help="optimizer steps of everything that is trained")
     parser.add_argument("--videos", type=int, default=8, help="requests of a motion")
+    parser.add_argument("--first", type=int, default=0, help="number of the first request: earlier runs had the others")
     parser.add_argument("--denoising-steps", type=int, default=20)
     parser.add_argument("--settings", nargs="+", choices=[DEFAULTS, *SETTINGS], default=[DEFAULTS], metavar="SETTING")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
@@ -95,6 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing more after this long")
     parser.add_argument("--work", type=Path, default=Path(".mvmodel/peers"), help="where videos and adapters are kept")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
+    parser.add_argument("--keep", action="store_true", help="keep what --out holds of other methods and requests")
     parser.add_argument("--table", action="store_true", help="print what --out holds, measure nothing")
     parser.add_argument("--json", action="store_true", help="print one row per method, as JSON")
     parser.add_argument("--page", action="store_true", help="put the tables into benchmarks/peers.md")
@@ -123,13 +126,15 @@ def measure(options: argparse.Namespace) -> int:
     training = TrainConfig(steps=options.steps, init_from=None, precision="no")
     cache = Cache(options.work)
     for motion in motions:  # before the processes, which share them
-        tasks = [task for task, _ in render_requests(motion, options.videos, pack.info.frames)]
+        tasks = [task for task, _ in render_requests(motion, options.videos, pack.info.frames, options.first)]
         load_first_frames(pack, tasks, generation, cache)
-    shared = (options.pack, options.device, generation, training, options.videos, options.work, options.settings)
+    numbers = options.first, options.videos
+    shared = (options.pack, options.device, generation, training, numbers, options.work, options.settings)
     together = [name for names in SHARED_TRAININGS for name in names]
     families = [*SHARED_TRAININGS, *((name,) for name in METHODS if name not in together)]
     families = [tuple(name for name in names if name in options.methods) for names in families]
     tasks_by_method = [(*shared, motion, names) for names in families if names for motion in motions]
+    kept = read_all_rows(options.out) if options.keep else []
     rows: list[dict[str, Any]] = []
     failed = 0
     judged = run_in_two_stages(
@@ -139,12 +144,12 @@ def measure(options: argparse.Namespace) -> int:
         for columns, metrics in judged:
             rows.append({**columns, **metrics})
             if len(rows) % 10 == 0:
-                write_rows(rows, options.out, pack, generation, options.steps)
+                write_rows(rows, options.out, pack, generation, options.steps, kept)
     except RuntimeError as error:  # one method's failure leaves the others
         failed += 1
         print(error, file=sys.stderr)
     if rows:
-        write_rows(rows, options.out, pack, generation, options.steps)
+        write_rows(rows, options.out, pack, generation, options.steps, kept)
     return failed
 
 
@@ -153,15 +158,19 @@ def make_in_process(
     device: str,
     generation: GenerationConfig,
     training: TrainConfig,
-    videos: int,
+    numbers: tuple[int, int],
     work: Path,
     settings: Sequence[str],
     motion: Motion,
     names: Sequence[str],
 ) -> list[tuple[dict[str, Any], tuple[Any, ...]]]:
-    """A generator's part: the videos of some methods on one motion, as columns and the arguments of their judge."""
+    """A generator's part: the videos of some methods on one motion, as columns and the arguments of their judge.
+
+    numbers: of the first request, and how many there are.
+    """
     models = load_pack_once(pack, device)
-    requests = render_requests(motion, videos, models.info.frames)
+    first, count = numbers
+    requests = render_requests(motion, count, models.info.frames, first)
     made = make_videos(models, motion, requests, generation, training, Cache(work), settings, names)
     return [(columns, (pack, work, *arguments)) for columns, arguments in made]
 
@@ -174,7 +183,7 @@ def judge_video_in_process(pack: str, work: Path, *arguments: Any) -> dict[str, 
 def print_tables(file: Path, setting: str) -> str:
     """The tables of a file of rows, with ours under `setting`, as markdown."""
     rows, record = read_rows(file, setting)
-    timed = record["machine"]["card"] is None
+    timed = record["machine"]["card"] is None and len({row.get("device") for row in rows}) == 1
     differences = format_differences(rows, METHODS, REFERENCE)
     pack = f"Pack `{record['pack']}` ({record['pack_hash'][:12]}), {record['optimiser_steps']} optimizer steps."
     title = f"{METHODS[REFERENCE][0]}, minus the other methods on the same requests:"

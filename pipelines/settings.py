@@ -103,6 +103,8 @@ class ComparisonConfig(Config):
 
     scratch: bool = True
     """Also train an adapter without the pack's start adapter, and generate with it."""
+    scratch_requests: int | None = Field(default=None, ge=1)
+    """Number of requests that are generated with that adapter; null is all."""
     no_mask: bool = True
     """Also generate with the mask term turned off."""
     not_tuned: bool = True

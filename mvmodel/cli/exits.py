@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import signal
@@ -32,6 +34,7 @@ def run_app(app: typer.Typer, program: str, arguments: list[str] | None = None) 
     """
     quiet_libraries()
     _escape_unprintable_output()
+    atexit.register(gc.freeze)  # else Python ends by looking for cycles among PyTorch's objects, which takes seconds
     with _ending_on_signals() as signals, show_progress():
         code = _run_command(app, program, arguments)
         return SIGNAL_BASE + (signals.last() or signal.SIGINT) if code == INTERRUPTED else code

@@ -90,16 +90,22 @@ def first_frames(
     config: GenerationConfig,
     folder: Path,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Path:
     """Generate every request's first frame as `folder`/NAME.png; returns `folder`. Keeps frames that exist.
 
     A frame depends on its own request only, not on what else is in the batch. progress: called with the number done and
-    the number to do.
+    the number to do. workers: processes that share the requests; they report no progress. None generates all in this
+    process.
     """
     backend.check_generation_config(config)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     missing = [request for request in requests if not (folder / f"{request.name}.png").exists()]
+    if workers is not None and workers.count > 1:
+        shares = [missing[start :: workers.count] for start in range(min(workers.count, len(missing)))]
+        workers.map(first_frames, [(backend, share, config, folder) for share in shares])
+        return folder
     sequences = {request.name: load_masks(request, backend) for request in missing}
     single = [request for request in missing if bind_instances(sequences[request.name], request.prompt) is None]
     groups = [single[start : start + config.batch] for start in range(0, len(single), config.batch)]

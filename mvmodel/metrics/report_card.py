@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,14 @@ def bootstrap_interval(
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return float("nan"), float("nan")
+    return _resample(tuple(values.tolist()), level, resamples, seed)
+
+
+@functools.lru_cache(maxsize=4096)
+def _resample(values: tuple[float, ...], level: float, resamples: int, seed: int) -> tuple[float, float]:
+    """`bootstrap_interval` of two or more finite values. A report asks for the same interval in several tables."""
     result = scipy.stats.bootstrap(
-        (values,),
+        (np.array(values),),
         np.mean,
         n_resamples=resamples,
         confidence_level=level,

@@ -67,6 +67,25 @@ def move_model(model: ModuleT, *target: Any) -> ModuleT:
     return moved_model
 
 
+def use_channels_last(model: torch.nn.Module) -> None:
+    """Lays the weights out with channels last, in place: convolutions of a CPU then convert no pictures and are faster.
+
+    State dicts stay contiguous, because safetensors writes nothing else.
+    """
+    import torch
+
+    torch.nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
+    model.register_state_dict_post_hook(_make_contiguous)
+
+
+def _make_contiguous(
+    module: torch.nn.Module, state: dict[str, torch.Tensor], prefix: str, local_metadata: dict[str, object]
+) -> None:
+    """A state dict's hook: `state`, which is changed in place, gets tensors in PyTorch's default layout."""
+    for name, tensor in state.items():
+        state[name] = tensor.contiguous()
+
+
 def empty_gpu_cache(device: str) -> None:
     """Gives memory back that no tensor needs any more."""
     gc.collect()

@@ -17,7 +17,7 @@ from mvmodel.errors import PackError
 from mvmodel.files import hash_file
 from mvmodel.metrics.scorer import Scorer
 from mvmodel.packs.cpu_time import describe_slow_stages
-from mvmodel.packs.device import ModuleT, empty_gpu_cache, move_model, resolve_device, resolve_dtype
+from mvmodel.packs.device import ModuleT, empty_gpu_cache, move_model, resolve_device, resolve_dtype, use_channels_last
 from mvmodel.packs.info import (
     PackInfo,
     check_parts,
@@ -284,6 +284,8 @@ class Pack:
         model = model_class.from_pretrained(self.folder / part, torch_dtype=self._torch_dtype, use_safetensors=True)
         self._refuse_missing_weights(part, [name for name, value in model.named_parameters() if value.is_meta])
         loaded_model: ModelT = model.to(self.device).eval()
+        if self.device == "cpu":
+            use_channels_last(loaded_model)
         return loaded_model
 
     def _refuse_missing_weights(self, part: str, names: Sequence[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -208,22 +210,27 @@ def get_poster_index(frames: int) -> int:
 
 def _build_wall(videos: Sequence[VideoEntry]) -> list[dict[str, Any]]:
     """One row per request: its mask, and its video in every condition."""
-    rows: dict[str, dict[str, Any]] = {}
-    for video in videos:
-        if video.name not in rows:
-            rows[video.name] = _build_wall_row(video)
-        rows[video.name]["cells"][video.condition] = {
-            "video": media.video_url(video.frames, video.fps),
-            "poster": media.still_url(video.frames[get_poster_index(len(video.frames))]),
-            "strip": media.strip_url(video.frames),
-            "detected": json.dumps(media.trace_outlines(video.detected)) if video.detected is not None else "",
-            "metrics": [
-                (METRICS[name].label, format_number(video.metrics.get(name), METRICS[name].digits))
-                for name in tables.HEADLINE_METRICS
-            ],
-            "iou": format_number(video.metrics.get("iou")),
-        }
+    requests = {video.name: video for video in reversed(videos)}  # a request's first video has its masks
+    names = dict.fromkeys(video.name for video in videos)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # encoding videos and pictures does not hold Python's lock
+        rows = dict(zip(names, threads.map(_build_wall_row, [requests[name] for name in names]), strict=True))
+        for video, cell in zip(videos, threads.map(_build_wall_cell, videos), strict=True):
+            rows[video.name]["cells"][video.condition] = cell
     return list(rows.values())
+
+
+def _build_wall_cell(video: VideoEntry) -> dict[str, Any]:
+    return {
+        "video": media.video_url(video.frames, video.fps),
+        "poster": media.still_url(video.frames[get_poster_index(len(video.frames))]),
+        "strip": media.strip_url(video.frames),
+        "detected": json.dumps(media.trace_outlines(video.detected)) if video.detected is not None else "",
+        "metrics": [
+            (METRICS[name].label, format_number(video.metrics.get(name), METRICS[name].digits))
+            for name in tables.HEADLINE_METRICS
+        ],
+        "iou": format_number(video.metrics.get("iou")),
+    }
 
 
 def _build_wall_row(video: VideoEntry) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def first_frames(
         from mvmodel.generation.request_table import read_requests
 
         table_requests = read_requests(generation_requests.folder / "requests.csv")
-        pack.get_workers().map(requests.first_frames, [(pack.backend(), table_requests, config, folder)])
+        requests.first_frames(pack.backend(), table_requests, config, folder, workers=pack.get_workers())
 
     def describe(folder: Path) -> dict[str, Any]:
         import numpy as np
@@ -183,7 +183,10 @@ def first_frames(
     "video",
     partitions_def=motions,
     ins={name: dg.AssetIn() for name in ("generation_requests", "first_frames", "promoted_adapter")},
-    sections={"generation": (), "comparison": ("no_mask", "not_tuned", "scratch", "scheduler_requests")},
+    sections={
+        "generation": (),
+        "comparison": ("no_mask", "not_tuned", "scratch", "scratch_requests", "scheduler_requests"),
+    },
     code_version=GENERATION_CODE,
 )
 def generated_videos(
@@ -219,7 +222,7 @@ def _select_conditions(config: ComparisonConfig, adapter: Path) -> dict[str, int
         "full": None,
         "not_tuned": None if config.not_tuned and _is_from_start(adapter / TUNED_ADAPTER) else 0,
         "no_mask": None if config.no_mask else 0,
-        "scratch": None if config.scratch and (adapter / SCRATCH_ADAPTER).is_dir() else 0,
+        "scratch": config.scratch_requests if config.scratch and (adapter / SCRATCH_ADAPTER).is_dir() else 0,
         "ddim_50": config.scheduler_requests,
         "multistep_20": config.scheduler_requests,
     }

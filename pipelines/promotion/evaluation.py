@@ -170,7 +170,7 @@ def _generate_and_judge(
 
     requests = read_requests(table / "requests.csv")
     backend, videos = load_backend(pack), folder / "videos"
-    (first,) = workers.map(first_frames, [(backend, requests, generation, folder / "first_frames")])
+    first = first_frames(backend, requests, generation, folder / "first_frames", workers=workers)
     generate(backend, adapter, requests, first, generation, videos, workers=workers)
     judgements = workers.map(judge_generated_video, [(videos / f"{r.name}.npz", r, pack, judge) for r in requests])
     metrics = {r.name: judgement.metrics for r, judgement in zip(requests, judgements, strict=True)}

@@ -17,6 +17,7 @@ from mvmodel.generation.request_table import read_requests
 from mvmodel.generation.requests import Request, bind_instances, first_frames, generate, generate_video
 from mvmodel.masks import MaskSequence
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.workers import Workers
 
 QUICK = GenerationConfig(steps=2, first_frame_steps=2, batch=2)
 
@@ -164,6 +165,25 @@ def test_first_frame_depends_on_its_own_request_only(backend, requests, tmp_path
 
     pictures = [np.asarray(Image.open(folder / "v-1.png"), int) for folder in (batched, single)]
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_workers_share_the_first_frames_that_are_missing(backend, requests, tmp_path):
+    class TwoWorkers(Workers):
+        calls: list[tuple[object, ...]] = []
+
+        def map(self, function, calls):
+            self.calls += calls
+            return [function(*arguments) for arguments in calls]
+
+    alone = first_frames(backend, requests, QUICK, tmp_path / "alone")
+    workers = TwoWorkers(2)
+    shared = first_frames(backend, requests, QUICK, tmp_path / "shared", workers=workers)
+    assert [len(share) for _, share, *_ in workers.calls] == [1, 1]
+    for name in ("v-0.png", "v-1.png"):
+        pictures = [np.asarray(Image.open(folder / name), int) for folder in (alone, shared)]
+        assert np.abs(pictures[0] - pictures[1]).max() <= 1  # a convolution rounds by the size of its batch
+    first_frames(backend, requests, QUICK, shared, workers=workers)
+    assert len(workers.calls) == 2
 
 
 def test_table_is_read_relative_and_stays_inside(tmp_path, requests):

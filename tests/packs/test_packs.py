@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -30,6 +31,17 @@ def test_small_random_pack_loads_every_part(small_pack):
     frames = np.zeros((2, 64, 64, 3), np.uint8)
     assert small_pack.scorer().images(frames).shape == (2, 16)
     assert small_pack.start_adapter() is None
+
+
+def test_models_on_a_cpu_keep_channels_last_and_save_as_usual(small_pack, tmp_path: Path):
+    for model in (small_pack.vae(), small_pack.unet(), small_pack.controlnet()):
+        convolutions = [value for value in model.parameters() if value.ndim == 4 and 1 not in value.shape]
+        assert convolutions and all(value.is_contiguous(memory_format=torch.channels_last) for value in convolutions)
+        model.save_pretrained(tmp_path)
+        saved, state = load_file(tmp_path / "diffusion_pytorch_model.safetensors"), model.state_dict()
+        assert saved.keys() == state.keys()
+        assert all(torch.equal(saved[name], value) for name, value in state.items())
+    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in convolutions)
 
 
 def test_unknown_pack_says_what_to_do():

@@ -100,7 +100,9 @@ def finetune(
     return out
 
 
-def first_frames(pack: Pack, requests: Any, config: Any, folder: Path, progress: Any = None) -> Path:
+def first_frames(
+    pack: Pack, requests: Any, config: Any, folder: Path, progress: Any = None, workers: Any = None
+) -> Path:
     from PIL import Image
 
     from mvmodel.masks import MaskSequence
