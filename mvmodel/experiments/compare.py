@@ -36,8 +36,8 @@ class Difference:
     def __str__(self) -> str:
         if not self.pairs:
             return "not measured"
-        spread = f", 95 % interval {self.low:+.3f} to {self.high:+.3f}" if math.isfinite(self.low) else ""
-        return f"{self.mean:+.3f} ({self.first:.3f} against {self.second:.3f} over {format_pairs(self.pairs)}{spread})"
+        spread = f", 95 % interval {self.low:+z.3f} to {self.high:+z.3f}" if math.isfinite(self.low) else ""
+        return f"{self.mean:+z.3f} ({self.first:.3f} against {self.second:.3f} over {format_pairs(self.pairs)}{spread})"
 
 
 def format_pairs(count: int) -> str:

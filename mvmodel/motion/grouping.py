@@ -235,6 +235,6 @@ def _clips_against_their_label(descriptors: pd.DataFrame, labelled: dict[str, li
             if direction:
                 sentences.append(
                     f"{clip} is labelled {name}, but goes {direction} "
-                    f"(rightward {row['rightward']:+.2f}, upward {row['upward']:+.2f} object sizes)"
+                    f"(rightward {row['rightward']:+z.2f}, upward {row['upward']:+z.2f} object sizes)"
                 )
     return sentences

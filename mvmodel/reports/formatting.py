@@ -15,7 +15,7 @@ def format_number(value: Any, digits: int = 3) -> str:
     """A number with a fixed count of decimals; a dash for None, NaN and infinity."""
     if value is None or not math.isfinite(float(value)):
         return NO_VALUE
-    return f"{float(value):.{digits}f}"
+    return f"{float(value):z.{digits}f}"
 
 
 def format_interval(row: Any, digits: int = 3) -> str:

@@ -50,10 +50,10 @@ def describe_tuning(rows: pd.DataFrame) -> str:
             continue
         low, high = bootstrap_interval(gain)
         doubt = "" if low > 0 or high < 0 else ", which may be nothing"
-        interval = f" (95 % interval {low:+.3f} to {high:+.3f}{doubt})" if math.isfinite(low) else ""
+        interval = f" (95 % interval {low:+z.3f} to {high:+z.3f}{doubt})" if math.isfinite(low) else ""
         label = METRICS[metric].label
         label = label if label == "IoU" else label[0].lower() + label[1:]
-        parts.append(f"{label} by {gain.mean():+.3f}{interval}")
+        parts.append(f"{label} by {gain.mean():+z.3f}{interval}")
     if not parts:
         return ""
     return f"Tuning changes, against the pack's start adapter on the same requests, {' and '.join(parts)}."

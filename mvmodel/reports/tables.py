@@ -99,10 +99,21 @@ def build_cells(card: pd.DataFrame, condition: str, metrics: Sequence[str]) -> l
 
 
 def build_summary_table(card: pd.DataFrame) -> dict[str, Any]:
-    """The means of every condition: {metrics: [(name, Metric)], rows: [{condition, cells}]}."""
+    """The means of every condition: {metrics: [(name, Metric)], rows: [{condition, count, cells}]}.
+
+    count: "2 videos" for a condition over fewer videos than the full method's, whose means are therefore not of the
+    same videos, else "".
+    """
     names = [name for name in METRICS if name in set(card["metric"])]
+    videos = card.groupby("condition")["videos"].max()
     rows = [
-        {"condition": get_condition(name), "cells": build_cells(card, name, names)}
+        {
+            "condition": get_condition(name),
+            "count": format_count(int(videos[name]), "video")
+            if videos[name] != videos.get("full", videos[name])
+            else "",
+            "cells": build_cells(card, name, names),
+        }
         for name in sort_conditions(card["condition"])
     ]
     return {"metrics": [(name, METRICS[name]) for name in names], "rows": rows}

@@ -45,6 +45,8 @@ def test_tuning_is_compared_request_by_request():
     rows.append({"condition": "full", "name": "d", "iou": 0.0})
     text = describe_tuning(pd.DataFrame(rows))
     assert "IoU by +0.100 (95 % interval +0.100 to +0.100)" in text and "nothing" not in text
+    unchanged = [{**row, "iou": 0.5 - 1e-6 * (row["condition"] == "full")} for row in rows]
+    assert "IoU by +0.000 (95 % interval +0.000 to +0.000)" in describe_tuning(pd.DataFrame(unchanged))
     rows[0]["iou"] = 0.9
     assert "which may be nothing" in describe_tuning(pd.DataFrame(rows))
     assert describe_tuning(pd.DataFrame(rows[3:])) == ""

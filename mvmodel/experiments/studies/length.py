@@ -73,7 +73,7 @@ class Length(Experiment[LengthConfig]):
                     compute_quarter_means(frames, metric), {"part": "last"}, {"part": "first"}, metric
                 )
                 per_hundred = 100 * fit_slope(list(frames["frame"]), list(frames[metric]))
-                trend = f", {per_hundred:+.3f} a hundred frames" if longest >= MIN_TREND_FRAMES else ""
+                trend = f", {per_hundred:+z.3f} a hundred frames" if longest >= MIN_TREND_FRAMES else ""
                 parts.append(f"{name} by {gap}{trend}")
                 if gap.pairs and metric in LOSS_THRESHOLDS and gap.mean < LOSS_THRESHOLDS[metric]:
                     lost.append(name)

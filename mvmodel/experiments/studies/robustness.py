@@ -68,7 +68,7 @@ class Robustness(Experiment[RobustnessConfig]):
             sentences.append(
                 f"Masks {DAMAGE_DESCRIPTIONS[str(kind)].format(levels[-1])} change the IoU with the true masks by "
                 f"{worst}, and with "
-                f"the masks that were given by {given_gap.mean:+.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
+                f"the masks that were given by {given_gap.mean:+z.3f}; up to {tolerated[kind]:g} less than 0.1 is lost."
             )
         return Conclusion(sentences)
 
