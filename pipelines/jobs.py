@@ -16,6 +16,8 @@ MOTION_ASSETS = dg.AssetSelection.groups("training", "generation", "reports") - 
 LEADERBOARD_ASSETS = dg.AssetSelection.assets("leaderboard")
 
 INGEST_JOB = "ingest"
+NO_FORM: dict[str, Any] = {"ops": {}}
+"""Run config of jobs without a form: without any, the launchpad would open with the values of all resources."""
 FOUNDATION_CONFIG = {"ops": {name: {"config": {"train": True}} for name in (*FOUNDATION_MODELS, "tiny_pack")}}
 """Asks for trainings that take hours; without it, a run skips them."""
 
@@ -66,6 +68,7 @@ motion_job = dg.define_asset_job(
 leaderboard_job = dg.define_asset_job(
     "update_leaderboard",
     LEADERBOARD_ASSETS,
+    config=NO_FORM,
     description="Updates the leaderboard of all motions and all their versions.",
 )
 experiments_job = dg.define_asset_job(

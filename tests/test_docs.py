@@ -67,6 +67,8 @@ def test_every_path_and_module_exists(page, repository):
     modules += re.findall(r"python -m ((?:mvmodel|pipelines|benchmarks)[\w.]*)", text)
     for path in paths:
         assert list(repository.glob(path.rstrip("/."))), path
+    for test in re.findall(r"`(test_\w+\.py)`", text):
+        assert list((repository / "tests").rglob(test)), test
     for module in modules:
         assert _find_module(module, repository), module
 

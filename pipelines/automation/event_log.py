@@ -15,6 +15,7 @@ import dagster as dg
 
 from pipelines.automation_config import AutomationConfig
 from pipelines.driver.repair import FINISHED
+from pipelines.jobs import NO_FORM
 from pipelines.resources import Settings
 from pipelines.store.gc import KEEP
 from pipelines.store.repeated_metadata import PICTURES_RUN
@@ -32,7 +33,7 @@ def delete_old_runs(context: dg.OpExecutionContext, settings: Settings) -> None:
     context.log.info(f"deleted {len(deleted)} runs older than {days} days" if days else "event_log_days is 0")
 
 
-@dg.job(description="Deletes old runs from Dagster's records. Stored results are not touched.")
+@dg.job(config=NO_FORM, description="Deletes old runs from Dagster's records. Stored results are not touched.")
 def purge_old_runs() -> None:
     """The job."""
     delete_old_runs()

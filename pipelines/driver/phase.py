@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster._core.execution.plan.objects import ErrorSource
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 from pipelines.driver.progress import print_progress, step_timings
 from pipelines.driver.repair import process_tags
 
+CODE_LOCATION, REPOSITORY = "mvmodel", "__repository__"
+"""Names of the code location in workspace.yaml and, by Dagster, of the definitions in it."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -52,14 +57,15 @@ def run_phase(
     """
     step_timings.forget_steps()
     tags = {**(tags or {}), **process_tags(), "mvmodel/driver": "run"}
-    execution = defs.resolve_job_def(job).execute_in_process(
-        run_config=QUIET,
-        instance=instance,
-        partition_key=partition,
-        asset_selection=assets,
-        raise_on_error=False,
-        tags=tags,
-    )
+    with _in_code_location(instance, job):
+        execution = defs.resolve_job_def(job).execute_in_process(
+            run_config=QUIET,
+            instance=instance,
+            partition_key=partition,
+            asset_selection=assets,
+            raise_on_error=False,
+            tags=tags,
+        )
     result = PhaseResult()
     for event in execution.all_events:
         _add_event(result, event, partition)
@@ -69,6 +75,21 @@ def run_phase(
     for sentence in result.failures:
         print_progress(f"  failed: {sentence}", level="error", job=job, partition=partition)
     return result
+
+
+@contextmanager
+def _in_code_location(instance: dg.DagsterInstance, job: str) -> Iterator[None]:
+    """Runs that are created meanwhile belong to the code location, as those that the UI starts do.
+
+    Without it, the UI lists them in neither its timeline nor its jobs. `execute_in_process` has no argument for it.
+    """
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), REPOSITORY).get_job_origin(job)
+    create: Any = partial(instance.create_run_for_job, remote_job_origin=origin)
+    instance.create_run_for_job = create  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del instance.create_run_for_job
 
 
 def _add_event(result: PhaseResult, event: dg.DagsterEvent, partition: str | None) -> None:

@@ -145,6 +145,13 @@ def test_launchpads_open_with_the_sections_of_all_forms_and_set_nothing(job_name
     dg.validate_run_config(job, config)
 
 
+def test_launchpads_of_jobs_without_forms_open_with_no_values() -> None:
+    """Dagster would fill in those of all resources, such as paths, which would then be launched."""
+    definitions = build_defs(sections={})
+    for name in ("update_leaderboard", "purge_old_runs"):
+        assert definitions.resolve_job_def(name).run_config == {"ops": {}}
+
+
 def test_merging_keeps_nested_tables() -> None:
     base = {"masks": {"saliency": {"max_side": 64}}, "pack": "a"}
     assert merge_settings(base, {"masks": {"saliency": {"motion_threshold": 1}}, "pack": "b"}) == {
