@@ -148,7 +148,7 @@ def _build_header(card: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
     """The top of both pages. card: from `summarise`, of `rows`."""
     compared: list[Condition] = [get_condition(name) for name in tables.sort_conditions(rows["condition"])]
     return {
-        "cards": tables.build_cards(card),
+        "cards": tables.build_cards(card, rows),
         "verdict": sentences.describe_adherence(card),
         "stillness": sentences.describe_stillness(card),
         "tuning": sentences.describe_tuning(rows),

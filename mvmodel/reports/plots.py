@@ -11,6 +11,7 @@ import pandas as pd
 from mvmodel.metrics.adherence import iou
 from mvmodel.reports.conditions import get_condition
 from mvmodel.reports.entries import VideoEntry
+from mvmodel.reports.formatting import format_count
 from mvmodel.reports.plot_style import PAGE_PALETTE, PageColours, new_figure, page_style, to_svg
 
 
@@ -84,7 +85,10 @@ def plot_consistency_and_motion(videos: Sequence[VideoEntry]) -> str | None:
 
 @page_style
 def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slug") -> str | None:
-    """Mean and interval of one metric, one group of bars per motion, one bar per condition. card: from `summarise`."""
+    """Mean and interval of one metric, one group of bars per motion, one bar per condition. card: from `summarise`.
+
+    A condition over fewer videos than the full method's says how many.
+    """
     rows = card[card["metric"] == metric]
     if rows.empty:
         return None
@@ -92,7 +96,11 @@ def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slu
     groups, names = list(dict.fromkeys(rows[by])), list(dict.fromkeys(rows["condition"]))
     figure, axes = new_figure(width=max(5.4, 1.5 * len(groups)))
     width = 0.8 / len(names)
+    videos = rows.groupby("condition")["videos"].sum()
     for number, name in enumerate(names):
+        part = (
+            "" if videos[name] == videos.get("full", videos[name]) else f" ({format_count(int(videos[name]), 'video')})"
+        )
         bars = rows[rows["condition"] == name].set_index(by)
         at = [groups.index(group) + (number - (len(names) - 1) / 2) * width for group in bars.index]
         axes.bar(
@@ -100,14 +108,14 @@ def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slu
             bars["mean"],
             width * 0.88,
             color=colours.get(get_condition(name).colour),
-            label=get_condition(name).label,
+            label=get_condition(name).label + part,
         )
         spread = np.nan_to_num(np.array([bars["mean"] - bars["low"], bars["high"] - bars["mean"]], float).clip(min=0))
         axes.errorbar(at, bars["mean"], spread, fmt="none", ecolor=colours.get("--ink"), elinewidth=1.1)
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylabel(label)
     axes.grid(axis="x", visible=False)
-    axes.legend(loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    axes.legend(loc="lower left", ncols=3 if videos.nunique() == 1 else 2, bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return to_svg(figure, colours, f"{label} for every motion and condition, with 95 % intervals")
 
 

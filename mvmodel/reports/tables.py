@@ -43,10 +43,11 @@ def sort_conditions(names: Iterable[Any]) -> list[str]:
     return [name for name in CONDITIONS if name in present] + [name for name in present if name not in CONDITIONS]
 
 
-def build_cards(card: pd.DataFrame) -> list[dict[str, Any]]:
+def build_cards(card: pd.DataFrame, rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Cards for the top of a page: the full method's mean, its interval and counts, and the other conditions' means.
 
-    A condition over another number of videos says how many. card: from `summarise`.
+    A condition over another number of videos says how many, and the full method's mean over the same requests. card:
+    from `summarise`, of `rows`, which have the column name, and slug if there are several motions.
     """
     cards = []
     for name in HEADLINE_METRICS:
@@ -61,21 +62,33 @@ def build_cards(card: pd.DataFrame) -> list[dict[str, Any]]:
                 "value": format_number(row["mean"], metric.digits),
                 "interval": format_interval(row, metric.digits),
                 "counts": format_counts(row),
-                "comparisons": _compare(card, name, int(row["videos"])),
+                "comparisons": _compare(card, rows, name, int(row["videos"])),
             }
         )
     return cards
 
 
-def _compare(card: pd.DataFrame, metric: str, videos: int) -> list[tuple[Any, str, str]]:
-    """(condition, mean, number of videos if not `videos`) of every condition but the full method."""
+def _compare(card: pd.DataFrame, rows: pd.DataFrame, metric: str, videos: int) -> list[tuple[Any, str, str]]:
+    """(condition, mean, what to know if it is not over `videos` videos) of every condition but the full method."""
     comparisons = []
     for name in sort_conditions(card["condition"]):
         row = find_summary_row(card, name, metric)
         if name != "full" and row is not None:
-            count = "" if row["videos"] == videos else format_count(int(row["videos"]), "video")
+            count = "" if row["videos"] == videos else _describe_part(rows, name, metric, int(row["videos"]))
             comparisons.append((get_condition(name), format_number(row["mean"], METRICS[metric].digits), count))
     return comparisons
+
+
+def _describe_part(rows: pd.DataFrame, condition: str, metric: str, videos: int) -> str:
+    """How many videos a condition has, and the full method's mean over the same requests, where they are named."""
+    count = format_count(videos, "video")
+    if "name" not in rows.columns:
+        return count
+    keys = [name for name in ("slug", "name") if name in rows.columns]
+    full, other = (rows[rows["condition"] == name].set_index(keys)[metric] for name in ("full", condition))
+    same_requests = full[full.index.isin(other.dropna().index)]
+    value = format_number(same_requests.mean(), METRICS[metric].digits)
+    return f"{count}, where the {get_condition('full').label.lower()} has {value}" if len(same_requests) else count
 
 
 def summarise_counts(card: pd.DataFrame) -> str:

@@ -49,7 +49,7 @@ def test_a_mean_of_fewer_videos_says_so(tmp_path, videos, rows, provenance, trai
     fewer_videos = [video for video in videos if (video.condition, video.name) != ("scratch", "r1")]
     fewer = rows[(rows["condition"] != "scratch") | (rows["name"] != "r1")]
     text = text_of(write_motion_report(tmp_path, "gallop", fewer_videos, fewer, provenance, training).read_text())
-    assert "From scratch (1 video) 0.500" in text and "Mask term off 0.150" in text
+    assert "From scratch (1 video, where the full method has 0.800) 0.500" in text and "Mask term off 0.150" in text
     assert "Metric Full method Mask term off From scratch (1 video) IoU" in text
 
 
