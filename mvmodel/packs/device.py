@@ -6,6 +6,7 @@ import gc
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from mvmodel.errors import InputError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float16", "bfloat16")
 ModuleT = TypeVar("ModuleT", bound="torch.nn.Module")
+_WITH_CHANNELS_LAST: WeakSet[torch.nn.Module] = WeakSet()
 
 
 def resolve_device(device: str) -> str:
@@ -67,15 +69,19 @@ def move_model(model: ModuleT, *target: Any) -> ModuleT:
     return moved_model
 
 
-def use_channels_last(model: torch.nn.Module) -> None:
-    """Lays the weights out with channels last, in place: convolutions of a CPU then convert no pictures and are faster.
+def use_channels_last(*models: torch.nn.Module | None) -> None:
+    """Lays weights out with channels last, in place: convolutions of a CPU then convert no pictures and are faster.
 
-    State dicts stay contiguous, because safetensors writes nothing else.
+    Models that have that layout, and None, are left alone. State dicts stay contiguous, because safetensors writes
+    nothing else.
     """
     import torch
 
-    torch.nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
-    model.register_state_dict_post_hook(_make_contiguous)
+    for model in models:
+        if model is not None and model not in _WITH_CHANNELS_LAST:
+            torch.nn.utils.convert_conv2d_weight_memory_format(model, torch.channels_last)
+            model.register_state_dict_post_hook(_make_contiguous)
+            _WITH_CHANNELS_LAST.add(model)
 
 
 def _make_contiguous(

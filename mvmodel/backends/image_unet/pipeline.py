@@ -38,6 +38,7 @@ from mvmodel.backends.image_unet.prompt_encoding import PromptEncodingMixin
 from mvmodel.backends.instances import Instance
 from mvmodel.errors import InputError
 from mvmodel.model.adapter import MotionMaskAdapter
+from mvmodel.packs.device import use_channels_last
 from mvmodel.packs.info import ControlKind
 
 
@@ -205,6 +206,8 @@ class MaskVideoPipeline(  # type: ignore[misc]
                 drafts, guidance rescale, appearance anchor, noise levels at which adapters act.
         """
         device, dtype = self._execution_device, self.unet.dtype
+        if device.type == "cpu":  # as in a pack: a pipeline that was saved and loaded gives the same videos
+            use_channels_last(self.vae, self.unet, self.controlnet)
         if guidance_scale is None:
             guidance_scale = float(self.config.default_guidance_scale)
         steps = int(num_inference_steps or self.config.default_steps)
