@@ -147,11 +147,11 @@ def write_rows(
     pack: Pack,
     generation: GenerationConfig,
     steps: int,
-    kept: Sequence[dict[str, Any]] = (),
+    earlier_rows: Sequence[dict[str, Any]] = (),
 ) -> None:
     """The rows as CSV, with the machine in the column `device`, and beside it what they were made with and on.
 
-    kept: rows of an earlier run, which stay where no new row has the same method, setting and request.
+    earlier_rows: rows of an earlier run, which stay where no new row has the same method, setting and request.
     """
     import pandas as pd
 
@@ -160,9 +160,9 @@ def write_rows(
     out.parent.mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     machine["card"] = None if pack.device == "cpu" else machine["card"]
-    new = [{**row, "device": machine["card"] or machine["processor"]} for row in rows]
-    measured = {_identify(row) for row in new}
-    data = pd.DataFrame([row for row in kept if _identify(row) not in measured] + new)
+    new_rows = [{**row, "device": machine["card"] or machine["processor"]} for row in rows]
+    identities = {_identify(row) for row in new_rows}
+    data = pd.DataFrame([row for row in earlier_rows if _identify(row) not in identities] + new_rows)
     with atomic_write(out) as temporary_file:
         data.round(5).to_csv(temporary_file, index=False)
     record = {

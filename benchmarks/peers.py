@@ -134,7 +134,7 @@ def measure(options: argparse.Namespace) -> int:
     families = [*SHARED_TRAININGS, *((name,) for name in METHODS if name not in together)]
     families = [tuple(name for name in names if name in options.methods) for names in families]
     tasks_by_method = [(*shared, motion, names) for names in families if names for motion in motions]
-    kept = read_all_rows(options.out) if options.keep else []
+    earlier_rows = read_all_rows(options.out) if options.keep else []
     rows: list[dict[str, Any]] = []
     failed = 0
     judged = run_in_two_stages(
@@ -144,12 +144,12 @@ def measure(options: argparse.Namespace) -> int:
         for columns, metrics in judged:
             rows.append({**columns, **metrics})
             if len(rows) % 10 == 0:
-                write_rows(rows, options.out, pack, generation, options.steps, kept)
+                write_rows(rows, options.out, pack, generation, options.steps, earlier_rows)
     except RuntimeError as error:  # one method's failure leaves the others
         failed += 1
         print(error, file=sys.stderr)
     if rows:
-        write_rows(rows, options.out, pack, generation, options.steps, kept)
+        write_rows(rows, options.out, pack, generation, options.steps, earlier_rows)
     return failed
 
 

@@ -110,9 +110,10 @@ def choose_segmenters(setting: str, pack: SegmenterPack, pack_weights: str = "")
     if setting == PACK_SEGMENTER:
         return SegmenterChoice([pack_segmenter], pack.knows_footage)
     if setting == "auto":
-        found = [(name, path) for name in SEGMENTER_SOURCES if (path := find_segmenter(name)) is not None]
+        available = [(name, path) for name in SEGMENTER_SOURCES if (path := find_segmenter(name)) is not None]
         return SegmenterChoice(
-            [pack_segmenter, *(_open_named(name, path, pack.device) for name, path in found[:1])], pack.knows_footage
+            [pack_segmenter, *(_open_named(name, path, pack.device) for name, path in available[:1])],
+            pack.knows_footage,
         )
     path = locate_segmenter(setting)
     assert path is not None, "only `auto` and `pack` name no weights"

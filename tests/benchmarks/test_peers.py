@@ -54,8 +54,8 @@ def test_every_method_makes_a_video_and_a_row(small_pack, motion, tmp_path):
     means, differences = peers.print_tables(tmp_path / "peers.csv", peers.DEFAULTS).split("minus the other methods")
     assert all(words in means for words, _ in peers.METHODS.values())
     assert all(words in differences for method, (words, _) in peers.METHODS.items() if method != peers.REFERENCE)
-    kept = [{**rows[0], "iou": -1.0}, {**rows[0], "name": "earlier"}]
-    peers.write_rows(rows[:2], tmp_path / "both.csv", small_pack, generation, 1, kept)
+    earlier_rows = [{**rows[0], "iou": -1.0}, {**rows[0], "name": "earlier"}]
+    peers.write_rows(rows[:2], tmp_path / "both.csv", small_pack, generation, 1, earlier_rows)
     both = peers.read_all_rows(tmp_path / "both.csv")
     assert [row["name"] for row in both] == ["earlier", "one", "one"] and both[1]["iou"] >= 0
     summary = peer_table.load_summary(tmp_path / "peers.csv", peers.DEFAULTS, peers.METHODS, peers.REFERENCE)
