@@ -30,6 +30,11 @@ def format_count(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def format_fewer_videos(videos: int, full_videos: int) -> str:
+    """ "2 videos" for a condition that does not have as many videos as the full method, else ""."""
+    return "" if videos == full_videos else format_count(videos, "video")
+
+
 def format_counts(row: Mapping[str, Any]) -> str:
     """ "4 videos, 4 prompts, 2 seeds": what the mean in a row of `summarise` is over."""
     return ", ".join(format_count(int(row[f"{noun}s"]), noun) for noun in ("video", "prompt", "seed"))

@@ -11,7 +11,7 @@ import pandas as pd
 from mvmodel.metrics.adherence import iou
 from mvmodel.reports.conditions import get_condition
 from mvmodel.reports.entries import VideoEntry
-from mvmodel.reports.formatting import format_count
+from mvmodel.reports.formatting import format_fewer_videos
 from mvmodel.reports.plot_style import PAGE_PALETTE, PageColours, new_figure, page_style, to_svg
 
 
@@ -98,9 +98,7 @@ def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slu
     width = 0.8 / len(names)
     videos = rows.groupby("condition")["videos"].sum()
     for number, name in enumerate(names):
-        part = (
-            "" if videos[name] == videos.get("full", videos[name]) else f" ({format_count(int(videos[name]), 'video')})"
-        )
+        count = format_fewer_videos(int(videos[name]), int(videos.get("full", videos[name])))
         bars = rows[rows["condition"] == name].set_index(by)
         at = [groups.index(group) + (number - (len(names) - 1) / 2) * width for group in bars.index]
         axes.bar(
@@ -108,7 +106,7 @@ def plot_motion_bars(card: pd.DataFrame, metric: str, label: str, by: str = "slu
             bars["mean"],
             width * 0.88,
             color=colours.get(get_condition(name).colour),
-            label=get_condition(name).label + part,
+            label=get_condition(name).label + (f" ({count})" if count else ""),
         )
         spread = np.nan_to_num(np.array([bars["mean"] - bars["low"], bars["high"] - bars["mean"]], float).clip(min=0))
         axes.errorbar(at, bars["mean"], spread, fmt="none", ecolor=colours.get("--ink"), elinewidth=1.1)

@@ -14,6 +14,7 @@ from mvmodel.reports.formatting import (
     find_summary_row,
     format_count,
     format_counts,
+    format_fewer_videos,
     format_interval,
     format_number,
 )
@@ -74,21 +75,21 @@ def _compare(card: pd.DataFrame, rows: pd.DataFrame, metric: str, videos: int) -
     for name in sort_conditions(card["condition"]):
         row = find_summary_row(card, name, metric)
         if name != "full" and row is not None:
-            count = "" if row["videos"] == videos else _describe_part(rows, name, metric, int(row["videos"]))
+            count = format_fewer_videos(int(row["videos"]), videos)
+            count += _describe_same_requests(rows, name, metric) if count else ""
             comparisons.append((get_condition(name), format_number(row["mean"], METRICS[metric].digits), count))
     return comparisons
 
 
-def _describe_part(rows: pd.DataFrame, condition: str, metric: str, videos: int) -> str:
-    """How many videos a condition has, and the full method's mean over the same requests, where they are named."""
-    count = format_count(videos, "video")
+def _describe_same_requests(rows: pd.DataFrame, condition: str, metric: str) -> str:
+    """The full method's mean over the requests that a condition has; "" if the rows do not name them."""
     if "name" not in rows.columns:
-        return count
+        return ""
     keys = [name for name in ("slug", "name") if name in rows.columns]
     full, other = (rows[rows["condition"] == name].set_index(keys)[metric] for name in ("full", condition))
     same_requests = full[full.index.isin(other.dropna().index)]
     value = format_number(same_requests.mean(), METRICS[metric].digits)
-    return f"{count}, where the {get_condition('full').label.lower()} has {value}" if len(same_requests) else count
+    return f", where the {get_condition('full').label.lower()} has {value}" if len(same_requests) else ""
 
 
 def summarise_counts(card: pd.DataFrame) -> str:
@@ -122,9 +123,7 @@ def build_summary_table(card: pd.DataFrame) -> dict[str, Any]:
     rows = [
         {
             "condition": get_condition(name),
-            "count": format_count(int(videos[name]), "video")
-            if videos[name] != videos.get("full", videos[name])
-            else "",
+            "count": format_fewer_videos(int(videos[name]), int(videos.get("full", videos[name]))),
             "cells": build_cells(card, name, names),
         }
         for name in sort_conditions(card["condition"])
